@@ -1,0 +1,47 @@
+"""Episodes and courses: how infusions group into series. Source: clinical reference 4.6, Infusions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from app.relief.events import Infusion
+from app.relief.lines import COURSE_GAP_DAYS, EPISODE_GAP_DAYS, FIRST_COURSE_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an infusion stands: its number in its episode, the episode's number, the course's number in the episode,
+    the course's kind (`induction`, `maintenance`, `booster`) and the first day of both."""
+
+    number: int
+    episode: int
+    course: int
+    kind: str
+    episode_day: date
+    course_day: date
+
+
+def place_after(last: Place | None, last_day: date | None, day: date) -> Place:
+    """The place of an infusion that starts on `day`, after one at `last` that started on `last_day` (None: the
+    first). Gaps are local days from start day to start day."""
+    if last is None or last_day is None or (day - last_day).days > EPISODE_GAP_DAYS:
+        episode = 1 if last is None else last.episode + 1
+        return Place(1, episode, 1, "induction", day, day)
+    gap = (day - last_day).days
+    first_course_is_full = last.course == 1 and (day - last.course_day).days > FIRST_COURSE_DAYS
+    if gap <= COURSE_GAP_DAYS and not first_course_is_full:
+        return replace(last, number=last.number + 1)
+    kind = "maintenance" if gap <= COURSE_GAP_DAYS else "booster"
+    return replace(last, number=last.number + 1, course=last.course + 1, kind=kind, course_day=day)
+
+
+def places(infusions: Sequence[Infusion]) -> dict[str, Place]:
+    """The place of every infusion that counts, by id; any order in."""
+    found: dict[str, Place] = {}
+    last: Place | None = None
+    last_day: date | None = None
+    for infusion in sorted(infusions, key=lambda i: (i.at, i.id)):
+        last = place_after(last, last_day, infusion.day)
+        last_day = infusion.day
+        found[infusion.id] = last
+    return found

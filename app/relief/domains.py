@@ -1,0 +1,39 @@
+"""Which instrument answers for a domain. Source: clinical reference 4.6, Domain answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.relief.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One instrument's verdict, and the instant of its latest score of any kind (None: no score)."""
+
+    verdict: Verdict
+    latest_score_at: datetime | None
+
+
+def choose(order: Sequence[str], candidates: Mapping[str, Candidate], primary: str | None) -> tuple[str, str | None]:
+    """The instrument that answers for a domain, and the note `instrument_changed` where another one has a later score.
+
+    `order` is the domain's order of instruments; `candidates` those with a track; `primary` the declared one.
+    """
+    chosen = primary if primary in order else _first(order, candidates)
+    assert chosen is not None  # _first always names one
+    own = candidates[chosen].latest_score_at if chosen in candidates else None
+    later = any(
+        other.latest_score_at is not None and (own is None or other.latest_score_at > own)
+        for code, other in candidates.items()
+        if code != chosen and code in order
+    )
+    return chosen, "instrument_changed" if later else None
+
+
+def _first(order: Sequence[str], candidates: Mapping[str, Candidate]) -> str:
+    known = [(code, candidates[code]) for code in order if code in candidates]
+    evaluable = (c for c, k in known if k.verdict.baseline is not None and k.verdict.status != "not_evaluable")
+    with_baseline = (c for c, k in known if k.verdict.baseline is not None)
+    scored = (c for c, k in known if k.latest_score_at is not None)
+    return next(evaluable, None) or next(with_baseline, None) or next(scored, None) or order[0]

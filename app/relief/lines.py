@@ -1,0 +1,13 @@
+"""The numbers of the verdict that belong to no instrument, and the version under which all of them stand.
+
+Source: clinical reference 4.5. The five spans, the 28-day first course and `worse_than_best` are our own conventions.
+"""
+
+VERSION = "2026.1"
+
+BASELINE_LOOKBACK_DAYS = 28
+COURSE_GAP_DAYS = 14
+FIRST_COURSE_DAYS = 28
+EPISODE_GAP_DAYS = 180
+CONFIRMATION_DAYS = 5
+STALE_AFTER_DAYS = 35

@@ -1,0 +1,299 @@
+"""The fold: what is carried of one patient's scores on one instrument, event after event.
+
+Source: clinical reference 4.3 and 4.6. `step` takes events in the order of `events.order`; a track is the fold so far
+and holds everything that any later day's verdict needs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from app.instruments import Rule
+from app.relief.courses import Place, place_after
+from app.relief.events import Event, Infusion, Score, order
+from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, STALE_AFTER_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """How long the first durable response of an episode lasted. `event` is `lost`, `rescue` or None (censored at
+    `through_on`, the latest representative). `course` is the course whose end the origin follows."""
+
+    episode: int
+    course: int
+    origin_on: date
+    through_on: date
+    event: str | None = None
+    onset_on: date | None = None
+    ascertained_on: date | None = None
+
+    @property
+    def days(self) -> int:
+        """From the origin to the onset of the event, or to the latest representative."""
+        return (self.through_on - self.origin_on).days
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The latest loss in the current course: whether an infusion came before the first response after it, and
+    whether that response has come."""
+
+    retreated: bool = False
+    recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is carried through an episode, as of some representative. Names as in clinical reference 4.6.
+
+    `state` is the result of rules 6-10 at the latest representative. `tail_on` is the first day of the current run of
+    below-response representatives in the current course. `before` is the representative before `latest` in the
+    current course. `only_overlapping` says that every representative of the course overlaps its infusion.
+    """
+
+    state: str | None = None
+    responded: bool = False
+    best: Score | None = None
+    second_best: int | None = None
+    tail_on: date | None = None
+    latest: Score | None = None
+    latest_overlaps: bool = False
+    in_course: bool = False
+    before: Score | None = None
+    only_overlapping: bool = True
+    holding_since_on: date | None = None
+    loss: Loss | None = None
+    spell: Spell | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A status and the first day of the unbroken run of days with it."""
+
+    status: str
+    reason: str | None
+    since_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The current episode. `day` is the local day of the last event in it; `yesterday` the run that held at the end
+    of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one."""
+
+    place: Place
+    last_infusion: Infusion
+    baseline: Score | None
+    evaluable: bool
+    scored: bool
+    day: date
+    yesterday: Run | None
+    settled: Standing
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The fold so far. `last` is the latest event, `latest_score` the latest score of all, acute ones included."""
+
+    last: Event | None = None
+    latest_score: Score | None = None
+    episode: Episode | None = None
+    spells: tuple[Spell, ...] = ()
+
+    def is_before(self, event: Event) -> bool:
+        """Whether `event` comes after everything folded so far, so that one step will do."""
+        return self.last is None or order(self.last) < order(event)
+
+
+def fold(events: Iterable[Event], rule: Rule) -> Track:
+    """The track of these events, in any order."""
+    track = Track()
+    for event in sorted(events, key=order):
+        track = step(track, event, rule)
+    return track
+
+
+def step(track: Track, event: Event, rule: Rule) -> Track:
+    """One event later than all before it. Raises ValueError for an event out of order."""
+    if not track.is_before(event):
+        raise ValueError("a step goes forward in time; fold again for a late arrival")
+    if isinstance(event, Infusion):
+        return _infuse(track, event, rule)
+    episode = track.episode
+    if episode is not None:
+        episode = replace(_on_day(episode, event.day), scored=True)
+        if event.day > episode.last_infusion.end_day:
+            standing = _represent(episode, episode.settled, event, rule)
+            episode = replace(episode, standing=standing)
+    return replace(track, last=event, latest_score=event, episode=episode)
+
+
+def run_on(episode: Episode, day: date) -> Run:
+    """The status on `day` (the day of the last event or a later one) and since when. Source: 4.6, rules 2-10."""
+    status, reason = _status(episode, day)
+    if status in ("no_baseline", "not_evaluable"):
+        return Run(status, reason, episode.place.episode_day)
+    if status == "awaiting_follow_up":
+        return Run(status, reason, episode.place.course_day)
+    if _status(episode, episode.day)[0] != status:
+        return Run(status, reason, _last_heard_on(episode) + timedelta(days=STALE_AFTER_DAYS + 1))
+    if episode.yesterday is not None and episode.yesterday.status == status:
+        return Run(status, reason, episode.yesterday.since_on)
+    return Run(status, reason, episode.day)
+
+
+def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
+    """I >= R against the episode's baseline, which is evaluable."""
+    assert episode.baseline is not None
+    return rule.falls_by(episode.baseline.severity, score.severity, rule.response)
+
+
+def _status(episode: Episode, day: date) -> tuple[str, str | None]:
+    standing = episode.standing
+    if episode.baseline is None:
+        return "no_baseline", "baseline_after_first_infusion" if episode.scored else "none_in_window"
+    if not episode.evaluable:
+        return "not_evaluable", "baseline_below_threshold"
+    heard = (day - _last_heard_on(episode)).days <= STALE_AFTER_DAYS
+    if not standing.in_course:
+        return ("awaiting_follow_up", None) if heard else ("stale", "never_followed_up")
+    assert standing.state is not None  # a representative has been read against an evaluable baseline
+    return (standing.state, None) if heard else ("stale", "no_recent_score")
+
+
+def _last_heard_on(episode: Episode) -> date:
+    standing = episode.standing
+    return standing.latest.day if standing.in_course and standing.latest else episode.last_infusion.day
+
+
+def _on_day(episode: Episode, day: date) -> Episode:
+    """The episode on the day of a new event: what stood the evening before is settled."""
+    if day == episode.day:
+        return episode
+    yesterday = run_on(episode, day - timedelta(days=1))
+    return replace(episode, day=day, yesterday=yesterday, settled=episode.standing)
+
+
+def _infuse(track: Track, infusion: Infusion, rule: Rule) -> Track:
+    last = track.episode
+    place = place_after(last and last.place, last and last.last_infusion.day, infusion.day)
+    if last is None or place.episode != last.place.episode:
+        return _begin_episode(track, infusion, place, rule)
+    episode = _on_day(last, infusion.day)
+    if place.course == episode.place.course:
+        standing = _infuse_again(episode.standing, place.course)
+    else:
+        standing = _begin_course(episode.standing, infusion.day)
+    episode = replace(episode, place=place, last_infusion=infusion, standing=standing)
+    return replace(track, last=infusion, episode=episode)
+
+
+def _begin_episode(track: Track, infusion: Infusion, place: Place, rule: Rule) -> Track:
+    spells = track.spells
+    if track.episode is not None:
+        ended = _rescued(track.episode.standing, infusion.day).spell
+        spells = (*spells, ended) if ended else spells
+    baseline = track.latest_score
+    if baseline is not None and (infusion.day - baseline.day).days > BASELINE_LOOKBACK_DAYS:
+        baseline = None
+    evaluable = baseline is not None and baseline.severity >= rule.entry
+    nothing = Standing()
+    episode = Episode(place, infusion, baseline, evaluable, False, infusion.day, None, nothing, nothing)
+    return Track(infusion, track.latest_score, episode, spells)
+
+
+def _begin_course(standing: Standing, day: date) -> Standing:
+    standing = _rescued(standing, day)
+    return replace(
+        standing,
+        responded=standing.responded and standing.state != "lost",
+        tail_on=None,
+        in_course=False,
+        before=None,
+        only_overlapping=True,
+        loss=None,
+    )
+
+
+def _rescued(standing: Standing, day: date) -> Standing:
+    """A later course or a new episode begins: a rescue, if the latest representative is below response."""
+    spell = standing.spell
+    if spell is None or spell.event is not None or standing.tail_on is None:
+        return standing
+    onset = standing.tail_on
+    return replace(
+        standing, spell=replace(spell, event="rescue", onset_on=onset, ascertained_on=day, through_on=onset)
+    )
+
+
+def _infuse_again(standing: Standing, course: int) -> Standing:
+    """One more infusion of the same course: an origin in this course no longer follows its last infusion."""
+    spell = standing.spell if standing.spell is None or standing.spell.course != course else None
+    loss = standing.loss
+    if loss is not None and not loss.recovered:
+        loss = replace(loss, retreated=True)
+    return replace(standing, spell=spell, loss=loss)
+
+
+def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule) -> Standing:
+    """The standing with `score` as the representative of its day."""
+    overlaps = rule.recall_days > (score.day - episode.last_infusion.day).days
+    seen = replace(
+        standing,
+        latest=score,
+        latest_overlaps=overlaps,
+        before=standing.latest if standing.in_course else None,
+        in_course=True,
+        only_overlapping=standing.only_overlapping and overlaps,
+    )
+    if not episode.evaluable:
+        return seen
+    if is_response(episode, score, rule):
+        return _respond(episode, standing, seen, score)
+    return _fall_short(episode, standing, seen, score, rule)
+
+
+def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score) -> Standing:
+    best, second = standing.best, standing.second_best
+    if not standing.responded or standing.state == "lost" or best is None:
+        best, second = score, None
+    elif score.severity < best.severity:
+        best, second = score, best.severity
+    elif second is None or score.severity < second:
+        second = score.severity
+    last = standing.latest
+    unbroken = standing.state == "holding" and last and (score.day - last.day).days <= STALE_AFTER_DAYS
+    place = episode.place
+    spell = standing.spell or Spell(place.episode, place.course, score.day, score.day)
+    return replace(
+        seen,
+        state="holding",
+        responded=True,
+        best=best,
+        second_best=second,
+        tail_on=None,
+        holding_since_on=standing.holding_since_on if unbroken else score.day,
+        loss=standing.loss and replace(standing.loss, recovered=True),
+        spell=_followed(spell, score),
+    )
+
+
+def _fall_short(episode: Episode, standing: Standing, seen: Standing, score: Score, rule: Rule) -> Standing:
+    assert episode.baseline is not None
+    tail_on = standing.tail_on or score.day
+    confirmed = (score.day - tail_on).days >= CONFIRMATION_DAYS
+    if standing.responded:
+        state = "lost" if confirmed else "fading"
+    else:
+        partial = rule.falls_by(episode.baseline.severity, score.severity, rule.partial)
+        state = "partial_response" if partial else "no_response"
+    loss, spell = standing.loss, standing.spell and _followed(standing.spell, score)
+    if state == "lost" and standing.state != "lost":
+        loss = Loss()
+        if spell is not None and spell.event is None:
+            spell = replace(spell, event="lost", onset_on=tail_on, ascertained_on=score.day, through_on=tail_on)
+    return replace(seen, state=state, tail_on=tail_on, holding_since_on=None, loss=loss, spell=spell)
+
+
+def _followed(spell: Spell, score: Score) -> Spell:
+    return spell if spell.event is not None else replace(spell, through_on=score.day)
