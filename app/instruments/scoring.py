@@ -49,6 +49,8 @@ def score(instrument: Instrument, answers: Answers | None, value: float | None, 
 
 
 def _points_of(instrument: Instrument, value: float, pointer: str) -> int:
+    if instrument.per_unit == 1 and not isinstance(value, int):
+        raise Invalid(errors=[Fault("pointer", f"{pointer}/score", "must be a whole number")])
     nearest = round(value * instrument.per_unit) if abs(value) < 1_000 else -1
     if nearest not in instrument.points or instrument.value(nearest) != value:
         low, high = instrument.value(instrument.points[0]), instrument.value(instrument.points[-1])

@@ -221,9 +221,7 @@ def _rescued(standing: Standing, day: date) -> Standing:
     if spell is None or spell.event is not None or standing.tail_on is None:
         return standing
     onset = standing.tail_on
-    return replace(
-        standing, spell=replace(spell, event="rescue", onset_on=onset, ascertained_on=day, through_on=onset)
-    )
+    return replace(standing, spell=replace(spell, event="rescue", onset_on=onset, ascertained_on=day, through_on=onset))
 
 
 def _infuse_again(standing: Standing, course: int) -> Standing:

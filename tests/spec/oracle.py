@@ -125,9 +125,7 @@ def _existing_infusions(
     return sorted(found, key=lambda infusion: (infusion.start, infusion.id))
 
 
-def _existing_scores(
-    versions: Sequence[ScoreVersion], zone: ZoneInfo, known_at: datetime | None
-) -> list[_Score]:
+def _existing_scores(versions: Sequence[ScoreVersion], zone: ZoneInfo, known_at: datetime | None) -> list[_Score]:
     latest: dict[str, ScoreVersion] = {}
     for each in versions:
         if known_at is not None and each.recorded_at > known_at:
@@ -179,16 +177,12 @@ def _kind(courses: _Episode, index: int) -> str:
 def _baseline(courses: _Episode, scores: list[_Score]) -> _Score | None:
     first = courses[0][0]
     candidates = [
-        score
-        for score in scores
-        if score.taken <= first.start and (first.day - score.day).days <= LOOK_BACK_DAYS
+        score for score in scores if score.taken <= first.start and (first.day - score.day).days <= LOOK_BACK_DAYS
     ]
     return max(candidates, key=_score_order, default=None)
 
 
-def _representatives(
-    courses: _Episode, scores: list[_Score], next_episode: _Infusion | None
-) -> list[_Representative]:
+def _representatives(courses: _Episode, scores: list[_Score], next_episode: _Infusion | None) -> list[_Representative]:
     of_day: dict[date, _Representative] = {}
     for score in sorted(scores, key=_score_order):
         if next_episode is not None and score.taken > next_episode.start:
@@ -220,18 +214,12 @@ def _improved(parameters: Parameters, baseline: _Score, score: _Score, line: int
 def _tail_start(representatives: list[_Representative], responses: list[bool], last: int) -> int:
     """Index of the first of the below representatives, in one course, that end at `last`."""
     start = last
-    while (
-        start > 0
-        and not responses[start - 1]
-        and representatives[start - 1].course == representatives[last].course
-    ):
+    while start > 0 and not responses[start - 1] and representatives[start - 1].course == representatives[last].course:
         start -= 1
     return start
 
 
-def _after_reset(
-    courses: _Episode, representatives: list[_Representative], states: list[str], course: int
-) -> int:
+def _after_reset(courses: _Episode, representatives: list[_Representative], states: list[str], course: int) -> int:
     """Index of the first representative after the last course begun while `lost`, up to `course`."""
     start = 0
     for begun in courses[1 : course + 1]:
@@ -281,18 +269,14 @@ def _history(
     without_percentage = parameters.basis == "percent" and baseline.severity <= 0
     if baseline.severity < parameters.entry or without_percentage:
         return _History(courses, baseline, False, representatives, [], [])
-    responses = [
-        _improved(parameters, baseline, each.score, parameters.response) for each in representatives
-    ]
+    responses = [_improved(parameters, baseline, each.score, parameters.response) for each in representatives]
     states = _states(parameters, baseline, courses, representatives, responses)
     return _History(courses, baseline, True, representatives, responses, states)
 
 
 def _best_severities(history: _History) -> list[int]:
     """Severities of the responses that `best` and `second best` choose from, lowest first."""
-    start = _after_reset(
-        history.courses, history.representatives, history.states, len(history.courses) - 1
-    )
+    start = _after_reset(history.courses, history.representatives, history.states, len(history.courses) - 1)
     chosen: list[int] = []
     for index in range(start, len(history.representatives)):
         if history.responses[index]:
@@ -320,9 +304,7 @@ def _seen(
     return episodes, seen_scores, _history(parameters, episodes[-1], seen_scores, None)
 
 
-def _answer(
-    parameters: Parameters, history: _History | None, scores: list[_Score], day: date
-) -> _Answer:
+def _answer(parameters: Parameters, history: _History | None, scores: list[_Score], day: date) -> _Answer:
     if history is None:
         return _Answer("not_started")
     courses = history.courses
@@ -349,9 +331,7 @@ def _answer(
     flags = _holding_flags(parameters, history) if state == "holding" else set()
     if here[-1].score.severity - baseline.severity >= parameters.reliable_change:
         flags.add("reliable_deterioration")
-    provisional = state in ("partial_response", "no_response") and all(
-        _overlaps(parameters, each) for each in here
-    )
+    provisional = state in ("partial_response", "no_response") and all(_overlaps(parameters, each) for each in here)
     return _Answer(state, None, tuple(sorted(flags)), provisional)
 
 
@@ -381,9 +361,7 @@ def _holding_flags(parameters: Parameters, history: _History) -> set[str]:
         earlier = history.representatives[here[-2]].score
         both_respond = history.responses[here[-1]] and history.responses[here[-2]]
         apart = (latest.day - earlier.day).days >= CONFIRM_SPAN_DAYS
-        both_worse = all(
-            score.severity - best[1] >= parameters.reliable_change for score in (earlier, latest)
-        )
+        both_worse = all(score.severity - best[1] >= parameters.reliable_change for score in (earlier, latest))
         if both_respond and apart and both_worse:
             flags.add("worse_than_best")
 
@@ -392,16 +370,10 @@ def _holding_flags(parameters: Parameters, history: _History) -> set[str]:
         confirmed = losses[-1]
         while confirmed - 1 in losses:
             confirmed -= 1
-        first_response = next(
-            index for index in here if index > confirmed and history.responses[index]
-        )
+        first_response = next(index for index in here if index > confirmed and history.responses[index])
         from_moment = history.representatives[confirmed].score.taken
         to_moment = history.representatives[first_response].score.taken
-        retreated = any(
-            from_moment <= infusion.start < to_moment
-            for each in history.courses
-            for infusion in each
-        )
+        retreated = any(from_moment <= infusion.start < to_moment for each in history.courses for infusion in each)
         if not retreated:
             flags.add("recovered_without_retreatment")
     return flags
@@ -439,11 +411,7 @@ def _since_on(
 def _holding_run(history: _History) -> tuple[date, date]:
     days = [each.score.day for each in history.representatives]
     start = len(days) - 1
-    while (
-        start > 0
-        and history.responses[start - 1]
-        and (days[start] - days[start - 1]).days <= STALE_DAYS
-    ):
+    while start > 0 and history.responses[start - 1] and (days[start] - days[start - 1]).days <= STALE_DAYS:
         start -= 1
     return days[start], days[-1]
 
@@ -461,9 +429,7 @@ def _durability(history: _History, next_episode: _Infusion | None) -> dict[str, 
     origins = [
         index
         for index, responds in enumerate(responses)
-        if responds
-        and representatives[index].score.taken
-        > history.courses[representatives[index].course][-1].start
+        if responds and representatives[index].score.taken > history.courses[representatives[index].course][-1].start
     ]
     if not origins:
         return spell
@@ -563,9 +529,7 @@ def verdict(
         "courses": len(courses),
     }
     result["days_since_last_session"] = (as_of - courses[-1][-1].day).days
-    result["since_on"] = _since_on(
-        parameters, all_infusions, all_scores, history, answer.status, as_of
-    )
+    result["since_on"] = _since_on(parameters, all_infusions, all_scores, history, answer.status, as_of)
 
     baseline = history.baseline
     if baseline is not None:

@@ -19,9 +19,7 @@ def parameters(rule: Rule) -> Parameters:
     )
 
 
-def random_timeline(
-    rng: random.Random, code: str, zone: str
-) -> tuple[list[InfusionVersion], list[ScoreVersion], date]:
+def random_timeline(rng: random.Random, code: str, zone: str) -> tuple[list[InfusionVersion], list[ScoreVersion], date]:
     """Infusions in series with boosters, scores around them, some at the very instant, some amended or voided."""
     instrument = INSTRUMENTS[code]
     local = ZoneInfo(zone)

@@ -1,0 +1,105 @@
+"""What a route asks for: the caller, already allowed to do this operation, and the act to be audited."""
+
+import time
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from app import clock
+from app.access import service
+from app.access.policies import OPEN_OPERATIONS, PERMISSIONS
+from app.access.service import Caller, Claims
+from app.audit.service import Act, Shown
+from app.errors import InsufficientScope, InvalidToken, NotFound
+from app.storage import Database
+
+_HONOURED_SECONDS = 30.0
+_MOST_HONOURED = 10_000
+
+bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token", auto_error=False)
+
+
+class Honoured:
+    """Callers whose tokens were verified within the last 30 seconds, by token: a disabled caller is refused within
+    that time, and a busy one costs no query per request."""
+
+    def __init__(self, database: Database, key: str) -> None:
+        self._database = database
+        self._key = key
+        self._known: dict[str, tuple[float, Caller]] = {}
+
+    async def caller(self, token: str) -> Caller:
+        """The caller of a token. Raises InvalidToken."""
+        now = time.monotonic()
+        known = self._known.get(token)
+        if known is not None and known[0] > now:
+            return known[1]
+        claims: Claims = service.read_token(self._key, token)
+        caller = await self._database.read(claims.clinic_id, lambda db: service.honour(db, claims))
+        if len(self._known) >= _MOST_HONOURED:
+            self._known.clear()
+        left = claims.expires_at - clock.now().timestamp()
+        self._known[token] = (now + min(_HONOURED_SECONDS, left), caller)
+        return caller
+
+    def forget(self) -> None:
+        """Drops every caller, so that a change is seen at once in this process."""
+        self._known.clear()
+
+
+async def authorise(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Caller | None:
+    """The caller, allowed to do this operation; None for an open one. An operation without an entry in the table of
+    permissions is refused to everyone. Raises InvalidToken, InsufficientScope, NotFound (another patient's object)."""
+    operation = getattr(request.scope["route"], "operation_id", None)
+    if operation in OPEN_OPERATIONS:
+        return None
+    if token is None:
+        raise InvalidToken
+    honoured: Honoured = request.app.state.honoured
+    caller = await honoured.caller(token)
+    permission = PERMISSIONS.get(operation or "")
+    if permission is None:
+        raise InsufficientScope
+    if permission.scope is not None and permission.scope not in caller.scopes:
+        raise InsufficientScope
+    if permission.people and caller.kind != "user":
+        raise InsufficientScope
+    if caller.patient_id is not None:
+        if not permission.patients:
+            raise InsufficientScope
+        if request.path_params.get("patient_id", str(caller.patient_id)).lower() != str(caller.patient_id):
+            raise NotFound
+    return caller
+
+
+async def known_caller(caller: Annotated[Caller | None, Depends(authorise)]) -> Caller:
+    """The caller of an operation that needs one."""
+    if caller is None:
+        raise InvalidToken
+    return caller
+
+
+async def act_of(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Act:
+    """The act to be audited: this caller doing this operation in this request, now."""
+    operation = request.scope["route"].operation_id
+    request_id: str = request.scope["request_id"]
+    return Act(caller.clinic_id, caller.kind, caller.id, operation, request_id, clock.now())
+
+
+CallerOf = Annotated[Caller, Depends(known_caller)]
+ActOf = Annotated[Act, Depends(act_of)]
+
+
+async def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+DatabaseOf = Annotated[Database, Depends(_database)]
+
+
+async def showed(request: Request, act: Act, patient_ids: list[UUID]) -> None:
+    """Audits a read before its answer leaves, together with other reads of the moment."""
+    await request.app.state.reads.submit(act.clinic_id, Shown(act, tuple(patient_ids)))

@@ -1,0 +1,66 @@
+"""Queries on clinics, callers and tokens."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from app.access.models import Client, Clinic, Device, Enrolment, RefreshToken, User
+
+CALLERS: dict[str, type[User] | type[Client] | type[Device]] = {"user": User, "client": Client, "device": Device}
+
+
+def clinic(db: Session, clinic_id: UUID) -> Clinic | None:
+    return db.get(Clinic, clinic_id)
+
+
+def user_by_email(db: Session, email: str) -> User | None:
+    return db.exec(select(User).where(col(User.email) == email)).first()
+
+
+def client_by_id(db: Session, client_id: UUID) -> Client | None:
+    return db.exec(select(Client).where(col(Client.id) == client_id)).first()
+
+
+def caller(db: Session, clinic_id: UUID, kind: str, caller_id: UUID) -> User | Client | Device | None:
+    return db.get(CALLERS[kind], (clinic_id, caller_id))
+
+
+def enrolment_by_hash(db: Session, code_hash: str) -> Enrolment | None:
+    return db.exec(select(Enrolment).where(col(Enrolment.code_hash) == code_hash).with_for_update()).first()
+
+
+def refresh_token_clinic(db: Session, token_hash: str) -> UUID | None:
+    return db.exec(select(RefreshToken.clinic_id).where(col(RefreshToken.token_hash) == token_hash)).first()
+
+
+def enrolment_clinic(db: Session, code_hash: str) -> UUID | None:
+    return db.exec(select(Enrolment.clinic_id).where(col(Enrolment.code_hash) == code_hash)).first()
+
+
+def family(db: Session, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
+    """Every token of the family that the token belongs to, locked."""
+    mine = select(RefreshToken.family_id).where(
+        col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.token_hash) == token_hash
+    )
+    query = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.family_id).in_(mine))
+    return list(db.exec(query.order_by(col(RefreshToken.id)).with_for_update()))
+
+
+def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) -> None:
+    db.execute(
+        update(RefreshToken)
+        .where(col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.family_id) == family_id)
+        .where(col(RefreshToken.revoked_at).is_(None))
+        .values(revoked_at=now)
+    )
+
+
+def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:
+    db.execute(
+        update(Device)
+        .where(col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
+        .where(col(Device.disabled_at).is_(None))
+        .values(disabled_at=now)
+    )

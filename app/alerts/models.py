@@ -1,0 +1,120 @@
+"""Alerts and their acknowledgements. Both only ever grow."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index, Uuid
+from sqlmodel import Field, SQLModel
+
+from app.api.fields import Answer, Flag, Id, MomentOut, Note, Wire, grows
+from app.storage import Moment, key
+
+Disposition = Literal["contacted", "escalated", "already_known", "could_not_reach", "entered_in_error", "other"]
+
+
+class Alert(SQLModel, table=True):
+    """Something to be reviewed by a person. An amended answer marks its alert and never erases it."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        ForeignKeyConstraint(
+            ["clinic_id", "patient_id", "check_in_id"],
+            ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"],
+        ),
+        Index(None, "clinic_id", "state", "late", "raised_at", "id"),
+        Index(None, "clinic_id", "patient_id", "state"),
+        Index(None, "clinic_id", "check_in_id"),
+    )
+
+    clinic_id: UUID = key()
+    id: UUID = key()
+    patient_id: UUID = Field(sa_type=Uuid)
+    check_in_id: UUID | None = Field(sa_type=Uuid)
+    session_id: UUID | None = Field(sa_type=Uuid)
+    instrument: str | None
+    kind: str
+    priority: str
+    late: bool
+    state: str
+    taken_at: datetime = Field(sa_type=Moment)
+    raised_at: datetime = Field(sa_type=Moment)
+    amended_at: datetime | None = Field(sa_type=Moment)
+
+
+class Acknowledgement(SQLModel, table=True):
+    """What someone did about an alert."""
+
+    __tablename__ = "alert_acknowledgements"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "alert_id"], ["alerts.clinic_id", "alerts.id"]),
+        Index(None, "clinic_id", "alert_id", "at"),
+    )
+
+    clinic_id: UUID = key()
+    id: UUID = key()
+    alert_id: UUID = Field(sa_type=Uuid)
+    by_kind: str
+    by_id: UUID = Field(sa_type=Uuid)
+    at: datetime = Field(sa_type=Moment)
+    note: str
+    disposition: str
+
+
+class AcknowledgementIn(Wire):
+    """What was done. `could_not_reach` leaves the alert open."""
+
+    disposition: Disposition
+    note: Note = ""
+
+
+class CallerOut(Answer):
+    """Who: `user`, `client`, `device` or `operator`."""
+
+    kind: str
+    id: Id
+
+
+class AcknowledgementOut(Answer):
+    """What someone did about an alert, and when."""
+
+    by: CallerOut
+    at: MomentOut
+    note: str
+    disposition: str
+
+
+class NotificationOut(Answer):
+    """Who was told, when, and with what outcome."""
+
+    to: str
+    at: MomentOut
+    outcome: str
+
+
+class AlertOut(Answer):
+    """Something to be reviewed by a person. `late`: taken more than 72 hours before it was recorded. `amended_at`: when
+    the answer that raised it was first amended or voided; the alert stands all the same."""
+
+    id: Id
+    kind: str = grows("self_harm_item", "reliable_deterioration", "relief_lost", "severe_side_effect")
+    priority: str = grows("urgent", "high", "routine")
+    late: Flag
+    patient_id: Id
+    check_in_id: Id | None
+    session_id: Id | None
+    instrument: str | None
+    taken_at: MomentOut
+    raised_at: MomentOut
+    amended_at: MomentOut | None
+    state: str = grows("open", "acknowledged")
+    acknowledgements: list[AcknowledgementOut]
+    notifications: list[NotificationOut]
+
+
+class AlertList(Answer):
+    """A page of alerts: timely ones first, then the most recent."""
+
+    items: list[AlertOut]
+    next_cursor: str | None

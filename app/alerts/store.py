@@ -1,0 +1,60 @@
+"""Queries on alerts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, or_, tuple_, update
+from sqlmodel import Session, col, select
+
+from app.alerts.models import Acknowledgement, Alert
+
+
+def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> list[Alert]:
+    """Every alert these check-ins raised."""
+    if not check_in_ids:
+        return []
+    query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
+    return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
+
+
+def mark_amended(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID], now: datetime) -> None:
+    db.execute(
+        update(Alert)
+        .where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
+        .where(col(Alert.amended_at).is_(None))
+        .values(amended_at=now)
+    )
+
+
+def locked(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:
+    query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.id) == alert_id)
+    return db.exec(query.with_for_update()).first()
+
+
+def acknowledgements(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) -> dict[UUID, list[Acknowledgement]]:
+    found: dict[UUID, list[Acknowledgement]] = {}
+    query = select(Acknowledgement).where(
+        col(Acknowledgement.clinic_id) == clinic_id, col(Acknowledgement.alert_id).in_(alert_ids)
+    )
+    for row in db.exec(query.order_by(col(Acknowledgement.at), col(Acknowledgement.id))):
+        found.setdefault(row.alert_id, []).append(row)
+    return found
+
+
+def page(
+    db: Session, clinic_id: UUID, state: str | None, late: bool | None, after: Sequence[Any] | None, limit: int
+) -> Sequence[Alert]:
+    """Timely ones first, newest first in each; one row more than `limit` where there is more."""
+    query = select(Alert).where(col(Alert.clinic_id) == clinic_id)
+    if state is not None:
+        query = query.where(col(Alert.state) == state)
+    if late is not None:
+        query = query.where(col(Alert.late).is_(late))
+    if after is not None:
+        was_late, raised_at, alert_id = bool(after[0]), datetime.fromisoformat(after[1]), UUID(after[2])
+        older = tuple_(col(Alert.raised_at), col(Alert.id)) < tuple_(raised_at, alert_id)
+        query = query.where(or_(col(Alert.late) > was_late, and_(col(Alert.late).is_(was_late), older)))
+    order = (col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())
+    return db.exec(query.order_by(*order).limit(limit + 1)).all()

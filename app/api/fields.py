@@ -1,0 +1,89 @@
+"""Field types of the wire: strict, bounded, and safe to store on every engine."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_RFC_3339 = re.compile(
+    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,6})?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+)
+_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+class Wire(BaseModel):
+    """A body that clients send: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC_3339.match(value):
+        rule = "must be an RFC 3339 date and time with an offset, to the microsecond at most"
+        raise PydanticCustomError("moment", rule)
+    try:
+        moment = datetime.fromisoformat(value.upper().replace("Z", "+00:00")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("moment", "must be a date and time that exists") from None
+    if moment < _EARLIEST:
+        raise PydanticCustomError("moment", "must not be before 1900")
+    return moment
+
+
+def _day(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        raise PydanticCustomError("day", "must be a calendar day, YYYY-MM-DD")
+    return value
+
+
+def _storable(value: str) -> str:
+    if any(character < " " and character not in "\n\t\r" or "\ud800" <= character <= "\udfff" for character in value):
+        raise PydanticCustomError("text", "must not contain control characters or lone surrogates")
+    return value
+
+
+def _printed(value: datetime) -> str:
+    text = value.astimezone(UTC).isoformat(timespec="microseconds" if value.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+_MOMENT_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2025-01-10T09:00:00-05:00"]}
+
+MomentIn = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
+MomentOut = Annotated[
+    datetime, PlainSerializer(_printed, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+DayIn = Annotated[date, BeforeValidator(_day)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Note = Annotated[Text, Field(max_length=4_000)]
+
+
+def only_text(value: Any) -> Any:
+    """Refuses what a lax parser would turn into text or an id."""
+    if not isinstance(value, str | UUID):
+        raise PydanticCustomError("text", "must be a string")
+    return value
+
+
+Id = Annotated[UUID, BeforeValidator(only_text)]
+
+
+def grows(*known: str) -> Any:
+    """An enumeration of an answer that may grow: a plain string whose known values are documented."""
+    return Field(json_schema_extra={"x-known-values": list(known)}, description="One of: " + ", ".join(known))

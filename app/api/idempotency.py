@@ -1,0 +1,140 @@
+"""Idempotency-Key: the first answer is kept in the transaction that did the work, and given again for 24 hours.
+
+Because key and work commit together, there is no moment at which one exists without the other.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Header, Request, Response
+from sqlalchemy import ForeignKeyConstraint, Index, delete, func, select
+from sqlmodel import Field, Session, SQLModel, col
+
+from app import clock
+from app.api.fields import Answer
+from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, RequestInProgress
+from app.storage import Database, Moment, document, key
+
+A = TypeVar("A", bound=Answer)
+
+KEPT_FOR = timedelta(hours=24)
+_WAIT_SECONDS = 2.0
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="Any unique text: the first answer is given again for 24 hours"),
+]
+
+
+class KeptAnswer(SQLModel, table=True):
+    """An answer given under a key. `body` is None where the answer carried a secret."""
+
+    __tablename__ = "kept_answers"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), Index(None, "clinic_id", "created_at"))
+
+    clinic_id: UUID = key()
+    caller: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    status: int
+    headers: dict[str, str] = Field(sa_type=document())  # type: ignore[call-overload]
+    body: str | None
+    created_at: datetime = Field(sa_type=Moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[A]):
+    """What a use case answers: status, body and headers. `secret` answers are never kept."""
+
+    body: A
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    secret: bool = False
+
+    def content(self) -> str:
+        """The body as it leaves: what the use case did not set is left out."""
+        return self.body.model_dump_json(exclude_unset=True)
+
+    def response(self) -> Response:
+        return Response(self.content(), self.status, self.headers, "application/json")
+
+
+async def once(
+    request: Request, clinic_id: UUID, caller: str, sent: str | None, work: Callable[[Session], Reply[A]]
+) -> Response:
+    """The response of `work`, done once per key. Raises IdempotencyKeyReused, RequestInProgress, AlreadyDone."""
+    database: Database = request.app.state.database
+    if sent is None:
+        return (await database.write(clinic_id, work)).response()
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", sent):
+        raise Invalid(errors=[Fault("header", "Idempotency-Key", "must be 1 to 255 printable characters")])
+    body = await request.body()
+    target = f"{request.method} {request.url.path}?{request.url.query}"
+    fingerprint = hashlib.sha256(target.encode() + b"\0" + body).hexdigest()
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return await database.write(
+                clinic_id, lambda db: _once(db, _Key(clinic_id, caller, sent, fingerprint), work)
+            )
+        except RequestInProgress:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    clinic_id: UUID
+    caller: str
+    key: str
+    fingerprint: str
+
+
+def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]]) -> Response:
+    _hold(db, key)
+    now = clock.now()
+    # What is older than a day is gone for the clinic as a whole: the table stays as small as one day's keys.
+    db.execute(
+        delete(KeptAnswer).where(
+            col(KeptAnswer.clinic_id) == key.clinic_id, col(KeptAnswer.created_at) < now - KEPT_FOR
+        )
+    )
+    kept = db.get(KeptAnswer, (key.clinic_id, key.caller, key.key))
+    if kept is not None:
+        return _again(kept, key.fingerprint)
+    reply = work(db)
+    response = reply.response()
+    db.add(
+        KeptAnswer(
+            clinic_id=key.clinic_id, caller=key.caller, key=key.key, fingerprint=key.fingerprint,
+            status=reply.status, headers=reply.headers,
+            body=None if reply.secret else reply.content(), created_at=now,
+        )
+    )  # fmt: skip
+    return response
+
+
+def _again(kept: KeptAnswer, fingerprint: str) -> Response:
+    if kept.fingerprint != fingerprint:
+        raise IdempotencyKeyReused
+    if kept.body is None:
+        raise AlreadyDone
+    headers: dict[str, Any] = {**kept.headers, "Idempotency-Replayed": "true"}
+    return Response(kept.body, kept.status, headers, "application/json")
+
+
+def _hold(db: Session, key: _Key) -> None:
+    """Holds the key until the transaction ends. SQLite has one writer and needs no lock."""
+    if db.get_bind().dialect.name == "sqlite":
+        return
+    name = f"{key.clinic_id} {key.caller} {key.key}"
+    if not db.execute(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))).scalar():
+        raise RequestInProgress

@@ -1,0 +1,119 @@
+"""Strict requests: a body that is exactly one JSON document with finite numbers and no repeated key, and no unknown
+query parameter. What is refused here never reaches a use case."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import HTTPException
+from fastapi.params import Form
+from fastapi.routing import APIRoute
+
+from app.errors import Fault, Invalid, Problem, UnsupportedMediaType
+
+_DEPTH = 32
+
+
+class Refused(HTTPException):
+    """Carries a Problem through the framework's own body parsing, which lets only this family pass."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status)
+        self.problem = problem
+
+
+class _Unacceptable(ValueError):
+    """A document that JSON's grammar allows and we do not."""
+
+
+def parse(body: bytes) -> Any:
+    """The one JSON document in `body`. Raises Invalid naming the rule."""
+    try:
+        document = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_not_finite, parse_float=_finite
+        )
+    except _Unacceptable as error:
+        raise Invalid(errors=[Fault("pointer", "", str(error))]) from None
+    except RecursionError:
+        raise Invalid(errors=[Fault("pointer", "", f"must not nest deeper than {_DEPTH}")]) from None
+    except ValueError:
+        raise Invalid(errors=[Fault("pointer", "", "must be one JSON document in UTF-8")]) from None
+    if body.count(b"{") + body.count(b"[") > _DEPTH and _depth(document) > _DEPTH:
+        raise Invalid(errors=[Fault("pointer", "", f"must not nest deeper than {_DEPTH}")])
+    return document
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise _Unacceptable("must not repeat a key")
+    return document
+
+
+def _not_finite(_: str) -> Any:
+    raise _Unacceptable("numbers must be finite")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise _Unacceptable("numbers must be finite")
+    return number
+
+
+def _depth(document: Any) -> int:
+    deepest, waiting = 0, [(document, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else None
+        if children is None:
+            continue
+        deepest = max(deepest, depth)
+        waiting.extend((child, depth + 1) for child in children)
+    return deepest
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return parse(await self.body())
+        except Problem as problem:
+            raise Refused(problem) from None
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses unknown query parameters and media types, and parses bodies strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        known = _query_names(self.dependant)
+        takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
+
+        async def strict(request: Request) -> Response:
+            unknown = [name for name in request.query_params if name not in known]
+            if unknown:
+                raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
+            if takes_json and not _is_json(request.headers.get("content-type", "")):
+                raise UnsupportedMediaType
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def safe_name(name: str) -> str:
+    """A field name that may be repeated in an error: one that looks like a name, else a placeholder."""
+    plain = name.replace("_", "").replace("-", "").replace(".", "")
+    return name if len(name) <= 40 and plain.isascii() and plain.isalnum() and not plain.isdigit() else "(unnamed)"
+
+
+def _query_names(dependant: Any) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    for inner in dependant.dependencies:
+        names |= _query_names(inner)
+    return names
+
+
+def _is_json(content_type: str) -> bool:
+    media = content_type.split(";", 1)[0].strip().lower()
+    return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))

@@ -1,0 +1,1 @@
+"""Append-only: who read or wrote whose data."""

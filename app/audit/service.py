@@ -1,0 +1,85 @@
+"""Recording who did what to whose data, in the caller's transaction or, for reads, in a shared one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.audit import store
+from app.audit.models import ActorOut, AuditEventOut
+from app.storage import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does which operation in which request. `at` is when the request came in."""
+
+    clinic_id: UUID
+    actor_kind: str
+    actor_id: UUID
+    operation: str
+    request_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An act, and the patients whose data it read or wrote."""
+
+    act: Act
+    patient_ids: tuple[UUID, ...]
+
+
+def record(db: Session, act: Act, patient_ids: Iterable[UUID]) -> None:
+    """One event, in the transaction that did the work."""
+    record_many(db, act.clinic_id, [Shown(act, tuple(patient_ids))])
+
+
+def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[None]:
+    """Events of one clinic, one statement per table."""
+    rows, subjects = [], []
+    for event in events:
+        act, event_id = event.act, new_id()
+        rows.append(
+            {
+                "clinic_id": clinic_id,
+                "id": event_id,
+                "at": act.at,
+                "actor_kind": act.actor_kind,
+                "actor_id": act.actor_id,
+                "operation": act.operation,
+                "request_id": act.request_id,
+            }
+        )
+        subjects += [
+            {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id}
+            for patient_id in dict.fromkeys(event.patient_ids)
+        ]
+    store.insert(db, rows, subjects)
+    return [None] * len(events)
+
+
+def events_of(
+    db: Session,
+    clinic_id: UUID,
+    patient_id: UUID | None,
+    actor_id: UUID | None,
+    after: Sequence[str] | None,
+    limit: int,
+) -> list[AuditEventOut]:
+    """Events newest first, one more than `limit` where there is more."""
+    events = store.page(db, clinic_id, patient_id, actor_id, after, limit)
+    subjects = store.subjects(db, clinic_id, [event.id for event in events])
+    return [
+        AuditEventOut(
+            id=event.id,
+            at=event.at,
+            actor=ActorOut(kind=event.actor_kind, id=event.actor_id),
+            operation=event.operation,
+            request_id=event.request_id,
+            patient_ids=subjects.get(event.id, []),
+        )
+        for event in events
+    ]

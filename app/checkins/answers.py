@@ -1,0 +1,77 @@
+"""How a check-in is shown: its scores, phase, alerts and notice."""
+
+from collections.abc import Iterable, Sequence
+
+from app.access.models import CrisisContact
+from app.access.service import NOTICE, Caller
+from app.alerts.models import AlertOut
+from app.alerts.policies import needs_notice
+from app.checkins.models import (
+    AlreadyRecordedOut,
+    CallerOut,
+    CheckInOut,
+    CheckInReceipt,
+    CheckInVersion,
+    NoticeOut,
+    ScoreOut,
+)
+from app.checkins.policies import phase
+from app.instruments import INSTRUMENTS
+from app.tracks.answers import TrackOut
+from app.tracks.models import InfusionVersion, ScoreVersion
+
+
+def answer(
+    caller: Caller,
+    version: CheckInVersion,
+    scores: Sequence[ScoreVersion],
+    infusions: Sequence[InfusionVersion],
+    raised: Sequence[AlertOut],
+) -> CheckInOut:
+    """One version of a check-in. A patient's own token never sees alerts."""
+    return CheckInOut(
+        id=version.check_in_id,
+        patient_id=version.patient_id,
+        taken_at=version.taken_at,
+        recorded_at=version.recorded_at,
+        phase=phase(version.taken_at, version.before_infusion, infusions, caller.time_zone),
+        session_id=version.session_id,
+        before_infusion=version.before_infusion,
+        clock_corrected_by_seconds=version.clock_corrected_by_seconds,
+        version=version.version,
+        status="voided" if version.voided else "recorded",
+        reason=version.reason,
+        recorded_by=CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
+        scores=[score_answer(score) for score in scores],
+        alerts=[] if caller.patient_id is not None else list(raised),
+        notice=notice(caller, scores),
+    )
+
+
+def receipt(shown: CheckInOut, relief: list[TrackOut], already: Iterable[AlreadyRecordedOut]) -> CheckInReceipt:
+    """What recording answers."""
+    fields = {name: getattr(shown, name) for name in CheckInOut.model_fields}
+    return CheckInReceipt.model_construct(**fields, relief=relief, already_recorded=list(already))
+
+
+def score_answer(score: ScoreVersion) -> ScoreOut:
+    """A score in the instrument's unit."""
+    instrument = INSTRUMENTS[score.instrument]
+    return ScoreOut(
+        id=score.id,
+        instrument=score.instrument,
+        domain=instrument.domain,
+        value=instrument.value(score.points),
+        severity=instrument.band(score.points),
+        answers=score.answers,
+        items_known=score.answers is not None or not instrument.items,
+        self_harm_item=score.self_harm_item,
+    )
+
+
+def notice(caller: Caller, scores: Iterable[ScoreVersion]) -> NoticeOut | None:
+    """The notice and the clinic's crisis contacts, whenever a self-harm item is at or over its line or unknown."""
+    if not any(needs_notice(INSTRUMENTS[s.instrument], s.points, s.self_harm_item) for s in scores):
+        return None
+    contacts = [CrisisContact(**contact) for contact in caller.clinic.crisis_contacts]
+    return NoticeOut(text=NOTICE, crisis_contacts=contacts)

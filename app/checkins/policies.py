@@ -1,0 +1,105 @@
+"""Rules of a check-in: who may send what, when it counts, and in which phase it stands."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from app.access.service import Caller
+from app.checkins.models import CheckInIn, ResponseIn
+from app.errors import Fault, Invalid, Problem
+from app.instruments import INSTRUMENTS, Scored, score
+from app.relief import places
+from app.tracks.events import BEFORE_INFUSION_WITHIN, counted_at, infusion_events, local_day, started_before
+from app.tracks.models import InfusionVersion
+
+FUTURE_TOLERANCE = timedelta(minutes=5)
+# Up to here a difference between the device's clock and ours is the request's own way through the network.
+_TRANSIT = timedelta(seconds=60)
+
+
+class AnswersRequired(Problem):
+    """A patient's own token must send the answers of an instrument that has items: a total alone would leave the item
+    about self-harm unknown."""
+
+    code, status, title = "answers_required", 422, "Answers are required"
+
+
+class RaterNotAllowed(Problem):
+    """This instrument is rated by a clinician."""
+
+    code, status, title = "rater_not_allowed", 403, "A clinician rates this instrument"
+
+
+def corrected_taken_at(body: CheckInIn, received_at: datetime) -> tuple[datetime, int | None]:
+    """When it was taken by our clock, and by how many seconds the device's was corrected (None: it was not)."""
+    if body.sent_at is None:
+        return body.taken_at, None
+    offset = received_at - body.sent_at
+    if abs(offset) <= _TRANSIT:
+        return body.taken_at, None
+    seconds = round(offset.total_seconds())
+    try:
+        return body.taken_at + timedelta(seconds=seconds), seconds
+    except OverflowError:
+        raise Invalid(errors=[Fault("pointer", "/sent_at", "must be the device's clock at sending")]) from None
+
+
+def check_taken_at(taken_at: datetime, now: datetime) -> None:
+    """Raises Invalid for an instant in the future."""
+    if taken_at > now + FUTURE_TOLERANCE:
+        rule = "must not be more than 5 minutes in the future (send sent_at where the device's clock is wrong)"
+        raise Invalid(errors=[Fault("pointer", "/taken_at", rule)])
+
+
+def check_before_infusion(
+    body: CheckInIn, taken_at: datetime, infusions: Sequence[InfusionVersion], zone: ZoneInfo
+) -> None:
+    """Raises Invalid for `before_infusion` stated more than 60 minutes after a session's start on its day."""
+    started = started_before(taken_at, infusions)
+    if not body.before_infusion or started is None or local_day(started, zone) != local_day(taken_at, zone):
+        return
+    if taken_at - started > BEFORE_INFUSION_WITHIN:
+        rule = "is allowed up to 60 minutes after the session's start"
+        raise Invalid(errors=[Fault("pointer", "/before_infusion", rule)])
+
+
+def score_responses(responses: Sequence[ResponseIn], caller: Caller) -> list[tuple[str, Scored]]:
+    """Each response scored. Raises Invalid, ScoreMismatch, AnswersRequired, RaterNotAllowed."""
+    seen: set[str] = set()
+    found = []
+    for index, response in enumerate(responses):
+        pointer = f"/responses/{index}"
+        instrument = INSTRUMENTS.get(response.instrument)
+        if instrument is None:
+            raise Invalid(errors=[Fault("pointer", f"{pointer}/instrument", "must be a code of /v1/instruments")])
+        if instrument.code in seen:
+            raise Invalid(errors=[Fault("pointer", f"{pointer}/instrument", "must be named only once")])
+        seen.add(instrument.code)
+        if caller.patient_id is not None:
+            if instrument.rater == "clinician":
+                raise RaterNotAllowed(errors=[Fault("pointer", f"{pointer}/instrument", "is rated by a clinician")])
+            if instrument.items and response.answers is None:
+                raise AnswersRequired(errors=[Fault("pointer", f"{pointer}/answers", "is required")])
+        found.append((instrument.code, score(instrument, response.answers, response.score, pointer)))
+    return found
+
+
+def phase(taken_at: datetime, before_infusion: bool, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> str:
+    """`baseline` (before the episode's first infusion), `post_infusion` (the day of a session, after it),
+    `pre_infusion` (the day of a later session, before it) or `follow_up`."""
+    at = counted_at(taken_at, before_infusion, infusions, zone)
+    day = local_day(at, zone)
+    events = infusion_events(infusions, zone)
+    before = [event for event in events if event.at < at]
+    if before and day <= before[-1].end_day:
+        return "post_infusion"
+    next_today = next((event for event in events if event.at >= at and event.day == day), None)
+    if next_today is not None:
+        return "baseline" if places(events)[next_today.id].number == 1 else "pre_infusion"
+    return "follow_up" if before else "baseline"
+
+
+def digest(body: CheckInIn) -> str:
+    """What a repeat is compared with: the content as posted, without the id and the clock of this sending."""
+    return hashlib.sha256(body.model_dump_json(exclude={"id", "sent_at", "patient_id"}).encode()).hexdigest()

@@ -1,0 +1,441 @@
+"""Use cases of check-ins. `record_many` is the one way in: a single post is a batch of one.
+
+It locks the patients in id order, gathers with one query each for the whole batch, decides post by post, and keeps with
+one statement per table, audit included. The commit is the caller's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+from pydantic.experimental.missing_sentinel import MISSING
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.alerts import service as alerts
+from app.alerts import store as alerts_store
+from app.alerts.models import AlertOut
+from app.api.idempotency import Reply
+from app.api.versions import require_version
+from app.audit import service as audit
+from app.audit.service import Act, Shown
+from app.checkins import answers, store
+from app.checkins.models import (
+    AlreadyRecordedOut,
+    AmendmentIn,
+    CheckIn,
+    CheckInIn,
+    CheckInOut,
+    CheckInReceipt,
+    CheckInVersion,
+    ResponseAmendment,
+)
+from app.checkins.policies import (
+    check_before_infusion,
+    check_taken_at,
+    corrected_taken_at,
+    digest,
+    score_responses,
+)
+from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem, ReferenceNotFound
+from app.instruments import Scored
+from app.patients import service as patients
+from app.patients import store as patients_store
+from app.patients.models import Patient
+from app.storage import new_id
+from app.tracks import service as tracks
+from app.tracks import store as tracks_store
+from app.tracks.events import local_day
+from app.tracks.models import InfusionVersion, ScoreVersion
+from app.tracks.service import Change, Known
+
+
+class CheckInConflict(Problem):
+    """This id names a check-in with other content. Nothing was overwritten: amend that one, or send a new id."""
+
+    code, status, title = "check_in_conflict", 409, "The id names another check-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One check-in as it came: by whom, for whom, in which request."""
+
+    caller: Caller
+    act: Act
+    patient_id: UUID
+    body: CheckInIn
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a post that was not refused. `status` is 201, or 200 where everything was recorded before."""
+
+    check_in: CheckInReceipt
+    status: int
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A check-in about to be written, or one that stands."""
+
+    check_in: CheckIn
+    version: CheckInVersion
+    scores: list[ScoreVersion]
+    already: list[AlreadyRecordedOut] = field(default_factory=list)
+    is_new: bool = True
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What a batch is decided on; grows with what the batch itself keeps, so that later posts see earlier ones."""
+
+    patients: dict[UUID, Patient]
+    known: dict[UUID, Known]
+    sessions: dict[UUID, UUID]
+    check_ins: dict[UUID, _Kept]
+    places: dict[tuple[UUID, datetime, str], ScoreVersion]
+
+
+def record_many(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
+    """Records check-ins of one clinic: a receipt or a refusal for each, in the order given. Posts of one patient are
+    applied in the order in which they were taken."""
+    taken: list[tuple[datetime, int | None] | Problem] = [_taken(post) for post in posts]
+    gathered = _gather(db, clinic_id, posts, taken)
+    outcomes: list[_Kept | Problem] = [NotFound()] * len(posts)
+    order = sorted(range(len(posts)), key=lambda i: (posts[i].body.taken_at, i))
+    for index in order:
+        try:
+            outcomes[index] = _decide(clinic_id, posts[index], taken[index], gathered)
+        except Problem as problem:
+            outcomes[index] = problem
+    kept = [(posts[i], k) for i in order if isinstance(k := outcomes[i], _Kept) and k.is_new]
+    raised = _keep(db, clinic_id, kept, gathered)
+    _audit(db, clinic_id, posts, outcomes)
+    standing = _alerts_of(db, clinic_id, [k.check_in.id for k in outcomes if isinstance(k, _Kept) and not k.is_new])
+    return [
+        outcome if isinstance(outcome, Problem) else _receipt(post, outcome, gathered, raised | standing)
+        for post, outcome in zip(posts, outcomes, strict=True)
+    ]
+
+
+def amend(
+    db: Session, caller: Caller, act: Act, patient_id: UUID, check_in_id: UUID, expected: int | None, body: AmendmentIn
+) -> Reply[CheckInReceipt]:
+    """A new version of a check-in; the ones before stay. Raises NotFound, PreconditionFailed, Invalid,
+    AlreadyRecorded."""
+    clinic_id = act.clinic_id
+    patient = patients.lock_one(db, clinic_id, patient_id)
+    check_in, current = _find(db, clinic_id, patient_id, check_in_id)
+    require_version(expected, check_in.version)
+    known = tracks.gather(db, clinic_id, [patient_id])
+    taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
+    check_taken_at(taken_at, act.at)
+    voided = current.voided if body.void is MISSING else body.void
+    scored = {} if voided else _amended(db, clinic_id, caller, current, body)
+    if voided and (body.void is MISSING or body.responses is not MISSING or body.taken_at is not MISSING):
+        raise Invalid(errors=[Fault("pointer", "/void", "a voided check-in changes only by void: false")])
+    _check_places(db, clinic_id, patient_id, check_in_id, taken_at, scored)
+    recorded_at = patients.next_moment(patient, act.at)
+    version = current.version + 1
+    check_in.version, check_in.taken_at, check_in.voided = version, taken_at, voided
+    new = CheckInVersion(
+        **current.model_dump(
+            exclude={"version", "recorded_at", "recorded_by_kind", "recorded_by_id", "taken_at", "voided", "reason"}
+        ),
+        version=version, recorded_at=recorded_at, recorded_by_kind=act.actor_kind, recorded_by_id=act.actor_id,
+        taken_at=taken_at, voided=voided, reason=body.reason,
+    )  # fmt: skip
+    rows = [_score_version(new, code, response) for code, response in scored.items()]
+    db.add_all([patient, check_in, new])
+    db.flush()
+    change = Change(
+        patients.subject_of(patient, caller.time_zone), scores=rows, replaces_check_in=check_in_id, at=recorded_at,
+        session_id=new.session_id,
+    )  # fmt: skip
+    raised = tracks.apply(db, clinic_id, [change], known, recorded_at)
+    db.flush()
+    audit.record(db, act, [patient_id])
+    shown = answers.answer(caller, new, rows, known[patient_id].infusions, alerts.answers_of(db, clinic_id, raised))
+    touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
+    today = local_day(act.at, caller.time_zone)
+    relief = tracks.track_answers(known[patient_id], caller.time_zone, touched, today)
+    return Reply(answers.receipt(shown, relief, []), 201, _headers(new))
+
+
+def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
+    """A check-in as it stands. Raises NotFound."""
+    row = _find(db, caller.clinic_id, patient_id, check_in_id)
+    return _shown(db, caller, patient_id, [row])[0]
+
+
+def listed(
+    db: Session, caller: Caller, patient_id: UUID, first: date | None, last: date | None, instrument: str | None,
+    after: Sequence[str] | None, limit: int,
+) -> Sequence[CheckInOut]:  # fmt: skip
+    """A page, newest first, taken on the clinic's days `first` to `last`; one more than `limit` where there is more.
+    Raises NotFound."""
+    patients.one(db, caller.clinic_id, patient_id)
+    since = None if first is None else datetime.combine(first, time(), caller.time_zone)
+    until = None if last is None else datetime.combine(last + timedelta(days=1), time(), caller.time_zone)
+    rows = store.page(db, caller.clinic_id, patient_id, since, until, instrument, after, limit)
+    return _shown(db, caller, patient_id, rows)
+
+
+def versions(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Sequence[CheckInOut]:
+    """Every version, oldest first. Raises NotFound."""
+    _find(db, caller.clinic_id, patient_id, check_in_id)
+    infusions = _counting(db, caller.clinic_id, patient_id)
+    scores: dict[int, list[ScoreVersion]] = {}
+    for score in tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
+        scores.setdefault(score.version, []).append(score)
+    raised = alerts.answers_of(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
+    return [
+        answers.answer(caller, version, scores.get(version.version, []), infusions, raised)
+        for version in store.versions(db, caller.clinic_id, check_in_id)
+    ]
+
+
+def _taken(post: Post) -> tuple[datetime, int | None] | Problem:
+    try:
+        return corrected_taken_at(post.body, post.act.at)
+    except Problem as problem:
+        return problem
+
+
+def _gather(
+    db: Session, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[tuple[datetime, int | None] | Problem]
+) -> _Gathered:
+    patient_ids = {post.patient_id for post in posts}
+    locked = patients_store.locked(db, clinic_id, patient_ids)
+    known = tracks.gather(db, clinic_id, list(locked))
+    named = store.by_ids(db, clinic_id, {post.body.id for post in posts if post.body.id is not None})
+    instants = {(p.patient_id, t[0]) for p, t in zip(posts, taken, strict=True) if not isinstance(t, Problem)}
+    standing = tracks_store.standing_at(db, clinic_id, instants)
+    sessions = tracks_store.sessions_of(db, clinic_id, [p.body.session_id for p in posts if p.body.session_id])
+    gathered = _Gathered(locked, known, sessions, {}, {(s.patient_id, s.taken_at, s.instrument): s for s in standing})
+    others = {s.check_in_id for s in standing} - named.keys()
+    rows = named | store.by_ids(db, clinic_id, others)
+    scores = _scores_of(db, clinic_id, list(rows))
+    for check_in, version in rows.values():
+        gathered.check_ins[check_in.id] = _Kept(check_in, version, scores.get(check_in.id, []), is_new=False)
+    return gathered
+
+
+def _decide(clinic_id: UUID, post: Post, taken: tuple[datetime, int | None] | Problem, gathered: _Gathered) -> _Kept:
+    """What becomes of one post. Raises its refusal."""
+    body, caller, patient = post.body, post.caller, gathered.patients.get(post.patient_id)
+    if patient is None or caller.patient_id not in (None, post.patient_id):
+        raise NotFound
+    if body.id is not None and body.id in gathered.check_ins:
+        return _again(post, gathered.check_ins[body.id])
+    if isinstance(taken, Problem):
+        raise taken
+    taken_at, corrected_by = taken
+    check_taken_at(taken_at, post.act.at)
+    if body.session_id is not None and gathered.sessions.get(body.session_id) != post.patient_id:
+        raise ReferenceNotFound(errors=[Fault("pointer", "/session_id", "must name a session of this patient")])
+    check_before_infusion(body, taken_at, gathered.known[patient.id].infusions, caller.time_zone)
+    scored = score_responses(body.responses, caller)
+    new, already = _sorted_out(post, taken_at, scored, gathered)
+    if not new:
+        stands = gathered.check_ins[already[0].check_in_id]
+        return _Kept(stands.check_in, stands.version, stands.scores, already, is_new=False)
+    check_in_id = body.id or new_id()
+    check_in = CheckIn(
+        clinic_id=clinic_id, id=check_in_id, patient_id=patient.id, version=1, taken_at=taken_at, voided=False,
+        posted=digest(body),
+    )  # fmt: skip
+    version = CheckInVersion(
+        clinic_id=clinic_id, check_in_id=check_in_id, version=1, patient_id=patient.id,
+        recorded_at=patients.next_moment(patient, post.act.at), recorded_by_kind=post.act.actor_kind,
+        recorded_by_id=post.act.actor_id, taken_at=taken_at, session_id=body.session_id,
+        before_infusion=body.before_infusion, clock_corrected_by_seconds=corrected_by, voided=False, reason=None,
+    )  # fmt: skip
+    kept = _Kept(check_in, version, [_score_version(version, code, response) for code, response in new], already)
+    gathered.check_ins[check_in_id] = kept
+    for score in kept.scores:
+        gathered.places[(patient.id, taken_at, score.instrument)] = score
+    return kept
+
+
+def _again(post: Post, stands: _Kept) -> _Kept:
+    """A post whose id is known: the same content is a repeat, other content a conflict."""
+    if stands.check_in.patient_id != post.patient_id or stands.check_in.posted != digest(post.body):
+        raise CheckInConflict(errors=[Fault("pointer", "/id", "names a check-in with other content")])
+    return _Kept(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
+
+
+def _sorted_out(
+    post: Post, taken_at: datetime, scored: Sequence[tuple[str, Scored]], gathered: _Gathered
+) -> tuple[list[tuple[str, Scored]], list[AlreadyRecordedOut]]:
+    """Responses that are new, and those equal to what is recorded. Raises AlreadyRecorded naming each that differs."""
+    new, already, faults = [], [], []
+    for index, (code, response) in enumerate(scored):
+        stands = gathered.places.get((post.patient_id, taken_at, code))
+        if stands is None:
+            new.append((code, response))
+        elif _is_equal(stands, response):
+            already.append(AlreadyRecordedOut(instrument=code, check_in_id=stands.check_in_id))
+        else:
+            rule = "a different answer is recorded for this instrument and taken_at"
+            faults.append(Fault("pointer", f"/responses/{index}", rule))
+    if faults:
+        raise AlreadyRecorded(errors=faults)
+    return new, already
+
+
+def _is_equal(stands: ScoreVersion, response: Scored) -> bool:
+    """The same score; answers where a total alone stands would add to it, and so are not the same."""
+    if stands.points != response.points:
+        return False
+    return response.answers is None or stands.answers == list(response.answers)
+
+
+def _keep(
+    db: Session, clinic_id: UUID, kept: Sequence[tuple[Post, _Kept]], gathered: _Gathered
+) -> dict[UUID, list[AlertOut]]:
+    """Writes the batch; the alerts raised come back, by check-in."""
+    if not kept:
+        return {}
+    db.add_all({post.patient_id: gathered.patients[post.patient_id] for post, _ in kept}.values())
+    db.flush()
+    store.insert_many(db, [k.check_in.model_dump() for _, k in kept], [k.version.model_dump() for _, k in kept])
+    changes = [
+        Change(
+            patients.subject_of(gathered.patients[post.patient_id], post.caller.time_zone), scores=k.scores,
+            session_id=k.version.session_id,
+        )
+        for post, k in kept
+    ]  # fmt: skip
+    now = kept[0][0].act.at
+    raised: dict[UUID, list[AlertOut]] = {}
+    for alert in tracks.apply(db, clinic_id, changes, gathered.known, now):
+        if alert.check_in_id is not None:
+            raised.setdefault(alert.check_in_id, []).append(alerts.answer(alert))
+    return raised
+
+
+def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequence[_Kept | Problem]) -> None:
+    """One event per request, with the patients whose data it wrote or showed."""
+    shown: dict[Act, list[UUID]] = {}
+    for post, outcome in zip(posts, outcomes, strict=True):
+        if isinstance(outcome, _Kept):
+            shown.setdefault(post.act, []).append(post.patient_id)
+    if shown:
+        audit.record_many(db, clinic_id, [Shown(act, tuple(ids)) for act, ids in shown.items()])
+
+
+def _alerts_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[AlertOut]]:
+    found: dict[UUID, list[AlertOut]] = {}
+    for shown in alerts.answers_of(db, clinic_id, alerts_store.of_check_ins(db, clinic_id, ids)):
+        assert shown.check_in_id is not None  # they were found by their check-in
+        found.setdefault(shown.check_in_id, []).append(shown)
+    return found
+
+
+def _receipt(post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, list[AlertOut]]) -> Receipt:
+    known = gathered.known[post.patient_id]
+    shown = answers.answer(post.caller, kept.version, kept.scores, known.infusions, raised.get(kept.check_in.id, []))
+    today = local_day(post.act.at, post.caller.time_zone)
+    posted = [response.instrument for response in post.body.responses]
+    relief = tracks.track_answers(known, post.caller.time_zone, posted, today)
+    receipt = answers.receipt(shown, relief, kept.already)
+    return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)
+
+
+def _score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
+    return ScoreVersion(
+        clinic_id=version.clinic_id, id=new_id(), patient_id=version.patient_id, check_in_id=version.check_in_id,
+        version=version.version, recorded_at=version.recorded_at, superseded_at=None, taken_at=version.taken_at,
+        before_infusion=version.before_infusion, instrument=code, points=response.points,
+        answers=None if response.answers is None else list(response.answers), self_harm_item=response.self_harm_item,
+    )  # fmt: skip
+
+
+def _amended(
+    db: Session, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
+) -> dict[str, Scored]:
+    """The responses of the new version: those given replace their instruments', the others stay."""
+    if body.responses is MISSING and body.taken_at is MISSING and body.void is MISSING:
+        raise Invalid(errors=[Fault("pointer", "", "must change something: taken_at, responses or void")])
+    scored = {score.instrument: _scored(score) for score in _last_scores(db, clinic_id, current)}
+    given: Sequence[ResponseAmendment] = [] if body.responses is MISSING else body.responses
+    for index, response in enumerate(given):
+        if response.remove and response.instrument not in scored:
+            rule = "must name an instrument of this check-in"
+            raise Invalid(errors=[Fault("pointer", f"/responses/{index}/instrument", rule)])
+    removed = [response.instrument for response in given if response.remove]
+    replaced = dict(score_responses([r for r in given if not r.remove], caller))
+    result = {code: s for code, s in scored.items() if code not in removed} | replaced
+    if not result:
+        raise Invalid(errors=[Fault("pointer", "/responses", "must leave a response (or void the check-in)")])
+    return result
+
+
+def _last_scores(db: Session, clinic_id: UUID, current: CheckInVersion) -> list[ScoreVersion]:
+    """The scores of the latest version that had any: a void has none."""
+    every = tracks_store.versions_of_check_in(db, clinic_id, current.check_in_id)
+    last = max((score.version for score in every), default=0)
+    return [score for score in every if score.version == last]
+
+
+def _scored(score: ScoreVersion) -> Scored:
+    return Scored(score.points, None if score.answers is None else tuple(score.answers), score.self_harm_item)
+
+
+def _check_places(
+    db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID, taken_at: datetime, scored: dict[str, Scored]
+) -> None:
+    """Raises AlreadyRecorded where another check-in holds the place."""
+    taken = {
+        s.instrument
+        for s in tracks_store.standing_at(db, clinic_id, [(patient_id, taken_at)])
+        if s.check_in_id != check_in_id and s.instrument in scored
+    }
+    if taken:
+        rule = "another check-in holds " + ", ".join(sorted(taken)) + " at this taken_at"
+        raise AlreadyRecorded(errors=[Fault("pointer", "/taken_at", rule)])
+
+
+def _find(db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID) -> tuple[CheckIn, CheckInVersion]:
+    row = store.by_ids(db, clinic_id, [check_in_id]).get(check_in_id)
+    if row is None or row[0].patient_id != patient_id:
+        raise NotFound
+    return row
+
+
+def _shown(
+    db: Session, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
+) -> list[CheckInOut]:
+    """Check-ins of one patient with scores and alerts: one query each for all."""
+    ids = [check_in.id for check_in, _ in rows]
+    infusions = _counting(db, caller.clinic_id, patient_id)
+    scores = _scores_of(db, caller.clinic_id, ids)
+    raised = _alerts_of(db, caller.clinic_id, ids)
+    return [
+        answers.answer(caller, version, scores.get(check_in.id, []), infusions, raised.get(check_in.id, []))
+        for check_in, version in rows
+    ]
+
+
+def _scores_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[ScoreVersion]]:
+    found: dict[UUID, list[ScoreVersion]] = {}
+    for score in tracks_store.of_check_ins(db, clinic_id, ids):
+        found.setdefault(score.check_in_id, []).append(score)
+    return found
+
+
+def _counting(db: Session, clinic_id: UUID, patient_id: UUID) -> list[InfusionVersion]:
+    return [infusion for infusion in tracks_store.infusions(db, clinic_id, [patient_id]) if infusion.counts]
+
+
+def _instruments(db: Session, clinic_id: UUID, check_in_id: UUID) -> list[str]:
+    return [score.instrument for score in tracks_store.versions_of_check_in(db, clinic_id, check_in_id)]
+
+
+def _headers(version: CheckInVersion) -> dict[str, str]:
+    location = f"/v1/patients/{version.patient_id}/check-ins/{version.check_in_id}"
+    return {"Location": location, "ETag": f'"{version.version}"'}

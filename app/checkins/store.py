@@ -1,0 +1,83 @@
+"""Queries on check-ins: one statement for the whole batch, whatever its size."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, insert, tuple_
+from sqlmodel import Session, col, select
+
+from app.checkins.models import CheckIn, CheckInVersion
+from app.tracks.models import ScoreVersion
+
+Row = tuple[CheckIn, CheckInVersion]
+
+
+def by_ids(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict[UUID, Row]:
+    """Check-ins with their current versions."""
+    if not check_in_ids:
+        return {}
+    rows = db.exec(_current(clinic_id).where(col(CheckIn.id).in_(check_in_ids)))
+    return {row[0].id: (row[0], row[1]) for row in rows}
+
+
+def page(
+    db: Session, clinic_id: UUID, patient_id: UUID, since: datetime | None, until: datetime | None,
+    instrument: str | None, after: Sequence[str] | None, limit: int,
+) -> Sequence[Row]:  # fmt: skip
+    """Newest first, taken from `since` up to but not at `until`; one row more than `limit` where there is more."""
+    query = _current(clinic_id).where(col(CheckIn.patient_id) == patient_id)
+    if since is not None:
+        query = query.where(col(CheckIn.taken_at) >= since)
+    if until is not None:
+        query = query.where(col(CheckIn.taken_at) < until)
+    if instrument is not None:
+        scored = select(ScoreVersion.check_in_id).where(
+            col(ScoreVersion.clinic_id) == clinic_id,
+            col(ScoreVersion.patient_id) == patient_id,
+            col(ScoreVersion.instrument) == instrument,
+            col(ScoreVersion.superseded_at).is_(None),
+        )
+        query = query.where(col(CheckIn.id).in_(scored))
+    if after is not None:
+        place = tuple_(datetime.fromisoformat(after[0]), UUID(after[1]))
+        query = query.where(tuple_(col(CheckIn.taken_at), col(CheckIn.id)) < place)
+    order = (col(CheckIn.taken_at).desc(), col(CheckIn.id).desc())
+    rows: Sequence[Row] = db.exec(query.order_by(*order).limit(limit + 1)).all()
+    return rows
+
+
+def versions(db: Session, clinic_id: UUID, check_in_id: UUID) -> Sequence[CheckInVersion]:
+    query = select(CheckInVersion).where(
+        col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.check_in_id) == check_in_id
+    )
+    return db.exec(query.order_by(col(CheckInVersion.version))).all()
+
+
+def newest_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> datetime | None:
+    """When the newest version recorded by `known_at` was recorded."""
+    query = select(CheckInVersion.recorded_at).where(
+        col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.patient_id) == patient_id
+    )
+    if known_at is not None:
+        query = query.where(col(CheckInVersion.recorded_at) <= known_at)
+    return db.exec(query.order_by(col(CheckInVersion.recorded_at).desc()).limit(1)).first()
+
+
+def insert_many(db: Session, check_ins: list[dict[str, Any]], versions: list[dict[str, Any]]) -> None:
+    if check_ins:
+        db.execute(insert(CheckIn), check_ins)
+        db.execute(insert(CheckInVersion), versions)
+
+
+def _current(clinic_id: UUID) -> Any:
+    query: Any = select(CheckIn, CheckInVersion).join(
+        CheckInVersion,
+        and_(
+            col(CheckInVersion.clinic_id) == col(CheckIn.clinic_id),
+            col(CheckInVersion.check_in_id) == col(CheckIn.id),
+            col(CheckInVersion.version) == col(CheckIn.version),
+        ),
+    )
+    return query.where(col(CheckIn.clinic_id) == clinic_id)

@@ -1,0 +1,1 @@
+"""Answers about one patient: is relief holding? Reads only."""

@@ -1,0 +1,19 @@
+"""The relief answer."""
+
+from datetime import date
+
+from app.api.fields import Answer, Id, MomentOut
+from app.tracks.answers import DomainOut, SpellOut, TrackOut
+
+
+class ReliefOut(Answer):
+    """Is relief holding? Per domain, and per instrument with every score it rests on. `known_at` is when the newest
+    version used was recorded: asking again with it gives this answer again."""
+
+    patient_id: Id
+    as_of: date
+    known_at: MomentOut | None
+    rule: str
+    domains: list[DomainOut]
+    tracks: list[TrackOut]
+    previous_spells: list[SpellOut]

@@ -1,0 +1,1 @@
+"""Patients: who is treated, for what, and which instrument answers for a domain."""

@@ -1,0 +1,160 @@
+"""Patients, and the versions of what a verdict depends on."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field as WireField
+from pydantic.experimental.missing_sentinel import MISSING
+from pydantic_core import PydanticCustomError
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows
+from app.instruments import DOMAINS
+from app.storage import Moment, document, key
+
+Indication = Literal[
+    "major_depressive_disorder", "bipolar_depression", "anxiety_disorder", "ptsd", "ocd", "suicidal_ideation",
+    "substance_use_disorder", "chronic_pain",
+]  # fmt: skip
+FailedTreatment = Literal["psychotherapy", "antidepressant", "anxiolytic", "opioid", "ect", "tms", "other"]
+CareStatus = Literal["active", "paused", "discharged", "deceased", "entered_in_error"]
+
+
+def _each_once(values: list[str]) -> list[str]:
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("rule", "must name each only once")
+    return values
+
+
+def _primaries_fit(primaries: dict[str, str | None]) -> dict[str, str | None]:
+    for domain, code in primaries.items():
+        if domain not in DOMAINS:
+            raise PydanticCustomError("rule", "must be keyed by: " + ", ".join(DOMAINS))
+        if code is not None and code not in DOMAINS[domain]:
+            raise PydanticCustomError("rule", f"{domain} is answered by one of: " + ", ".join(DOMAINS[domain]))
+    return primaries
+
+
+Indications = Annotated[list[Indication], AfterValidator(_each_once)]
+FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(_each_once)]
+BirthYear = Annotated[Whole, WireField(ge=1900, le=2100)]
+Trials = Annotated[Whole, WireField(ge=0, le=100)]
+Primaries = Annotated[dict[str, Annotated[str, WireField(max_length=50)]], AfterValidator(_primaries_fit)]
+PrimariesPatch = Annotated[dict[str, Annotated[str, WireField(max_length=50)] | None], AfterValidator(_primaries_fit)]
+
+_EXAMPLE = {
+    "external_id": "MRN-0042",
+    "label": "A.B.",
+    "birth_year": 1984,
+    "indications": ["major_depressive_disorder", "chronic_pain"],
+    "failed_treatments": ["psychotherapy", "antidepressant"],
+    "failed_antidepressant_trials": 3,
+    "primary_instruments": {"pain": "peg"},
+    "care_status": "active",
+}
+
+
+class Patient(SQLModel, table=True):
+    """A patient as they stand now. `last_recorded_at` is the clock of the patient's versions: it only goes up.
+    `posted` is the normalised content of version 1, with which a repeated create is compared."""
+
+    __tablename__ = "patients"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
+        UniqueConstraint("clinic_id", "external_id"),
+        Index(None, "clinic_id", "care_status", "id"),
+    )
+
+    clinic_id: UUID = key()
+    id: UUID = key()
+    external_id: str
+    label: str | None
+    birth_year: int | None
+    indications: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
+    failed_treatments: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
+    failed_antidepressant_trials: int | None
+    primary_instruments: dict[str, str] = Field(sa_type=document())  # type: ignore[call-overload]
+    care_status: str
+    created_at: datetime = Field(sa_type=Moment)
+    updated_at: datetime = Field(sa_type=Moment)
+    version: int
+    posted: str
+    last_recorded_at: datetime | None = Field(sa_type=Moment)
+
+
+class PatientVersion(SQLModel, table=True):
+    """What a verdict depends on of a patient, from the instant it was recorded. The first stands from the beginning."""
+
+    __tablename__ = "patient_versions"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+
+    clinic_id: UUID = key()
+    patient_id: UUID = key()
+    version: int = Field(primary_key=True)
+    recorded_at: datetime = Field(sa_type=Moment)
+    primary_instruments: dict[str, str] = Field(sa_type=document())  # type: ignore[call-overload]
+    indications: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
+
+
+class PatientIn(Wire):
+    """A new patient. Only `external_id` is required; it is unique in the clinic."""
+
+    model_config = Wire.model_config | {"json_schema_extra": {"examples": [_EXAMPLE]}}
+
+    id: Id | None = None
+    external_id: Name
+    label: Name | None = None
+    birth_year: BirthYear | None = None
+    indications: Indications = []
+    failed_treatments: FailedTreatments = []
+    failed_antidepressant_trials: Trials | None = None
+    primary_instruments: Primaries = {}
+    care_status: CareStatus = "active"
+
+
+class PatientPatch(Wire):
+    """A merge patch (RFC 7396): what is absent stays, null clears what may be null."""
+
+    model_config = Wire.model_config | {"json_schema_extra": {"examples": [{"care_status": "paused"}]}}
+
+    external_id: Name | MISSING = MISSING  # type: ignore[valid-type]
+    label: Name | None | MISSING = MISSING  # type: ignore[valid-type]
+    birth_year: BirthYear | None | MISSING = MISSING  # type: ignore[valid-type]
+    indications: Indications | MISSING = MISSING  # type: ignore[valid-type]
+    failed_treatments: FailedTreatments | MISSING = MISSING  # type: ignore[valid-type]
+    failed_antidepressant_trials: Trials | None | MISSING = MISSING  # type: ignore[valid-type]
+    primary_instruments: PrimariesPatch | MISSING = MISSING  # type: ignore[valid-type]
+    care_status: CareStatus | MISSING = MISSING  # type: ignore[valid-type]
+
+
+class PatientSearch(Wire):
+    """By exact `external_id`, or by `q`, a part of the external id or label."""
+
+    external_id: Name | None = None
+    q: Name | None = None
+
+
+class PatientOut(Answer):
+    """A patient. `version` counts what clients set."""
+
+    id: Id
+    external_id: str
+    label: str | None
+    birth_year: int | None
+    indications: list[str]
+    failed_treatments: list[str]
+    failed_antidepressant_trials: int | None
+    primary_instruments: dict[str, str]
+    care_status: str = grows("active", "paused", "discharged", "deceased", "entered_in_error")
+    created_at: MomentOut
+    updated_at: MomentOut
+    version: int
+
+
+class PatientList(Answer):
+    """A page of patients, in a stable order."""
+
+    items: list[PatientOut]
+    next_cursor: str | None

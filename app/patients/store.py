@@ -1,0 +1,71 @@
+"""Queries on patients."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import cast, func, or_
+from sqlalchemy import String as Text
+from sqlmodel import Session, col, select
+
+from app.patients.models import Patient, PatientVersion
+
+
+def locked(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
+    """These patients, locked in id order until the transaction ends: whoever writes locks first, then gathers."""
+    query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
+    rows = db.exec(query.order_by(col(Patient.id)).with_for_update().execution_options(populate_existing=True))
+    return {row.id: row for row in rows}
+
+
+def find(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient | None:
+    return db.get(Patient, (clinic_id, patient_id))
+
+
+def by_external_id(db: Session, clinic_id: UUID, external_id: str) -> Patient | None:
+    query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.external_id) == external_id)
+    return db.exec(query).first()
+
+
+def version_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime) -> PatientVersion:
+    """The version in force at `known_at`; before any, the first."""
+    query = select(PatientVersion).where(
+        col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
+    )
+    known = query.where(col(PatientVersion.recorded_at) <= known_at).order_by(col(PatientVersion.version).desc())
+    return db.exec(known).first() or db.exec(query.order_by(col(PatientVersion.version))).one()
+
+
+def page(
+    db: Session, clinic_id: UUID, indication: str | None, care_status: str | None, after: UUID | None, limit: int
+) -> Sequence[Patient]:
+    """In order of id; one row more than `limit` where there is more."""
+    query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
+    if indication is not None:
+        # Every indication is a word of its own, so the quoted word is found in the document's text on any engine.
+        query = query.where(cast(col(Patient.indications), Text).contains(f'"{indication}"', autoescape=True))
+    if care_status is not None:
+        query = query.where(col(Patient.care_status) == care_status)
+    if after is not None:
+        query = query.where(col(Patient.id) > after)
+    return db.exec(query.order_by(col(Patient.id)).limit(limit + 1)).all()
+
+
+def search(
+    db: Session, clinic_id: UUID, external_id: str | None, q: str | None, after: UUID | None, limit: int
+) -> Sequence[Patient]:
+    """In order of id; one row more than `limit` where there is more."""
+    query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
+    if external_id is not None:
+        query = query.where(col(Patient.external_id) == external_id)
+    if q is not None:
+        part = q.lower()
+        query = query.where(
+            or_(
+                func.lower(col(Patient.external_id)).contains(part, autoescape=True),
+                func.lower(col(Patient.label)).contains(part, autoescape=True),
+            )
+        )
+    if after is not None:
+        query = query.where(col(Patient.id) > after)
+    return db.exec(query.order_by(col(Patient.id)).limit(limit + 1)).all()

@@ -1,0 +1,1 @@
+"""Infusion sessions: what was given, when, and how it went."""

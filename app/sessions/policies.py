@@ -1,0 +1,53 @@
+"""Rules of sessions: doses that contradict each other, and sessions that overlap."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from app.errors import Fault, Invalid, Problem
+from app.sessions.models import SessionIn
+from app.tracks.models import InfusionVersion
+
+_ASSUMED_LENGTH = timedelta(hours=2)
+_LONGEST = timedelta(days=14)
+_DOSE_TOLERANCE = 0.05
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+class DoseMismatch(Problem):
+    """Weight and both doses are given, and the doses differ by more than 5%."""
+
+    code, status, title = "dose_mismatch", 422, "The doses contradict each other"
+
+
+class SessionOverlaps(Problem):
+    """Another session of this patient covers this time (2 hours are assumed where no end is known)."""
+
+    code, status, title = "session_overlaps", 409, "Two sessions overlap"
+
+
+def check(session: SessionIn, now: datetime) -> None:
+    """Raises Invalid or DoseMismatch for a session that cannot be."""
+    if session.started_at > now + CLOCK_TOLERANCE:
+        raise Invalid(errors=[Fault("pointer", "/started_at", "must not be more than 5 minutes in the future")])
+    if session.ended_at is not None:
+        if session.ended_at < session.started_at:
+            raise Invalid(errors=[Fault("pointer", "/ended_at", "must not be before started_at")])
+        if session.ended_at - session.started_at > _LONGEST:
+            raise Invalid(errors=[Fault("pointer", "/ended_at", "must be within 14 days of started_at")])
+        if session.ended_at > now + CLOCK_TOLERANCE:
+            raise Invalid(errors=[Fault("pointer", "/ended_at", "must not be more than 5 minutes in the future")])
+    weight, dose, relative = session.weight_kg, session.dose_mg, session.dose_mg_per_kg
+    if weight is not None and dose is not None and relative is not None:
+        expected = weight * relative
+        if abs(dose - expected) > _DOSE_TOLERANCE * max(dose, expected) + 1e-9:
+            rule = "must be weight_kg times dose_mg_per_kg, within 5%"
+            raise DoseMismatch(errors=[Fault("pointer", "/dose_mg", rule)])
+
+
+def check_overlap(session: SessionIn, others: Iterable[InfusionVersion]) -> None:
+    """Raises SessionOverlaps. Sessions that do not count overlap nothing."""
+    start, end = session.started_at, session.ended_at or session.started_at + _ASSUMED_LENGTH
+    for other in others:
+        other_end = other.ended_at or other.started_at + _ASSUMED_LENGTH
+        if start < other_end and other.started_at < end:
+            raise SessionOverlaps(errors=[Fault("pointer", "/started_at", "must not overlap another session")])

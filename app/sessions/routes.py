@@ -1,0 +1,118 @@
+"""HTTP of sessions."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
+from app.api import paging
+from app.api.idempotency import IdempotencyKey, once
+from app.api.paging import Cursor, Limit
+from app.api.problems import problems
+from app.api.strict import StrictRoute
+from app.api.versions import IfMatch, expected_version, tag
+from app.sessions import service
+from app.sessions.models import SessionIn, SessionList, SessionOut, SessionPatch, SessionVersionList
+
+router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"], route_class=StrictRoute)
+
+
+@router.post(
+    "", operation_id="record_session", summary="Record an infusion session", status_code=201,
+    response_model=SessionOut,
+    responses=problems(
+        "not_found", "already_recorded", "session_overlaps", "dose_mismatch", "idempotency_key_reused",
+        "request_in_progress",
+    ),
+)  # fmt: skip
+async def record_session(
+    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: SessionIn, key: IdempotencyKey = None
+) -> Response:
+    """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
+    return await once(
+        request, caller.clinic_id, caller.name, key, lambda db: service.record(db, caller, act, patient_id, body)
+    )
+
+
+@router.get(
+    "", operation_id="list_sessions", summary="List a patient's sessions", response_model=SessionList,
+    responses=problems("not_found", "invalid_cursor"),
+)  # fmt: skip
+async def list_sessions(
+    request: Request,
+    response: Response,
+    caller: CallerOf,
+    act: ActOf,
+    database: DatabaseOf,
+    patient_id: UUID,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> SessionList:
+    """Newest first."""
+    after = paging.after(request, caller.name, cursor)
+    found = await database.read(caller.clinic_id, lambda db: service.listed(db, caller, patient_id, after, limit))
+    items, next_cursor = paging.page(
+        request, response, caller.name, found, limit, lambda s: [s.started_at.isoformat(), str(s.id)]
+    )
+    await showed(request, act, [patient_id])
+    return SessionList(items=items, next_cursor=next_cursor)
+
+
+@router.get(
+    "/{session_id}", operation_id="get_session", summary="One session", response_model=SessionOut,
+    responses=problems("not_found"),
+)  # fmt: skip
+async def get_session(
+    request: Request,
+    response: Response,
+    caller: CallerOf,
+    act: ActOf,
+    database: DatabaseOf,
+    patient_id: UUID,
+    session_id: UUID,
+) -> SessionOut:
+    """With its ETag, which a change must name."""
+    session = await database.read(caller.clinic_id, lambda db: service.one(db, caller, patient_id, session_id))
+    await showed(request, act, [patient_id])
+    tag(response, session.version)
+    return session
+
+
+@router.patch(
+    "/{session_id}", operation_id="update_session", summary="Change a session", response_model=SessionOut,
+    responses=problems(
+        "not_found", "session_overlaps", "dose_mismatch", "precondition_failed", "precondition_required"
+    ),
+)  # fmt: skip
+async def update_session(
+    response: Response,
+    caller: CallerOf,
+    act: ActOf,
+    database: DatabaseOf,
+    patient_id: UUID,
+    session_id: UUID,
+    body: SessionPatch,
+    if_match: IfMatch = None,
+) -> SessionOut:
+    """Each change makes a version; a change of times or status needs a reason. Relief is folded again."""
+    expected = expected_version(if_match)
+    session = await database.write(
+        caller.clinic_id, lambda db: service.update(db, caller, act, patient_id, session_id, expected, body)
+    )
+    tag(response, session.version)
+    return session
+
+
+@router.get(
+    "/{session_id}/versions", operation_id="list_session_versions", summary="Every version of a session",
+    response_model=SessionVersionList, responses=problems("not_found"),
+)  # fmt: skip
+async def list_session_versions(
+    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, session_id: UUID
+) -> SessionVersionList:
+    """Oldest first."""
+    items = await database.read(
+        caller.clinic_id, lambda db: service.versions(db, caller.clinic_id, patient_id, session_id)
+    )
+    await showed(request, act, [patient_id])
+    return SessionVersionList(items=list(items), next_cursor=None)

@@ -1,0 +1,187 @@
+"""Use cases of sessions: recording, changing, reading."""
+
+from collections.abc import Sequence
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic.experimental.missing_sentinel import MISSING
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.api.idempotency import Reply
+from app.api.versions import require_version
+from app.audit import service as audit
+from app.audit.service import Act
+from app.errors import AlreadyRecorded, Fault, Invalid, NotFound
+from app.patients import service as patients
+from app.patients.models import Patient
+from app.relief import Place, places
+from app.sessions import store
+from app.sessions.models import (
+    COUNTED,
+    InfusionSession,
+    RecorderOut,
+    SessionIn,
+    SessionOut,
+    SessionPatch,
+    SessionVersion,
+    SessionVersionOut,
+)
+from app.sessions.policies import check, check_overlap
+from app.storage import new_id
+from app.tracks import service as tracks
+from app.tracks.events import infusion_events
+from app.tracks.models import InfusionVersion
+from app.tracks.service import Change, Known
+
+_NEEDS_REASON = frozenset({"started_at", "ended_at", "status"})
+_NO_PLACE = {"number": None, "episode_number": None, "course_number": None, "kind": None}
+
+
+def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: SessionIn) -> Reply[SessionOut]:
+    """A new session, or the one that stands when the same id is posted again with the same content."""
+    patient = patients.lock_one(db, act.clinic_id, patient_id)
+    session_id = body.id or new_id()
+    content = body.model_dump(mode="json", exclude={"id"})
+    found = store.find(db, act.clinic_id, session_id)
+    known = tracks.gather(db, act.clinic_id, [patient_id])
+    if found is not None:
+        session, version = found
+        same = session.patient_id == patient_id
+        if not same or store.first_version(db, act.clinic_id, session_id).content != content:
+            raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a session with other content")])
+        audit.record(db, act, [patient_id])
+        headers = {"Replayed": "true", **_headers(session)}
+        return Reply(_answer(session, version, known[patient_id], caller.time_zone), 200, headers)
+    check(body, act.at)
+    if body.status in COUNTED:
+        check_overlap(body, known[patient_id].infusions)
+    session = InfusionSession(
+        clinic_id=act.clinic_id, id=session_id, patient_id=patient_id, version=1, started_at=body.started_at,
+        created_at=act.at,
+    )  # fmt: skip
+    version = _keep(db, caller, act, patient, session, body, None, known)
+    return Reply(_answer(session, version, known[patient_id], caller.time_zone), 201, _headers(session))
+
+
+def update(
+    db: Session, caller: Caller, act: Act, patient_id: UUID, session_id: UUID, expected: int | None, patch: SessionPatch
+) -> SessionOut:
+    """A new version of a session. Raises NotFound, PreconditionFailed, SessionOverlaps, DoseMismatch, Invalid. An empty
+    patch makes no version."""
+    patient = patients.lock_one(db, act.clinic_id, patient_id)
+    session, version = find(db, act.clinic_id, patient_id, session_id)
+    require_version(expected, session.version)
+    known = tracks.gather(db, act.clinic_id, [patient_id])
+    current = SessionIn.model_validate(version.content)
+    changes = {
+        name: value
+        for name in SessionPatch.model_fields
+        if name != "reason" and (value := getattr(patch, name)) is not MISSING
+    }
+    body = current.model_copy(update=changes)
+    changed = {name for name in changes if getattr(body, name) != getattr(current, name)}
+    if not changed:
+        audit.record(db, act, [patient_id])
+        return _answer(session, version, known[patient_id], caller.time_zone)
+    if changed & _NEEDS_REASON and not patch.reason:
+        raise Invalid(errors=[Fault("pointer", "/reason", "is required when times or status change")])
+    check(body, act.at)
+    if body.status in COUNTED:
+        check_overlap(body, [i for i in known[patient_id].infusions if i.session_id != session_id])
+    session.version += 1
+    session.started_at = body.started_at
+    version = _keep(db, caller, act, patient, session, body, patch.reason, known)
+    return _answer(session, version, known[patient_id], caller.time_zone)
+
+
+def find(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> tuple[InfusionSession, SessionVersion]:
+    """A session of this patient with its current version. Raises NotFound."""
+    found = store.find(db, clinic_id, session_id)
+    if found is None or found[0].patient_id != patient_id:
+        raise NotFound
+    return found
+
+
+def one(db: Session, caller: Caller, patient_id: UUID, session_id: UUID) -> SessionOut:
+    """A session as it stands. Raises NotFound."""
+    session, version = find(db, caller.clinic_id, patient_id, session_id)
+    known = tracks.gather(db, caller.clinic_id, [patient_id])
+    return _answer(session, version, known[patient_id], caller.time_zone)
+
+
+def listed(
+    db: Session, caller: Caller, patient_id: UUID, after: Sequence[str] | None, limit: int
+) -> Sequence[SessionOut]:
+    """A page, newest first, one more than `limit` where there is more. Raises NotFound."""
+    patients.one(db, caller.clinic_id, patient_id)
+    known = tracks.gather(db, caller.clinic_id, [patient_id])
+    rows = store.page(db, caller.clinic_id, patient_id, after, limit)
+    return [_answer(session, version, known[patient_id], caller.time_zone) for session, version in rows]
+
+
+def versions(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Sequence[SessionVersionOut]:
+    """Every version, oldest first. Raises NotFound."""
+    session, _ = find(db, clinic_id, patient_id, session_id)
+    return [SessionVersionOut(**_fields(session, version)) for version in store.versions(db, clinic_id, session_id)]
+
+
+def _keep(
+    db: Session, caller: Caller, act: Act, patient: Patient, session: InfusionSession, body: SessionIn,
+    reason: str | None, known: dict[UUID, Known],
+) -> SessionVersion:  # fmt: skip
+    """Writes a version and folds it into the patient's tracks."""
+    recorded_at = patients.next_moment(patient, act.at)
+    version = SessionVersion(
+        clinic_id=act.clinic_id, session_id=session.id, version=session.version, patient_id=patient.id,
+        recorded_at=recorded_at, recorded_by_kind=act.actor_kind, recorded_by_id=act.actor_id, reason=reason,
+        content=body.model_dump(mode="json", exclude={"id"}),
+    )  # fmt: skip
+    infusion = InfusionVersion(
+        clinic_id=act.clinic_id, id=new_id(), patient_id=patient.id, session_id=session.id, version=session.version,
+        recorded_at=recorded_at, superseded_at=None, started_at=body.started_at, ended_at=body.ended_at,
+        counts=body.status in COUNTED,
+    )  # fmt: skip
+    db.add_all([patient, session])
+    db.flush()
+    db.add(version)
+    change = Change(
+        patients.subject_of(patient, caller.time_zone),
+        infusions=[infusion],
+        replaces_session=session.id if session.version > 1 else None,
+        at=recorded_at,
+    )
+    tracks.apply(db, act.clinic_id, [change], known, recorded_at)
+    audit.record(db, act, [patient.id])
+    return version
+
+
+def _answer(session: InfusionSession, version: SessionVersion, known: Known, zone: ZoneInfo) -> SessionOut:
+    place: Place | None = places(infusion_events(known.infusions, zone)).get(str(session.id))
+    where = _NO_PLACE
+    if place is not None:
+        where = {
+            "number": place.number,
+            "episode_number": place.episode,
+            "course_number": place.course,
+            "kind": place.kind,
+        }
+    return SessionOut(**_fields(session, version), **where)
+
+
+def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, object]:
+    body = SessionIn.model_validate(version.content)
+    return {
+        **body.model_dump(exclude={"id"}),
+        "id": session.id,
+        "patient_id": session.patient_id,
+        "version": version.version,
+        "recorded_at": version.recorded_at,
+        "recorded_by": RecorderOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
+        "reason": version.reason,
+    }
+
+
+def _headers(session: InfusionSession) -> dict[str, str]:
+    location = f"/v1/patients/{session.patient_id}/sessions/{session.id}"
+    return {"Location": location, "ETag": f'"{session.version}"'}

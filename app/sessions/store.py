@@ -1,0 +1,52 @@
+"""Queries on sessions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, tuple_
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from app.sessions.models import InfusionSession, SessionVersion
+
+Row = tuple[InfusionSession, SessionVersion]
+
+
+def find(db: Session, clinic_id: UUID, session_id: UUID) -> Row | None:
+    """A session with its current version."""
+    return db.exec(_current(clinic_id).where(col(InfusionSession.id) == session_id)).first()
+
+
+def first_version(db: Session, clinic_id: UUID, session_id: UUID) -> SessionVersion:
+    return db.get_one(SessionVersion, (clinic_id, session_id, 1))
+
+
+def page(db: Session, clinic_id: UUID, patient_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Row]:
+    """Newest first; one row more than `limit` where there is more."""
+    query = _current(clinic_id).where(col(InfusionSession.patient_id) == patient_id)
+    if after is not None:
+        place = tuple_(datetime.fromisoformat(after[0]), UUID(after[1]))
+        query = query.where(tuple_(col(InfusionSession.started_at), col(InfusionSession.id)) < place)
+    order = (col(InfusionSession.started_at).desc(), col(InfusionSession.id).desc())
+    return db.exec(query.order_by(*order).limit(limit + 1)).all()
+
+
+def versions(db: Session, clinic_id: UUID, session_id: UUID) -> Sequence[SessionVersion]:
+    query = select(SessionVersion).where(
+        col(SessionVersion.clinic_id) == clinic_id, col(SessionVersion.session_id) == session_id
+    )
+    return db.exec(query.order_by(col(SessionVersion.version))).all()
+
+
+def _current(clinic_id: UUID) -> SelectOfScalar[Row]:
+    query: Any = select(InfusionSession, SessionVersion).join(
+        SessionVersion,
+        and_(
+            col(SessionVersion.clinic_id) == col(InfusionSession.clinic_id),
+            col(SessionVersion.session_id) == col(InfusionSession.id),
+            col(SessionVersion.version) == col(InfusionSession.version),
+        ),
+    )
+    return query.where(col(InfusionSession.clinic_id) == clinic_id)  # type: ignore[no-any-return]

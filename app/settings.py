@@ -1,0 +1,49 @@
+"""Settings, read once from the environment (or `.env`), frozen and passed in."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Self
+
+from pydantic import SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_DATABASE_URL = "sqlite:///./data/holdfast.db"
+
+
+class Settings(BaseSettings):
+    """Every variable is `HOLDFAST_` plus the field's name. Raises ValueError when a secret key is required and absent."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: str = DEFAULT_DATABASE_URL
+    migration_database_url: str | None = None
+    secret_key: SecretStr = SecretStr("")
+    log_level: str = "INFO"
+    public_url: str = "http://127.0.0.1:8000"
+
+    @model_validator(mode="after")
+    def _has_a_secret_key(self) -> Self:
+        if not self.secret_key.get_secret_value():
+            key = key_beside(self.database_url)
+            object.__setattr__(self, "secret_key", SecretStr(key))
+        if len(self.secret_key.get_secret_value()) < 32:
+            raise ValueError("HOLDFAST_SECRET_KEY must have at least 32 characters")
+        return self
+
+
+def key_beside(database_url: str) -> str:
+    """The key generated once beside an embedded database, mode 0600. Raises ValueError for any other database."""
+    if not database_url.startswith("sqlite:///"):
+        raise ValueError("HOLDFAST_SECRET_KEY is required when the database is not SQLite")
+    database = Path(database_url.removeprefix("sqlite:///"))
+    path = database.with_name(database.name + ".key")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        key = secrets.token_urlsafe(48)
+        file.write(key)
+    return key

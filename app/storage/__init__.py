@@ -1,0 +1,7 @@
+"""Transactions, group commit and column types. Knows no business word."""
+
+from app.storage.database import NO_CLINIC, Database, open_engine
+from app.storage.group_commit import GroupCommit
+from app.storage.types import Moment, document, key, new_id
+
+__all__ = ["NO_CLINIC", "Database", "GroupCommit", "Moment", "document", "key", "new_id", "open_engine"]

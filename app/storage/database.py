@@ -1,0 +1,132 @@
+"""The engine and its transactions. Nobody else opens, commits or rolls back one.
+
+A transaction belongs to one clinic. `work` gets a session, returns its result, and the result is handed on only after
+the commit: what leaves this file is kept.
+"""
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session
+
+from app.errors import Busy
+
+T = TypeVar("T")
+
+NO_CLINIC = UUID(int=0)
+_ATTEMPTS = 8
+# serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
+# thing at once, and on its second attempt the loser sees what the winner wrote.
+_RETRIED = {"40001", "40P01", "55P03", "23505"}
+
+
+class Database:
+    """One database, embedded SQLite or PostgreSQL. `read` and `write` run blocking work off the event loop."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        # SQLite has one writer; queueing here costs less than waiting on its lock.
+        self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
+        self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
+
+    async def read(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        """The result of `work` on one snapshot."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self.reading, clinic_id, work)
+
+    async def write(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        """The result of `work`, once it is committed."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
+
+    def reading(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        """`read` for callers without an event loop."""
+        return self._attempt(lambda: self._run(clinic_id, work, writes=False))
+
+    def writing(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        """`write` for callers without an event loop. Deadlocks and serialisation failures are tried again; raises Busy
+        when they persist, with nothing written."""
+        return self._attempt(lambda: self._run(clinic_id, work, writes=True))
+
+    def close(self) -> None:
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+    def _attempt(self, run: Callable[[], T]) -> T:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return run()
+            except DBAPIError as error:
+                if _is_out_of_reach(error):
+                    raise Busy from error
+                if not _is_passing(error):
+                    raise
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        raise Busy
+
+    def _run(self, clinic_id: UUID, work: Callable[[Session], T], *, writes: bool) -> T:
+        with self._transaction(clinic_id, writes=writes) as session:
+            result = work(session)
+            session.flush()
+        return result
+
+    @contextmanager
+    def _transaction(self, clinic_id: UUID, *, writes: bool) -> Iterator[Session]:
+        with self.engine.connect().execution_options(holdfast_writes=writes) as connection, connection.begin():
+            if not self.is_sqlite:
+                _name_clinic(connection, clinic_id, writes=writes)
+            with Session(connection, expire_on_commit=False, autoflush=False) as session:
+                yield session
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://...`, never printing a statement's values."""
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 30})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(url, hide_parameters=True, pool_size=16, max_overflow=4, pool_pre_ping=True)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guess
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("holdfast_writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _name_clinic(connection: Connection, clinic_id: UUID, *, writes: bool) -> None:
+    """Row-level security reads the clinic from here. The id is a UUID by type, so it can be written into the text,
+    which lets both statements travel together."""
+    mode = "" if writes else "set transaction isolation level repeatable read, read only; "
+    connection.exec_driver_sql(f"{mode}select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)")
+
+
+def _is_out_of_reach(error: DBAPIError) -> bool:
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", "") in ("57P01", "57P03", "53300", "08006")
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    locked = isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+    return state in _RETRIED or locked

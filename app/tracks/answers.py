@@ -1,0 +1,223 @@
+"""How a verdict is shown: tracks and domains as the service answers them, in each instrument's own unit."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from uuid import UUID
+
+from pydantic import Field
+
+from app.api.fields import Answer, Id, MomentOut, grows
+from app.instruments import INSTRUMENTS, Instrument
+from app.relief import Score, Spell, Verdict
+
+_STATUS = grows(
+    "not_started", "no_baseline", "not_evaluable", "awaiting_follow_up", "stale", "lost", "fading", "holding",
+    "partial_response", "no_response",
+)  # fmt: skip
+Value = int | float
+
+
+class ReadingOut(Answer):
+    """One score the verdict rests on, in the instrument's unit."""
+
+    value: Value
+    taken_at: MomentOut
+    score_id: Id
+
+
+class LatestOut(ReadingOut):
+    """The latest representative reading. `window` is `overlapping` when its recall reaches back past the infusion."""
+
+    window: str = grows("clean", "overlapping")
+
+
+class EpisodeOut(Answer):
+    """The current series of infusions."""
+
+    number: int
+    first_session_on: date
+    sessions: int
+    courses: int
+
+
+class DurabilityOut(Answer):
+    """How long the first durable response lasted. `through_on` is the onset of the event, or the latest reading; `days`
+    run from `origin_on` to it. All null without such a response."""
+
+    origin_on: date | None
+    event: str | None = grows("lost", "rescue")
+    onset_on: date | None
+    ascertained_on: date | None
+    through_on: date | None
+    days: int | None
+
+
+class SpellOut(DurabilityOut):
+    """The durability of an episode that a new episode ended."""
+
+    instrument: str
+    domain: str
+    episode: int
+
+
+class TrackOut(Answer):
+    """Whether relief is holding by one instrument: the status, the scores used and what is missing. Scores and lines
+    are in the instrument's own unit and direction; a null is a number this status does not have."""
+
+    instrument: str
+    domain: str
+    status: str = _STATUS
+    reason: str | None = grows(
+        "baseline_after_first_infusion", "none_in_window", "baseline_below_threshold", "never_followed_up",
+        "no_recent_score",
+    )  # fmt: skip
+    flags: list[str] = Field(
+        json_schema_extra={
+            "x-known-values": [
+                "emergent_symptoms", "recovered_without_retreatment", "reliable_deterioration", "remission",
+                "worse_than_best",
+            ]
+        }
+    )  # fmt: skip
+    provisional: bool
+    last_known: str | None
+    baseline: ReadingOut | None
+    best: ReadingOut | None
+    latest: LatestOut | None
+    improvement_percent: float | None
+    change: Value | None
+    response_line: Value | None
+    remission_line: Value | None
+    since_on: date | None
+    holding_since_on: date | None
+    holding_through_on: date | None
+    days_holding: int | None
+    days_since_last_session: int | None
+    days_since_last_score: int | None
+    episode: EpisodeOut | None
+    durability: DurabilityOut
+    explanation: str
+
+
+class DomainOut(Answer):
+    """A domain's answer: the status of the instrument that answers for it."""
+
+    domain: str
+    instrument: str
+    status: str = _STATUS
+    last_known: str | None
+    reason: str | None
+    since_on: date | None
+    improvement_percent: float | None
+    note: str | None = grows("instrument_changed")
+
+
+def track_answer(instrument: Instrument, verdict: Verdict) -> TrackOut:
+    """A verdict in the instrument's unit; the explanation is made from it afterwards."""
+    tenths = verdict.improvement_tenths
+    return TrackOut(
+        instrument=instrument.code,
+        domain=instrument.domain,
+        status=verdict.status,
+        reason=verdict.reason,
+        flags=list(verdict.flags),
+        provisional=verdict.provisional,
+        last_known=verdict.last_known,
+        baseline=_reading(instrument, verdict.baseline),
+        best=_reading(instrument, verdict.best),
+        latest=_latest(instrument, verdict),
+        improvement_percent=None if tenths is None else tenths / 10,
+        change=_change(instrument, verdict),
+        response_line=_line(instrument, verdict.response_severity),
+        remission_line=_line(instrument, instrument.rule.remission if instrument.rule else None),
+        since_on=verdict.since_on,
+        holding_since_on=verdict.holding_since_on,
+        holding_through_on=verdict.holding_through_on,
+        days_holding=verdict.days_holding,
+        days_since_last_session=verdict.days_since_last_session,
+        days_since_last_score=verdict.days_since_last_score,
+        episode=_episode(verdict),
+        durability=durability_answer(verdict.spell),
+        explanation="",
+    )
+
+
+def domain_answer(domain: str, instrument: str, verdict: Verdict, note: str | None) -> DomainOut:
+    tenths = verdict.improvement_tenths
+    return DomainOut(
+        domain=domain,
+        instrument=instrument,
+        status=verdict.status,
+        last_known=verdict.last_known,
+        reason=verdict.reason,
+        since_on=verdict.since_on,
+        improvement_percent=None if tenths is None else tenths / 10,
+        note=note,
+    )
+
+
+def durability_answer(spell: Spell | None) -> DurabilityOut:
+    return DurabilityOut(
+        origin_on=spell and spell.origin_on,
+        event=spell and spell.event,
+        onset_on=spell and spell.onset_on,
+        ascertained_on=spell and spell.ascertained_on,
+        through_on=spell and spell.through_on,
+        days=spell and spell.days,
+    )
+
+
+def spell_answers(verdicts: Mapping[str, Verdict]) -> Sequence[SpellOut]:
+    """The spells that new episodes ended, by instrument, oldest first."""
+    return [
+        SpellOut(
+            instrument=code,
+            domain=INSTRUMENTS[code].domain,
+            episode=spell.episode,
+            **durability_answer(spell).model_dump(),
+        )
+        for code, verdict in verdicts.items()
+        for spell in verdict.previous_spells
+    ]
+
+
+def _reading(instrument: Instrument, score: Score | None) -> ReadingOut | None:
+    if score is None:
+        return None
+    value = instrument.value(instrument.points_of_severity(score.severity))
+    return ReadingOut(value=value, taken_at=score.taken_at, score_id=UUID(score.id))
+
+
+def _latest(instrument: Instrument, verdict: Verdict) -> LatestOut | None:
+    reading = _reading(instrument, verdict.latest)
+    if reading is None:
+        return None
+    window = "overlapping" if verdict.latest_overlaps else "clean"
+    return LatestOut(value=reading.value, taken_at=reading.taken_at, score_id=reading.score_id, window=window)
+
+
+def _change(instrument: Instrument, verdict: Verdict) -> Value | None:
+    """Latest minus baseline on the score's own scale, where higher may be better."""
+    if verdict.change is None:
+        return None
+    return instrument.value(verdict.change if instrument.direction == "lower_is_better" else -verdict.change)
+
+
+def _line(instrument: Instrument, severity: int | None) -> Value | None:
+    """The worst attainable score at or under a severity."""
+    if severity is None:
+        return None
+    attainable = [points for points in instrument.points if instrument.severity(points) <= severity]
+    worst = max(attainable, key=instrument.severity, default=None)
+    return None if worst is None else instrument.value(worst)
+
+
+def _episode(verdict: Verdict) -> EpisodeOut | None:
+    if verdict.episode_number is None:
+        return None
+    return EpisodeOut(
+        number=verdict.episode_number,
+        first_session_on=verdict.first_session_on,
+        sessions=verdict.sessions,
+        courses=verdict.courses,
+    )

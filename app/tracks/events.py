@@ -1,0 +1,74 @@
+"""From versions, which carry instants, to the events of the fold, which also carry the clinic's local days."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from app.instruments import INSTRUMENTS
+from app.relief import Event, Infusion, Score
+from app.tracks.models import InfusionVersion, ScoreVersion
+
+BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
+
+
+def local_day(moment: datetime, zone: ZoneInfo) -> date:
+    """The clinic's calendar day of an instant."""
+    return moment.astimezone(zone).date()
+
+
+def counting(versions: Iterable[InfusionVersion], known_at: datetime | None = None) -> list[InfusionVersion]:
+    """The latest version of each session recorded by `known_at`, where it counts; in order of time."""
+    latest: dict[UUID, InfusionVersion] = {}
+    for version in versions:
+        if known_at is not None and version.recorded_at > known_at:
+            continue
+        if version.session_id not in latest or latest[version.session_id].version < version.version:
+            latest[version.session_id] = version
+    found = [version for version in latest.values() if version.counts]
+    return sorted(found, key=lambda version: (version.started_at, version.session_id))
+
+
+def infusion_events(infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> list[Infusion]:
+    return [
+        Infusion(
+            str(version.session_id),
+            version.started_at,
+            local_day(version.started_at, zone),
+            local_day(version.ended_at or version.started_at, zone),
+        )
+        for version in infusions
+    ]
+
+
+def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> list[Score]:
+    return [score_event(score, infusions, zone) for score in scores]
+
+
+def score_event(score: ScoreVersion, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> Score:
+    at = counted_at(score.taken_at, score.before_infusion, infusions, zone)
+    severity = INSTRUMENTS[score.instrument].severity(score.points)
+    return Score(str(score.id), at, local_day(at, zone), score.taken_at, score.recorded_at, severity)
+
+
+def counted_at(
+    taken_at: datetime, before_infusion: bool, infusions: Sequence[InfusionVersion], zone: ZoneInfo
+) -> datetime:
+    """The instant at which an answer counts: when it was taken; or, for one that states it was answered before the
+    infusion and was taken up to 60 minutes after its start on the same day, that start."""
+    if not before_infusion:
+        return taken_at
+    started = started_before(taken_at, infusions)
+    if started is None or taken_at - started > BEFORE_INFUSION_WITHIN:
+        return taken_at
+    return started if local_day(started, zone) == local_day(taken_at, zone) else taken_at
+
+
+def started_before(moment: datetime, infusions: Sequence[InfusionVersion]) -> datetime | None:
+    """The start of the latest infusion that had begun before `moment`."""
+    return max((i.started_at for i in infusions if i.started_at < moment), default=None)
+
+
+def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> list[Event]:
+    """Everything the fold of one instrument reads."""
+    return [*infusion_events(infusions, zone), *score_events(scores, infusions, zone)]

@@ -1,0 +1,190 @@
+"""A track's answer in words that a clinician can read, made from the answer alone.
+
+It reports measured scores against stated lines. It does not diagnose, predict or advise.
+"""
+
+from datetime import date
+
+from app.instruments import INSTRUMENTS, Instrument
+from app.relief import STALE_AFTER_DAYS
+from app.tracks.answers import TrackOut, Value
+
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+           "December")  # fmt: skip
+_STATES = {
+    "holding": "at the response line or better",
+    "fading": "past the response line on the latest reading",
+    "lost": "past the response line on readings at least 5 days apart",
+    "partial_response": "a partial response",
+    "no_response": "no response",
+}
+
+
+def explain(track: TrackOut) -> str:
+    """One to four sentences: where the score stands, since when, and what is missing."""
+    instrument = INSTRUMENTS[track.instrument]
+    sentences = [_SENTENCES[track.status](track, instrument), *_flag_sentences(track, instrument)]
+    if track.provisional:
+        sentences.append("Every reading since this course began also covers time before its infusion: provisional.")
+    return " ".join(sentences)
+
+
+def _not_started(track: TrackOut, instrument: Instrument) -> str:
+    return f"No infusion is recorded, so there is nothing to compare {instrument.name} with yet."
+
+
+def _no_baseline(track: TrackOut, instrument: Instrument) -> str:
+    assert track.episode is not None
+    first = _day(track.episode.first_session_on)
+    missing = f"No {instrument.name} score from the 28 days up to the first infusion on {first} is recorded"
+    if track.reason == "baseline_after_first_infusion":
+        return f"{missing}, only later ones: without a baseline no change can be measured."
+    return f"{missing}: without a baseline no change can be measured."
+
+
+def _not_evaluable(track: TrackOut, instrument: Instrument) -> str:
+    assert track.baseline is not None
+    text = (
+        f"The {instrument.name} baseline of {_number(track.baseline.value)} is milder than the entry line, so a share of "
+        "it would say little."
+    )
+    if track.latest is None or track.change is None:
+        return text
+    change = f"{_number(abs(track.change))} {'more' if track.change > 0 else 'less'} than"
+    return f"{text} The latest score is {_number(track.latest.value)}, {change if track.change else 'equal to'} that."
+
+
+def _awaiting(track: TrackOut, instrument: Instrument) -> str:
+    since = _count(track.days_since_last_session, "day")
+    text = (
+        f"No {instrument.name} score from a later day than an infusion of the current course is recorded; the last "
+        f"infusion was {since} ago."
+    )
+    return f"{text}{_before(track)}"
+
+
+def _stale(track: TrackOut, instrument: Instrument) -> str:
+    if track.reason == "never_followed_up":
+        since = _count(track.days_since_last_session, "day")
+        text = f"No {instrument.name} score followed the current course, whose last infusion was {since} ago"
+    else:
+        text = f"The latest {instrument.name} score is {_count(track.days_since_last_score, 'day')} old"
+    return f"{text}, more than {STALE_AFTER_DAYS}: how things stand now is not known.{_before(track)}"
+
+
+def _holding(track: TrackOut, instrument: Instrument) -> str:
+    assert track.holding_since_on is not None
+    assert track.holding_through_on is not None
+    side = _side(instrument, good=True)
+    if track.days_holding == 0:
+        run = f"it reached the line on {_day(track.holding_since_on)}"
+    else:
+        days = _count(track.days_holding, "day")
+        span = _span(track.holding_since_on, track.holding_through_on)
+        run = f"it has been {side} the line at every reading from {span}, {days}"
+    return f"{_standing(track, instrument)}; {run}."
+
+
+def _fading(track: TrackOut, instrument: Instrument) -> str:
+    return (
+        f"{_standing(track, instrument)}. The latest reading is past the response line after an earlier response; a "
+        "second such reading at least 5 days after the first would count as lost."
+    )
+
+
+def _lost(track: TrackOut, instrument: Instrument) -> str:
+    return (
+        f"{_standing(track, instrument)}. Readings at least 5 days apart are all past the response line after an earlier "
+        f"response: measured relief has been lost since {_day(track.since_on)}."
+    )
+
+
+def _partial(track: TrackOut, instrument: Instrument) -> str:
+    return f"{_standing(track, instrument)}: past the partial line, short of response, and no response before it."
+
+
+def _none(track: TrackOut, instrument: Instrument) -> str:
+    return f"{_standing(track, instrument)}: short of the partial line, and no response before it."
+
+
+def _standing(track: TrackOut, instrument: Instrument) -> str:
+    """Where the latest score stands against the baseline and the response line."""
+    assert track.latest is not None
+    assert track.baseline is not None
+    value, baseline = _number(track.latest.value), _number(track.baseline.value)
+    at_line = track.latest.value == track.response_line
+    line = "at the response line" if at_line else f"against a response line of {_number(track.response_line)}"
+    return f"{instrument.name} is {value}, {_compared(track, instrument, baseline)} and {'so ' * at_line}{line}"
+
+
+def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
+    percent = track.improvement_percent
+    if track.change == 0:
+        return f"equal to the baseline of {baseline}"
+    if percent is None:
+        assert track.change is not None
+        side = "below" if track.change < 0 else "above"
+        return f"{_number(abs(track.change))} points {side} the baseline of {baseline}"
+    if instrument.direction == "higher_is_better":
+        best = _number(instrument.value(instrument.points[-1]))
+        moved = "closer to" if percent >= 0 else "further from"
+        return f"{abs(percent)}% {moved} the best score of {best} than the baseline of {baseline}"
+    if percent == 50.0 and track.latest is not None and track.baseline is not None:
+        exact = 2 * track.latest.value == track.baseline.value
+        return f"half of the baseline of {baseline}" if exact else f"50.0% below the baseline of {baseline}"
+    return f"{abs(percent)}% {'below' if percent >= 0 else 'above'} the baseline of {baseline}"
+
+
+def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
+    rule = instrument.rule
+    assert rule is not None  # only instruments with a rule have a track
+    published = rule.reliable_change_kind in ("nhs", "published", "computed")
+    amount = _number(instrument.value(rule.reliable_change))
+    change = f"{amount} points, " + ("a reliable change" if published else "by convention a change beyond noise")
+    words = {
+        "emergent_symptoms": f"Since then it has risen over the entry line by at least {change}.",
+        "reliable_deterioration": f"It is worse than the baseline by at least {change}.",
+        "remission": f"It is {_side(instrument, good=True)} the remission line of {_number(track.remission_line)}.",
+        "worse_than_best": f"The two latest readings are worse than the second best by at least {change}.",
+        "recovered_without_retreatment": "It had been lost earlier in this course and came back with no infusion between.",
+    }
+    return [words[flag] for flag in track.flags]
+
+
+def _before(track: TrackOut) -> str:
+    return f" The reading before showed {_STATES[track.last_known]}." if track.last_known else ""
+
+
+def _side(instrument: Instrument, *, good: bool) -> str:
+    return "at or under" if (instrument.direction == "lower_is_better") == good else "at or over"
+
+
+def _number(value: Value | None) -> str:
+    return f"{value:g}" if value is not None else "none"
+
+
+def _count(number: int | None, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _day(day: date | None) -> str:
+    return "an unknown day" if day is None else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def _span(first: date, last: date) -> str:
+    begin = _day(first) if first.year != last.year else f"{first.day} {_MONTHS[first.month - 1]}"
+    return f"{begin} to {_day(last)}"
+
+
+_SENTENCES = {
+    "not_started": _not_started,
+    "no_baseline": _no_baseline,
+    "not_evaluable": _not_evaluable,
+    "awaiting_follow_up": _awaiting,
+    "stale": _stale,
+    "holding": _holding,
+    "fading": _fading,
+    "lost": _lost,
+    "partial_response": _partial,
+    "no_response": _none,
+}

@@ -1,0 +1,139 @@
+"""Queries on versions, tracks and domain statuses: one statement for the whole batch, whatever its size."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, or_, tuple_, update
+from sqlmodel import Session, col, select
+
+from app.tracks.models import DomainStatus, InfusionVersion, ScoreVersion, TrackRow
+
+
+def infusions(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[InfusionVersion]:
+    """Current versions, in order of time."""
+    query = select(InfusionVersion).where(
+        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id).in_(patient_ids)
+    )
+    query = query.where(col(InfusionVersion.superseded_at).is_(None))
+    return list(db.exec(query.order_by(col(InfusionVersion.started_at), col(InfusionVersion.session_id))))
+
+
+def scores(
+    db: Session, clinic_id: UUID, patient_ids: Collection[UUID], instruments: Collection[str]
+) -> list[ScoreVersion]:
+    """Current versions on these instruments, in order of time."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.patient_id).in_(patient_ids),
+        col(ScoreVersion.instrument).in_(instruments),
+        col(ScoreVersion.superseded_at).is_(None),
+    )
+    return list(db.exec(query.order_by(col(ScoreVersion.taken_at))))
+
+
+def infusions_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> list[InfusionVersion]:
+    """Every version recorded by `known_at`, superseded since or not."""
+    query = select(InfusionVersion).where(
+        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id) == patient_id
+    )
+    if known_at is not None:
+        query = query.where(col(InfusionVersion.recorded_at) <= known_at)
+    return list(db.exec(query))
+
+
+def scores_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> list[ScoreVersion]:
+    """The versions visible at `known_at`."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id) == patient_id
+    )
+    superseded_at = col(ScoreVersion.superseded_at)
+    if known_at is None:
+        return list(db.exec(query.where(superseded_at.is_(None))))
+    query = query.where(col(ScoreVersion.recorded_at) <= known_at)
+    return list(db.exec(query.where(or_(superseded_at.is_(None), superseded_at > known_at))))
+
+
+def tracks(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[TrackRow]:
+    query = select(TrackRow).where(col(TrackRow.clinic_id) == clinic_id, col(TrackRow.patient_id).in_(patient_ids))
+    return list(db.exec(query))
+
+
+def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:
+    query = select(DomainStatus).where(
+        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id).in_(patient_ids)
+    )
+    return list(db.exec(query))
+
+
+def sessions_of(db: Session, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Whose these sessions are."""
+    if not session_ids:
+        return {}
+    query = select(InfusionVersion.session_id, InfusionVersion.patient_id).where(
+        col(InfusionVersion.clinic_id) == clinic_id,
+        col(InfusionVersion.session_id).in_(session_ids),
+        col(InfusionVersion.superseded_at).is_(None),
+    )
+    return {session_id: patient_id for session_id, patient_id in db.exec(query)}
+
+
+def standing_at(db: Session, clinic_id: UUID, places: Collection[tuple[UUID, datetime]]) -> list[ScoreVersion]:
+    """Current scores of these patients at these instants."""
+    if not places:
+        return []
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        tuple_(col(ScoreVersion.patient_id), col(ScoreVersion.taken_at)).in_(list(places)),
+        col(ScoreVersion.superseded_at).is_(None),
+    )
+    return list(db.exec(query))
+
+
+def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -> list[ScoreVersion]:
+    """Current scores of these check-ins, in the order they were posted."""
+    if not check_in_ids:
+        return []
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.check_in_id).in_(check_in_ids),
+        col(ScoreVersion.superseded_at).is_(None),
+    )
+    return list(db.exec(query.order_by(col(ScoreVersion.id))))
+
+
+def versions_of_check_in(db: Session, clinic_id: UUID, check_in_id: UUID) -> list[ScoreVersion]:
+    """Every version's scores, in the order they were recorded."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id) == check_in_id
+    )
+    return list(db.exec(query.order_by(col(ScoreVersion.version), col(ScoreVersion.id))))
+
+
+def insert_scores(db: Session, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        db.execute(insert(ScoreVersion), rows)
+
+
+def insert_infusions(db: Session, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        db.execute(insert(InfusionVersion), rows)
+
+
+def supersede_scores(db: Session, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:
+    db.execute(
+        update(ScoreVersion)
+        .where(col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id) == check_in_id)
+        .where(col(ScoreVersion.superseded_at).is_(None))
+        .values(superseded_at=now)
+    )
+
+
+def supersede_infusion(db: Session, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
+    db.execute(
+        update(InfusionVersion)
+        .where(col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.session_id) == session_id)
+        .where(col(InfusionVersion.superseded_at).is_(None))
+        .values(superseded_at=now)
+    )
