@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 import uvicorn
+from sqlmodel import Session
 
 from app import clock, migrating
 from app.access import service as access
@@ -81,7 +82,7 @@ def add_clinic(
 
     with _database() as database:
 
-        def work(db: access.Session) -> UUID:
+        def work(db: Session) -> UUID:
             access.add_clinic(db, clinic_id, name, time_zone, contacts, now)
             return access.add_user(db, clinic_id, admin_email, "admin", password, now)
 

@@ -12,7 +12,8 @@ DEFAULT_DATABASE_URL = "sqlite:///./data/holdfast.db"
 
 
 class Settings(BaseSettings):
-    """Every variable is `HOLDFAST_` plus the field's name. Raises ValueError when a secret key is required and absent."""
+    """Every variable is `HOLDFAST_` plus the field's name. Raises ValueError where a secret key is
+    required and absent."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True)
 

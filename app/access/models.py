@@ -27,7 +27,7 @@ class Clinic(SQLModel, table=True):
     name: str
     time_zone: str
     synthetic: bool
-    crisis_contacts: list[dict[str, str]] = Field(sa_type=document())  # type: ignore[call-overload]
+    crisis_contacts: list[dict[str, str]] = Field(sa_type=document())
     created_at: datetime = Field(sa_type=Moment)
 
 

@@ -20,7 +20,7 @@ from app.access.service import ACCESS_TOKEN_SECONDS, NOTICE, Tokens
 from app.api import paging
 from app.api.fields import Answer
 from app.api.paging import Cursor, Limit
-from app.api.problems import problems
+from app.api.problems import Responses, problems
 from app.api.strict import StrictRoute
 from app.audit import service as audit
 from app.audit.models import AuditEventList
@@ -40,7 +40,7 @@ class TokenError(Answer):
     error_description: str
 
 
-_TOKEN_ERRORS = {
+_TOKEN_ERRORS: Responses = {
     400: {"model": TokenError, "description": "The request or grant was not accepted"},
     401: {"model": TokenError, "description": "The client was not recognised"},
 }

@@ -135,7 +135,7 @@ def password_fits(user: User | None, password: str) -> bool:
 def secret_fits(client: Client | None, secret: str) -> bool:
     """Whether the secret is the client's. Client secrets are random, so a plain digest is enough."""
     stored = client.secret_hash if client else digest("")
-    same = secrets.comparedigest(stored, digest(secret))
+    same = secrets.compare_digest(stored, digest(secret))
     return same and client is not None and client.disabled_at is None
 
 

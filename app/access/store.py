@@ -1,6 +1,7 @@
 """Queries on clinics, callers and tokens."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import update
@@ -8,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from app.access.models import Client, Clinic, Device, Enrolment, RefreshToken, User
 
-CALLERS: dict[str, type[User] | type[Client] | type[Device]] = {"user": User, "client": Client, "device": Device}
+CALLERS: dict[str, Any] = {"user": User, "client": Client, "device": Device}
 
 
 def clinic(db: Session, clinic_id: UUID) -> Clinic | None:
@@ -24,7 +25,8 @@ def client_by_id(db: Session, client_id: UUID) -> Client | None:
 
 
 def caller(db: Session, clinic_id: UUID, kind: str, caller_id: UUID) -> User | Client | Device | None:
-    return db.get(CALLERS[kind], (clinic_id, caller_id))
+    found: User | Client | Device | None = db.get(CALLERS[kind], (clinic_id, caller_id))
+    return found
 
 
 def enrolment_by_hash(db: Session, code_hash: str) -> Enrolment | None:

@@ -21,6 +21,11 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def with_examples(*examples: dict[str, Any]) -> ConfigDict:
+    """The configuration of a body that shows examples in the OpenAPI document."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
+
+
 class Answer(BaseModel):
     """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
 
@@ -49,7 +54,7 @@ def _day(value: Any) -> Any:
 
 
 def _storable(value: str) -> str:
-    if any(character < " " and character not in "\n\t\r" or "\ud800" <= character <= "\udfff" for character in value):
+    if any((character < " " and character not in "\n\t\r") or "\ud800" <= character <= "\udfff" for character in value):
         raise PydanticCustomError("text", "must not contain control characters or lone surrogates")
     return value
 

@@ -44,7 +44,7 @@ class KeptAnswer(SQLModel, table=True):
     key: str = Field(primary_key=True)
     fingerprint: str
     status: int
-    headers: dict[str, str] = Field(sa_type=document())  # type: ignore[call-overload]
+    headers: dict[str, str] = Field(sa_type=document())
     body: str | None
     created_at: datetime = Field(sa_type=Moment)
 

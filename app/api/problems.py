@@ -70,9 +70,12 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
     return body
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*codes: str) -> Responses:
     """The `responses` of an operation that may refuse in these ways, for the OpenAPI document."""
-    by_status: dict[int | str, dict[str, Any]] = {}
+    by_status: Responses = {}
     for code in (*codes, "invalid_token", "insufficient_scope", "invalid", "rate_limited", "internal", "busy"):
         family = families()[code]
         example = problem_body(family(), "0198e0c4-0000-7000-8000-000000000000")
@@ -103,8 +106,7 @@ def _fault(error: Any, prefix: str) -> Fault:
         loc[-1] = safe_name(str(loc[-1]))
     if place == "body":
         return Fault("pointer", prefix + "".join(f"/{part}" for part in loc), rule)
-    where = "header" if place == "header" else "parameter"
-    return Fault(where, str(loc[0]) if loc else "", rule)
+    return Fault("header" if place == "header" else "parameter", str(loc[0]) if loc else "", rule)
 
 
 def install(app: FastAPI) -> None:

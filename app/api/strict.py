@@ -23,7 +23,7 @@ class Refused(HTTPException):
         self.problem = problem
 
 
-class _Unacceptable(ValueError):
+class _UnacceptableError(ValueError):
     """A document that JSON's grammar allows and we do not."""
 
 
@@ -33,7 +33,7 @@ def parse(body: bytes) -> Any:
         document = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_not_finite, parse_float=_finite
         )
-    except _Unacceptable as error:
+    except _UnacceptableError as error:
         raise Invalid(errors=[Fault("pointer", "", str(error))]) from None
     except RecursionError:
         raise Invalid(errors=[Fault("pointer", "", f"must not nest deeper than {_DEPTH}")]) from None
@@ -47,18 +47,18 @@ def parse(body: bytes) -> Any:
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise _Unacceptable("must not repeat a key")
+        raise _UnacceptableError("must not repeat a key")
     return document
 
 
 def _not_finite(_: str) -> Any:
-    raise _Unacceptable("numbers must be finite")
+    raise _UnacceptableError("numbers must be finite")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise _Unacceptable("numbers must be finite")
+        raise _UnacceptableError("numbers must be finite")
     return number
 
 

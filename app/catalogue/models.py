@@ -1,5 +1,7 @@
 """The faces of an instrument."""
 
+from itertools import pairwise
+
 from app.api.fields import Answer, grows
 from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.relief import VERSION
@@ -77,7 +79,7 @@ class InstrumentList(Answer):
 def instrument_answer(instrument: Instrument) -> InstrumentOut:
     """An instrument in its own unit."""
     value, points = instrument.value, instrument.points
-    steps = {b - a for a, b in zip(points, points[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(points)}
     low, high = value(points[0]), value(points[-1])
     return InstrumentOut(
         code=instrument.code,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 
 from app.api.fields import Answer
-from app.api.problems import problems
+from app.api.problems import Responses, problems
 from app.api.strict import StrictRoute
 from app.catalogue.models import CATALOGUE, InstrumentList, InstrumentOut
 from app.errors import NotFound
@@ -14,12 +14,13 @@ from app.errors import NotFound
 router = APIRouter(prefix="/v1/instruments", tags=["instruments"], route_class=StrictRoute)
 
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of the answer you hold")]
+_UNCHANGED: Responses = {304: {"description": "Unchanged"}}
 _LIST = InstrumentList(items=list(CATALOGUE.values()), next_cursor=None)
 
 
 @router.get(
     "", operation_id="list_instruments", summary="List instruments", response_model=InstrumentList,
-    responses={304: {"description": "Unchanged"}} | problems(),
+    responses=_UNCHANGED | problems(),
 )  # fmt: skip
 async def list_instruments(if_none_match: IfNoneMatch = None) -> Response:
     """Every instrument, with its items, bands and rule."""
@@ -28,7 +29,7 @@ async def list_instruments(if_none_match: IfNoneMatch = None) -> Response:
 
 @router.get(
     "/{code}", operation_id="get_instrument", summary="One instrument", response_model=InstrumentOut,
-    responses={304: {"description": "Unchanged"}} | problems("not_found"),
+    responses=_UNCHANGED | problems("not_found"),
 )  # fmt: skip
 async def get_instrument(code: str, if_none_match: IfNoneMatch = None) -> Response:
     """With its items, bands and rule."""

@@ -12,7 +12,7 @@ from sqlmodel import Field, SQLModel
 
 from app.access.models import CrisisContact
 from app.alerts.models import AlertOut
-from app.api.fields import Answer, Flag, Id, MomentIn, MomentOut, Name, Number, Whole, Wire, grows
+from app.api.fields import Answer, Flag, Id, MomentIn, MomentOut, Name, Number, Whole, Wire, grows, with_examples
 from app.api.problems import ProblemOut
 from app.storage import Moment, key
 from app.tracks.answers import TrackOut, Value
@@ -27,8 +27,8 @@ _EXAMPLE = {
 
 
 class CheckIn(SQLModel, table=True):
-    """A check-in. `taken_at` and `voided` are those of its current version; `posted` is a digest of version 1's content,
-    with which a repeated post is compared."""
+    """A check-in. `taken_at` and `voided` are those of its current version; `posted` is a digest of version 1's
+    content, with which a repeated post is compared."""
 
     __tablename__ = "check_ins"
     __table_args__ = (
@@ -94,7 +94,7 @@ class CheckInIn(Wire):
     """A check-in. Only `taken_at` and one response are required. `before_infusion` states that it was answered before
     the infusion, up to 60 minutes after its start; `sent_at` is the device's clock at sending."""
 
-    model_config = Wire.model_config | {"json_schema_extra": {"examples": [_EXAMPLE]}}
+    model_config = with_examples(_EXAMPLE)
 
     id: Id | None = None
     taken_at: MomentIn
@@ -107,9 +107,7 @@ class CheckInIn(Wire):
 class BatchItemIn(CheckInIn):
     """A check-in and whose it is."""
 
-    model_config = Wire.model_config | {
-        "json_schema_extra": {"examples": [{"patient_id": "0198e0c4-0000-7000-8000-000000000000", **_EXAMPLE}]}
-    }
+    model_config = with_examples({"patient_id": "0198e0c4-0000-7000-8000-000000000000", **_EXAMPLE})
 
     patient_id: Id
 
@@ -129,19 +127,15 @@ class ResponseAmendment(ResponseIn):
 class AmendmentIn(Wire):
     """What changes, and why. What is not given stays. `void` takes the whole check-in back, or back again."""
 
-    model_config = Wire.model_config | {
-        "json_schema_extra": {
-            "examples": [
-                {"reason": "keying error", "responses": [{"instrument": "nrs-pain", "score": 4}]},
-                {"reason": "another patient's", "void": True},
-            ]
-        }
-    }
+    model_config = with_examples(
+        {"reason": "keying error", "responses": [{"instrument": "nrs-pain", "score": 4}]},
+        {"reason": "another patient's", "void": True},
+    )
 
     reason: Name
-    taken_at: MomentIn | MISSING = MISSING  # type: ignore[valid-type]
-    responses: Annotated[list[ResponseAmendment], WireField(min_length=1, max_length=20)] | MISSING = MISSING  # type: ignore[valid-type]
-    void: Flag | MISSING = MISSING  # type: ignore[valid-type]
+    taken_at: MomentIn | MISSING = MISSING
+    responses: Annotated[list[ResponseAmendment], WireField(min_length=1, max_length=20)] | MISSING = MISSING
+    void: Flag | MISSING = MISSING
 
 
 class CallerOut(Answer):

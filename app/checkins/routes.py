@@ -13,7 +13,7 @@ from app.api import paging
 from app.api.fields import DayIn
 from app.api.idempotency import IdempotencyKey, Reply, once
 from app.api.paging import Cursor, Limit
-from app.api.problems import ProblemOut, faults_of, problem_body, problems
+from app.api.problems import ProblemOut, Responses, faults_of, problem_body, problems
 from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.audit.service import Act
@@ -37,6 +37,7 @@ router = APIRouter(tags=["check-ins"], route_class=StrictRoute)
 
 BATCH_BYTES = 4 * 1024 * 1024
 _PATH = "/v1/patients/{patient_id}/check-ins"
+_REPEATED: Responses = {200: {"model": CheckInReceipt, "description": "Recorded before"}}
 _ITEM: TypeAdapter[BatchItemIn] = TypeAdapter(BatchItemIn)
 _RECORDING = (
     "not_found", "reference_not_found", "score_mismatch", "answers_required", "rater_not_allowed", "check_in_conflict",
@@ -47,7 +48,7 @@ _RECORDING = (
 @router.post(
     _PATH, operation_id="record_check_in", summary="Record a check-in", status_code=201,
     response_model=CheckInReceipt,
-    responses={200: {"model": CheckInReceipt, "description": "Recorded before"}} | problems(*_RECORDING),
+    responses=_REPEATED | problems(*_RECORDING),
 )  # fmt: skip
 async def record_check_in(
     request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: CheckInIn, key: IdempotencyKey = None
@@ -69,8 +70,8 @@ async def record_check_in(
 async def record_check_ins(
     request: Request, caller: CallerOf, act: ActOf, body: BatchIn, key: IdempotencyKey = None
 ) -> Response:
-    """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in which
-    they were taken."""
+    """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
+    which they were taken."""
     return await once(request, caller.clinic_id, caller.name, key, lambda db: _batch(db, caller, act, body.items))
 
 

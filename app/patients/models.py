@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field as WireField
+from pydantic import AfterValidator
+from pydantic import Field as WireField
 from pydantic.experimental.missing_sentinel import MISSING
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows
+from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows, with_examples
 from app.instruments import DOMAINS
 from app.storage import Moment, document, key
 
@@ -72,10 +73,10 @@ class Patient(SQLModel, table=True):
     external_id: str
     label: str | None
     birth_year: int | None
-    indications: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
-    failed_treatments: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
+    indications: list[str] = Field(sa_type=document())
+    failed_treatments: list[str] = Field(sa_type=document())
     failed_antidepressant_trials: int | None
-    primary_instruments: dict[str, str] = Field(sa_type=document())  # type: ignore[call-overload]
+    primary_instruments: dict[str, str] = Field(sa_type=document())
     care_status: str
     created_at: datetime = Field(sa_type=Moment)
     updated_at: datetime = Field(sa_type=Moment)
@@ -94,39 +95,39 @@ class PatientVersion(SQLModel, table=True):
     patient_id: UUID = key()
     version: int = Field(primary_key=True)
     recorded_at: datetime = Field(sa_type=Moment)
-    primary_instruments: dict[str, str] = Field(sa_type=document())  # type: ignore[call-overload]
-    indications: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
+    primary_instruments: dict[str, str] = Field(sa_type=document())
+    indications: list[str] = Field(sa_type=document())
 
 
 class PatientIn(Wire):
     """A new patient. Only `external_id` is required; it is unique in the clinic."""
 
-    model_config = Wire.model_config | {"json_schema_extra": {"examples": [_EXAMPLE]}}
+    model_config = with_examples(_EXAMPLE)
 
     id: Id | None = None
     external_id: Name
     label: Name | None = None
     birth_year: BirthYear | None = None
-    indications: Indications = []
-    failed_treatments: FailedTreatments = []
+    indications: Indications = WireField(default_factory=list)
+    failed_treatments: FailedTreatments = WireField(default_factory=list)
     failed_antidepressant_trials: Trials | None = None
-    primary_instruments: Primaries = {}
+    primary_instruments: Primaries = WireField(default_factory=dict)
     care_status: CareStatus = "active"
 
 
 class PatientPatch(Wire):
     """A merge patch (RFC 7396): what is absent stays, null clears what may be null."""
 
-    model_config = Wire.model_config | {"json_schema_extra": {"examples": [{"care_status": "paused"}]}}
+    model_config = with_examples({"care_status": "paused"})
 
-    external_id: Name | MISSING = MISSING  # type: ignore[valid-type]
-    label: Name | None | MISSING = MISSING  # type: ignore[valid-type]
-    birth_year: BirthYear | None | MISSING = MISSING  # type: ignore[valid-type]
-    indications: Indications | MISSING = MISSING  # type: ignore[valid-type]
-    failed_treatments: FailedTreatments | MISSING = MISSING  # type: ignore[valid-type]
-    failed_antidepressant_trials: Trials | None | MISSING = MISSING  # type: ignore[valid-type]
-    primary_instruments: PrimariesPatch | MISSING = MISSING  # type: ignore[valid-type]
-    care_status: CareStatus | MISSING = MISSING  # type: ignore[valid-type]
+    external_id: Name | MISSING = MISSING
+    label: Name | MISSING | None = MISSING
+    birth_year: BirthYear | MISSING | None = MISSING
+    indications: Indications | MISSING = MISSING
+    failed_treatments: FailedTreatments | MISSING = MISSING
+    failed_antidepressant_trials: Trials | MISSING | None = MISSING
+    primary_instruments: PrimariesPatch | MISSING = MISSING
+    care_status: CareStatus | MISSING = MISSING
 
 
 class PatientSearch(Wire):

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import cast, func, or_
 from sqlalchemy import String as Text
+from sqlalchemy import cast, func, or_
 from sqlmodel import Session, col, select
 
 from app.patients.models import Patient, PatientVersion

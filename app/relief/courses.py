@@ -21,13 +21,17 @@ class Place:
     course_day: date
 
 
-def place_after(last: Place | None, last_day: date | None, day: date) -> Place:
-    """The place of an infusion that starts on `day`, after one at `last` that started on `last_day` (None: the
-    first). Gaps are local days from start day to start day."""
-    if last is None or last_day is None or (day - last_day).days > EPISODE_GAP_DAYS:
-        episode = 1 if last is None else last.episode + 1
-        return Place(1, episode, 1, "induction", day, day)
+def first_place(day: date, episode: int = 1) -> Place:
+    """The place of an episode's first infusion, which starts on `day`."""
+    return Place(1, episode, 1, "induction", day, day)
+
+
+def place_after(last: Place, last_day: date, day: date) -> Place:
+    """The place of an infusion that starts on `day`, after one at `last` that started on `last_day`. Gaps are local
+    days from start day to start day."""
     gap = (day - last_day).days
+    if gap > EPISODE_GAP_DAYS:
+        return first_place(day, last.episode + 1)
     first_course_is_full = last.course == 1 and (day - last.course_day).days > FIRST_COURSE_DAYS
     if gap <= COURSE_GAP_DAYS and not first_course_is_full:
         return replace(last, number=last.number + 1)
@@ -41,7 +45,7 @@ def places(infusions: Sequence[Infusion]) -> dict[str, Place]:
     last: Place | None = None
     last_day: date | None = None
     for infusion in sorted(infusions, key=lambda i: (i.at, i.id)):
-        last = place_after(last, last_day, infusion.day)
+        last = place_after(last, last_day, infusion.day) if last and last_day else first_place(infusion.day)
         last_day = infusion.day
         found[infusion.id] = last
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from app.instruments import Rule
-from app.relief.courses import Place, place_after
+from app.relief.courses import Place, first_place, place_after
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, STALE_AFTER_DAYS
 
@@ -176,7 +176,7 @@ def _on_day(episode: Episode, day: date) -> Episode:
 
 def _infuse(track: Track, infusion: Infusion, rule: Rule) -> Track:
     last = track.episode
-    place = place_after(last and last.place, last and last.last_infusion.day, infusion.day)
+    place = place_after(last.place, last.last_infusion.day, infusion.day) if last else first_place(infusion.day)
     if last is None or place.episode != last.place.episode:
         return _begin_episode(track, infusion, place, rule)
     episode = _on_day(last, infusion.day)

@@ -9,7 +9,7 @@ from pydantic.experimental.missing_sentinel import MISSING
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentIn, MomentOut, Name, Note, Number, Text, Whole, Wire, grows
+from app.api.fields import Answer, Id, MomentIn, MomentOut, Name, Note, Number, Text, Whole, Wire, grows, with_examples
 from app.storage import Moment, document, key
 
 Status = Literal["completed", "stopped_early", "not_done", "entered_in_error"]
@@ -79,7 +79,7 @@ class SessionVersion(SQLModel, table=True):
     recorded_by_kind: str
     recorded_by_id: UUID = Field(sa_type=Uuid)
     reason: str | None
-    content: dict[str, Any] = Field(sa_type=document())  # type: ignore[call-overload]
+    content: dict[str, Any] = Field(sa_type=document())
 
 
 class Vitals(Wire):
@@ -104,7 +104,7 @@ class SideEffect(Wire):
 class SessionIn(Wire):
     """A session. Only `started_at` is required. `not_done` and `entered_in_error` never count."""
 
-    model_config = Wire.model_config | {"json_schema_extra": {"examples": [_EXAMPLE]}}
+    model_config = with_examples(_EXAMPLE)
 
     id: Id | None = None
     started_at: MomentIn
@@ -115,29 +115,27 @@ class SessionIn(Wire):
     weight_kg: Kilograms | None = None
     dose_mg: Milligrams | None = None
     dose_mg_per_kg: MilligramsPerKilogram | None = None
-    vitals: Annotated[list[Vitals], WireField(max_length=200)] = []
-    side_effects: Annotated[list[SideEffect], WireField(max_length=100)] = []
+    vitals: list[Vitals] = WireField(default_factory=list, max_length=200)
+    side_effects: list[SideEffect] = WireField(default_factory=list, max_length=100)
     notes: Note | None = None
 
 
 class SessionPatch(Wire):
     """A merge patch: what is absent stays, null clears what may be null. A change of times or status needs `reason`."""
 
-    model_config = Wire.model_config | {
-        "json_schema_extra": {"examples": [{"status": "entered_in_error", "reason": "recorded twice"}]}
-    }
+    model_config = with_examples({"status": "entered_in_error", "reason": "recorded twice"})
 
-    started_at: MomentIn | MISSING = MISSING  # type: ignore[valid-type]
-    ended_at: MomentIn | None | MISSING = MISSING  # type: ignore[valid-type]
-    status: Status | MISSING = MISSING  # type: ignore[valid-type]
-    drug: Drug | MISSING = MISSING  # type: ignore[valid-type]
-    route: Route | MISSING = MISSING  # type: ignore[valid-type]
-    weight_kg: Kilograms | None | MISSING = MISSING  # type: ignore[valid-type]
-    dose_mg: Milligrams | None | MISSING = MISSING  # type: ignore[valid-type]
-    dose_mg_per_kg: MilligramsPerKilogram | None | MISSING = MISSING  # type: ignore[valid-type]
-    vitals: Annotated[list[Vitals], WireField(max_length=200)] | MISSING = MISSING  # type: ignore[valid-type]
-    side_effects: Annotated[list[SideEffect], WireField(max_length=100)] | MISSING = MISSING  # type: ignore[valid-type]
-    notes: Note | None | MISSING = MISSING  # type: ignore[valid-type]
+    started_at: MomentIn | MISSING = MISSING
+    ended_at: MomentIn | MISSING | None = MISSING
+    status: Status | MISSING = MISSING
+    drug: Drug | MISSING = MISSING
+    route: Route | MISSING = MISSING
+    weight_kg: Kilograms | MISSING | None = MISSING
+    dose_mg: Milligrams | MISSING | None = MISSING
+    dose_mg_per_kg: MilligramsPerKilogram | MISSING | None = MISSING
+    vitals: Annotated[list[Vitals], WireField(max_length=200)] | MISSING = MISSING
+    side_effects: Annotated[list[SideEffect], WireField(max_length=100)] | MISSING = MISSING
+    notes: Note | MISSING | None = MISSING
     reason: Name | None = None
 
 

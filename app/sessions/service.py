@@ -35,7 +35,7 @@ from app.tracks.models import InfusionVersion
 from app.tracks.service import Change, Known
 
 _NEEDS_REASON = frozenset({"started_at", "ended_at", "status"})
-_NO_PLACE = {"number": None, "episode_number": None, "course_number": None, "kind": None}
+_NO_PLACE: dict[str, int | str | None] = {"number": None, "episode_number": None, "course_number": None, "kind": None}
 
 
 def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: SessionIn) -> Reply[SessionOut]:
@@ -158,7 +158,7 @@ def _keep(
 
 def _answer(session: InfusionSession, version: SessionVersion, known: Known, zone: ZoneInfo) -> SessionOut:
     place: Place | None = places(infusion_events(known.infusions, zone)).get(str(session.id))
-    where = _NO_PLACE
+    where: dict[str, int | str | None] = _NO_PLACE
     if place is not None:
         where = {
             "number": place.number,

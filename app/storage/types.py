@@ -43,12 +43,13 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return _EPOCH + value * _MICROSECOND
-        moment: datetime = value
-        return moment.astimezone(UTC)
+            microseconds: int = value
+            return _EPOCH + microseconds * _MICROSECOND
+        aware: datetime = value
+        return aware.astimezone(UTC)
 
 
-def document() -> TypeEngine[Any]:
+def document() -> Any:
     """A JSON document: `jsonb` on PostgreSQL, text on SQLite. None is stored as SQL null."""
     return JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 

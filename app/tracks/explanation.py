@@ -12,11 +12,11 @@ from app.tracks.answers import TrackOut, Value
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
            "December")  # fmt: skip
 _STATES = {
-    "holding": "at the response line or better",
-    "fading": "past the response line on the latest reading",
-    "lost": "past the response line on readings at least 5 days apart",
-    "partial_response": "a partial response",
-    "no_response": "no response",
+    "holding": "relief was holding",
+    "fading": "relief was fading",
+    "lost": "relief had been lost",
+    "partial_response": "there was a partial response",
+    "no_response": "there was no response",
 }
 
 
@@ -45,8 +45,8 @@ def _no_baseline(track: TrackOut, instrument: Instrument) -> str:
 def _not_evaluable(track: TrackOut, instrument: Instrument) -> str:
     assert track.baseline is not None
     text = (
-        f"The {instrument.name} baseline of {_number(track.baseline.value)} is milder than the entry line, so a share of "
-        "it would say little."
+        f"The {instrument.name} baseline of {_number(track.baseline.value)} is milder than the entry line, so a share "
+        "of it would say little."
     )
     if track.latest is None or track.change is None:
         return text
@@ -94,8 +94,8 @@ def _fading(track: TrackOut, instrument: Instrument) -> str:
 
 def _lost(track: TrackOut, instrument: Instrument) -> str:
     return (
-        f"{_standing(track, instrument)}. Readings at least 5 days apart are all past the response line after an earlier "
-        f"response: measured relief has been lost since {_day(track.since_on)}."
+        f"{_standing(track, instrument)}. Readings at least 5 days apart are all past the response line after an "
+        f"earlier response: measured relief has been lost since {_day(track.since_on)}."
     )
 
 
@@ -146,13 +146,13 @@ def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
         "reliable_deterioration": f"It is worse than the baseline by at least {change}.",
         "remission": f"It is {_side(instrument, good=True)} the remission line of {_number(track.remission_line)}.",
         "worse_than_best": f"The two latest readings are worse than the second best by at least {change}.",
-        "recovered_without_retreatment": "It had been lost earlier in this course and came back with no infusion between.",
+        "recovered_without_retreatment": "It had been lost in this course and came back with no infusion between.",
     }
     return [words[flag] for flag in track.flags]
 
 
 def _before(track: TrackOut) -> str:
-    return f" The reading before showed {_STATES[track.last_known]}." if track.last_known else ""
+    return f" At the latest reading {_STATES[track.last_known]}." if track.last_known else ""
 
 
 def _side(instrument: Instrument, *, good: bool) -> str:

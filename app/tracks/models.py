@@ -70,7 +70,7 @@ class ScoreVersion(SQLModel, table=True):
     before_infusion: bool
     instrument: str
     points: int
-    answers: list[int | None] | None = Field(sa_type=document())  # type: ignore[call-overload]
+    answers: list[int | None] | None = Field(sa_type=document())
     self_harm_item: int | None
 
 
@@ -84,7 +84,7 @@ class TrackRow(SQLModel, table=True):
     patient_id: UUID = key()
     instrument: str = Field(primary_key=True)
     rule: str
-    state: dict[str, Any] = Field(sa_type=document())  # type: ignore[call-overload]
+    state: dict[str, Any] = Field(sa_type=document())
 
 
 class DomainStatus(SQLModel, table=True):
@@ -103,7 +103,7 @@ class DomainStatus(SQLModel, table=True):
     instrument: str
     status: str
     state: str | None
-    flags: list[str] = Field(sa_type=document())  # type: ignore[call-overload]
+    flags: list[str] = Field(sa_type=document())
     since_on: date | None
     stale_on: date | None
     improvement_percent: float | None

@@ -76,7 +76,7 @@ def sessions_of(db: Session, clinic_id: UUID, session_ids: Collection[UUID]) -> 
         col(InfusionVersion.session_id).in_(session_ids),
         col(InfusionVersion.superseded_at).is_(None),
     )
-    return {session_id: patient_id for session_id, patient_id in db.exec(query)}
+    return dict(iter(db.exec(query)))
 
 
 def standing_at(db: Session, clinic_id: UUID, places: Collection[tuple[UUID, datetime]]) -> list[ScoreVersion]:
