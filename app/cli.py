@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlmodel import Session
 
 from app import clock, migrating
 from app.access import service as access
+from app.demo import story
 from app.errors import Problem
 from app.logs import configure
 from app.main import create_app
@@ -63,6 +65,30 @@ def served() -> object:
 def work() -> None:
     """Run background jobs. None is due in this version."""
     print("no background jobs in this version")
+
+
+@cli.command()
+def demo(
+    port: int = 8000,
+    patients: Annotated[int, typer.Option(help="How many synthetic patients")] = story.PATIENTS,
+    days: Annotated[int, typer.Option(help="Over how many days")] = story.DAYS,
+) -> None:
+    """Fill a synthetic clinic in ./data/demo.db, say how to look at it, and serve it on 127.0.0.1."""
+    path = Path("data/demo.db")
+    path.parent.mkdir(exist_ok=True)
+    address = f"http://127.0.0.1:{port}"
+    settings = Settings(database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address)
+    database = story.fresh_database(path)
+    migrating.upgrade(settings)
+    print(f"Filling a synthetic clinic of {patients} patients over {days} days...", flush=True)
+    told = story.told(story.build(database, patients, days), address)
+    database.close()
+    configure(settings.log_level)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_config=None, access_log=False)
+    )
+    print(told, flush=True)
+    server.run()
 
 
 @clinics.command("add")

@@ -87,7 +87,7 @@ class Database:
         with self.engine.connect().execution_options(holdfast_writes=writes) as connection, connection.begin():
             if not self.is_sqlite:
                 _name_clinic(connection, clinic_id, writes=writes)
-            with Session(connection, expire_on_commit=False, autoflush=False) as session:
+            with Session(connection, expire_on_commit=False) as session:
                 yield session
 
 

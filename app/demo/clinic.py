@@ -1,0 +1,148 @@
+"""Filling a clinic with synthetic people, through the one function that records."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.audit.service import Act
+from app.checkins import service as checkins
+from app.checkins.models import CheckInIn, ResponseIn
+from app.checkins.service import Post
+from app.demo.law import Person, answers, check_in_days, people
+from app.instruments import INSTRUMENTS
+from app.patients import service as patients
+from app.patients.models import PatientIn
+from app.sessions import service as sessions
+from app.sessions.models import SessionIn
+from app.storage import Database, new_id
+
+_CHECK_IN_AT = time(8, 30)
+_INFUSION_AT = time(10, 0)
+_INDICATIONS = ("major_depressive_disorder", "anxiety_disorder", "bipolar_depression")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What was recorded: check-ins, how many more came twice, and the patients by their number in the law."""
+
+    check_ins: int
+    repeated: int
+    sessions: int
+    patient_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """Something that reaches the service at a moment: an infusion, or a check-in."""
+
+    at: datetime
+    number: int
+    body: SessionIn | CheckInIn
+
+
+def fill(
+    database: Database, caller: Caller, count: int, days: int, now: datetime, seed: int, stop_before: date | None = None
+) -> Filled:
+    """Records `count` synthetic patients over `days` days, in the order in which things would have arrived, a day a
+    transaction. The same seed gives the same clinic."""
+    last_day = (stop_before or now.astimezone(caller.time_zone).date()) - timedelta(days=1)
+    everyone = list(people(count, days, last_day, seed))
+    arrivals = sorted((a for p in everyone for a in _arrivals(p, last_day, caller, seed)), key=lambda a: a.at)
+    arrivals = [a for a in arrivals if a.at <= now]
+    first = min(a.at for a in arrivals) if arrivals else now
+    ids = [new_id() for _ in everyone]
+    database.writing(caller.clinic_id, lambda db: _add_patients(db, caller, everyone, ids, first))
+    kept = repeated = given = 0
+    for batch in _by_day(arrivals):
+        counts = database.writing(caller.clinic_id, partial(_record, caller=caller, batch=batch, ids=ids))
+        kept, repeated, given = kept + counts[0], repeated + counts[1], given + counts[2]
+    return Filled(kept, repeated, given, tuple(ids))
+
+
+def _arrivals(person: Person, last_day: date, caller: Caller, seed: int) -> Iterator[_Arrival]:
+    rng = random.Random(f"{seed} {person.number} arrivals")  # noqa: S311 - a simulation
+    zone = caller.time_zone
+    for day in person.infusion_days:
+        start = datetime.combine(day, _INFUSION_AT, zone)
+        end = start + timedelta(minutes=45)
+        weight = 60 + person.number % 45
+        session = SessionIn(
+            id=new_id(), started_at=start, ended_at=end, weight_kg=weight, dose_mg_per_kg=0.5, dose_mg=weight / 2
+        )
+        yield _Arrival(end + timedelta(minutes=5), person.number, session)
+    for day in check_in_days(person, last_day):
+        infused = day in person.infusion_days
+        if rng.random() < person.misses * (0.3 if infused else 1.0) and day != person.first_day:
+            continue
+        taken = datetime.combine(day, _CHECK_IN_AT, zone) + timedelta(minutes=rng.randrange(0, 60))
+        late = timedelta(days=rng.randrange(1, 9)) if rng.random() < 0.08 else timedelta(minutes=1)
+        body = CheckInIn(id=new_id(), taken_at=taken, responses=_responses(person, day, rng))
+        yield _Arrival(taken + late, person.number, body)
+        if rng.random() < 0.05:
+            yield _Arrival(taken + late + timedelta(seconds=30), person.number, body)
+
+
+def _responses(person: Person, day: date, rng: random.Random) -> list[ResponseIn]:
+    found = []
+    for code in person.baselines:
+        instrument, points = INSTRUMENTS[code], person.measured(code, day, rng)
+        if instrument.items:
+            found.append(ResponseIn(instrument=code, answers=answers(instrument, points, rng)))
+        else:
+            found.append(ResponseIn(instrument=code, score=points))
+    return found
+
+
+def _by_day(arrivals: Iterable[_Arrival]) -> Iterator[list[_Arrival]]:
+    batch: list[_Arrival] = []
+    for arrival in arrivals:
+        if batch and arrival.at.date() != batch[-1].at.date():
+            yield batch
+            batch = []
+        batch.append(arrival)
+    if batch:
+        yield batch
+
+
+def _add_patients(db: Session, caller: Caller, everyone: list[Person], ids: list[UUID], at: datetime) -> None:
+    for person, patient_id in zip(everyone, ids, strict=True):
+        pain = "peg" in person.baselines
+        body = PatientIn(
+            id=patient_id,
+            external_id=f"SYNTHETIC-{person.number:04}",
+            label=f"Synthetic {person.number:04}",
+            birth_year=1950 + person.number % 55,
+            indications=[_INDICATIONS[person.number % 3], *(["chronic_pain"] if pain else [])],
+            failed_antidepressant_trials=person.number % 5 or None,
+        )
+        patients.create(db, _act(caller, at, "create_patient"), body)
+
+
+def _record(db: Session, caller: Caller, batch: list[_Arrival], ids: list[UUID]) -> tuple[int, int, int]:
+    """One day's arrivals: infusions one by one, check-ins as one batch."""
+    given = 0
+    for arrival in batch:
+        if isinstance(arrival.body, SessionIn):
+            sessions.record(db, caller, _act(caller, arrival.at, "record_session"), ids[arrival.number], arrival.body)
+            given += 1
+    posts = [
+        Post(caller, _act(caller, a.at, "record_check_in"), ids[a.number], a.body)
+        for a in batch
+        if isinstance(a.body, CheckInIn)
+    ]
+    outcomes = checkins.record_many(db, caller.clinic_id, posts) if posts else []
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if refused:
+        raise refused[0]
+    kept = sum(not isinstance(outcome, Exception) and outcome.status == 201 for outcome in outcomes)
+    return kept, len(outcomes) - kept, given
+
+
+def _act(caller: Caller, at: datetime, operation: str) -> Act:
+    return Act(caller.clinic_id, caller.kind, caller.id, operation, str(new_id()), at)

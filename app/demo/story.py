@@ -1,0 +1,114 @@
+"""What `holdfast demo` tells: a fresh login, things to try, and one patient's answer in words."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app import clock
+from app.access import service as access
+from app.access.service import Caller, Claims
+from app.demo.clinic import Filled, fill
+from app.outcomes import service as outcomes
+from app.outcomes.models import ReliefOut
+from app.storage import Database, new_id
+
+EMAIL = "demo@holdfast.example"
+PATIENTS, DAYS, SEED = 240, 365, 20260101
+_CONTACTS = [
+    {"label": "988 Suicide & Crisis Lifeline", "contact": "call or text 988"},
+    {"label": "Emergency", "contact": "911"},
+]
+_TELLING = ("fading", "holding", "lost", "partial_response")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A filled synthetic clinic and the way in."""
+
+    email: str
+    password: str
+    filled: Filled
+    patient_id: UUID
+    answer: str
+
+
+def build(database: Database, count: int = PATIENTS, days: int = DAYS, seed: int = SEED) -> Demo:
+    """A new synthetic clinic in an empty database, with a password made for it alone."""
+    password, clinic_id, now = secrets.token_urlsafe(9), new_id(), clock.now()
+    user_id = database.writing(clinic_id, lambda db: _add_clinic(db, clinic_id, password, now))
+    claims = Claims("user", user_id, clinic_id, "", 0)
+    caller = database.reading(clinic_id, lambda db: access.honour(db, claims))
+    filled = fill(database, caller, count, days, now, seed)
+    patient_id, answer = database.reading(clinic_id, lambda db: _one_answer(db, caller, filled, now))
+    return Demo(EMAIL, password, filled, patient_id, answer)
+
+
+def told(demo: Demo, address: str) -> str:
+    """What the command prints once everything is there."""
+    filled = demo.filled
+    token = (
+        f"TOKEN=$(curl -s {address}/oauth/token -d grant_type=password -d username={demo.email} "
+        f"-d password={demo.password} | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])')"
+    )
+    patient = f"{address}/v1/patients/{demo.patient_id}"
+    return f"""
+Holdfast demo: a synthetic clinic of {len(filled.patient_ids)} patients, {filled.sessions} sessions and \
+{filled.check_ins} check-ins
+(nobody real; {filled.repeated} check-ins were sent twice and kept once)
+
+  Address   {address}
+  Login     {demo.email}
+  Password  {demo.password}   (made for this run)
+
+Is the relief still holding? One patient, in words:
+
+  {demo.answer}
+
+Three things to try, in another terminal:
+
+  1. Get a token, then ask for that patient's whole answer:
+     {token}
+     curl -s -H "Authorization: Bearer $TOKEN" {patient}/relief | python3 -m json.tool
+  2. See which alerts wait for a person:
+     curl -s -H "Authorization: Bearer $TOKEN" "{address}/v1/alerts?state=open&limit=5" | python3 -m json.tool
+  3. Read the API: {address}/docs
+
+Stop with Ctrl-C.
+"""
+
+
+def fresh_database(path: Path) -> Database:
+    """An empty, migrated database at `path`; what a demo left there before is removed."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return Database(f"sqlite:///{path}")
+
+
+def _add_clinic(db: Session, clinic_id: UUID, password: str, now: datetime) -> UUID:
+    access.add_clinic(db, clinic_id, "Synthetic demo clinic", "America/New_York", _CONTACTS, now, synthetic=True)
+    return access.add_user(db, clinic_id, EMAIL, "admin", password, now)
+
+
+def _one_answer(db: Session, caller: Caller, filled: Filled, now: datetime) -> tuple[UUID, str]:
+    """The first patient with a telling answer, and what it says."""
+    best: tuple[int, UUID, str] | None = None
+    for patient_id in filled.patient_ids:
+        answer = outcomes.relief_of(db, caller, patient_id, None, None, None, now)
+        rank, words = _telling(answer)
+        if best is None or rank < best[0]:
+            best = (rank, patient_id, words)
+        if rank == 0:
+            break
+    assert best is not None  # a demo has patients
+    return best[1], best[2]
+
+
+def _telling(answer: ReliefOut) -> tuple[int, str]:
+    mood = answer.domains[0]
+    words = next((track.explanation for track in answer.tracks if track.instrument == mood.instrument), "")
+    rank = _TELLING.index(mood.status) if mood.status in _TELLING else len(_TELLING)
+    return rank, f"Mood: {mood.status}. {words}"
