@@ -4,9 +4,8 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from pydantic import MISSING, SkipValidation
 from pydantic import Field as WireField
-from pydantic import SkipValidation
-from pydantic.experimental.missing_sentinel import MISSING
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 

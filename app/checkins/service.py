@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from pydantic.experimental.missing_sentinel import MISSING
+from pydantic import MISSING
 from sqlmodel import Session
 
 from app.access.service import Caller

@@ -4,9 +4,8 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator
+from pydantic import MISSING, AfterValidator
 from pydantic import Field as WireField
-from pydantic.experimental.missing_sentinel import MISSING
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel

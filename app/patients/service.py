@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic.experimental.missing_sentinel import MISSING
+from pydantic import MISSING
 from sqlmodel import Session
 
 from app.access import service as access

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic.experimental.missing_sentinel import MISSING
+from pydantic import MISSING
 from sqlmodel import Session
 
 from app.access.service import Caller

@@ -304,7 +304,9 @@ def _seen(
     return episodes, seen_scores, _history(parameters, episodes[-1], seen_scores, None)
 
 
-def _answer(parameters: Parameters, history: _History | None, scores: list[_Score], day: date) -> _Answer:
+def _answer(  # noqa: PLR0911 - one return per rule of the text
+    parameters: Parameters, history: _History | None, scores: list[_Score], day: date
+) -> _Answer:
     if history is None:
         return _Answer("not_started")
     courses = history.courses
