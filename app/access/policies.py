@@ -12,7 +12,7 @@ _ADMIN_ONLY = frozenset({"audit:read", "webhooks:write", "export:read", "import:
 ROLE_SCOPES = {
     "admin": frozenset(SCOPES),
     "clinician": frozenset(SCOPES) - _ADMIN_ONLY,
-    "patient": frozenset({"checkins:read", "checkins:write", "outcomes:read", "sessions:read"}),
+    "patient": frozenset({"checkins:read", "checkins:write", "outcomes:read"}),
 }
 
 

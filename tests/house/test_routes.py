@@ -1,0 +1,194 @@
+"""Every route is protected from birth: the guards walk the OpenAPI document, so a new route is in them at once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.access.policies import OPEN_OPERATIONS, PERMISSIONS
+from app.errors import families
+from tests.conftest import Api, new_client, new_clinic, new_device
+from tests.render import REFERENCE, openapi
+
+DOCUMENT: dict[str, Any] = json.loads(openapi())
+OPERATIONS = [
+    (method.upper(), path, operation)
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+]
+PROTECTED = [o for o in OPERATIONS if o[2]["operationId"] not in OPEN_OPERATIONS]
+by_operation = pytest.mark.parametrize(
+    ("method", "path", "operation"), PROTECTED, ids=[o[2]["operationId"] for o in PROTECTED]
+)
+
+
+def body_of(operation: dict[str, Any]) -> Any:
+    """The first example of the operation's body."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    if not content:
+        return None
+    name = content["schema"]["$ref"].rsplit("/", 1)[-1]
+    examples = {
+        "BatchIn": {"items": [{"patient_id": "", "taken_at": "2025-02-01T10:00:00Z",
+                               "responses": [{"instrument": "nrs-pain", "score": 3}]}]},
+        "PatientSearch": {"q": "nobody"},
+        "AcknowledgementIn": {"disposition": "contacted"},
+        "AmendmentIn": {"reason": "keying error", "taken_at": "2025-02-02T10:00:00Z"},
+    }  # fmt: skip
+    if name in examples:
+        return examples[name]
+    return DOCUMENT["components"]["schemas"][name]["examples"][0]
+
+
+class World:
+    """A clinic with one of everything, and the ids that fill a path."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.ids = self.of_patient(api)
+
+    @staticmethod
+    def of_patient(api: Api) -> dict[str, str]:
+        patient_id = api.patient(label="Owner")
+        session = api.session(patient_id, "2025-01-06T10:00:00-05:00")
+        answers = [1, 1, 1, 1, 1, 1, 1, 1, 2]
+        check_in = api.post(
+            f"/v1/patients/{patient_id}/check-ins",
+            {"taken_at": "2025-01-20T09:00:00-05:00", "responses": [{"instrument": "phq-9", "answers": answers}]},
+        ).json()
+        return {
+            "patient_id": patient_id,
+            "session_id": session["id"],
+            "check_in_id": check_in["id"],
+            "alert_id": check_in["alerts"][0]["id"],
+        }
+
+    def call(self, caller: Api, method: str, path: str, operation: dict[str, Any]) -> Any:
+        body = body_of(operation)
+        if operation["operationId"] == "record_check_ins":
+            body["items"][0]["patient_id"] = self.ids["patient_id"]
+        filled = path.format(**self.ids)
+        return caller.request(method, filled, json=body, headers={"If-Match": '"1"'})
+
+
+@by_operation
+def test_no_route_answers_without_a_token(
+    server: TestClient, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic abc"}):
+        zero = dict.fromkeys(("patient_id", "session_id", "check_in_id", "alert_id"), "0" * 32)
+        answer = server.request(method, path.format(**zero), json=body_of(operation), headers=headers)
+        assert answer.status_code == 401, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "invalid_token"
+        assert "Bearer" in answer.headers["www-authenticate"]
+
+
+def test_another_clinic_sees_nothing_over_any_route(server: TestClient) -> None:
+    world, stranger = World(new_clinic(server)), new_clinic(server)
+    for method, path, operation in PROTECTED:
+        answer = world.call(stranger, method, path, operation)
+        name = operation["operationId"]
+        if "{" in path:
+            assert answer.status_code == 404, (name, answer.text)
+        elif name == "record_check_ins":
+            assert answer.json()["results"][0]["http_status"] == 404
+        for value in world.ids.values():
+            assert value not in answer.text, name
+    assert world.api.get(f"/v1/patients/{world.ids['patient_id']}").json()["version"] == 1
+
+
+def test_a_patient_sees_no_other_patient_over_any_route(server: TestClient) -> None:
+    world = World(new_clinic(server))
+    device = new_device(world.api, world.api.patient())
+    for method, path, operation in PROTECTED:
+        answer = world.call(device, method, path, operation)
+        name = operation["operationId"]
+        if name == "record_check_ins":
+            assert answer.json()["results"][0]["http_status"] == 404
+        elif PERMISSIONS[name].patients and "{patient_id}" in path:
+            assert answer.status_code == 404, (name, answer.text)
+        elif name != "get_me":
+            assert answer.status_code == 403, (name, answer.text)
+        for value in world.ids.values():
+            assert value not in answer.text, name
+
+
+def test_a_patient_cannot_reach_another_patients_object_under_their_own_address(server: TestClient) -> None:
+    world = World(new_clinic(server))
+    own = World.of_patient(world.api)
+    device = new_device(world.api, own["patient_id"])
+    for caller, kind, identifier in (
+        (device, "check-ins", "check_in_id"),
+        (world.api, "check-ins", "check_in_id"),
+        (world.api, "sessions", "session_id"),
+    ):
+        mine = f"/v1/patients/{own['patient_id']}/{kind}"
+        assert caller.get(f"{mine}/{own[identifier]}").status_code == 200
+        assert caller.get(f"{mine}/{world.ids[identifier]}").status_code == 404
+        assert caller.get(f"{mine}/{world.ids[identifier]}/versions").status_code == 404
+
+
+def test_every_operation_has_a_permission_and_every_permission_an_operation() -> None:
+    assert {o[2]["operationId"] for o in OPERATIONS} == set(PERMISSIONS) | OPEN_OPERATIONS
+
+
+def test_a_client_may_do_what_its_scopes_say_and_nothing_else(server: TestClient) -> None:
+    world = World(new_clinic(server))
+    client = new_client(server, world.api.clinic_id, "patients:read")
+    for method, path, operation in PROTECTED:
+        permission = PERMISSIONS[operation["operationId"]]
+        answer = world.call(client, method, path, operation)
+        allowed = permission.scope in (None, "patients:read") and not permission.people
+        assert (answer.status_code == 403) != allowed, (operation["operationId"], answer.text)
+
+
+def test_the_committed_openapi_document_is_current() -> None:
+    assert (REFERENCE / "openapi.json").read_text(encoding="utf-8") == openapi(), "run: make openapi"
+
+
+def test_every_operation_is_documented() -> None:
+    for method, path, operation in OPERATIONS:
+        assert operation["tags"], path
+        assert operation["summary"], path
+        assert operation["description"], (method, path)
+        if operation["operationId"] not in ("issue_token", "revoke_token"):
+            assert {"422", "500", "503"} <= set(operation["responses"]), path
+            assert "application/problem+json" in operation["responses"]["500"]["content"]
+    ids = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(ids) == len(set(ids))
+    text = json.dumps(DOCUMENT)
+    assert "HTTPValidationError" not in text
+    assert "-Input" not in text
+    assert "-Output" not in text
+
+
+def test_answers_have_no_closed_enumerations() -> None:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        if name.endswith(("In", "Patch", "Amendment", "Vitals", "SideEffect")):
+            continue
+        assert '"enum"' not in json.dumps(schema), name
+
+
+def test_every_problem_has_a_page(server: TestClient) -> None:
+    for code, family in families().items():
+        page = server.get(f"/problems/{code}").json()
+        assert (page["status"], page["title"]) == (family.status, family.title)
+        assert page["meaning"]
+    assert server.get("/problems/nonsense").status_code == 404
+
+
+def test_the_docs_page_needs_no_other_host_and_no_inline_script(server: TestClient) -> None:
+    page = server.get("/docs")
+    assert page.status_code == 200
+    assert "http" not in page.text.replace("<!doctype html>", "")
+    assert "<script>" not in page.text
+    for file in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+        assert server.get(f"/docs/{file}").status_code == 200
+    assert server.get("/docs/../main.py").status_code == 404
+
+
+def test_the_reference_pages_stand_beside_each_other() -> None:
+    assert {p.name for p in Path(REFERENCE).iterdir()} >= {"openapi.json", "relief.md"}
