@@ -16,6 +16,7 @@ from app.api.sealing import Sealer, derived_key
 from app.audit import service as audit
 from app.catalogue.routes import router as catalogue
 from app.checkins import service as checkins
+from app.checkins.routes import batches
 from app.checkins.routes import router as check_ins
 from app.migrating import head
 from app.outcomes.routes import router as outcomes
@@ -23,8 +24,6 @@ from app.patients.routes import router as patients
 from app.sessions.routes import router as sessions
 from app.settings import Settings
 from app.storage import Database, GroupCommit
-
-BODY_BYTES = 1024 * 1024
 
 _TITLE = "Holdfast"
 _DESCRIPTION = (
@@ -51,7 +50,6 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
         lifespan=lifespan,
-        max_body_size=BODY_BYTES,
     )
     app.state.database = database
     app.state.public_url = settings.public_url
@@ -64,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope)
     problems.install(app)
     app.include_router(documents)
-    for router in (access, catalogue, patients, sessions, check_ins, outcomes, alerts):
+    for router in (access, catalogue, patients, sessions, check_ins, batches, outcomes, alerts):
         app.include_router(router, dependencies=[Depends(authorise)])
     app.openapi = lambda: openapi_with_shared_rules(app)  # type: ignore[method-assign]
     return app

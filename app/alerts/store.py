@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, tuple_, update
+from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col, select
 
 from app.alerts.models import Acknowledgement, Alert
+from app.storage import below
 
 
 def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> list[Alert]:
@@ -54,7 +55,8 @@ def page(
         query = query.where(col(Alert.late).is_(late))
     if after is not None:
         was_late, raised_at, alert_id = bool(after[0]), datetime.fromisoformat(after[1]), UUID(after[2])
-        older = tuple_(col(Alert.raised_at), col(Alert.id)) < tuple_(raised_at, alert_id)
-        query = query.where(or_(col(Alert.late) > was_late, and_(col(Alert.late).is_(was_late), older)))
+        rest = and_(col(Alert.late).is_(was_late), below((col(Alert.raised_at), col(Alert.id)), (raised_at, alert_id)))
+        # Late ones come after every timely one.
+        query = query.where(rest if was_late else or_(col(Alert.late), rest))
     order = (col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())
     return db.exec(query.order_by(*order).limit(limit + 1)).all()

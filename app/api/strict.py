@@ -2,6 +2,7 @@
 query parameter. What is refused here never reaches a use case."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -9,10 +10,12 @@ from fastapi import Request, Response
 from fastapi.exceptions import HTTPException
 from fastapi.params import Form
 from fastapi.routing import APIRoute
+from starlette.types import Message, Receive
 
-from app.errors import Fault, Invalid, Problem, UnsupportedMediaType
+from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
 _DEPTH = 32
+_A_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}")
 
 
 class Refused(HTTPException):
@@ -83,7 +86,10 @@ class _StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses unknown query parameters and media types, and parses bodies strictly."""
+    """A route that refuses unknown query parameters, other media types and bodies over its bound, and parses bodies
+    strictly."""
+
+    body_bytes = 1024 * 1024
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -96,15 +102,32 @@ class StrictRoute(APIRoute):
                 raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
             if takes_json and not _is_json(request.headers.get("content-type", "")):
                 raise UnsupportedMediaType
-            return await handle(_StrictRequest(request.scope, request.receive))
+            length = request.headers.get("content-length", "")
+            if length.isdigit() and int(length) > self.body_bytes:
+                raise TooLarge
+            return await handle(_StrictRequest(request.scope, _bounded(request.receive, self.body_bytes)))
 
         return strict
 
 
+def _bounded(receive: Receive, most: int) -> Receive:
+    """The same stream, refused once more than `most` bytes of body have come: a length may be absent or untrue."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise Refused(TooLarge())
+        return message
+
+    return counted
+
+
 def safe_name(name: str) -> str:
     """A field name that may be repeated in an error: one that looks like a name, else a placeholder."""
-    plain = name.replace("_", "").replace("-", "").replace(".", "")
-    return name if len(name) <= 40 and plain.isascii() and plain.isalnum() and not plain.isdigit() else "(unnamed)"
+    return name if _A_NAME.fullmatch(name) else "(unnamed)"
 
 
 def _query_names(dependant: Any) -> set[str]:

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert as _insert
-from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from app.audit.models import AuditEvent, AuditSubject
+from app.storage import below
 
 
 def insert(db: Session, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
@@ -35,9 +35,9 @@ def page(
             col(AuditSubject.clinic_id) == clinic_id, col(AuditSubject.patient_id) == patient_id
         )
         query = query.where(col(AuditEvent.id).in_(showed))
-    place = tuple_(col(AuditEvent.at), col(AuditEvent.id))
     if after is not None:
-        query = query.where(place < tuple_(datetime.fromisoformat(after[0]), UUID(after[1])))
+        place = (datetime.fromisoformat(after[0]), UUID(after[1]))
+        query = query.where(below((col(AuditEvent.at), col(AuditEvent.id)), place))
     return db.exec(query.order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc()).limit(limit + 1)).all()
 
 

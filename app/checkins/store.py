@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, tuple_
+from sqlalchemy import and_, insert
 from sqlmodel import Session, col, select
 
 from app.checkins.models import CheckIn, CheckInVersion
+from app.storage import below
 from app.tracks.models import ScoreVersion
 
 Row = tuple[CheckIn, CheckInVersion]
@@ -41,8 +42,8 @@ def page(
         )
         query = query.where(col(CheckIn.id).in_(scored))
     if after is not None:
-        place = tuple_(datetime.fromisoformat(after[0]), UUID(after[1]))
-        query = query.where(tuple_(col(CheckIn.taken_at), col(CheckIn.id)) < place)
+        place = (datetime.fromisoformat(after[0]), UUID(after[1]))
+        query = query.where(below((col(CheckIn.taken_at), col(CheckIn.id)), place))
     order = (col(CheckIn.taken_at).desc(), col(CheckIn.id).desc())
     rows: Sequence[Row] = db.exec(query.order_by(*order).limit(limit + 1)).all()
     return rows

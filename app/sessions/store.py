@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, tuple_
+from sqlalchemy import and_
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.sessions.models import InfusionSession, SessionVersion
+from app.storage import below
 
 Row = tuple[InfusionSession, SessionVersion]
 
@@ -27,8 +28,8 @@ def page(db: Session, clinic_id: UUID, patient_id: UUID, after: Sequence[str] | 
     """Newest first; one row more than `limit` where there is more."""
     query = _current(clinic_id).where(col(InfusionSession.patient_id) == patient_id)
     if after is not None:
-        place = tuple_(datetime.fromisoformat(after[0]), UUID(after[1]))
-        query = query.where(tuple_(col(InfusionSession.started_at), col(InfusionSession.id)) < place)
+        place = (datetime.fromisoformat(after[0]), UUID(after[1]))
+        query = query.where(below((col(InfusionSession.started_at), col(InfusionSession.id)), place))
     order = (col(InfusionSession.started_at).desc(), col(InfusionSession.id).desc())
     return db.exec(query.order_by(*order).limit(limit + 1)).all()
 

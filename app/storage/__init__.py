@@ -2,6 +2,7 @@
 
 from app.storage.database import NO_CLINIC, Database, open_engine
 from app.storage.group_commit import GroupCommit
+from app.storage.keyset import below
 from app.storage.types import Moment, document, key, new_id
 
-__all__ = ["NO_CLINIC", "Database", "GroupCommit", "Moment", "document", "key", "new_id", "open_engine"]
+__all__ = ["NO_CLINIC", "Database", "GroupCommit", "Moment", "below", "document", "key", "new_id", "open_engine"]
