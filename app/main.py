@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         description=_DESCRIPTION,
         docs_url=None,
+        openapi_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
         lifespan=lifespan,

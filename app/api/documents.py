@@ -1,5 +1,6 @@
 """The service's own documents: /docs, /openapi.json as FastAPI makes it, /problems/<code>, /livez and /readyz."""
 
+import json
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
@@ -7,6 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from sqlalchemy import text
 
 from app.api.fields import Answer
+from app.api.versions import IfNoneMatch, cacheable
 from app.errors import NotFound, families
 from app.storage import NO_CLINIC, Database
 
@@ -47,6 +49,11 @@ async def docs_file(name: str) -> Response:
         raise NotFound
     content = (files("fastapi_swagger") / "resources" / name).read_bytes()
     return Response(content, media_type=_FILES[name], headers={"Cache-Control": "public, max-age=86400"})
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
+    return cacheable(json.dumps(request.app.openapi()), if_none_match)
 
 
 @router.get("/problems/{code}")

@@ -1,5 +1,6 @@
 """ETag and If-Match: a change names the version it was made from."""
 
+import hashlib
 import re
 from typing import Annotated
 
@@ -8,6 +9,8 @@ from fastapi import Header, Response
 from app.errors import Fault, Invalid, PreconditionFailed, PreconditionRequired
 
 IfMatch = Annotated[str | None, Header(description='The ETag of the version the change was made from, as in `"3"`')]
+
+IfNoneMatch = Annotated[str | None, Header(description="The ETag of the answer you hold")]
 
 
 def expected_version(if_match: str | None) -> int | None:
@@ -26,6 +29,15 @@ def require_version(expected: int | None, current: int) -> None:
     """Raises PreconditionFailed when the object has moved on."""
     if expected is not None and expected != current:
         raise PreconditionFailed
+
+
+def cacheable(content: str, held: str | None) -> Response:
+    """A JSON answer that is the same for everyone, or 304 when the caller holds it."""
+    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
+    headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
+    if held is not None and etag in [tag.strip().removeprefix("W/") for tag in held.split(",")]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def tag(response: Response, version: int) -> None:
