@@ -1,0 +1,60 @@
+# Every target but `help` sets up first. A bare machine needs Python 3.11 and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check fix bench docs openapi migration lock
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(READY) ## Make .venv with `holdfast` in it
+
+$(READY): locks/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; \
+		else echo "Python's venv is missing. Run: sudo apt-get install -y python3-venv"; exit 1; fi; }
+	@echo "Setting up .venv (once, a minute or two)..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: setup ## Fill a synthetic clinic, serve it, and say what to try
+	@$(BIN)/holdfast demo
+
+run: setup ## Serve your own data/holdfast.db
+	@$(BIN)/holdfast migrate
+	@$(BIN)/holdfast serve
+
+test: setup ## Run the whole suite, on SQLite and on PostgreSQL
+	@$(BIN)/python -m pytest
+
+check: setup ## Lint, types and import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: setup ## Format and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup ## Measure; writes docs/accuracy.md
+	@$(BIN)/python -m bench.accuracy
+
+docs: openapi
+
+openapi: setup ## Write docs/reference from the code
+	@$(BIN)/python -m tests.render
+
+migration: setup ## Draft a migration: make migration NAME="what changes"
+	@$(BIN)/alembic revision --autogenerate -m "$(NAME)" --rev-id "$$(date -u +%Y%m%d_%H%M)"
+
+lock: setup ## Pin dependencies anew, with hashes and no address
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group build pyproject.toml -o locks/run.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group build --group dev pyproject.toml -o locks/dev.txt
