@@ -10,7 +10,10 @@ from fastapi.testclient import TestClient
 
 from app import clock
 from app.access import service as access
+from app.access import store
+from app.access.models import User
 from app.access.service import digest
+from app.errors import Invalid, InvalidToken
 from app.storage import Database, new_id
 from tests.conftest import Api, new_client, new_device, new_person
 
@@ -138,7 +141,7 @@ def test_a_disabled_person_is_refused_everywhere(server: TestClient, api: Api, d
     assert person.get("/v1/patients").status_code == 200
 
     def disable(db: Any) -> None:
-        user = db.get(access.User, (api.clinic_id, person.caller_id))
+        user = db.get(User, (api.clinic_id, person.caller_id))
         user.disabled_at = clock.now()
         db.add(user)
 
@@ -153,7 +156,7 @@ def test_forged_expired_and_foreign_tokens_are_refused(server: TestClient, api: 
     wrong = [
         jwt.encode(claims, "another key of at least thirty-two bytes", "HS256"),
         jwt.encode(claims, key, "HS512"),
-        jwt.encode(claims, None, "none"),
+        jwt.encode(claims, "", "none"),
         jwt.encode(claims | {"exp": 1}, key, "HS256"),
         jwt.encode(claims | {"aud": "other"}, key, "HS256"),
         jwt.encode(claims | {"iss": "other"}, key, "HS256"),
@@ -183,7 +186,7 @@ def test_an_expired_enrolment_code_is_refused(server: TestClient, api: Api, data
     code = api.post(f"/v1/patients/{api.patient()}/enrolments").json()["code"]
     key = server.app.state.key  # type: ignore[attr-defined]
     late = clock.now() + timedelta(hours=73)
-    with pytest.raises(access.InvalidToken):
+    with pytest.raises(InvalidToken):
         database.writing(api.clinic_id, lambda db: access.redeem(db, key, code, "phone", late))
 
 
@@ -200,7 +203,7 @@ def test_an_integration_cannot_enrol_a_device(server: TestClient, api: Api) -> N
 
 
 def test_no_secret_is_stored_as_it_is(server: TestClient, api: Api, first: str, database: Database) -> None:
-    held = database.writing(api.clinic_id, lambda db: access.store.family(db, api.clinic_id, digest(first)))
+    held = database.writing(api.clinic_id, lambda db: store.family(db, api.clinic_id, digest(first)))
     assert held
     assert first not in str(held[0].model_dump())
     device = new_device(api, api.patient())
@@ -209,7 +212,7 @@ def test_no_secret_is_stored_as_it_is(server: TestClient, api: Api, first: str, 
 
 def test_one_email_is_one_login(api: Api, email: str, database: Database) -> None:
     now = clock.now()
-    with pytest.raises(access.Invalid):
+    with pytest.raises(Invalid):
         database.writing(
             api.clinic_id, lambda db: access.add_user(db, api.clinic_id, email, "clinician", PASSWORD, now)
         )

@@ -68,7 +68,8 @@ def test_late_alerts_are_open_and_listed_after_every_timely_one(api: Api) -> Non
     listed = api.get("/v1/alerts").json()["items"]
     assert [alert["late"] for alert in listed] == [False, False, True, True]
     assert {alert["state"] for alert in listed} == {"open"}
-    paged, cursor = [], None
+    paged: list[Any] = []
+    cursor = None
     while cursor is not None or not paged:
         params = {"limit": 1} | ({"cursor": cursor} if cursor else {})
         page = api.get("/v1/alerts", params=params).json()

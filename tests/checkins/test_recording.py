@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from tests.conftest import Api, days_ago, new_client, new_clinic, new_device, new_person
+from tests.conftest import Api, days_ago, instant, new_client, new_clinic, new_device, new_person
 
 PHQ_9 = [2, 2, 2, 2, 2, 2, 2, 0, 0]
 AT = "2025-01-10T09:00:00-05:00"
@@ -224,7 +224,7 @@ def test_a_device_whose_clock_is_wrong_is_corrected_and_told(api: Api, path: str
     receipt = api.post(path, posted).json()
     assert abs(receipt["clock_corrected_by_seconds"] + 7200) <= 5
     taken = clock.now() - timedelta(minutes=30)
-    stated = clock.datetime.fromisoformat(receipt["taken_at"])
+    stated = instant(receipt["taken_at"])
     assert abs((stated - taken).total_seconds()) < 10
 
 

@@ -93,7 +93,8 @@ def test_the_random_timelines_reach_every_status_flag_and_event() -> None:
         assert rule
         infusions, scores, as_of = random_timeline(rng, code, zone)
         verdict = assess(events(infusions, scores, zone, None), rule, as_of)
-        seen |= {verdict.status, verdict.reason, verdict.last_known, verdict.spell and verdict.spell.event}
+        event = verdict.spell.event if verdict.spell else None
+        seen |= {verdict.status, verdict.reason, verdict.last_known, event}
         seen |= set(verdict.flags) | {s.event for s in verdict.previous_spells}
     flags = {"remission", "worse_than_best", "reliable_deterioration", "emergent_symptoms",
              "recovered_without_retreatment"}  # fmt: skip

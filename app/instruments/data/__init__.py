@@ -1,0 +1,1 @@
+"""One file of data per instrument, with its worked examples."""
