@@ -23,7 +23,7 @@ MADRS = Instrument(
         ),
         0,
         6,
-    ),  # fmt: skip
+    ),
     method="sum",
     points=tuple(range(61)),
     per_unit=1,
