@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from app.access.dependencies import Honoured, authorise
+from app.access.policies import OPEN_OPERATIONS
 from app.access.routes import router as access
 from app.alerts.routes import router as alerts
-from app.api import problems
+from app.api import problems, schema
 from app.api.documents import router as documents
 from app.api.middleware import Envelope
-from app.api.schema import openapi_with_shared_rules
 from app.api.sealing import Sealer, derived_key
 from app.audit import service as audit
 from app.catalogue.routes import router as catalogue
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     app.state.database = database
     app.state.public_url = settings.public_url
@@ -65,5 +66,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(documents)
     for router in (access, catalogue, patients, sessions, check_ins, batches, outcomes, alerts):
         app.include_router(router, dependencies=[Depends(authorise)])
-    app.openapi = lambda: openapi_with_shared_rules(app)  # type: ignore[method-assign]
+    app.openapi = lambda: schema.document(app, OPEN_OPERATIONS)  # type: ignore[method-assign]
     return app

@@ -19,7 +19,7 @@ _UPDATED = {
     "clients": "disabled_at",
     "devices": "disabled_at",
     "domain_statuses": "*",
-    "enrolments": "redeemed_at",
+    "enrolments": "redeemed_at, expires_at",
     "infusion_versions": "superseded_at",
     "patients": "*",
     "refresh_tokens": "used_at, revoked_at",

@@ -7,7 +7,7 @@ from pydantic import Field as WireField
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Name, Wire, grows
+from app.api.fields import Answer, Id, MomentOut, Name, Wire, grows, with_examples
 from app.storage import Moment, document, key
 
 
@@ -139,6 +139,8 @@ class DeviceTokenOut(TokenOut):
 
 class RedeemIn(Wire):
     """An enrolment code and what to call the device."""
+
+    model_config = with_examples({"code": "the code of the link", "device_name": "phone"})
 
     code: Name
     device_name: Name

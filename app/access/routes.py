@@ -41,8 +41,15 @@ class TokenError(Answer):
 
 
 _TOKEN_ERRORS: Responses = {
-    400: {"model": TokenError, "description": "The request or grant was not accepted"},
-    401: {"model": TokenError, "description": "The client was not recognised"},
+    status: {
+        "model": TokenError,
+        "description": description,
+        "content": {"application/json": {"example": {"error": error, "error_description": description}}},
+    }
+    for status, error, description in (
+        (400, "invalid_grant", "The request or grant was not accepted"),
+        (401, "invalid_client", "The client was not recognised"),
+    )
 }
 
 
@@ -53,13 +60,15 @@ _TOKEN_ERRORS: Responses = {
 async def issue_token(
     request: Request,
     database: DatabaseOf,
-    grant_type: Annotated[str, Form(description="password, refresh_token or client_credentials")] = "",
-    username: Annotated[str, Form(max_length=254)] = "",
-    password: Annotated[str, Form(max_length=1_000)] = "",
-    refresh_token: Annotated[str, Form(max_length=1_000)] = "",
-    client_id: Annotated[str, Form(max_length=200)] = "",
-    client_secret: Annotated[str, Form(max_length=1_000)] = "",
-    scope: Annotated[str, Form(max_length=2_000)] = "",
+    grant_type: Annotated[
+        str, Form(description="password, refresh_token or client_credentials", examples=["password"])
+    ] = "",
+    username: Annotated[str, Form(examples=["you@example.org"])] = "",
+    password: Annotated[str, Form()] = "",
+    refresh_token: Annotated[str, Form()] = "",
+    client_id: Annotated[str, Form()] = "",
+    client_secret: Annotated[str, Form()] = "",
+    scope: Annotated[str, Form()] = "",
 ) -> Response:
     """RFC 6749. `password` for people, `client_credentials` for integrations, `refresh_token` for people and devices.
     A refresh token rotates: keep the one that comes back."""
@@ -77,7 +86,7 @@ async def issue_token(
 
 
 @router.post("/oauth/revoke", operation_id="revoke_token", summary="Revoke a refresh token")
-async def revoke_token(database: DatabaseOf, token: Annotated[str, Form(max_length=1_000)] = "") -> Response:
+async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "") -> Response:
     """RFC 7009. Revokes a refresh token with its family; an unknown one is no error."""
     clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, service.digest(token)))
     if clinic_id is not None:

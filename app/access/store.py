@@ -60,6 +60,13 @@ def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) 
 
 
 def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:
+    """Disables a patient's devices, and the codes that could still make one."""
+    db.execute(
+        update(Enrolment)
+        .where(col(Enrolment.clinic_id) == clinic_id, col(Enrolment.patient_id) == patient_id)
+        .where(col(Enrolment.redeemed_at).is_(None))
+        .values(expires_at=now)
+    )
     db.execute(
         update(Device)
         .where(col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Flag, Id, MomentOut, Note, Wire, grows
+from app.api.fields import Answer, Flag, Id, MomentOut, Note, Wire, grows, with_examples
 from app.storage import Moment, key
 
 Disposition = Literal["contacted", "escalated", "already_known", "could_not_reach", "entered_in_error", "other"]
@@ -64,6 +64,8 @@ class Acknowledgement(SQLModel, table=True):
 
 class AcknowledgementIn(Wire):
     """What was done. `could_not_reach` leaves the alert open."""
+
+    model_config = with_examples({"disposition": "contacted", "note": "Spoke by phone."})
 
     disposition: Disposition
     note: Note = ""

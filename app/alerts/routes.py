@@ -31,14 +31,15 @@ async def list_alerts(
     act: ActOf,
     database: DatabaseOf,
     state: Literal["open", "acknowledged"] | None = None,
-    late: bool | None = None,
+    late: Literal["true", "false"] | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AlertList:
     """Timely ones before late ones; newest first in each."""
     after = paging.after(request, caller.name, cursor)
+    only = None if late is None else late == "true"
     found = await database.read(
-        caller.clinic_id, lambda db: service.listed(db, caller.clinic_id, state, late, after, limit)
+        caller.clinic_id, lambda db: service.listed(db, caller.clinic_id, state, only, after, limit)
     )
     items, next_cursor = paging.page(
         request, response, caller.name, found, limit, lambda a: [a.late, a.raised_at.isoformat(), str(a.id)]

@@ -1,6 +1,6 @@
 """Use cases of alerts: raising, listing, acknowledging."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from app.alerts.policies import is_late, self_harm_priority
 from app.audit import service as audit
 from app.audit.service import Act
 from app.errors import NotFound
-from app.instruments import INSTRUMENTS
+from app.instruments import INSTRUMENTS, Instrument
 from app.storage import new_id
 
 _PRIORITIES = {"high": 1, "urgent": 2}
@@ -29,7 +29,7 @@ _PRIORITIES = {"high": 1, "urgent": 2}
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A score as the alert rules see it."""
+    """A newly recorded score, as the alert rules see it."""
 
     patient_id: UUID
     check_in_id: UUID
@@ -39,21 +39,36 @@ class Answered:
     self_harm_item: int | None
     taken_at: datetime
     recorded_at: datetime
-    amends: bool
 
 
-def raise_for(
-    db: Session, clinic_id: UUID, answers: Sequence[Answered], amended: Sequence[UUID], now: datetime
-) -> list[Alert]:
-    """Alerts of newly recorded scores; every alert of these check-ins, old and new, comes back. An amendment marks what
-    its check-in raised before, and raises again only where the priority grew."""
-    known = store.of_check_ins(db, clinic_id, amended)
-    if known:
-        store.mark_amended(db, clinic_id, amended, now)
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A check-in that was amended or voided: what its version before said, by instrument."""
+
+    check_in_id: UUID
+    at: datetime
+    before: Mapping[str, tuple[int, int | None]]
+    after: Mapping[str, tuple[int, int | None]]
+
+
+def raise_for(db: Session, clinic_id: UUID, answers: Sequence[Answered], amended: Sequence[Amended]) -> list[Alert]:
+    """Alerts of newly recorded scores; every alert of the amended check-ins comes back too. An amendment marks the
+    alerts of the answers it changed, erases none, and raises again where an answer came to its line or got worse and
+    no open alert of at least that priority says so."""
+    known = store.of_check_ins(db, clinic_id, [a.check_in_id for a in amended])
+    for amendment in amended:
+        changed = [c for c, said in amendment.before.items() if amendment.after.get(c) != said]
+        for alert in known:
+            if alert.check_in_id == amendment.check_in_id and alert.instrument in changed:
+                alert.amended_at = alert.amended_at or amendment.at
+                db.add(alert)
+    before = {a.check_in_id: a.before for a in amended}
     raised = []
     for answer in answers:
-        priority = self_harm_priority(INSTRUMENTS[answer.instrument], answer.points, answer.self_harm_item)
-        if priority is None or (answer.amends and _stands(known, answer, priority)):
+        instrument = INSTRUMENTS[answer.instrument]
+        priority = self_harm_priority(instrument, answer.points, answer.self_harm_item)
+        said = before.get(answer.check_in_id, {}).get(answer.instrument)
+        if priority is None or (said and not _is_worse(instrument, answer, said)) or _is_open(known, answer, priority):
             continue
         raised.append(
             Alert(
@@ -126,6 +141,17 @@ def answer(alert: Alert, acknowledgements: Sequence[Acknowledgement] = ()) -> Al
     )
 
 
-def _stands(known: Sequence[Alert], answer: Answered, priority: str) -> bool:
+def _is_worse(instrument: Instrument, answer: Answered, said: tuple[int, int | None]) -> bool:
+    """Whether an amended answer came to its line, or lies further over it than before."""
+    before = _PRIORITIES.get(self_harm_priority(instrument, *said) or "", 0)
+    now = _PRIORITIES.get(self_harm_priority(instrument, answer.points, answer.self_harm_item) or "", 0)
+    further = said[1] is not None and answer.self_harm_item is not None and answer.self_harm_item > said[1]
+    return now > before or further
+
+
+def _is_open(known: Sequence[Alert], answer: Answered, priority: str) -> bool:
     same = (a for a in known if a.check_in_id == answer.check_in_id and a.instrument == answer.instrument)
-    return any(_PRIORITIES[a.priority] >= _PRIORITIES[priority] for a in same if a.kind == "self_harm_item")
+    return any(
+        a.state == "open" and a.kind == "self_harm_item" and _PRIORITIES[a.priority] >= _PRIORITIES[priority]
+        for a in same
+    )

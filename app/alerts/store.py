@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
 from app.alerts.models import Acknowledgement, Alert
@@ -18,15 +18,6 @@ def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> 
         return []
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
     return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
-
-
-def mark_amended(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID], now: datetime) -> None:
-    db.execute(
-        update(Alert)
-        .where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
-        .where(col(Alert.amended_at).is_(None))
-        .values(amended_at=now)
-    )
 
 
 def locked(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:

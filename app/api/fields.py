@@ -5,7 +5,16 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 _RFC_3339 = re.compile(
@@ -29,8 +38,6 @@ def with_examples(*examples: dict[str, Any]) -> ConfigDict:
 class Answer(BaseModel):
     """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
 
-    model_config = ConfigDict(extra="forbid")
-
 
 def _moment(value: Any) -> Any:
     if isinstance(value, datetime):
@@ -50,6 +57,8 @@ def _moment(value: Any) -> Any:
 def _day(value: Any) -> Any:
     if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
         raise PydanticCustomError("day", "must be a calendar day, YYYY-MM-DD")
+    if not "1900" <= value[:4] <= "2199":
+        raise PydanticCustomError("day", "must be from 1900 to 2199")
     return value
 
 
@@ -64,6 +73,18 @@ def _printed(value: datetime) -> str:
     return text.replace("+00:00", "Z")
 
 
+def _named(value: str) -> str:
+    if not value.strip() or any(character < " " for character in value):
+        raise PydanticCustomError("text", "must be one line that is not blank")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
+        raise PydanticCustomError("number", "must be a number")
+    return value
+
+
 _MOMENT_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2025-01-10T09:00:00-05:00"]}
 
 MomentIn = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
@@ -73,9 +94,10 @@ MomentOut = Annotated[
 DayIn = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Score = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, AfterValidator(_storable)]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Name = Annotated[Text, AfterValidator(_named), Field(min_length=1, max_length=200)]
 Note = Annotated[Text, Field(max_length=4_000)]
 
 

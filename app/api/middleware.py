@@ -8,6 +8,9 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.problems import log_unexpected, render
+from app.errors import Internal
+
 access_log = logging.getLogger("holdfast.access")
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,11 +36,12 @@ class Envelope:
             return
         sent = Headers(scope=scope).get("x-request-id", "")
         scope["request_id"] = sent if _SAFE_ID.fullmatch(sent) else str(uuid4())
-        started, status = time.perf_counter(), 500
+        started, status, leaving = time.perf_counter(), 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, leaving
             if message["type"] == "http.response.start":
+                leaving = True
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = scope["request_id"]
@@ -48,6 +52,12 @@ class Envelope:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            # Ends here: further out, the server would print the exception, and its message can quote a patient.
+            log_unexpected(error)
+            if leaving:
+                raise ConnectionAbortedError from None
+            await render(scope["request_id"], Internal())(scope, receive, send_with_headers)
         finally:
             route = scope.get("route")
             template = getattr(route, "path", "-")

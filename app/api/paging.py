@@ -1,16 +1,27 @@
 """Lists: keyset pages with opaque, sealed cursors bound to caller, route and filters."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request, Response
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from app.api.sealing import Sealer
 from app.errors import InvalidCursor
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=200, description="Most items in one page")]
+
+def _plain_number(value: Any) -> Any:
+    """Query parameters are text; only plain digits are a number."""
+    if isinstance(value, str) and not re.fullmatch(r"[1-9]\d{0,3}", value):
+        raise PydanticCustomError("rule", "must be a whole number from 1 to 200")
+    return value
+
+
+Limit = Annotated[int, BeforeValidator(_plain_number), Query(ge=1, le=200, description="Most items in one page")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before")]
 
 

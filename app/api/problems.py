@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.api.fields import Answer
 from app.api.strict import Refused, safe_name
-from app.errors import Fault, Internal, Invalid, MethodNotAllowed, NotFound, Problem, TooLarge, families
+from app.errors import Fault, Invalid, MethodNotAllowed, NotFound, Problem, TooLarge, families
 
 logger = logging.getLogger("holdfast")
 
@@ -39,7 +39,7 @@ _RULES = {
 # Messages of these come from our own declarations, not from what was sent.
 _OWN_WORDS = {
     "literal_error", "enum", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "string_too_short",
-    "string_too_long", "too_short", "too_long", "multiple_of", "moment", "day", "text", "rule",
+    "string_too_long", "too_short", "too_long", "multiple_of", "moment", "day", "text", "rule", "number",
 }  # fmt: skip
 
 
@@ -53,6 +53,9 @@ class ProblemOut(Answer):
     code: str
     request_id: str
     errors: list[dict[str, str]] = Field(default_factory=list, examples=[[{"pointer": "/taken_at", "detail": "..."}]])
+
+
+PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
 
 
 def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
@@ -79,14 +82,8 @@ def problems(*codes: str) -> Responses:
     for code in (*codes, "invalid_token", "insufficient_scope", "invalid", "rate_limited", "internal", "busy"):
         family = families()[code]
         example = problem_body(family(), "0198e0c4-0000-7000-8000-000000000000")
-        entry = by_status.setdefault(
-            family.status,
-            {
-                "model": ProblemOut,
-                "description": family.title,
-                "content": {"application/problem+json": {"examples": {}}},
-            },
-        )
+        content = {"application/problem+json": {"schema": PROBLEM_SCHEMA, "examples": {}}}
+        entry = by_status.setdefault(family.status, {"description": family.title, "content": content})
         entry["content"]["application/problem+json"]["examples"][code] = {"value": example}
     return by_status
 
@@ -113,16 +110,15 @@ def install(app: FastAPI) -> None:
     """Registers the renderer for everything that can go wrong."""
 
     async def refuse(request: Request, error: Exception) -> Response:
-        return render(request, _problem_of(error))
+        return render(request.scope.get("request_id", ""), _problem_of(error))
 
-    for kind in (Problem, HTTPException, RequestValidationError, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refuse)
 
 
-def render(request: Request, problem: Problem) -> Response:
+def render(request_id: str, problem: Problem) -> Response:
     """The refusal as a response."""
-    body = problem_body(problem, request.scope.get("request_id", ""))
-    return JSONResponse(body, problem.status, problem.headers, "application/problem+json")
+    return JSONResponse(problem_body(problem, request_id), problem.status, problem.headers, "application/problem+json")
 
 
 def _problem_of(error: Exception) -> Problem:
@@ -132,15 +128,13 @@ def _problem_of(error: Exception) -> Problem:
         return error.problem
     if isinstance(error, RequestValidationError):
         return Invalid(errors=faults_of(error.errors()))
-    if isinstance(error, HTTPException):
-        kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
-        kind = kinds.get(error.status_code, Invalid)
-        return kind(headers=error.headers) if error.headers else kind()
-    _log(error)
-    return Internal()
+    assert isinstance(error, HTTPException)  # the last of the kinds installed
+    kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
+    kind = kinds.get(error.status_code, Invalid)
+    return kind(headers=error.headers) if error.headers else kind()
 
 
-def _log(error: Exception) -> None:
+def log_unexpected(error: Exception) -> None:
     """Type, constraint and our own frames. The message of an exception can quote a patient's values."""
     frames = [
         f"{frame.filename.rsplit('/app/', 1)[-1]}:{frame.lineno} {frame.name}"

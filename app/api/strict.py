@@ -100,6 +100,9 @@ class StrictRoute(APIRoute):
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
+            repeated = [name for name in request.query_params if len(request.query_params.getlist(name)) > 1]
+            if repeated:
+                raise Invalid(errors=[Fault("parameter", name, "must be given only once") for name in repeated])
             if takes_json and not _is_json(request.headers.get("content-type", "")):
                 raise UnsupportedMediaType
             length = request.headers.get("content-length", "")

@@ -19,7 +19,7 @@ def expected_version(if_match: str | None) -> int | None:
         raise PreconditionRequired
     if if_match.strip() == "*":
         return None
-    match = re.fullmatch(r'"(\d{1,9})"', if_match.strip())
+    match = re.fullmatch(r'"([1-9]\d{0,8})"', if_match.strip())
     if not match:
         raise Invalid(errors=[Fault("header", "If-Match", 'must be one ETag, as in "3"')])
     return int(match.group(1))

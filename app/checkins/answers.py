@@ -28,7 +28,7 @@ def answer(
     infusions: Sequence[InfusionVersion],
     raised: Sequence[AlertOut],
 ) -> CheckInOut:
-    """One version of a check-in. A patient's own token never sees alerts."""
+    """One version of a check-in. Alerts are for those who may read alerts: never for a patient's own token."""
     return CheckInOut(
         id=version.check_in_id,
         patient_id=version.patient_id,
@@ -43,15 +43,21 @@ def answer(
         reason=version.reason,
         recorded_by=CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
         scores=[score_answer(score) for score in scores],
-        alerts=[] if caller.patient_id is not None else list(raised),
+        alerts=list(raised) if "alerts:read" in caller.scopes else [],
         notice=notice(caller, scores),
     )
 
 
-def receipt(shown: CheckInOut, relief: list[TrackOut], already: Iterable[AlreadyRecordedOut]) -> CheckInReceipt:
-    """What recording answers."""
+def receipt(
+    caller: Caller, shown: CheckInOut, relief: list[TrackOut], already: Iterable[AlreadyRecordedOut], *, own: bool
+) -> CheckInReceipt:
+    """What recording answers, as far as the caller may read: an integration that may only write gets no relief, and of
+    a check-in that is not its own (`own`: it recorded it just now) no scores."""
     fields = {name: getattr(shown, name) for name in CheckInOut.model_fields}
-    return CheckInReceipt.model_construct(**fields, relief=relief, already_recorded=list(already))
+    if not own and "checkins:read" not in caller.scopes:
+        fields |= {"scores": [], "notice": None}
+    seen = relief if "outcomes:read" in caller.scopes else []
+    return CheckInReceipt.model_construct(**fields, relief=seen, already_recorded=list(already))
 
 
 def score_answer(score: ScoreVersion) -> ScoreOut:

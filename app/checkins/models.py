@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from app.access.models import CrisisContact
 from app.alerts.models import AlertOut
-from app.api.fields import Answer, Flag, Id, MomentIn, MomentOut, Name, Number, Whole, Wire, grows, with_examples
+from app.api.fields import Answer, Flag, Id, MomentIn, MomentOut, Name, Score, Whole, Wire, grows, with_examples
 from app.api.problems import ProblemOut
 from app.storage import Moment, key
 from app.tracks.answers import TrackOut, Value
@@ -76,7 +76,6 @@ class CheckInVersion(SQLModel, table=True):
     reason: str | None
 
 
-Score = Whole | Number
 Answers = Annotated[list[Whole | None], WireField(max_length=50)]
 Code = Annotated[str, WireField(max_length=50)]
 
@@ -113,6 +112,8 @@ class BatchItemIn(CheckInIn):
 
 class BatchIn(Wire):
     """Up to 500 check-ins. Each is validated by itself, and stands or falls alone."""
+
+    model_config = with_examples({"items": [{"patient_id": "0198e0c4-0000-7000-8000-000000000000", **_EXAMPLE}]})
 
     items: Annotated[list[SkipValidation[BatchItemIn]], WireField(min_length=1, max_length=500)]
 

@@ -1,6 +1,7 @@
 """Rules of a check-in: who may send what, when it counts, and in which phase it stands."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from app.access.service import Caller
 from app.checkins.models import CheckInIn, ResponseIn
 from app.errors import Fault, Invalid, Problem
 from app.instruments import INSTRUMENTS, Scored, score
-from app.relief import places
+from app.relief import BASELINE_LOOKBACK_DAYS, places
 from app.tracks.events import BEFORE_INFUSION_WITHIN, counted_at, infusion_events, local_day, started_before
 from app.tracks.models import InfusionVersion
 
@@ -50,6 +51,8 @@ def check_taken_at(taken_at: datetime, now: datetime) -> None:
     if taken_at > now + FUTURE_TOLERANCE:
         rule = "must not be more than 5 minutes in the future (send sent_at where the device's clock is wrong)"
         raise Invalid(errors=[Fault("pointer", "/taken_at", rule)])
+    if taken_at.year < 1900:
+        raise Invalid(errors=[Fault("pointer", "/sent_at", "must not move taken_at before 1900")])
 
 
 def check_before_infusion(
@@ -86,8 +89,9 @@ def score_responses(responses: Sequence[ResponseIn], caller: Caller) -> list[tup
 
 
 def phase(taken_at: datetime, before_infusion: bool, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> str:
-    """`baseline` (before the episode's first infusion), `post_infusion` (the day of a session, after it),
-    `pre_infusion` (the day of a later session, before it) or `follow_up`."""
+    """`baseline` (before the episode's first infusion; after an earlier episode, at most 28 days before it),
+    `post_infusion` (the day of a session, after it), `pre_infusion` (the day of a later session, before it) or
+    `follow_up`."""
     at = counted_at(taken_at, before_infusion, infusions, zone)
     day = local_day(at, zone)
     events = infusion_events(infusions, zone)
@@ -97,9 +101,17 @@ def phase(taken_at: datetime, before_infusion: bool, infusions: Sequence[Infusio
     next_today = next((event for event in events if event.at >= at and event.day == day), None)
     if next_today is not None:
         return "baseline" if places(events)[next_today.id].number == 1 else "pre_infusion"
-    return "follow_up" if before else "baseline"
+    if not before:
+        return "baseline"
+    following = next((event for event in events if event.at >= at), None)
+    if following is None or places(events)[following.id].number > 1:
+        return "follow_up"
+    return "baseline" if (following.day - day).days <= BASELINE_LOOKBACK_DAYS else "follow_up"
 
 
 def digest(body: CheckInIn) -> str:
     """What a repeat is compared with: the content as posted, without the id and the clock of this sending."""
-    return hashlib.sha256(body.model_dump_json(exclude={"id", "sent_at", "patient_id"}).encode()).hexdigest()
+    responses = sorted((r.instrument, r.answers, None if r.answers is not None else r.score) for r in body.responses)
+    session_id = str(body.session_id) if body.session_id else None
+    content = [body.taken_at.isoformat(), session_id, body.before_infusion, responses]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -30,7 +30,8 @@ from app.checkins.models import (
     CheckInReceipt,
 )
 from app.checkins.service import Post, Receipt
-from app.errors import Invalid, Problem
+from app.errors import Fault, Invalid, Problem
+from app.instruments import INSTRUMENTS
 from app.storage import GroupCommit
 
 
@@ -48,7 +49,7 @@ _REPEATED: Responses = {200: {"model": CheckInReceipt, "description": "Recorded 
 _ITEM: TypeAdapter[BatchItemIn] = TypeAdapter(BatchItemIn)
 _RECORDING = (
     "not_found", "reference_not_found", "score_mismatch", "answers_required", "rater_not_allowed", "check_in_conflict",
-    "already_recorded", "idempotency_key_reused", "request_in_progress", "too_large", "unsupported_media_type",
+    "already_recorded", "idempotency_key_reused", "request_in_progress",
 )  # fmt: skip
 
 
@@ -71,7 +72,7 @@ async def record_check_in(
 
 @batches.post(
     "/v1/check-ins/batch", operation_id="record_check_ins", summary="Record up to 500 check-ins",
-    response_model=BatchOut, responses=problems("too_large", "unsupported_media_type", "idempotency_key_reused"),
+    response_model=BatchOut, responses=problems("idempotency_key_reused", "request_in_progress"),
 )  # fmt: skip
 async def record_check_ins(
     request: Request, caller: CallerOf, act: ActOf, body: BatchIn, key: IdempotencyKey = None
@@ -99,6 +100,8 @@ async def list_check_ins(
     limit: Limit = 50,
 ) -> CheckInList:
     """Newest first."""
+    if instrument is not None and instrument not in INSTRUMENTS:
+        raise Invalid(errors=[Fault("parameter", "instrument", "must be a code of /v1/instruments")])
     after = paging.after(request, caller.name, cursor)
     found = await database.read(
         caller.clinic_id,

@@ -50,6 +50,8 @@ from app.tracks.events import local_day
 from app.tracks.models import InfusionVersion, ScoreVersion
 from app.tracks.service import Change, Known
 
+_RESENT_WITHIN = timedelta(hours=1)
+
 
 class CheckInConflict(Problem):
     """This id names a check-in with other content. Nothing was overwritten: amend that one, or send a new id."""
@@ -134,6 +136,8 @@ def amend(
     taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
     check_taken_at(taken_at, act.at)
     voided = current.voided if body.void is MISSING else body.void
+    if body.void is not MISSING and body.void == current.voided:
+        raise Invalid(errors=[Fault("pointer", "/void", "must change whether the check-in is voided")])
     scored = {} if voided else _amended(db, clinic_id, caller, current, body)
     if voided and (body.void is MISSING or body.responses is not MISSING or body.taken_at is not MISSING):
         raise Invalid(errors=[Fault("pointer", "/void", "a voided check-in changes only by void: false")])
@@ -155,14 +159,14 @@ def amend(
         patients.subject_of(patient, caller.time_zone), scores=rows, replaces_check_in=check_in_id, at=recorded_at,
         session_id=new.session_id,
     )  # fmt: skip
-    raised = tracks.apply(db, clinic_id, [change], known, recorded_at)
+    raised = tracks.apply(db, clinic_id, [change], known)
     db.flush()
     audit.record(db, act, [patient_id])
     shown = answers.answer(caller, new, rows, known[patient_id].infusions, alerts.answers_of(db, clinic_id, raised))
     touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
     today = local_day(act.at, caller.time_zone)
     relief = tracks.track_answers(known[patient_id], caller.time_zone, touched, today)
-    return Reply(answers.receipt(shown, relief, []), 201, _headers(new))
+    return Reply(answers.receipt(caller, shown, relief, [], own=True), 201, _headers(new))
 
 
 def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
@@ -216,8 +220,11 @@ def _gather(
     standing = tracks_store.standing_at(db, clinic_id, instants)
     sessions = tracks_store.sessions_of(db, clinic_id, [p.body.session_id for p in posts if p.body.session_id])
     gathered = _Gathered(locked, known, sessions, {}, {(s.patient_id, s.taken_at, s.instrument): s for s in standing})
+    # A device whose clock is wrong may send one post twice: corrected, the two lie as far apart as their sendings.
+    corrected = {(p.patient_id, t[0]) for p, t in zip(posts, taken, strict=True) if not isinstance(t, Problem) and t[1]}
+    resent = store.taken_near(db, clinic_id, corrected, _RESENT_WITHIN)
     others = {s.check_in_id for s in standing} - named.keys()
-    rows = named | store.by_ids(db, clinic_id, others)
+    rows = named | store.by_ids(db, clinic_id, others) | {row[0].id: row for row in resent}
     scores = _scores_of(db, clinic_id, list(rows))
     for check_in, version in rows.values():
         gathered.check_ins[check_in.id] = _Kept(check_in, version, scores.get(check_in.id, []), is_new=False)
@@ -234,6 +241,8 @@ def _decide(clinic_id: UUID, post: Post, taken: tuple[datetime, int | None] | Pr
     if isinstance(taken, Problem):
         raise taken
     taken_at, corrected_by = taken
+    if corrected_by is not None and body.id is None and (stands := _resent(post, gathered)) is not None:
+        return _again(post, stands)
     check_taken_at(taken_at, post.act.at)
     if body.session_id is not None and gathered.sessions.get(body.session_id) != post.patient_id:
         raise ReferenceNotFound(errors=[Fault("pointer", "/session_id", "must name a session of this patient")])
@@ -266,6 +275,13 @@ def _again(post: Post, stands: _Kept) -> _Kept:
     if stands.check_in.patient_id != post.patient_id or stands.check_in.posted != digest(post.body):
         raise CheckInConflict(errors=[Fault("pointer", "/id", "names a check-in with other content")])
     return _Kept(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
+
+
+def _resent(post: Post, gathered: _Gathered) -> _Kept | None:
+    """The check-in that this post of a device with a wrong clock already made."""
+    posted = digest(post.body)
+    mine = (k for k in gathered.check_ins.values() if k.check_in.patient_id == post.patient_id)
+    return next((k for k in mine if k.check_in.posted == posted and not k.check_in.voided), None)
 
 
 def _sorted_out(
@@ -310,9 +326,8 @@ def _keep(
         )
         for post, k in kept
     ]  # fmt: skip
-    now = kept[0][0].act.at
     raised: dict[UUID, list[AlertOut]] = {}
-    for alert in tracks.apply(db, clinic_id, changes, gathered.known, now):
+    for alert in tracks.apply(db, clinic_id, changes, gathered.known):
         if alert.check_in_id is not None:
             raised.setdefault(alert.check_in_id, []).append(alerts.answer(alert))
     return raised
@@ -342,7 +357,7 @@ def _receipt(post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, li
     today = local_day(post.act.at, post.caller.time_zone)
     posted = [response.instrument for response in post.body.responses]
     relief = tracks.track_answers(known, post.caller.time_zone, posted, today)
-    receipt = answers.receipt(shown, relief, kept.already)
+    receipt = answers.receipt(post.caller, shown, relief, kept.already, own=kept.is_new)
     return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)
 
 
@@ -364,9 +379,13 @@ def _amended(
     scored = {score.instrument: _scored(score) for score in _last_scores(db, clinic_id, current)}
     given: Sequence[ResponseAmendment] = [] if body.responses is MISSING else body.responses
     for index, response in enumerate(given):
+        at = f"/responses/{index}"
+        if response.instrument in [earlier.instrument for earlier in given[:index]]:
+            raise Invalid(errors=[Fault("pointer", f"{at}/instrument", "must be named only once")])
         if response.remove and response.instrument not in scored:
-            rule = "must name an instrument of this check-in"
-            raise Invalid(errors=[Fault("pointer", f"/responses/{index}/instrument", rule)])
+            raise Invalid(errors=[Fault("pointer", f"{at}/instrument", "must name an instrument of this check-in")])
+        if response.remove and (response.answers is not None or response.score is not None):
+            raise Invalid(errors=[Fault("pointer", f"{at}/remove", "leaves no room for answers or a score")])
     removed = [response.instrument for response in given if response.remove]
     replaced = dict(score_responses([r for r in given if not r.remove], caller))
     result = {code: s for code, s in scored.items() if code not in removed} | replaced

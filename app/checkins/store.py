@@ -1,11 +1,11 @@
 """Queries on check-ins: one statement for the whole batch, whatever its size."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert
+from sqlalchemy import and_, insert, or_
 from sqlmodel import Session, col, select
 
 from app.checkins.models import CheckIn, CheckInVersion
@@ -21,6 +21,18 @@ def by_ids(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict
         return {}
     rows = db.exec(_current(clinic_id).where(col(CheckIn.id).in_(check_in_ids)))
     return {row[0].id: (row[0], row[1]) for row in rows}
+
+
+def taken_near(db: Session, clinic_id: UUID, near: Collection[tuple[UUID, datetime]], within: timedelta) -> list[Row]:
+    """Check-ins of these patients taken within a span of these instants."""
+    if not near:
+        return []
+    taken_at = col(CheckIn.taken_at)
+    spans = [
+        and_(col(CheckIn.patient_id) == patient_id, taken_at >= at - within, taken_at <= at + within)
+        for patient_id, at in near
+    ]
+    return [(row[0], row[1]) for row in db.exec(_current(clinic_id).where(or_(*spans)))]
 
 
 def page(

@@ -1,6 +1,6 @@
 """Use cases of outcomes: gather, decide, answer."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlmodel import Session
@@ -29,6 +29,8 @@ def relief_of(
     today = local_day(now, zone)
     if as_of is not None and as_of > today:
         raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
+    if known_at is not None and known_at > now + timedelta(minutes=5):
+        raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
     if rule is not None and rule != VERSION:
         raise Invalid(errors=[Fault("parameter", "rule", f"must be one of: {VERSION}")])
     patient = patients.one(db, clinic_id, patient_id)

@@ -39,7 +39,7 @@ def _primaries_fit(primaries: dict[str, str | None]) -> dict[str, str | None]:
 
 Indications = Annotated[list[Indication], AfterValidator(_each_once)]
 FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(_each_once)]
-BirthYear = Annotated[Whole, WireField(ge=1900, le=2100)]
+BirthYear = Annotated[Whole, WireField(ge=1900, le=2199)]
 Trials = Annotated[Whole, WireField(ge=0, le=100)]
 Primaries = Annotated[dict[str, Annotated[str, WireField(max_length=50)]], AfterValidator(_primaries_fit)]
 PrimariesPatch = Annotated[dict[str, Annotated[str, WireField(max_length=50)] | None], AfterValidator(_primaries_fit)]
@@ -131,6 +131,8 @@ class PatientPatch(Wire):
 
 class PatientSearch(Wire):
     """By exact `external_id`, or by `q`, a part of the external id or label."""
+
+    model_config = with_examples({"external_id": "MRN-0042"}, {"q": "A.B"})
 
     external_id: Name | None = None
     q: Name | None = None

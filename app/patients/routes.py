@@ -10,7 +10,7 @@ from app.access.models import EnrolmentOut
 from app.api import paging
 from app.api.idempotency import IdempotencyKey, once
 from app.api.paging import Cursor, Limit
-from app.api.problems import problems
+from app.api.problems import Responses, problems
 from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.patients import service, store
@@ -24,12 +24,15 @@ from app.patients.models import (
     PatientSearch,
 )
 
+REPEATED: Responses = {200: {"model": PatientOut, "description": "Created before: as it stands now"}}
+
 router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=StrictRoute)
 
 
 @router.post(
     "", operation_id="create_patient", summary="Add a patient", status_code=201, response_model=PatientOut,
-    responses=problems("external_id_taken", "already_recorded", "idempotency_key_reused", "request_in_progress"),
+    responses=REPEATED
+    | problems("external_id_taken", "already_recorded", "idempotency_key_reused", "request_in_progress"),
 )  # fmt: skip
 async def create_patient(
     request: Request, caller: CallerOf, act: ActOf, body: PatientIn, key: IdempotencyKey = None

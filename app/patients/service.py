@@ -16,14 +16,14 @@ from app.api.idempotency import Reply
 from app.api.versions import require_version
 from app.audit import service as audit
 from app.audit.service import Act
-from app.errors import AlreadyRecorded, Fault, NotFound, Problem
+from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem
 from app.patients import store
 from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
 from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks.service import Change, Subject
 
-_ENDED = ("discharged", "deceased")
+_ENDED = ("discharged", "deceased", "entered_in_error")
 _RECORDED = frozenset({"primary_instruments", "indications"})
 
 
@@ -36,7 +36,9 @@ class ExternalIdTaken(Problem):
 def create(db: Session, act: Act, body: PatientIn) -> Reply[PatientOut]:
     """A new patient, or the one that stands when the same id is posted again with the same content."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
-    posted = body.model_copy(update={"id": None}).model_dump_json()
+    posted = _normalised(body)
+    if body.birth_year is not None and body.birth_year > act.at.year:
+        raise Invalid(errors=[Fault("pointer", "/birth_year", "must not be in the future")])
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     if existing is not None:
         if existing.posted != posted:
@@ -78,7 +80,7 @@ def update(
         recorded_at = next_moment(patient, act.at)
         _add_version(db, patient, recorded_at)
         known = tracks.gather(db, act.clinic_id, [patient_id])
-        tracks.apply(db, act.clinic_id, [Change(subject_of(patient, caller.time_zone))], known, recorded_at)
+        tracks.apply(db, act.clinic_id, [Change(subject_of(patient, caller.time_zone))], known)
     db.add(patient)
     db.flush()
     return answer(patient)
@@ -106,8 +108,10 @@ def search(db: Session, clinic_id: UUID, body: PatientSearch, after: UUID | None
 
 
 def enrol(db: Session, act: Act, patient_id: UUID, public_url: str) -> Reply[EnrolmentOut]:
-    """A single-use code for a patient's device. Raises NotFound."""
-    one(db, act.clinic_id, patient_id)
+    """A single-use code for a patient's device. Raises NotFound, and Invalid where care has ended."""
+    patient = lock_one(db, act.clinic_id, patient_id)
+    if patient.care_status in _ENDED:
+        raise Invalid("a device cannot be enrolled for a patient whose care has ended")
     code, expires_at = access.open_enrolment(db, act.clinic_id, patient_id, act.at)
     audit.record(db, act, [patient_id])
     link = f"{public_url.rstrip('/')}/enrol#{code}"
@@ -131,6 +135,12 @@ def subject_of(patient: Patient, zone: ZoneInfo) -> Subject:
 def answer(patient: Patient) -> PatientOut:
     """A patient as the service shows them."""
     return PatientOut.model_validate(patient.model_dump(include=set(PatientOut.model_fields)))
+
+
+def _normalised(body: PatientIn) -> str:
+    """What a repeat is compared with: the content without the id and without the order of its lists."""
+    lists = {"indications": sorted(body.indications), "failed_treatments": sorted(body.failed_treatments)}
+    return body.model_copy(update={"id": None, **lists}).model_dump_json()
 
 
 def _merged(patient: Patient, patch: PatientPatch) -> dict[str, object]:

@@ -33,7 +33,9 @@ def version_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: date
         col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
     )
     known = query.where(col(PatientVersion.recorded_at) <= known_at).order_by(col(PatientVersion.version).desc())
-    return db.exec(known).first() or db.exec(query.order_by(col(PatientVersion.version))).one()
+    found = db.exec(known.limit(1)).first() or db.exec(query.order_by(col(PatientVersion.version)).limit(1)).first()
+    assert found is not None  # every patient has a first version
+    return found
 
 
 def page(

@@ -3,11 +3,12 @@
 from app.relief.courses import Place, places
 from app.relief.domains import Candidate, choose
 from app.relief.events import Event, Infusion, Score, order
-from app.relief.lines import STALE_AFTER_DAYS, VERSION
+from app.relief.lines import BASELINE_LOOKBACK_DAYS, STALE_AFTER_DAYS, VERSION
 from app.relief.track import Spell, Track, fold, step
 from app.relief.verdict import Verdict, assess, read
 
 __all__ = [
+    "BASELINE_LOOKBACK_DAYS",
     "STALE_AFTER_DAYS",
     "VERSION",
     "Candidate",

@@ -36,10 +36,14 @@ def check(session: SessionIn, now: datetime) -> None:
             raise Invalid(errors=[Fault("pointer", "/ended_at", "must be within 14 days of started_at")])
         if session.ended_at > now + CLOCK_TOLERANCE:
             raise Invalid(errors=[Fault("pointer", "/ended_at", "must not be more than 5 minutes in the future")])
+    for index, vitals in enumerate(session.vitals):
+        if vitals.at > now + CLOCK_TOLERANCE:
+            rule = "must not be more than 5 minutes in the future"
+            raise Invalid(errors=[Fault("pointer", f"/vitals/{index}/at", rule)])
     weight, dose, relative = session.weight_kg, session.dose_mg, session.dose_mg_per_kg
     if weight is not None and dose is not None and relative is not None:
         expected = weight * relative
-        if abs(dose - expected) > _DOSE_TOLERANCE * max(dose, expected) + 1e-9:
+        if abs(dose - expected) > _DOSE_TOLERANCE * expected + 1e-9:
             rule = "must be weight_kg times dose_mg_per_kg, within 5%"
             raise DoseMismatch(errors=[Fault("pointer", "/dose_mg", rule)])
 

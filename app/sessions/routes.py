@@ -8,11 +8,13 @@ from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
 from app.api import paging
 from app.api.idempotency import IdempotencyKey, once
 from app.api.paging import Cursor, Limit
-from app.api.problems import problems
+from app.api.problems import Responses, problems
 from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.sessions import service
 from app.sessions.models import SessionIn, SessionList, SessionOut, SessionPatch, SessionVersionList
+
+REPEATED: Responses = {200: {"model": SessionOut, "description": "Created before: as it stands now"}}
 
 router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"], route_class=StrictRoute)
 
@@ -20,7 +22,8 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
 @router.post(
     "", operation_id="record_session", summary="Record an infusion session", status_code=201,
     response_model=SessionOut,
-    responses=problems(
+    responses=REPEATED
+    | problems(
         "not_found", "already_recorded", "session_overlaps", "dose_mismatch", "idempotency_key_reused",
         "request_in_progress",
     ),

@@ -151,7 +151,7 @@ def _keep(
         replaces_session=session.id if session.version > 1 else None,
         at=recorded_at,
     )
-    tracks.apply(db, act.clinic_id, [change], known, recorded_at)
+    tracks.apply(db, act.clinic_id, [change], known)
     audit.record(db, act, [patient.id])
     return version
 

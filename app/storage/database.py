@@ -24,7 +24,7 @@ from app.errors import Busy
 T = TypeVar("T")
 
 NO_CLINIC = UUID(int=0)
-_ATTEMPTS = 8
+_ATTEMPTS = 6
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
@@ -96,8 +96,10 @@ def open_engine(url: str) -> Engine:
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     if url.startswith("sqlite"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 30})
+        path = Path(url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # patients' data: for this user alone
+        engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 2})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -106,7 +108,7 @@ def open_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guess
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from app.alerts import service as alerts
 from app.alerts.models import Alert
-from app.alerts.service import Answered
+from app.alerts.service import Amended, Answered
 from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
 from app.relief import (
     STALE_AFTER_DAYS,
@@ -100,21 +100,22 @@ def gather(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UU
     return known
 
 
-def apply(
-    db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known], now: datetime
-) -> list[Alert]:
+def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Alert]:
     """Writes the new versions, folds them into the tracks, keeps domain statuses and raises alerts, in the caller's
     transaction under the patients' locks. `known` is brought up to date in place; the alerts of the check-ins come
     back."""
-    for change in changes:
-        _write(db, clinic_id, change, known[change.subject.patient_id])
+    replaced = {id(change): _write(db, clinic_id, change, known[change.subject.patient_id]) for change in changes}
     store.insert_scores(db, [row.model_dump() for change in changes for row in change.scores])
     store.insert_infusions(db, [row.model_dump() for change in changes for row in change.infusions])
     _refold(db, clinic_id, changes, known)
     _keep(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]
-    amended = [change.replaces_check_in for change in changes if change.replaces_check_in is not None]
-    return alerts.raise_for(db, clinic_id, answered, amended, now)
+    amended = [
+        Amended(change.replaces_check_in, change.at, _said(replaced[id(change)]), _said(change.scores))
+        for change in changes
+        if change.replaces_check_in is not None and change.at is not None
+    ]
+    return alerts.raise_for(db, clinic_id, answered, amended)
 
 
 def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
@@ -168,11 +169,17 @@ def known_on(
     return Known(infusions=infusions, tracks=tracks), newest
 
 
-def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> None:
-    """Supersedes what is replaced, and steps or marks for folding what the change touches."""
+def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
+    return {score.instrument: (score.points, score.self_harm_item) for score in scores}
+
+
+def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[ScoreVersion]:
+    """Supersedes what is replaced, and steps or marks for folding what the change touches; the scores replaced come
+    back."""
+    replaced: list[ScoreVersion] = []
     if change.replaces_check_in is not None and change.at is not None:
-        for row in store.of_check_ins(db, clinic_id, [change.replaces_check_in]):
-            known.needs_fold.add(row.instrument)
+        replaced = store.of_check_ins(db, clinic_id, [change.replaces_check_in])
+        known.needs_fold.update(row.instrument for row in replaced)
         store.supersede_scores(db, clinic_id, change.replaces_check_in, change.at)
     if change.replaces_session is not None and change.at is not None:
         store.supersede_infusion(db, clinic_id, change.replaces_session, change.at)
@@ -183,6 +190,7 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> None:
         known.needs_fold.update(known.tracks)
     for score in change.scores:
         _step(change, score, known)
+    return replaced
 
 
 def _step(change: Change, score: ScoreVersion, known: Known) -> None:
@@ -320,7 +328,6 @@ def _answered(change: Change, score: ScoreVersion) -> Answered:
         self_harm_item=score.self_harm_item,
         taken_at=score.taken_at,
         recorded_at=score.recorded_at,
-        amends=change.replaces_check_in is not None,
     )
 
 

@@ -154,9 +154,18 @@ def test_every_operation_is_documented() -> None:
         assert operation["tags"], path
         assert operation["summary"], path
         assert operation["description"], (method, path)
-        if operation["operationId"] not in ("issue_token", "revoke_token"):
-            assert {"422", "500", "503"} <= set(operation["responses"]), path
-            assert "application/problem+json" in operation["responses"]["500"]["content"]
+        assert ("security" in operation) == (operation["operationId"] not in OPEN_OPERATIONS)
+        if operation["operationId"] in ("issue_token", "revoke_token"):
+            continue
+        assert {"422", "500", "503"} <= set(operation["responses"]), path
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400:
+                content = answer["content"]["application/problem+json"]
+                assert content["schema"]["$ref"].endswith("/ProblemOut")
+                assert content["examples"]
+        if "requestBody" in operation:
+            assert {"413", "415"} <= set(operation["responses"]), path
+            assert body_of(operation), path
     ids = [operation["operationId"] for _, _, operation in OPERATIONS]
     assert len(ids) == len(set(ids))
     text = json.dumps(DOCUMENT)

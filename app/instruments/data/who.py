@@ -20,7 +20,7 @@ WHO_5 = Instrument(
     per_unit=1,
     direction="higher_is_better",
     loinc=None,
-    bands=(Band("below the cut", 0, 48), Band("at or over the cut", 52, 100)),
+    bands=(Band("low wellbeing", 0, 48), Band("not low", 52, 100)),
     rule=Rule(50, "percent", 50, 25, 24, "convention", None, 14),
     sources=(
         "Scoring and cut of 50: WHO/UCN/MSD/MHE/2024.1",
