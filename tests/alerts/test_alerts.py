@@ -110,3 +110,45 @@ def test_another_clinics_alert_is_not_there(server: TestClient, api: Api) -> Non
     assert stranger.get("/v1/alerts").json()["items"] == []
     path = f"/v1/alerts/{alert['id']}/acknowledgement"
     assert stranger.post(path, {"disposition": "contacted"}).status_code == 404
+
+
+def amend(api: Api, check_in: dict[str, Any], version: int, **fields: Any) -> dict[str, Any]:
+    path = f"/v1/patients/{check_in['patient_id']}/check-ins/{check_in['id']}/amendments"
+    answer = api.post(path, {"reason": "keying error", **fields}, headers={"If-Match": f'"{version}"'})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def close(api: Api, alert: dict[str, Any]) -> None:
+    api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": "entered_in_error"})
+
+
+def item_9(value: int) -> list[dict[str, Any]]:
+    return [{"instrument": "phq-9", "answers": [0] * 8 + [value]}]
+
+
+def test_an_answer_that_comes_back_to_its_line_is_never_without_an_open_alert(api: Api) -> None:
+    check_in = post(api, api.patient(), **item_9(2)[0])
+    amend(api, check_in, 1, responses=item_9(0))
+    close(api, check_in["alerts"][0])
+    back = amend(api, check_in, 2, responses=item_9(2))
+    assert [a["state"] for a in back["alerts"]] == ["acknowledged", "open"]
+    close(api, back["alerts"][1])
+    worse = amend(api, check_in, 3, responses=item_9(3))
+    assert [a["state"] for a in worse["alerts"]] == ["acknowledged", "acknowledged", "open"]
+    close(api, worse["alerts"][2])
+    amend(api, check_in, 4, void=True)
+    restored = amend(api, check_in, 5, void=False)
+    assert [a["state"] for a in restored["alerts"]][-1] == "open"
+
+
+def test_an_alert_is_marked_only_when_its_own_answer_changed(api: Api) -> None:
+    posted = {"taken_at": days_ago(1), "responses": [*item_9(2), {"instrument": "nrs-pain", "score": 6}]}
+    check_in = api.post(f"/v1/patients/{api.patient()}/check-ins", posted).json()
+    other = amend(api, check_in, 1, responses=[{"instrument": "nrs-pain", "score": 4}])
+    moved = amend(api, check_in, 2, taken_at=days_ago(2))
+    assert [a["amended_at"] for a in (*other["alerts"], *moved["alerts"])] == [None, None]
+    voided = amend(api, check_in, 3, void=True)
+    assert [a["amended_at"] for a in voided["alerts"]] == [voided["recorded_at"]]
+    assert len(voided["alerts"]) == 1

@@ -95,6 +95,11 @@ def test_a_change_needs_the_version_it_was_made_from(api: Api, path: str) -> Non
     ({"responses": []}, "/responses"),
     ({"responses": [{"instrument": "phq-9", "score": 99}]}, "/responses/0/score"),
     ({"taken_at": "2999-01-01T00:00:00Z"}, "/taken_at"),
+    ({"reason": "   ", "void": True}, "/reason"),
+    ({"void": False}, "/void"),
+    ({"responses": [{"instrument": "phq-9", "remove": True, "score": 4}]}, "/responses/0/remove"),
+    ({"responses": [{"instrument": "phq-9", "score": 4}, {"instrument": "phq-9", "remove": True}]},
+     "/responses/1/instrument"),
 ])  # fmt: skip
 def test_what_cannot_be_amended_is_refused(api: Api, path: str, fields: dict[str, Any], pointer: str) -> None:
     answer = amend(api, path, **fields)

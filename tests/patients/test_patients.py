@@ -83,7 +83,8 @@ def test_a_change_needs_the_version_it_was_made_from(api: Api) -> None:
     {"external_id": "x", "primary_instruments": {"joy": "phq-9"}},
     {"external_id": "x", "primary_instruments": {"mood": None}},
     {"external_id": "x", "failed_antidepressant_trials": -1}, {"external_id": "x", "care_status": "gone"},
-    {"external_id": "x\u0000"}, {"external_id": "x", "version": 3},
+    {"external_id": "x\u0000"}, {"external_id": "x", "version": 3}, {"external_id": "   "}, {"external_id": "a\nb"},
+    {"external_id": "x", "birth_year": 2198},
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(api: Api, wrong: dict[str, Any]) -> None:
     answer = api.post("/v1/patients", wrong)
@@ -132,3 +133,21 @@ def test_the_end_of_care_revokes_the_patients_devices(server: TestClient, api: A
     server.app.state.honoured.forget()  # type: ignore[attr-defined]
     assert device.get(f"/v1/patients/{patient_id}/relief").status_code == 401
     assert api.relief(patient_id)["domains"] == before["domains"]
+
+
+def test_the_end_of_care_ends_its_enrolment_codes(server: TestClient, api: Api) -> None:
+    patient_id = api.patient()
+    code = api.post(f"/v1/patients/{patient_id}/enrolments").json()["code"]
+    api.patch(f"/v1/patients/{patient_id}", {"care_status": "discharged"}, 1)
+    redeem = {"code": code, "device_name": "phone"}
+    assert server.post("/v1/enrolments/redeem", json=redeem).status_code == 401
+    assert api.post(f"/v1/patients/{patient_id}/enrolments").status_code == 422
+
+
+def test_what_was_known_before_a_change_of_instrument_can_be_asked(api: Api) -> None:
+    patient_id = api.patient()
+    api.patch(f"/v1/patients/{patient_id}", {"primary_instruments": {"mood": "nrs-mood"}}, 1)
+    api.patch(f"/v1/patients/{patient_id}", {"primary_instruments": {"mood": "madrs"}}, 2)
+    early = api.relief(patient_id, known_at="2000-01-01T00:00:00Z")
+    assert (early["domains"][0]["instrument"], early["known_at"]) == ("phq-9", None)
+    assert api.relief(patient_id)["domains"][0]["instrument"] == "madrs"
