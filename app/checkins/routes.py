@@ -17,7 +17,7 @@ from app.api.problems import ProblemOut, Responses, faults_of, problem_body, pro
 from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.audit.service import Act
-from app.checkins import service
+from app.checkins import amending, reading, service
 from app.checkins.models import (
     AmendmentIn,
     BatchIn,
@@ -105,7 +105,7 @@ async def list_check_ins(
     after = paging.after(request, caller.name, cursor)
     found = await database.read(
         caller.clinic_id,
-        lambda db: service.listed(db, caller, patient_id, first, last, instrument, after, limit),
+        lambda db: reading.listed(db, caller, patient_id, first, last, instrument, after, limit),
     )
     items, next_cursor = paging.page(
         request, response, caller.name, found, limit, lambda c: [c.taken_at.isoformat(), str(c.id)]
@@ -128,7 +128,7 @@ async def get_check_in(
     check_in_id: UUID,
 ) -> CheckInOut:
     """As it stands, with its ETag, which an amendment must name."""
-    found = await database.read(caller.clinic_id, lambda db: service.one(db, caller, patient_id, check_in_id))
+    found = await database.read(caller.clinic_id, lambda db: reading.one(db, caller, patient_id, check_in_id))
     await showed(request, act, [patient_id])
     tag(response, found.version)
     return found
@@ -142,7 +142,7 @@ async def list_check_in_versions(
     request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, check_in_id: UUID
 ) -> CheckInList:
     """Oldest first."""
-    items = await database.read(caller.clinic_id, lambda db: service.versions(db, caller, patient_id, check_in_id))
+    items = await database.read(caller.clinic_id, lambda db: reading.versions(db, caller, patient_id, check_in_id))
     await showed(request, act, [patient_id])
     return CheckInList(items=list(items), next_cursor=None)
 
@@ -169,7 +169,7 @@ async def amend_check_in(
 
     def work(db: Session) -> Reply[CheckInReceipt]:
         expected = expected_version(if_match)
-        return service.amend(db, caller, act, patient_id, check_in_id, expected, body)
+        return amending.amend(db, caller, act, patient_id, check_in_id, expected, body)
 
     return await once(request, caller.clinic_id, caller.name, key, work)
 

@@ -6,30 +6,23 @@ one statement per table, audit included. The commit is the caller's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from pydantic import MISSING
 from sqlmodel import Session
 
 from app.access.service import Caller
 from app.alerts import service as alerts
-from app.alerts import store as alerts_store
 from app.alerts.models import AlertOut
-from app.api.idempotency import Reply
-from app.api.versions import require_version
 from app.audit import service as audit
 from app.audit.service import Act, Shown
 from app.checkins import answers, store
 from app.checkins.models import (
     AlreadyRecordedOut,
-    AmendmentIn,
     CheckIn,
     CheckInIn,
-    CheckInOut,
     CheckInReceipt,
     CheckInVersion,
-    ResponseAmendment,
 )
 from app.checkins.policies import (
     check_before_infusion,
@@ -38,7 +31,8 @@ from app.checkins.policies import (
     digest,
     score_responses,
 )
-from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem, ReferenceNotFound
+from app.checkins.reading import alerts_of, scores_of
+from app.errors import AlreadyRecorded, Fault, NotFound, Problem, ReferenceNotFound
 from app.instruments import Scored
 from app.patients import service as patients
 from app.patients import store as patients_store
@@ -47,8 +41,9 @@ from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.events import local_day
-from app.tracks.models import InfusionVersion, ScoreVersion
-from app.tracks.service import Change, Known
+from app.tracks.known import Known
+from app.tracks.models import ScoreVersion
+from app.tracks.service import Change
 
 _RESENT_WITHIN = timedelta(hours=1)
 
@@ -116,89 +111,10 @@ def record_many(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Rec
     kept = [(posts[i], k) for i in order if isinstance(k := outcomes[i], _Kept) and k.is_new]
     raised = _keep(db, clinic_id, kept, gathered)
     _audit(db, clinic_id, posts, outcomes)
-    standing = _alerts_of(db, clinic_id, [k.check_in.id for k in outcomes if isinstance(k, _Kept) and not k.is_new])
+    standing = alerts_of(db, clinic_id, [k.check_in.id for k in outcomes if isinstance(k, _Kept) and not k.is_new])
     return [
         outcome if isinstance(outcome, Problem) else _receipt(post, outcome, gathered, raised | standing)
         for post, outcome in zip(posts, outcomes, strict=True)
-    ]
-
-
-def amend(
-    db: Session, caller: Caller, act: Act, patient_id: UUID, check_in_id: UUID, expected: int | None, body: AmendmentIn
-) -> Reply[CheckInReceipt]:
-    """A new version of a check-in; the ones before stay. Raises NotFound, PreconditionFailed, Invalid,
-    AlreadyRecorded."""
-    clinic_id = act.clinic_id
-    patient = patients.lock_one(db, clinic_id, patient_id)
-    check_in, current = _find(db, clinic_id, patient_id, check_in_id)
-    require_version(expected, check_in.version)
-    known = tracks.gather(db, clinic_id, [patient_id])
-    taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
-    check_taken_at(taken_at, act.at)
-    voided = current.voided if body.void is MISSING else body.void
-    if body.void is not MISSING and body.void == current.voided:
-        raise Invalid(errors=[Fault("pointer", "/void", "must change whether the check-in is voided")])
-    scored = {} if voided else _amended(db, clinic_id, caller, current, body)
-    if voided and (body.void is MISSING or body.responses is not MISSING or body.taken_at is not MISSING):
-        raise Invalid(errors=[Fault("pointer", "/void", "a voided check-in changes only by void: false")])
-    _check_places(db, clinic_id, patient_id, check_in_id, taken_at, scored)
-    recorded_at = patients.next_moment(patient, act.at)
-    version = current.version + 1
-    check_in.version, check_in.taken_at, check_in.voided = version, taken_at, voided
-    new = CheckInVersion(
-        **current.model_dump(
-            exclude={"version", "recorded_at", "recorded_by_kind", "recorded_by_id", "taken_at", "voided", "reason"}
-        ),
-        version=version, recorded_at=recorded_at, recorded_by_kind=act.actor_kind, recorded_by_id=act.actor_id,
-        taken_at=taken_at, voided=voided, reason=body.reason,
-    )  # fmt: skip
-    rows = [_score_version(new, code, response) for code, response in scored.items()]
-    db.add_all([patient, check_in, new])
-    db.flush()
-    change = Change(
-        patients.subject_of(patient, caller.time_zone), scores=rows, replaces_check_in=check_in_id, at=recorded_at,
-        session_id=new.session_id,
-    )  # fmt: skip
-    raised = tracks.apply(db, clinic_id, [change], known)
-    db.flush()
-    audit.record(db, act, [patient_id])
-    shown = answers.answer(caller, new, rows, known[patient_id].infusions, alerts.answers_of(db, clinic_id, raised))
-    touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
-    today = local_day(act.at, caller.time_zone)
-    relief = tracks.track_answers(known[patient_id], caller.time_zone, touched, today)
-    return Reply(answers.receipt(caller, shown, relief, [], own=True), 201, _headers(new))
-
-
-def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
-    """A check-in as it stands. Raises NotFound."""
-    row = _find(db, caller.clinic_id, patient_id, check_in_id)
-    return _shown(db, caller, patient_id, [row])[0]
-
-
-def listed(
-    db: Session, caller: Caller, patient_id: UUID, first: date | None, last: date | None, instrument: str | None,
-    after: Sequence[str] | None, limit: int,
-) -> Sequence[CheckInOut]:  # fmt: skip
-    """A page, newest first, taken on the clinic's days `first` to `last`; one more than `limit` where there is more.
-    Raises NotFound."""
-    patients.one(db, caller.clinic_id, patient_id)
-    since = None if first is None else datetime.combine(first, time(), caller.time_zone)
-    until = None if last is None else datetime.combine(last + timedelta(days=1), time(), caller.time_zone)
-    rows = store.page(db, caller.clinic_id, patient_id, since, until, instrument, after, limit)
-    return _shown(db, caller, patient_id, rows)
-
-
-def versions(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Sequence[CheckInOut]:
-    """Every version, oldest first. Raises NotFound."""
-    _find(db, caller.clinic_id, patient_id, check_in_id)
-    infusions = _counting(db, caller.clinic_id, patient_id)
-    scores: dict[int, list[ScoreVersion]] = {}
-    for score in tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
-        scores.setdefault(score.version, []).append(score)
-    raised = alerts.answers_of(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
-    return [
-        answers.answer(caller, version, scores.get(version.version, []), infusions, raised)
-        for version in store.versions(db, caller.clinic_id, check_in_id)
     ]
 
 
@@ -225,7 +141,7 @@ def _gather(
     resent = store.taken_near(db, clinic_id, corrected, _RESENT_WITHIN)
     others = {s.check_in_id for s in standing} - named.keys()
     rows = named | store.by_ids(db, clinic_id, others) | {row[0].id: row for row in resent}
-    scores = _scores_of(db, clinic_id, list(rows))
+    scores = scores_of(db, clinic_id, list(rows))
     for check_in, version in rows.values():
         gathered.check_ins[check_in.id] = _Kept(check_in, version, scores.get(check_in.id, []), is_new=False)
     return gathered
@@ -263,7 +179,7 @@ def _decide(clinic_id: UUID, post: Post, taken: tuple[datetime, int | None] | Pr
         recorded_by_id=post.act.actor_id, taken_at=taken_at, session_id=body.session_id,
         before_infusion=body.before_infusion, clock_corrected_by_seconds=corrected_by, voided=False, reason=None,
     )  # fmt: skip
-    kept = _Kept(check_in, version, [_score_version(version, code, response) for code, response in new], already)
+    kept = _Kept(check_in, version, [score_version(version, code, response) for code, response in new], already)
     gathered.check_ins[check_in_id] = kept
     for score in kept.scores:
         gathered.places[(patient.id, taken_at, score.instrument)] = score
@@ -343,14 +259,6 @@ def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequen
         audit.record_many(db, clinic_id, [Shown(act, tuple(ids)) for act, ids in shown.items()])
 
 
-def _alerts_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[AlertOut]]:
-    found: dict[UUID, list[AlertOut]] = {}
-    for shown in alerts.answers_of(db, clinic_id, alerts_store.of_check_ins(db, clinic_id, ids)):
-        assert shown.check_in_id is not None  # they were found by their check-in
-        found.setdefault(shown.check_in_id, []).append(shown)
-    return found
-
-
 def _receipt(post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, list[AlertOut]]) -> Receipt:
     known = gathered.known[post.patient_id]
     shown = answers.answer(post.caller, kept.version, kept.scores, known.infusions, raised.get(kept.check_in.id, []))
@@ -361,100 +269,10 @@ def _receipt(post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, li
     return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)
 
 
-def _score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
+def score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
     return ScoreVersion(
         clinic_id=version.clinic_id, id=new_id(), patient_id=version.patient_id, check_in_id=version.check_in_id,
         version=version.version, recorded_at=version.recorded_at, superseded_at=None, taken_at=version.taken_at,
         before_infusion=version.before_infusion, instrument=code, points=response.points,
         answers=None if response.answers is None else list(response.answers), self_harm_item=response.self_harm_item,
     )  # fmt: skip
-
-
-def _amended(
-    db: Session, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
-) -> dict[str, Scored]:
-    """The responses of the new version: those given replace their instruments', the others stay."""
-    if body.responses is MISSING and body.taken_at is MISSING and body.void is MISSING:
-        raise Invalid(errors=[Fault("pointer", "", "must change something: taken_at, responses or void")])
-    scored = {score.instrument: _scored(score) for score in _last_scores(db, clinic_id, current)}
-    given: Sequence[ResponseAmendment] = [] if body.responses is MISSING else body.responses
-    for index, response in enumerate(given):
-        at = f"/responses/{index}"
-        if response.instrument in [earlier.instrument for earlier in given[:index]]:
-            raise Invalid(errors=[Fault("pointer", f"{at}/instrument", "must be named only once")])
-        if response.remove and response.instrument not in scored:
-            raise Invalid(errors=[Fault("pointer", f"{at}/instrument", "must name an instrument of this check-in")])
-        if response.remove and (response.answers is not None or response.score is not None):
-            raise Invalid(errors=[Fault("pointer", f"{at}/remove", "leaves no room for answers or a score")])
-    removed = [response.instrument for response in given if response.remove]
-    replaced = dict(score_responses([r for r in given if not r.remove], caller))
-    result = {code: s for code, s in scored.items() if code not in removed} | replaced
-    if not result:
-        raise Invalid(errors=[Fault("pointer", "/responses", "must leave a response (or void the check-in)")])
-    return result
-
-
-def _last_scores(db: Session, clinic_id: UUID, current: CheckInVersion) -> list[ScoreVersion]:
-    """The scores of the latest version that had any: a void has none."""
-    every = tracks_store.versions_of_check_in(db, clinic_id, current.check_in_id)
-    last = max((score.version for score in every), default=0)
-    return [score for score in every if score.version == last]
-
-
-def _scored(score: ScoreVersion) -> Scored:
-    return Scored(score.points, None if score.answers is None else tuple(score.answers), score.self_harm_item)
-
-
-def _check_places(
-    db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID, taken_at: datetime, scored: dict[str, Scored]
-) -> None:
-    """Raises AlreadyRecorded where another check-in holds the place."""
-    taken = {
-        s.instrument
-        for s in tracks_store.standing_at(db, clinic_id, [(patient_id, taken_at)])
-        if s.check_in_id != check_in_id and s.instrument in scored
-    }
-    if taken:
-        rule = "another check-in holds " + ", ".join(sorted(taken)) + " at this taken_at"
-        raise AlreadyRecorded(errors=[Fault("pointer", "/taken_at", rule)])
-
-
-def _find(db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID) -> tuple[CheckIn, CheckInVersion]:
-    row = store.by_ids(db, clinic_id, [check_in_id]).get(check_in_id)
-    if row is None or row[0].patient_id != patient_id:
-        raise NotFound
-    return row
-
-
-def _shown(
-    db: Session, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
-) -> list[CheckInOut]:
-    """Check-ins of one patient with scores and alerts: one query each for all."""
-    ids = [check_in.id for check_in, _ in rows]
-    infusions = _counting(db, caller.clinic_id, patient_id)
-    scores = _scores_of(db, caller.clinic_id, ids)
-    raised = _alerts_of(db, caller.clinic_id, ids)
-    return [
-        answers.answer(caller, version, scores.get(check_in.id, []), infusions, raised.get(check_in.id, []))
-        for check_in, version in rows
-    ]
-
-
-def _scores_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[ScoreVersion]]:
-    found: dict[UUID, list[ScoreVersion]] = {}
-    for score in tracks_store.of_check_ins(db, clinic_id, ids):
-        found.setdefault(score.check_in_id, []).append(score)
-    return found
-
-
-def _counting(db: Session, clinic_id: UUID, patient_id: UUID) -> list[InfusionVersion]:
-    return [infusion for infusion in tracks_store.infusions(db, clinic_id, [patient_id]) if infusion.counts]
-
-
-def _instruments(db: Session, clinic_id: UUID, check_in_id: UUID) -> list[str]:
-    return [score.instrument for score in tracks_store.versions_of_check_in(db, clinic_id, check_in_id)]
-
-
-def _headers(version: CheckInVersion) -> dict[str, str]:
-    location = f"/v1/patients/{version.patient_id}/check-ins/{version.check_in_id}"
-    return {"Location": location, "ETag": f'"{version.version}"'}

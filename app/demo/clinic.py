@@ -121,7 +121,7 @@ def _add_patients(db: Session, caller: Caller, everyone: list[Person], ids: list
             indications=[_INDICATIONS[person.number % 3], *(["chronic_pain"] if pain else [])],
             failed_antidepressant_trials=person.number % 5 or None,
         )
-        patients.create(db, _act(caller, at, "create_patient"), body)
+        patients.create(db, caller, _act(caller, at, "create_patient"), body)
 
 
 def _record(db: Session, caller: Caller, batch: list[_Arrival], ids: list[UUID]) -> tuple[int, int, int]:

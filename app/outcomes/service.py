@@ -15,7 +15,7 @@ from app.patients.models import Patient
 from app.relief import VERSION
 from app.tracks import service as tracks
 from app.tracks.events import local_day
-from app.tracks.service import Known, Subject
+from app.tracks.known import Known, Subject
 
 
 def relief_of(

@@ -38,7 +38,7 @@ async def create_patient(
     request: Request, caller: CallerOf, act: ActOf, body: PatientIn, key: IdempotencyKey = None
 ) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return await once(request, caller.clinic_id, caller.name, key, lambda db: service.create(db, act, body))
+    return await once(request, caller.clinic_id, caller.name, key, lambda db: service.create(db, caller, act, body))
 
 
 @router.get(

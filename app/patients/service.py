@@ -21,7 +21,8 @@ from app.patients import store
 from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
 from app.storage import new_id
 from app.tracks import service as tracks
-from app.tracks.service import Change, Subject
+from app.tracks.known import Known, Subject
+from app.tracks.service import Change
 
 _ENDED = ("discharged", "deceased", "entered_in_error")
 _RECORDED = frozenset({"primary_instruments", "indications"})
@@ -33,7 +34,7 @@ class ExternalIdTaken(Problem):
     code, status, title = "external_id_taken", 409, "The external id is taken"
 
 
-def create(db: Session, act: Act, body: PatientIn) -> Reply[PatientOut]:
+def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[PatientOut]:
     """A new patient, or the one that stands when the same id is posted again with the same content."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = _normalised(body)
@@ -54,6 +55,7 @@ def create(db: Session, act: Act, body: PatientIn) -> Reply[PatientOut]:
     db.add(patient)
     db.flush()
     _add_version(db, patient, act.at)
+    tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: Known()})
     audit.record(db, act, [patient_id])
     return Reply(answer(patient), 201, _headers(patient))
 

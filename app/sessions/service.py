@@ -31,8 +31,9 @@ from app.sessions.policies import check, check_overlap
 from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks.events import infusion_events
+from app.tracks.known import Known
 from app.tracks.models import InfusionVersion
-from app.tracks.service import Change, Known
+from app.tracks.service import Change
 
 _NEEDS_REASON = frozenset({"started_at", "ended_at", "status"})
 _NO_PLACE: dict[str, int | str | None] = {"number": None, "episode_number": None, "course_number": None, "kind": None}

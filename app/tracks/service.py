@@ -4,9 +4,8 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,47 +15,24 @@ from sqlmodel import Session
 from app.alerts import service as alerts
 from app.alerts.models import Alert
 from app.alerts.service import Amended, Answered
-from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
+from app.instruments import INSTRUMENTS
 from app.relief import (
-    STALE_AFTER_DAYS,
     VERSION,
-    Candidate,
     Track,
     Verdict,
-    choose,
     fold,
     read,
     step,
 )
 from app.tracks import store
 from app.tracks.answers import DomainOut, SpellOut, TrackOut, domain_answer, spell_answers, track_answer
-from app.tracks.events import counting, events_of, infusion_events, local_day, score_event
+from app.tracks.domains import blank_verdict, chosen, domain_values, rule, verdicts_on
+from app.tracks.events import counting, events_of, local_day, score_event
 from app.tracks.explanation import explain
+from app.tracks.known import Known, Subject
 from app.tracks.models import DomainStatus, InfusionVersion, ScoreVersion, TrackRow
 
 _TRACK = TypeAdapter(Track)
-_INDICATED = {"ptsd": "ptsd", "ocd": "ocd"}
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Whose tracks: a patient, the clinic's zone, the declared primary instruments and the indications."""
-
-    patient_id: UUID
-    zone: ZoneInfo
-    primaries: Mapping[str, str]
-    indications: Sequence[str]
-
-
-@dataclass(slots=True)
-class Known:
-    """What one patient's verdicts rest on: infusions that count (in order of time), tracks and stored rows."""
-
-    infusions: list[InfusionVersion] = field(default_factory=list)
-    tracks: dict[str, Track] = field(default_factory=dict)
-    track_rows: dict[str, TrackRow] = field(default_factory=dict)
-    domain_rows: dict[str, DomainStatus] = field(default_factory=dict)
-    needs_fold: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +96,11 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
 
 def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
     """The answers on `as_of`, from tracks that hold no later event."""
-    verdicts = _verdicts(known, as_of)
-    blank = read(_blank(known, subject.zone, as_of), _any_rule(), as_of)
+    verdicts = verdicts_on(known, as_of)
+    blank = blank_verdict(known, subject.zone, as_of)
     domains = [
         domain_answer(domain, instrument, verdicts.get(instrument, blank), note)
-        for domain, instrument, note in _chosen(subject, known, verdicts)
+        for domain, instrument, note in chosen(subject, known, verdicts)
     ]
     return ReliefAnswer(domains, [_shown(code, verdict) for code, verdict in verdicts.items()], spell_answers(verdicts))
 
@@ -137,7 +113,7 @@ def track_answers(known: Known, zone: ZoneInfo, instruments: Iterable[str], as_o
         track = known.tracks.get(code)
         if track is not None and track.last is not None:
             day = max(as_of, track.last.day)
-            found.append(_shown(code, read(track, _rule(code), day)))
+            found.append(_shown(code, read(track, rule(code), day)))
     return found
 
 
@@ -161,7 +137,7 @@ def known_on(
         if local_day(score.taken_at, zone) <= as_of:
             by_instrument.setdefault(score.instrument, []).append(score)
     tracks = {
-        code: fold(events_of(rows, infusions, zone), _rule(code))
+        code: fold(events_of(rows, infusions, zone), rule(code))
         for code, rows in by_instrument.items()
         if INSTRUMENTS[code].rule
     }
@@ -203,7 +179,7 @@ def _step(change: Change, score: ScoreVersion, known: Known) -> None:
     if track is None or change.replaces_check_in or not track.is_before(event):
         known.needs_fold.add(code)
     elif code not in known.needs_fold:
-        known.tracks[code] = step(track, event, _rule(code))
+        known.tracks[code] = step(track, event, rule(code))
 
 
 def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
@@ -221,7 +197,7 @@ def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapp
         for code in codes:
             if INSTRUMENTS[code].rule is not None:
                 scores = rows.get((patient_id, code), [])
-                mine.tracks[code] = fold(events_of(scores, mine.infusions, zones[patient_id]), _rule(code))
+                mine.tracks[code] = fold(events_of(scores, mine.infusions, zones[patient_id]), rule(code))
         mine.needs_fold = set()
 
 
@@ -240,7 +216,7 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
             elif row.state != state:
                 row.state, row.rule = state, VERSION
             db.add(row)
-        for values in _domain_values(subject, mine):
+        for values in domain_values(subject, mine):
             status = mine.domain_rows.get(values["domain"])
             if status is None:
                 status = DomainStatus(clinic_id=clinic_id, patient_id=subject.patient_id, **values)
@@ -249,73 +225,6 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
                 if getattr(status, name) != value:
                     setattr(status, name, value)
             db.add(status)
-
-
-def _domain_values(subject: Subject, known: Known) -> list[dict[str, Any]]:
-    """Each domain's answer on the day of the patient's last event, and from when silence makes it stale."""
-    last = [track.last.day for track in known.tracks.values() if track.last]
-    last += [event.day for event in infusion_events(known.infusions, subject.zone)]
-    as_of = max(last, default=date.min)
-    verdicts = _verdicts(known, as_of)
-    blank = read(_blank(known, subject.zone, as_of), _any_rule(), as_of)
-    return [
-        _domain_row(domain, code, verdicts.get(code, blank)) for domain, code, _ in _chosen(subject, known, verdicts)
-    ]
-
-
-def _domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
-    instrument, latest, tenths = INSTRUMENTS[code], verdict.latest, verdict.improvement_tenths
-    last_session_on = None
-    if verdict.days_since_last_session is not None:
-        last_session_on = verdict.as_of - timedelta(days=verdict.days_since_last_session)
-    heard_on = {"awaiting_follow_up": last_session_on, "not_started": None, "no_baseline": None, "not_evaluable": None}
-    fresh_on = heard_on.get(verdict.status, latest.day if latest else None)
-    value = None if latest is None else instrument.value(instrument.points_of_severity(latest.severity))
-    return {
-        "domain": domain,
-        "instrument": code,
-        "status": verdict.status,
-        "state": verdict.last_known if verdict.status in ("awaiting_follow_up", "stale") else verdict.status,
-        "flags": list(verdict.flags),
-        "since_on": verdict.since_on,
-        "stale_on": None if fresh_on is None else fresh_on + timedelta(days=STALE_AFTER_DAYS + 1),
-        "improvement_percent": None if tenths is None else tenths / 10,
-        "latest_value": value,
-        "latest_on": latest.day if latest else None,
-        "last_session_on": last_session_on,
-    }
-
-
-def _chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> list[tuple[str, str, str | None]]:
-    """Each listed domain, the instrument that answers for it, and the note."""
-    found = []
-    for domain, order in DOMAINS.items():
-        scored = any(code in verdicts for code in order)
-        indicated = _INDICATED.get(domain) in subject.indications
-        if not (domain in ALWAYS_LISTED or scored or indicated or domain in subject.primaries):
-            continue
-        candidates = {
-            code: Candidate(verdicts[code], score.at if (score := known.tracks[code].latest_score) else None)
-            for code in order
-            if code in verdicts
-        }
-        instrument, note = choose(order, candidates, subject.primaries.get(domain))
-        found.append((domain, instrument, note))
-    return found
-
-
-def _verdicts(known: Known, as_of: date) -> dict[str, Verdict]:
-    """The verdict of every instrument with a score that counts, in the order of the registry."""
-    return {
-        code: read(known.tracks[code], _rule(code), as_of)
-        for code in INSTRUMENTS
-        if code in known.tracks and known.tracks[code].latest_score is not None
-    }
-
-
-def _blank(known: Known, zone: ZoneInfo, as_of: date) -> Track:
-    """The track of an instrument without a score: infusions alone."""
-    return fold((event for event in infusion_events(known.infusions, zone) if event.day <= as_of), _any_rule())
 
 
 def _answered(change: Change, score: ScoreVersion) -> Answered:
@@ -335,14 +244,3 @@ def _shown(code: str, verdict: Verdict) -> TrackOut:
     track = track_answer(INSTRUMENTS[code], verdict)
     track.explanation = explain(track)
     return track
-
-
-def _rule(code: str) -> Rule:
-    rule = INSTRUMENTS[code].rule
-    assert rule is not None  # screens have no track
-    return rule
-
-
-def _any_rule() -> Rule:
-    """Without a score no line is ever compared, so every rule gives the same."""
-    return _rule("phq-9")

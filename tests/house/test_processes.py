@@ -225,7 +225,9 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
     def act() -> Act:
         return Act(clinic_id, "user", user.id, "test", "test", clock.now())
 
-    database.writing(clinic_id, lambda db: patients.create(db, act(), PatientIn(id=patient_id, external_id="slow")))
+    database.writing(
+        clinic_id, lambda db: patients.create(db, caller, act(), PatientIn(id=patient_id, external_id="slow"))
+    )
 
     def post(db: Any, day: int, wait: float) -> Any:
         taken_at = clock.now() - timedelta(days=day)

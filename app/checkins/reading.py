@@ -1,0 +1,100 @@
+"""Use cases that read check-ins: as they stand, listed, and version by version."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.alerts import service as alerts
+from app.alerts import store as alerts_store
+from app.alerts.models import AlertOut
+from app.checkins import answers, store
+from app.checkins.models import (
+    CheckIn,
+    CheckInOut,
+    CheckInVersion,
+)
+from app.errors import NotFound
+from app.patients import service as patients
+from app.tracks import store as tracks_store
+from app.tracks.models import InfusionVersion, ScoreVersion
+
+
+def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
+    """A check-in as it stands. Raises NotFound."""
+    row = find(db, caller.clinic_id, patient_id, check_in_id)
+    return _shown(db, caller, patient_id, [row])[0]
+
+
+def listed(
+    db: Session, caller: Caller, patient_id: UUID, first: date | None, last: date | None, instrument: str | None,
+    after: Sequence[str] | None, limit: int,
+) -> Sequence[CheckInOut]:  # fmt: skip
+    """A page, newest first, taken on the clinic's days `first` to `last`; one more than `limit` where there is more.
+    Raises NotFound."""
+    patients.one(db, caller.clinic_id, patient_id)
+    since = None if first is None else datetime.combine(first, time(), caller.time_zone)
+    until = None if last is None else datetime.combine(last + timedelta(days=1), time(), caller.time_zone)
+    rows = store.page(db, caller.clinic_id, patient_id, since, until, instrument, after, limit)
+    return _shown(db, caller, patient_id, rows)
+
+
+def versions(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Sequence[CheckInOut]:
+    """Every version, oldest first. Raises NotFound."""
+    find(db, caller.clinic_id, patient_id, check_in_id)
+    infusions = counting(db, caller.clinic_id, patient_id)
+    scores: dict[int, list[ScoreVersion]] = {}
+    for score in tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
+        scores.setdefault(score.version, []).append(score)
+    raised = alerts.answers_of(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
+    return [
+        answers.answer(caller, version, scores.get(version.version, []), infusions, raised)
+        for version in store.versions(db, caller.clinic_id, check_in_id)
+    ]
+
+
+def _shown(
+    db: Session, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
+) -> list[CheckInOut]:
+    """Check-ins of one patient with scores and alerts: one query each for all."""
+    ids = [check_in.id for check_in, _ in rows]
+    infusions = counting(db, caller.clinic_id, patient_id)
+    scores = scores_of(db, caller.clinic_id, ids)
+    raised = alerts_of(db, caller.clinic_id, ids)
+    return [
+        answers.answer(caller, version, scores.get(check_in.id, []), infusions, raised.get(check_in.id, []))
+        for check_in, version in rows
+    ]
+
+
+def find(db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID) -> tuple[CheckIn, CheckInVersion]:
+    row = store.by_ids(db, clinic_id, [check_in_id]).get(check_in_id)
+    if row is None or row[0].patient_id != patient_id:
+        raise NotFound
+    return row
+
+
+def alerts_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[AlertOut]]:
+    found: dict[UUID, list[AlertOut]] = {}
+    for shown in alerts.answers_of(db, clinic_id, alerts_store.of_check_ins(db, clinic_id, ids)):
+        assert shown.check_in_id is not None  # they were found by their check-in
+        found.setdefault(shown.check_in_id, []).append(shown)
+    return found
+
+
+def scores_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[ScoreVersion]]:
+    found: dict[UUID, list[ScoreVersion]] = {}
+    for score in tracks_store.of_check_ins(db, clinic_id, ids):
+        found.setdefault(score.check_in_id, []).append(score)
+    return found
+
+
+def counting(db: Session, clinic_id: UUID, patient_id: UUID) -> list[InfusionVersion]:
+    return [infusion for infusion in tracks_store.infusions(db, clinic_id, [patient_id]) if infusion.counts]
+
+
+def headers(version: CheckInVersion) -> dict[str, str]:
+    location = f"/v1/patients/{version.patient_id}/check-ins/{version.check_in_id}"
+    return {"Location": location, "ETag": f'"{version.version}"'}

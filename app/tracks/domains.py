@@ -1,0 +1,93 @@
+"""Each domain's answer: which instrument gives it, and the row that is kept of it."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
+from app.relief import (
+    STALE_AFTER_DAYS,
+    Candidate,
+    Verdict,
+    choose,
+    fold,
+    read,
+)
+from app.tracks.events import infusion_events
+from app.tracks.known import Known, Subject
+
+_INDICATED = {"ptsd": "ptsd", "ocd": "ocd"}
+
+
+def domain_values(subject: Subject, known: Known) -> list[dict[str, Any]]:
+    """Each domain's answer on the day of the patient's last event, and from when silence makes it stale."""
+    last = [track.last.day for track in known.tracks.values() if track.last]
+    last += [event.day for event in infusion_events(known.infusions, subject.zone)]
+    as_of = max(last, default=date.min)
+    verdicts = verdicts_on(known, as_of)
+    blank = blank_verdict(known, subject.zone, as_of)
+    return [domain_row(domain, code, verdicts.get(code, blank)) for domain, code, _ in chosen(subject, known, verdicts)]
+
+
+def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
+    instrument, latest, tenths = INSTRUMENTS[code], verdict.latest, verdict.improvement_tenths
+    last_session_on = None
+    if verdict.days_since_last_session is not None:
+        last_session_on = verdict.as_of - timedelta(days=verdict.days_since_last_session)
+    heard_on = {"awaiting_follow_up": last_session_on, "not_started": None, "no_baseline": None, "not_evaluable": None}
+    fresh_on = heard_on.get(verdict.status, latest.day if latest else None)
+    value = None if latest is None else instrument.value(instrument.points_of_severity(latest.severity))
+    return {
+        "domain": domain,
+        "instrument": code,
+        "status": verdict.status,
+        "state": verdict.last_known if verdict.status in ("awaiting_follow_up", "stale") else verdict.status,
+        "flags": list(verdict.flags),
+        "since_on": verdict.since_on,
+        "stale_on": None if fresh_on is None else fresh_on + timedelta(days=STALE_AFTER_DAYS + 1),
+        "improvement_percent": None if tenths is None else tenths / 10,
+        "latest_value": value,
+        "latest_on": latest.day if latest else None,
+        "last_session_on": last_session_on,
+    }
+
+
+def chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> list[tuple[str, str, str | None]]:
+    """Each listed domain, the instrument that answers for it, and the note."""
+    found = []
+    for domain, order in DOMAINS.items():
+        scored = any(code in verdicts for code in order)
+        indicated = _INDICATED.get(domain) in subject.indications
+        if not (domain in ALWAYS_LISTED or scored or indicated or domain in subject.primaries):
+            continue
+        candidates = {
+            code: Candidate(verdicts[code], score.at if (score := known.tracks[code].latest_score) else None)
+            for code in order
+            if code in verdicts
+        }
+        instrument, note = choose(order, candidates, subject.primaries.get(domain))
+        found.append((domain, instrument, note))
+    return found
+
+
+def verdicts_on(known: Known, as_of: date) -> dict[str, Verdict]:
+    """The verdict of every instrument with a score that counts, in the order of the registry."""
+    return {
+        code: read(known.tracks[code], rule(code), as_of)
+        for code in INSTRUMENTS
+        if code in known.tracks and known.tracks[code].latest_score is not None
+    }
+
+
+def blank_verdict(known: Known, zone: ZoneInfo, as_of: date) -> Verdict:
+    """The verdict of an instrument without a score: infusions alone, on which no line is ever compared."""
+    events = (event for event in infusion_events(known.infusions, zone) if event.day <= as_of)
+    any_rule = rule("phq-9")
+    return read(fold(events, any_rule), any_rule, as_of)
+
+
+def rule(code: str) -> Rule:
+    rule = INSTRUMENTS[code].rule
+    assert rule is not None  # screens have no track
+    return rule

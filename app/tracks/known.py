@@ -1,0 +1,32 @@
+"""What one patient's verdicts rest on, and whose they are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from app.relief import (
+    Track,
+)
+from app.tracks.models import DomainStatus, InfusionVersion, TrackRow
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose tracks: a patient, the clinic's zone, the declared primary instruments and the indications."""
+
+    patient_id: UUID
+    zone: ZoneInfo
+    primaries: Mapping[str, str]
+    indications: Sequence[str]
+
+
+@dataclass(slots=True)
+class Known:
+    """What one patient's verdicts rest on: infusions that count (in order of time), tracks and stored rows."""
+
+    infusions: list[InfusionVersion] = field(default_factory=list)
+    tracks: dict[str, Track] = field(default_factory=dict)
+    track_rows: dict[str, TrackRow] = field(default_factory=dict)
+    domain_rows: dict[str, DomainStatus] = field(default_factory=dict)
+    needs_fold: set[str] = field(default_factory=set)

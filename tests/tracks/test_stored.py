@@ -1,0 +1,104 @@
+"""What is stored is what folding afresh gives, and a domain's row is right on any later day without a write."""
+
+import random
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from app import clock
+from app.access import service as access
+from app.access.service import Caller, Claims
+from app.demo.clinic import Filled, fill
+from app.migrating import upgrade
+from app.outcomes import service as outcomes
+from app.storage import Database, new_id
+from app.tracks import service as tracks
+from app.tracks.events import local_day
+from app.tracks.models import DomainStatus, TrackRow
+from tests.conftest import ENGINES, fresh_settings
+
+Clinic = tuple[Database, Caller, Filled]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A synthetic clinic whose scores came late, twice and out of order."""
+    settings = fresh_settings(request.param, request, Path(tmp_path_factory.mktemp("stored")))
+    upgrade(settings)
+    database = Database(settings.database_url)
+    clinic_id, now = new_id(), clock.now()
+    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "S", "Pacific/Auckland", [], now))
+    user_id = database.writing(
+        clinic_id, lambda db: access.add_user(db, clinic_id, f"{clinic_id}@example.org", "admin", "password 1", now)
+    )
+    caller = database.reading(clinic_id, lambda db: access.honour(db, Claims("user", user_id, clinic_id, "", 0)))
+    filled = fill(database, caller, 30, 240, now, seed=11)
+    yield database, caller, filled
+    database.close()
+
+
+def test_stored_tracks_equal_folding_afresh(clinic: Clinic) -> None:
+    database, caller, filled = clinic
+    today = local_day(clock.now(), caller.time_zone)
+
+    def compare(db: Any) -> int:
+        for patient_id in filled.patient_ids:
+            stored = tracks.gather(db, caller.clinic_id, [patient_id])[patient_id]
+            folded, _ = tracks.known_on(db, caller.clinic_id, patient_id, caller.time_zone, today, None)
+            assert stored.tracks == folded.tracks
+        return len(db.exec(select(TrackRow)).all())
+
+    assert database.reading(caller.clinic_id, compare) >= 3 * len(filled.patient_ids)
+
+
+def test_a_domains_row_says_on_any_later_day_what_relief_says(clinic: Clinic) -> None:
+    database, caller, filled = clinic
+    now = clock.now()
+
+    def compare(db: Any) -> set[str]:
+        rows: dict[Any, list[DomainStatus]] = {}
+        for row in db.exec(select(DomainStatus)):
+            rows.setdefault(row.patient_id, []).append(row)
+        seen = set()
+        for patient_id in filled.patient_ids:
+            for days in (0, 1, 20, 36, 70):
+                later = now + timedelta(days=days)
+                answer = outcomes.relief_of(db, caller, patient_id, None, None, None, later)
+                assert sorted(r.domain for r in rows[patient_id]) == sorted(d.domain for d in answer.domains)
+                for row in rows[patient_id]:
+                    domain = next(d for d in answer.domains if d.domain == row.domain)
+                    status = status_on(row, local_day(later, caller.time_zone))
+                    assert (row.instrument, status) == (domain.instrument, domain.status)
+                    if status == row.status:
+                        assert row.since_on == domain.since_on
+                    seen.add(status)
+        return seen
+
+    assert database.reading(caller.clinic_id, compare) >= {"holding", "stale", "no_response", "no_baseline"}
+
+
+def status_on(row: DomainStatus, day: date) -> str:
+    """The status of a row on a day: silence alone makes it stale."""
+    return "stale" if row.stale_on is not None and day >= row.stale_on else row.status
+
+
+def test_a_track_of_an_older_rule_is_folded_again(clinic: Clinic) -> None:
+    database, caller, filled = clinic
+    now = clock.now()
+    patient_id = random.Random(3).choice(filled.patient_ids)
+
+    def relief(db: Any) -> Any:
+        return outcomes.relief_of(db, caller, patient_id, None, None, None, now)
+
+    before = database.reading(caller.clinic_id, relief)
+
+    def age(db: Any) -> None:
+        for row in db.exec(select(TrackRow).where(TrackRow.patient_id == patient_id)):
+            row.rule, row.state = "2020.1", {}
+            db.add(row)
+
+    database.writing(caller.clinic_id, age)
+    assert database.reading(caller.clinic_id, relief) == before
