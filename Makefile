@@ -1,6 +1,7 @@
 # Every target but `help` sets up first. A bare machine needs Python 3.11 and make.
 
 PYTHON ?= python3
+PORT ?= 8000
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -24,7 +25,7 @@ $(READY): locks/dev.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup ## Fill a synthetic clinic, serve it, and say what to try
-	@$(BIN)/holdfast demo
+	@$(BIN)/holdfast demo --port $(PORT)
 
 run: setup ## Serve your own data/holdfast.db
 	@$(BIN)/holdfast migrate

@@ -1,16 +1,21 @@
 """The `holdfast` command."""
 
 import json
+import os
+import socket
 import sys
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
 import uvicorn
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from app import clock, migrating
+from app import work as background
 from app.access import service as access
 from app.demo import story
 from app.errors import Problem
@@ -48,10 +53,18 @@ def serve(
     if workers > 1 and settings.database_url.startswith("sqlite"):
         _fail("SQLite serves with one process: use PostgreSQL for more workers")
     configure(settings.log_level)
+    # The processes that serve read their settings from the environment.
+    os.environ["HOLDFAST_BACKGROUND_JOBS"] = "false" if no_work else "true"
     uvicorn.run(
-        "app.cli:served", factory=True, host=host, port=port, workers=workers, log_config=None, access_log=False,
+        "app.cli:served",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
         server_header=False,
-    )  # fmt: skip
+    )
 
 
 def served() -> object:
@@ -63,8 +76,10 @@ def served() -> object:
 
 @cli.command()
 def work() -> None:
-    """Run background jobs. None is due in this version."""
-    print("no background jobs in this version")
+    """Run background jobs until interrupted."""
+    settings = Settings()
+    configure(settings.log_level)
+    background.forever(Database(settings.database_url))
 
 
 @cli.command()
@@ -75,14 +90,21 @@ def demo(
 ) -> None:
     """Fill a synthetic clinic in ./data/demo.db, say how to look at it, and serve it on 127.0.0.1."""
     path = Path("data/demo.db")
-    path.parent.mkdir(exist_ok=True)
     address = f"http://127.0.0.1:{port}"
-    settings = Settings(database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address)
-    database = story.fresh_database(path)
-    migrating.upgrade(settings)
-    print(f"Filling a synthetic clinic of {patients} patients over {days} days...", flush=True)
+    with socket.socket() as trial:
+        if trial.connect_ex(("127.0.0.1", port)) == 0:
+            _fail(f"port {port} is in use: choose another with --port")
+    # Filled beside the old one and then put in its place, so that a demo that is still running keeps its own.
+    settings = Settings(
+        database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address, background_jobs=True
+    )
+    filling = path.with_name(f"filling-{port}.db")
+    database = story.fresh_database(filling)
+    migrating.upgrade(settings.model_copy(update={"database_url": f"sqlite:///{filling}"}))
+    print(f"Filling a synthetic clinic of {patients} patients over {days} days, half a minute...", flush=True)
     told = story.told(story.build(database, patients, days), address)
     database.close()
+    story.put_in_place(filling, path)
     configure(settings.log_level)
     server = uvicorn.Server(
         uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_config=None, access_log=False)
@@ -152,17 +174,19 @@ class _database:  # noqa: N801 - used as a function
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._database.close()
+        if isinstance(error, DBAPIError):
+            _fail("the database is not ready: run `holdfast migrate` first")
         if isinstance(error, Problem):
             rules = [f"{fault.name}: {fault.detail}" for fault in error.errors]
             _fail("; ".join(rules) or error.detail)
 
 
 def _password(from_stdin: bool, option: str) -> str:
-    """From standard input, so that it stands in no shell history or process list."""
-    if not from_stdin and sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    """From standard input, so that it stands in no shell history or process list; typed, it is not shown."""
     if not from_stdin:
         _fail(f"give the password on standard input with {option}")
+    if sys.stdin.isatty():
+        return getpass("Password: ")
     return sys.stdin.readline().rstrip("\r\n")
 
 

@@ -1,12 +1,15 @@
 """create_app(settings): builds the engine and mounts the rooms. Nothing else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from app.access.dependencies import Honoured, authorise
+from app import work
+from app.access.dependencies import Honoured, bearer
 from app.access.policies import OPEN_OPERATIONS
+from app.access.routes import audit_router
 from app.access.routes import router as access
 from app.alerts.routes import router as alerts
 from app.api import problems, schema
@@ -39,7 +42,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        jobs = asyncio.create_task(work.run(database)) if settings.background_jobs else None
         yield
+        if jobs is not None:
+            jobs.cancel()
         database.close()
 
     app = FastAPI(
@@ -64,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope)
     problems.install(app)
     app.include_router(documents)
-    for router in (access, catalogue, patients, sessions, check_ins, batches, outcomes, alerts):
-        app.include_router(router, dependencies=[Depends(authorise)])
+    for router in (access, catalogue, patients, sessions, check_ins, batches, outcomes, alerts, audit_router):
+        app.include_router(router, dependencies=[Depends(bearer)])
     app.openapi = lambda: schema.document(app, OPEN_OPERATIONS)  # type: ignore[method-assign]
     return app

@@ -28,7 +28,7 @@ _UPDATED = {
     "tracks": "*",
     "users": "disabled_at, password_hash",
 }
-_DELETED = ("kept_answers",)
+_DELETED = ("domain_statuses", "kept_answers", "refresh_tokens")
 
 
 def config(url: str | None = None) -> Config:

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = SecretStr("")
     log_level: str = "INFO"
     public_url: str = "http://127.0.0.1:8000"
+    background_jobs: bool = False
 
     @model_validator(mode="after")
     def _has_a_secret_key(self) -> Self:

@@ -14,14 +14,20 @@ from pathlib import Path
 
 from app.demo.law import CONFIRMED_AFTER_DAYS, Person, check_in_days, people, truth
 from app.instruments import INSTRUMENTS
-from app.relief import Infusion, Score, Track, Verdict, order, read, step
+from app.relief import Infusion, Score, Track, Verdict, fold, order, read, step
 
 PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 LAST_DAY = date(2026, 6, 30)
 DAYS, SEED = 365, 7
 LASTING_DAYS = 28
 STATUSES = ("holding", "fading", "lost")
-FLAGS = ("remission", "worse_than_best", "reliable_deterioration", "recovered_without_retreatment")
+FLAGS = (
+    "remission",
+    "worse_than_best",
+    "reliable_deterioration",
+    "recovered_without_retreatment",
+    "emergent_symptoms",
+)
 CODES = ("phq-9", "gad-7", "peg", "nrs-pain", "nrs-mood")
 
 
@@ -58,20 +64,23 @@ def observe(person: Person, code: str, taken: list[date], rng: random.Random, se
     instrument = INSTRUMENTS[code]
     rule = instrument.rule
     assert rule
-    if person.baselines[code] < rule.entry:
-        return
     events: list[Infusion | Score] = [
         Infusion(f"i{n}", at(day, time(10)), day, day) for n, day in enumerate(person.infusion_days)
     ]
     events += [reading(person, code, day, rng) for day in taken]
     true = truth(person, code, LAST_DAY)
-    track, waiting = Track(), sorted(events, key=order)
+    # What has arrived by a day: most on the day itself, some up to eight days late, as in the demo's own data.
+    arrives = {e: e.day + timedelta(days=late(rng)) if isinstance(e, Score) else e.day for e in events}
+    track, known, waiting = Track(), [], sorted(events, key=lambda e: (arrives[e], order(e)))
     told_lost: list[date] = []
+    before = ""
     flags_before: tuple[str, ...] = ()
     day = person.first_day
     while day <= LAST_DAY:
-        while waiting and waiting[0].day <= day:
-            track = step(track, waiting.pop(0), rule)
+        while waiting and arrives[waiting[0]] <= day:
+            event = waiting.pop(0)
+            known.append(event)
+            track = step(track, event, rule) if track.is_before(event) else fold(known, rule)
         verdict = read(track, rule, day)
         state = true.on(day)
         seen.followed_days += 1
@@ -79,16 +88,16 @@ def observe(person: Person, code: str, taken: list[date], rng: random.Random, se
             seen.days[verdict.status] += 1
             seen.agree[verdict.status] += agrees(verdict.status, state)
             seen.confused[verdict.status, state] += 1
-        if verdict.status == "lost" and (not told_lost or told_lost[-1] != day - timedelta(days=1)):
+        if verdict.status == "lost" and before != "lost":
             told_lost.append(day)
-        elif verdict.status == "lost":
-            told_lost[-1] = day
+        before = verdict.status
         for flag in set(verdict.flags) - set(flags_before):
             seen.flagged[flag] += 1
             seen.false[flag] += not is_true(flag, person, code, verdict)
         flags_before = verdict.flags
         day += timedelta(days=1)
-    losses(person, code, waiting_for_lost(true.days, true.states), verdicts_lost(person, code, events), seen)
+    if person.baselines[code] >= rule.entry:
+        losses(person, code, true_losses(true.days, true.states), told_lost, seen)
 
 
 def agrees(status: str, state: str) -> bool:
@@ -111,7 +120,7 @@ def is_true(flag: str, person: Person, code: str, verdict: Verdict) -> bool:
     if flag == "remission":
         assert rule.remission is not None
         return severity <= rule.remission + 0.5
-    if flag == "reliable_deterioration":
+    if flag in ("reliable_deterioration", "emergent_symptoms"):
         return severity >= person.baselines[code] + rule.reliable_change - 0.5
     if flag == "worse_than_best":
         best = min(severity_on(d) for d in days(person.first_day, verdict.latest.day))
@@ -119,24 +128,9 @@ def is_true(flag: str, person: Person, code: str, verdict: Verdict) -> bool:
     return severity <= person.baselines[code] * (100 - rule.response) / 100
 
 
-def waiting_for_lost(all_days: tuple[date, ...], states: tuple[str, ...]) -> list[date]:
+def true_losses(all_days: tuple[date, ...], states: tuple[str, ...]) -> list[date]:
     """The days on which relief truly became lost."""
     return [d for d, state, last in zip(all_days[1:], states[1:], states, strict=False) if state == "lost" != last]
-
-
-def verdicts_lost(person: Person, code: str, events: list[Infusion | Score]) -> list[date]:
-    """The days on which the engine's status became `lost`."""
-    rule = INSTRUMENTS[code].rule
-    assert rule
-    found: list[date] = []
-    track, before = Track(), ""
-    for event in sorted(events, key=order):
-        track = step(track, event, rule)
-        standing = track.episode.standing.state if track.episode else None
-        if standing == "lost" != before:
-            found.append(event.day)
-        before = standing or ""
-    return found
 
 
 def losses(person: Person, code: str, true_days: list[date], told: list[date], seen: Seen) -> None:
@@ -160,6 +154,11 @@ def reading(person: Person, code: str, day: date, rng: random.Random) -> Score:
     return Score(f"s{day}", moment, day, moment, moment, severity)
 
 
+def late(rng: random.Random) -> int:
+    """Days until a check-in arrives: 8% come one to eight days late."""
+    return rng.randrange(1, 9) if rng.random() < 0.08 else 0
+
+
 def at(day: date, clock: time) -> datetime:
     return datetime.combine(day, clock, UTC)
 
@@ -178,7 +177,7 @@ def page(count: int, seen: dict[str, Seen]) -> str:
         "# How accurate is the answer?",
         "",
         f"Measured on {count} synthetic patients over {DAYS} days (seed {SEED}), whose true course is known because a",
-        "law made it: `app/demo/law.py`, written down before the engine ran on it. The engine saw noisy, missing scores",
+        "law made it: `app/demo/law.py`, written down before the engine ran on it. The engine saw noisy, late, missing scores",
         "averaged over each instrument's recall window. Written by `make bench`. **These figures describe the rules under",
         "this law. They are no claim about real patients.**",
         "",
@@ -222,7 +221,8 @@ def page(count: int, seen: dict[str, Seen]) -> str:
         "",
         "Share of raisings on which the flag's claim did not hold of the true severity, without noise, averaged over the",
         "reading's own recall window (within half a point); and false raisings per 100 patient-years. Under this law nobody",
-        "ever gets truly worse than the baseline, so every `reliable_deterioration` here is noise or a chance-low baseline.",
+        "ever gets truly worse than the baseline, so every `reliable_deterioration` and `emergent_symptoms` here is noise or a",
+        "chance-low baseline.",
         "",
         "| instrument | " + " | ".join(f"`{flag}`" for flag in FLAGS) + " |",
         "|---|" + "--:|" * len(FLAGS),

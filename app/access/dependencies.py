@@ -1,19 +1,27 @@
 """What a route asks for: the caller, already allowed to do this operation, and the act to be audited."""
 
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
+from sqlmodel import Session
 
 from app import clock
 from app.access import service
 from app.access.policies import OPEN_OPERATIONS, PERMISSIONS
 from app.access.service import Caller, Claims
+from app.api.fields import Answer
+from app.api.idempotency import Reply, once
+from app.api.strict import StrictRoute
+from app.audit import service as audit
 from app.audit.service import Act, Shown
 from app.errors import InsufficientScope, InvalidToken, NotFound
 from app.storage import Database
+
+A = TypeVar("A", bound=Answer)
 
 _HONOURED_SECONDS = 30.0
 _MOST_HONOURED = 10_000
@@ -49,12 +57,13 @@ class Honoured:
         self._known.clear()
 
 
-async def authorise(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Caller | None:
+async def authorise(request: Request) -> Caller | None:
     """The caller, allowed to do this operation; None for an open one. An operation without an entry in the table of
     permissions is refused to everyone. Raises InvalidToken, InsufficientScope, NotFound (another patient's object)."""
     operation = getattr(request.scope["route"], "operation_id", None)
     if operation in OPEN_OPERATIONS:
         return None
+    token = await bearer(request)
     if token is None:
         raise InvalidToken
     honoured: Honoured = request.app.state.honoured
@@ -63,7 +72,7 @@ async def authorise(request: Request, token: Annotated[str | None, Depends(beare
     if permission is None:
         raise InsufficientScope
     if permission.scope is not None and permission.scope not in caller.scopes:
-        raise InsufficientScope
+        raise InsufficientScope(f"this operation needs the scope {permission.scope}")
     if permission.people and caller.kind != "user":
         raise InsufficientScope
     if caller.patient_id is not None:
@@ -74,8 +83,16 @@ async def authorise(request: Request, token: Annotated[str | None, Depends(beare
     return caller
 
 
-async def known_caller(caller: Annotated[Caller | None, Depends(authorise)]) -> Caller:
+class GuardedRoute(StrictRoute):
+    """A route that knows its caller, and that they may do this, before it reads a byte of the body."""
+
+    async def admit(self, request: Request) -> None:
+        request.state.caller = await authorise(request)
+
+
+async def known_caller(request: Request) -> Caller:
     """The caller of an operation that needs one."""
+    caller: Caller | None = request.state.caller
     if caller is None:
         raise InvalidToken
     return caller
@@ -103,3 +120,12 @@ DatabaseOf = Annotated[Database, Depends(_database)]
 async def showed(request: Request, act: Act, patient_ids: list[UUID]) -> None:
     """Audits a read before its answer leaves, together with other reads of the moment."""
     await request.app.state.reads.submit(act.clinic_id, Shown(act, tuple(patient_ids)))
+
+
+async def keep(
+    request: Request, caller: Caller, act: Act, key: str | None, work: Callable[[Session], Reply[A]]
+) -> Response:
+    """The response of `work`, done once per Idempotency-Key; giving a kept answer again is audited like a read."""
+    return await once(
+        request, caller.clinic_id, caller.name, key, work, lambda db, patient_ids: audit.record(db, act, patient_ids)
+    )

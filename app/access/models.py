@@ -103,6 +103,8 @@ class RefreshToken(SQLModel, table=True):
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
         UniqueConstraint("token_hash"),
         Index(None, "clinic_id", "family_id"),
+        Index(None, "clinic_id", "parent_id"),
+        Index(None, "clinic_id", "expires_at"),
     )
 
     clinic_id: UUID = key()

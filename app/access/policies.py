@@ -3,10 +3,25 @@
 from dataclasses import dataclass
 
 SCOPES = (
-    "patients:read", "patients:write", "sessions:read", "sessions:write", "checkins:read", "checkins:write",
-    "outcomes:read", "cohorts:read", "alerts:read", "alerts:write", "plans:read", "plans:write", "audit:read",
-    "webhooks:write", "fhir:read", "fhir:write", "export:read", "import:write",
-)  # fmt: skip
+    "patients:read",
+    "patients:write",
+    "sessions:read",
+    "sessions:write",
+    "checkins:read",
+    "checkins:write",
+    "outcomes:read",
+    "cohorts:read",
+    "alerts:read",
+    "alerts:write",
+    "plans:read",
+    "plans:write",
+    "audit:read",
+    "webhooks:write",
+    "fhir:read",
+    "fhir:write",
+    "export:read",
+    "import:write",
+)
 _ADMIN_ONLY = frozenset({"audit:read", "webhooks:write", "export:read", "import:write"})
 
 ROLE_SCOPES = {

@@ -14,20 +14,20 @@ from starlette.responses import Response
 
 from app import clock
 from app.access import service, store
-from app.access.dependencies import CallerOf, DatabaseOf
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
 from app.access.models import ClinicOut, CrisisContact, DeviceTokenOut, MeOut, RedeemIn, TokenOut
 from app.access.service import ACCESS_TOKEN_SECONDS, NOTICE, Tokens
 from app.api import paging
 from app.api.fields import Answer
 from app.api.paging import Cursor, Limit
 from app.api.problems import Responses, problems
-from app.api.strict import StrictRoute
 from app.audit import service as audit
 from app.audit.models import AuditEventList
 from app.errors import InvalidToken
 from app.storage import NO_CLINIC
 
-router = APIRouter(tags=["access"], route_class=StrictRoute)
+router = APIRouter(tags=["access"], route_class=GuardedRoute)
+audit_router = APIRouter(tags=["audit"], route_class=GuardedRoute)
 
 # Argon2 is slow on purpose and takes 64 MiB a time: two at once, and never on the event loop.
 _slow = ThreadPoolExecutor(2, "holdfast-argon2")
@@ -54,9 +54,12 @@ _TOKEN_ERRORS: Responses = {
 
 
 @router.post(
-    "/oauth/token", operation_id="issue_token", summary="Get an access token", response_model=TokenOut,
+    "/oauth/token",
+    operation_id="issue_token",
+    summary="Get an access token",
+    response_model=TokenOut,
     responses=_TOKEN_ERRORS,
-)  # fmt: skip
+)
 async def issue_token(
     request: Request,
     database: DatabaseOf,
@@ -95,24 +98,33 @@ async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "")
 
 
 @router.post(
-    "/v1/enrolments/redeem", operation_id="redeem_enrolment", summary="Make this device a patient's own",
-    response_model=DeviceTokenOut, responses=problems("invalid_token"),
-)  # fmt: skip
+    "/v1/enrolments/redeem",
+    operation_id="redeem_enrolment",
+    summary="Make this device a patient's own",
+    response_model=DeviceTokenOut,
+    responses=problems("invalid_token"),
+)
 async def redeem_enrolment(request: Request, database: DatabaseOf, body: RedeemIn) -> DeviceTokenOut:
     """Single use. The refresh token lives 400 days from its last use."""
     key: str = request.app.state.key
     clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, service.digest(body.code)))
     if clinic_id is None:
         raise InvalidToken("the code is unknown, used or expired")
-    now = clock.now()
-    tokens = await database.write(clinic_id, lambda db: service.redeem(db, key, body.code, body.device_name, now))
+    now, request_id = clock.now(), request.scope["request_id"]
+    tokens = await database.write(
+        clinic_id, lambda db: service.redeem(db, key, body.code, body.device_name, request_id, now)
+    )
     return DeviceTokenOut(**_token_answer(tokens).model_dump(), patient_id=tokens.patient_id)
 
 
 @router.get(
-    "/v1/me", operation_id="get_me", summary="Who am I, and in which clinic", response_model=MeOut,
-    response_model_exclude_unset=True, responses=problems(),
-)  # fmt: skip
+    "/v1/me",
+    operation_id="get_me",
+    summary="Who am I, and in which clinic",
+    response_model=MeOut,
+    response_model_exclude_unset=True,
+    responses=problems(),
+)
 async def get_me(caller: CallerOf) -> MeOut:
     """The caller, what it may do, and the clinic's name, zone, notice and crisis contacts."""
     clinic = caller.clinic
@@ -135,14 +147,18 @@ async def get_me(caller: CallerOf) -> MeOut:
     return answer
 
 
-@router.get(
-    "/v1/audit-events", operation_id="list_audit_events", summary="Who read or wrote whose data",
-    response_model=AuditEventList, responses=problems("invalid_cursor"), tags=["audit"],
-)  # fmt: skip
+@audit_router.get(
+    "/v1/audit-events",
+    operation_id="list_audit_events",
+    summary="Who read or wrote whose data",
+    response_model=AuditEventList,
+    responses=problems("invalid_cursor"),
+)
 async def list_audit_events(
     request: Request,
     response: Response,
     caller: CallerOf,
+    act: ActOf,
     database: DatabaseOf,
     patient_id: UUID | None = None,
     actor: UUID | None = None,
@@ -157,11 +173,13 @@ async def list_audit_events(
     items, next_cursor = paging.page(
         request, response, caller.name, found, limit, lambda e: [e.at.isoformat(), str(e.id)]
     )
+    await showed(request, act, [identifier for event in items for identifier in event.patient_ids])
     return AuditEventList(items=items, next_cursor=next_cursor)
 
 
 async def _password(database: DatabaseOf, key: str, email: str, password: str) -> Response:
     name = email.strip().lower()
+    name = name if name.isprintable() else ""
     user = await database.read(NO_CLINIC, lambda db: store.user_by_email(db, name))
     fits = await asyncio.get_running_loop().run_in_executor(_slow, service.password_fits, user, password)
     if not fits or user is None:

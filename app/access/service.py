@@ -16,6 +16,8 @@ from sqlmodel import Session
 from app.access import store
 from app.access.models import Client, Clinic, Device, Enrolment, RefreshToken, User
 from app.access.policies import ROLE_SCOPES, SCOPES
+from app.audit import service as audit
+from app.audit.service import Act
 from app.errors import Fault, Invalid, InvalidToken, NotFound
 from app.storage import new_id
 
@@ -65,18 +67,28 @@ class Tokens:
 
 
 def add_clinic(
-    db: Session, clinic_id: UUID, name: str, time_zone: str, contacts: list[dict[str, str]], now: datetime,
-    *, synthetic: bool = False,
-) -> None:  # fmt: skip
+    db: Session,
+    clinic_id: UUID,
+    name: str,
+    time_zone: str,
+    contacts: list[dict[str, str]],
+    now: datetime,
+    *,
+    synthetic: bool = False,
+) -> None:
     """A new clinic. Raises Invalid for an unknown IANA zone."""
     if time_zone not in available_timezones():
         raise Invalid(errors=[Fault("parameter", "time_zone", "must be an IANA time zone")])
     db.add(
         Clinic(
-            id=clinic_id, name=name, time_zone=time_zone, synthetic=synthetic,
-            crisis_contacts=contacts or DEFAULT_CONTACTS, created_at=now,
+            id=clinic_id,
+            name=name,
+            time_zone=time_zone,
+            synthetic=synthetic,
+            crisis_contacts=contacts or DEFAULT_CONTACTS,
+            created_at=now,
         )
-    )  # fmt: skip
+    )
     db.flush()
 
 
@@ -94,10 +106,15 @@ def add_user(db: Session, clinic_id: UUID, email: str, role: str, password: str,
     user_id = new_id()
     db.add(
         User(
-            clinic_id=clinic_id, id=user_id, email=email.strip().lower(), role=role,
-            password_hash=_hasher.hash(password), created_at=now, disabled_at=None,
+            clinic_id=clinic_id,
+            id=user_id,
+            email=email.strip().lower(),
+            role=role,
+            password_hash=_hasher.hash(password),
+            created_at=now,
+            disabled_at=None,
         )
-    )  # fmt: skip
+    )
     try:
         db.flush()
     except IntegrityError:
@@ -115,10 +132,15 @@ def add_client(db: Session, clinic_id: UUID, name: str, scope: str, now: datetim
     client_id, secret = new_id(), secrets.token_urlsafe(32)
     db.add(
         Client(
-            clinic_id=clinic_id, id=client_id, name=name, scope=" ".join(dict.fromkeys(scope.split())),
-            secret_hash=digest(secret), created_at=now, disabled_at=None,
+            clinic_id=clinic_id,
+            id=client_id,
+            name=name,
+            scope=" ".join(dict.fromkeys(scope.split())),
+            secret_hash=digest(secret),
+            created_at=now,
+            disabled_at=None,
         )
-    )  # fmt: skip
+    )
     return client_id, secret
 
 
@@ -156,7 +178,7 @@ def client_token(key: str, client: Client, scope: str | None, now: datetime) -> 
 def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
     """New tokens for a refresh token, or None. The old token goes on working until its successor has been used (a lost
     answer must not lock a phone out), 7 days at most; a use after that revokes the whole family."""
-    family = store.family(db, clinic_id, digest(token))
+    family = store.relatives(db, clinic_id, digest(token))
     mine = next((t for t in family if t.token_hash == digest(token)), None)
     if mine is None or mine.revoked_at is not None or mine.expires_at <= now:
         return None
@@ -166,8 +188,10 @@ def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -
         for t in family
     )
     outlived = mine.used_at is not None and now - mine.used_at > _SUPERSEDED_FOR
-    if successor_used or sibling_used or outlived:
+    if successor_used or outlived:
         store.revoke_family(db, clinic_id, mine.family_id, now)
+        return None
+    if sibling_used:  # two refreshes at once: one of the two new tokens is in use, the other is no use any more
         return None
     caller = store.caller(db, clinic_id, mine.caller_kind, mine.caller_id)
     if caller is None or caller.disabled_at is not None:
@@ -179,7 +203,7 @@ def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -
 
 def revoke(db: Session, clinic_id: UUID, token: str, now: datetime) -> None:
     """Revokes a refresh token with its family. An unknown token is no error (RFC 7009)."""
-    for held in store.family(db, clinic_id, digest(token))[:1]:
+    for held in store.relatives(db, clinic_id, digest(token))[:1]:
         store.revoke_family(db, clinic_id, held.family_id, now)
 
 
@@ -188,26 +212,36 @@ def open_enrolment(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime
     code, expires_at = secrets.token_urlsafe(16), now + _ENROLMENT
     db.add(
         Enrolment(
-            clinic_id=clinic_id, id=new_id(), patient_id=patient_id, code_hash=digest(code), expires_at=expires_at,
+            clinic_id=clinic_id,
+            id=new_id(),
+            patient_id=patient_id,
+            code_hash=digest(code),
+            expires_at=expires_at,
             redeemed_at=None,
         )
-    )  # fmt: skip
+    )
     return code, expires_at
 
 
-def redeem(db: Session, key: str, code: str, device_name: str, now: datetime) -> Tokens:
+def redeem(db: Session, key: str, code: str, device_name: str, request_id: str, now: datetime) -> Tokens:
     """Tokens for the device that brings the code. Raises InvalidToken for a code that is unknown, used or expired."""
     enrolment = store.enrolment_by_hash(db, digest(code))
     if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= now:
         raise InvalidToken("the code is unknown, used or expired")
     enrolment.redeemed_at = now
     device = Device(
-        clinic_id=enrolment.clinic_id, id=new_id(), patient_id=enrolment.patient_id, name=device_name, created_at=now,
+        clinic_id=enrolment.clinic_id,
+        id=new_id(),
+        patient_id=enrolment.patient_id,
+        name=device_name,
+        created_at=now,
         disabled_at=None,
-    )  # fmt: skip
+    )
     db.add(enrolment)
     db.add(device)
     db.flush()
+    act = Act(device.clinic_id, "device", device.id, "redeem_enrolment", request_id, now)
+    audit.record(db, act, [device.patient_id])
     return _issue(db, key, "device", device.id, device.clinic_id, now)
 
 
@@ -226,9 +260,13 @@ def read_token(key: str, token: str) -> Claims:
     """The claims of an access token. Raises InvalidToken for anything not signed by us, for us and current."""
     try:
         found = jwt.decode(
-            token, key, algorithms=[_ALGORITHM], issuer=_ISSUER, audience=_ISSUER,
+            token,
+            key,
+            algorithms=[_ALGORITHM],
+            issuer=_ISSUER,
+            audience=_ISSUER,
             options={"require": ["exp", "iss", "aud", "sub"]},
-        )  # fmt: skip
+        )
         return Claims(found["kind"], UUID(found["sub"]), UUID(found["clinic"]), found["scope"], found["exp"])
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidToken from None
@@ -255,9 +293,14 @@ def honour(db: Session, claims: Claims) -> Caller:
 
 
 def _issue(
-    db: Session, key: str, kind: str, caller_id: UUID, clinic_id: UUID, now: datetime,
+    db: Session,
+    key: str,
+    kind: str,
+    caller_id: UUID,
+    clinic_id: UUID,
+    now: datetime,
     parent: RefreshToken | None = None,
-) -> Tokens:  # fmt: skip
+) -> Tokens:
     token = secrets.token_urlsafe(32)
     held = store.caller(db, clinic_id, kind, caller_id)
     role = held.role if isinstance(held, User) else "patient"
@@ -265,11 +308,18 @@ def _issue(
     identifier = new_id()
     db.add(
         RefreshToken(
-            clinic_id=clinic_id, id=identifier, family_id=parent.family_id if parent else identifier,
-            parent_id=parent.id if parent else None, token_hash=digest(token), caller_kind=kind, caller_id=caller_id,
-            expires_at=now + _REFRESH[kind], used_at=None, revoked_at=None,
+            clinic_id=clinic_id,
+            id=identifier,
+            family_id=parent.family_id if parent else identifier,
+            parent_id=parent.id if parent else None,
+            token_hash=digest(token),
+            caller_kind=kind,
+            caller_id=caller_id,
+            expires_at=now + _REFRESH[kind],
+            used_at=None,
+            revoked_at=None,
         )
-    )  # fmt: skip
+    )
     access = _access_token(key, kind, caller_id, clinic_id, scope, now)
     return Tokens(access, token, scope, held.patient_id if isinstance(held, Device) else None)
 

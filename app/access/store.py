@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from app.access.models import Client, Clinic, Device, Enrolment, RefreshToken, User
@@ -41,13 +41,15 @@ def enrolment_clinic(db: Session, code_hash: str) -> UUID | None:
     return db.exec(select(Enrolment.clinic_id).where(col(Enrolment.code_hash) == code_hash)).first()
 
 
-def family(db: Session, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
-    """Every token of the family that the token belongs to, locked."""
-    mine = select(RefreshToken.family_id).where(
-        col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.token_hash) == token_hash
-    )
-    query = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.family_id).in_(mine))
-    return list(db.exec(query.order_by(col(RefreshToken.id)).with_for_update()))
+def relatives(db: Session, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
+    """The token, its successors and its siblings, locked: whoever refreshes or revokes waits for the other."""
+    of_clinic = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
+    mine = db.exec(of_clinic.where(col(RefreshToken.token_hash) == token_hash).with_for_update()).first()
+    if mine is None:
+        return []
+    parents = [mine.id] if mine.parent_id is None else [mine.id, mine.parent_id]
+    near = of_clinic.where(col(RefreshToken.parent_id).in_(parents), col(RefreshToken.id) != mine.id)
+    return [mine, *db.exec(near.order_by(col(RefreshToken.id)).with_for_update())]
 
 
 def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) -> None:
@@ -57,6 +59,17 @@ def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) 
         .where(col(RefreshToken.revoked_at).is_(None))
         .values(revoked_at=now)
     )
+
+
+def clinic_ids(db: Session) -> list[UUID]:
+    """Every clinic: each has at least one user."""
+    return list(db.exec(select(User.clinic_id).distinct()))
+
+
+def purge(db: Session, clinic_id: UUID, now: datetime) -> None:
+    """Deletes a clinic's refresh tokens that are past their time."""
+    past = col(RefreshToken.expires_at) <= now
+    db.execute(delete(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id, past))
 
 
 def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:

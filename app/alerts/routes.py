@@ -5,16 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
 from app.alerts import service
 from app.alerts.models import AcknowledgementIn, AlertList, AlertOut
 from app.api import paging
-from app.api.idempotency import IdempotencyKey, Reply, once
+from app.api.idempotency import IdempotencyKey, Reply
 from app.api.paging import Cursor, Limit
 from app.api.problems import problems
-from app.api.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=GuardedRoute)
 
 
 @router.get(
@@ -49,13 +48,19 @@ async def list_alerts(
 
 
 @router.post(
-    "/{alert_id}/acknowledgement", operation_id="acknowledge_alert", summary="Say what was done about an alert",
-    status_code=201, response_model=AlertOut, responses=problems("not_found", "idempotency_key_reused"),
-)  # fmt: skip
+    "/{alert_id}/acknowledgement",
+    operation_id="acknowledge_alert",
+    summary="Say what was done about an alert",
+    status_code=201,
+    response_model=AlertOut,
+    responses=problems("not_found", "idempotency_key_reused"),
+)
 async def acknowledge_alert(
     request: Request, caller: CallerOf, act: ActOf, alert_id: UUID, body: AcknowledgementIn, key: IdempotencyKey = None
 ) -> Response:
     """Several may be added and none is replaced; `could_not_reach` leaves the alert open."""
-    return await once(
-        request, caller.clinic_id, caller.name, key, lambda db: Reply(service.acknowledge(db, act, alert_id, body), 201)
-    )
+    return await keep(request, caller, act, key, lambda db: _acknowledged(service.acknowledge(db, act, alert_id, body)))
+
+
+def _acknowledged(alert: AlertOut) -> Reply[AlertOut]:
+    return Reply(alert, 201, subjects=(alert.patient_id,))

@@ -72,12 +72,21 @@ def raise_for(db: Session, clinic_id: UUID, answers: Sequence[Answered], amended
             continue
         raised.append(
             Alert(
-                clinic_id=clinic_id, id=new_id(), patient_id=answer.patient_id, check_in_id=answer.check_in_id,
-                session_id=answer.session_id, instrument=answer.instrument, kind="self_harm_item", priority=priority,
-                late=is_late(answer.taken_at, answer.recorded_at), state="open", taken_at=answer.taken_at,
-                raised_at=answer.recorded_at, amended_at=None,
+                clinic_id=clinic_id,
+                id=new_id(),
+                patient_id=answer.patient_id,
+                check_in_id=answer.check_in_id,
+                session_id=answer.session_id,
+                instrument=answer.instrument,
+                kind="self_harm_item",
+                priority=priority,
+                late=is_late(answer.taken_at, answer.recorded_at),
+                state="open",
+                taken_at=answer.taken_at,
+                raised_at=answer.recorded_at,
+                amended_at=None,
             )
-        )  # fmt: skip
+        )
     db.add_all(raised)
     return known + raised
 
@@ -89,10 +98,16 @@ def acknowledge(db: Session, act: Act, alert_id: UUID, body: AcknowledgementIn) 
         raise NotFound
     db.add(
         Acknowledgement(
-            clinic_id=act.clinic_id, id=new_id(), alert_id=alert_id, by_kind=act.actor_kind, by_id=act.actor_id,
-            at=act.at, note=body.note, disposition=body.disposition,
+            clinic_id=act.clinic_id,
+            id=new_id(),
+            alert_id=alert_id,
+            by_kind=act.actor_kind,
+            by_id=act.actor_id,
+            at=act.at,
+            note=body.note,
+            disposition=body.disposition,
         )
-    )  # fmt: skip
+    )
     if body.disposition != "could_not_reach":
         alert.state = "acknowledged"
         db.add(alert)

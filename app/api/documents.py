@@ -1,15 +1,17 @@
 """The service's own documents: /docs, /openapi.json as FastAPI makes it, /problems/<code>, /livez and /readyz."""
 
 import json
+from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.api.fields import Answer
-from app.api.versions import IfNoneMatch, cacheable
-from app.errors import NotFound, families
+from app.api.versions import Constant, IfNoneMatch
+from app.errors import Busy, NotFound, families
 from app.storage import NO_CLINIC, Database
 
 router = APIRouter(include_in_schema=False)
@@ -33,6 +35,11 @@ class ProblemPage(Answer):
     meaning: str
 
 
+@cache
+def _content(name: str) -> bytes:
+    return (files("fastapi_swagger") / "resources" / name).read_bytes()
+
+
 @router.get("/docs")
 async def docs() -> HTMLResponse:
     return HTMLResponse(_PAGE)
@@ -47,13 +54,16 @@ async def docs_start() -> Response:
 async def docs_file(name: str) -> Response:
     if name not in _FILES:
         raise NotFound
-    content = (files("fastapi_swagger") / "resources" / name).read_bytes()
-    return Response(content, media_type=_FILES[name], headers={"Cache-Control": "public, max-age=86400"})
+    return Response(_content(name), media_type=_FILES[name], headers={"Cache-Control": "public, max-age=86400"})
 
 
 @router.get("/openapi.json")
 async def openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
-    return cacheable(json.dumps(request.app.openapi()), if_none_match)
+    state = request.app.state
+    if not hasattr(state, "openapi"):
+        state.openapi = Constant(json.dumps(request.app.openapi()))
+    document: Constant = state.openapi
+    return document.response(if_none_match)
 
 
 @router.get("/problems/{code}")
@@ -78,8 +88,10 @@ async def readyz(request: Request) -> JSONResponse:
     try:
         query = text("select version_num from alembic_version")
         version = await database.read(NO_CLINIC, lambda db: db.connection().execute(query).scalar())
-    except Exception:  # whatever keeps the database from answering, we are not ready
+    except Busy:
         return JSONResponse({"status": "unavailable", "reason": "the database does not answer"}, 503)
+    except DBAPIError:
+        version = None
     if version is None or str(version) < head:
         return JSONResponse({"status": "unavailable", "reason": "the schema is behind: run holdfast migrate"}, 503)
     return JSONResponse({"status": "ready"})

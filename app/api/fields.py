@@ -27,16 +27,18 @@ _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 class Wire(BaseModel):
     """A body that clients send: unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 def with_examples(*examples: dict[str, Any]) -> ConfigDict:
     """The configuration of a body that shows examples in the OpenAPI document."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
+    return ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": list(examples)})
 
 
 class Answer(BaseModel):
     """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 def _moment(value: Any) -> Any:

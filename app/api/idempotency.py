@@ -23,6 +23,7 @@ from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, Reques
 from app.storage import Database, Moment, document, key
 
 A = TypeVar("A", bound=Answer)
+ShownAgain = Callable[[Session, list[UUID]], None]
 
 KEPT_FOR = timedelta(hours=24)
 _WAIT_SECONDS = 2.0
@@ -46,17 +47,20 @@ class KeptAnswer(SQLModel, table=True):
     status: int
     headers: dict[str, str] = Field(sa_type=document())
     body: str | None
+    subjects: list[str] = Field(sa_type=document())
     created_at: datetime = Field(sa_type=Moment)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[A]):
-    """What a use case answers: status, body and headers. `secret` answers are never kept."""
+    """What a use case answers: status, body and headers. `secret` answers are never kept; `subjects` are the patients
+    that the answer shows."""
 
     body: A
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     secret: bool = False
+    subjects: tuple[UUID, ...] = ()
 
     def content(self) -> str:
         """The body as it leaves: what the use case did not set is left out."""
@@ -67,9 +71,15 @@ class Reply(Generic[A]):
 
 
 async def once(
-    request: Request, clinic_id: UUID, caller: str, sent: str | None, work: Callable[[Session], Reply[A]]
+    request: Request,
+    clinic_id: UUID,
+    caller: str,
+    sent: str | None,
+    work: Callable[[Session], Reply[A]],
+    shown_again: ShownAgain,
 ) -> Response:
-    """The response of `work`, done once per key. Raises IdempotencyKeyReused, RequestInProgress, AlreadyDone."""
+    """The response of `work`, done once per key; `shown_again` is told whom a kept answer shows once more. Raises
+    IdempotencyKeyReused, RequestInProgress, AlreadyDone."""
     database: Database = request.app.state.database
     if sent is None:
         return (await database.write(clinic_id, work)).response()
@@ -82,12 +92,18 @@ async def once(
     while True:
         try:
             return await database.write(
-                clinic_id, lambda db: _once(db, _Key(clinic_id, caller, sent, fingerprint), work)
+                clinic_id, lambda db: _once(db, _Key(clinic_id, caller, sent, fingerprint), work, shown_again)
             )
         except RequestInProgress:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.05)
+
+
+def purge(db: Session, clinic_id: UUID, now: datetime) -> None:
+    """Deletes a clinic's kept answers that are older than a day."""
+    old = col(KeptAnswer.created_at) < now - KEPT_FOR
+    db.execute(delete(KeptAnswer).where(col(KeptAnswer.clinic_id) == clinic_id, old))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +114,30 @@ class _Key:
     fingerprint: str
 
 
-def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]]) -> Response:
+def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]], shown_again: ShownAgain) -> Response:
     _hold(db, key)
     now = clock.now()
-    # What is older than a day is gone for the clinic as a whole: the table stays as small as one day's keys.
-    db.execute(
-        delete(KeptAnswer).where(
-            col(KeptAnswer.clinic_id) == key.clinic_id, col(KeptAnswer.created_at) < now - KEPT_FOR
-        )
-    )
+    purge(db, key.clinic_id, now)
     kept = db.get(KeptAnswer, (key.clinic_id, key.caller, key.key))
     if kept is not None:
-        return _again(kept, key.fingerprint)
+        response = _again(kept, key.fingerprint)
+        shown_again(db, [UUID(subject) for subject in kept.subjects])
+        return response
     reply = work(db)
     response = reply.response()
     db.add(
         KeptAnswer(
-            clinic_id=key.clinic_id, caller=key.caller, key=key.key, fingerprint=key.fingerprint,
-            status=reply.status, headers=reply.headers,
-            body=None if reply.secret else reply.content(), created_at=now,
+            clinic_id=key.clinic_id,
+            caller=key.caller,
+            key=key.key,
+            fingerprint=key.fingerprint,
+            status=reply.status,
+            headers=reply.headers,
+            body=None if reply.secret else reply.content(),
+            subjects=[str(subject) for subject in reply.subjects],
+            created_at=now,
         )
-    )  # fmt: skip
+    )
     return response
 
 

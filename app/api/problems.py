@@ -37,10 +37,18 @@ _RULES = {
     "none_required": "must be null",
 }
 # Messages of these come from our own declarations, not from what was sent.
-_OWN_WORDS = {
-    "literal_error", "enum", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "string_too_short",
-    "string_too_long", "too_short", "too_long", "multiple_of", "moment", "day", "text", "rule", "number",
-}  # fmt: skip
+_PYDANTIC_WORDS = {
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be one of: {expected}",
+}
+_OWN_WORDS = {"moment", "day", "text", "rule", "number"}
 
 
 class ProblemOut(Answer):
@@ -97,10 +105,12 @@ def _fault(error: Any, prefix: str) -> Fault:
     kind, loc = error["type"], list(error["loc"])
     place = loc.pop(0) if loc and loc[0] in ("body", "query", "path", "header") else "body"
     rule = _RULES.get(kind) or (error["msg"] if kind in _OWN_WORDS else None) or "is not valid here"
+    if kind in _PYDANTIC_WORDS:
+        rule = _PYDANTIC_WORDS[kind].format(**error["ctx"])
     if kind == "date_from_datetime_parsing" or kind.startswith("date_"):
         rule = "must be a calendar day, YYYY-MM-DD"
-    if kind == "extra_forbidden":
-        loc[-1] = safe_name(str(loc[-1]))
+    # A part of the path can be a key that was sent, so each is named only if it looks like a name.
+    loc = [part if isinstance(part, int) else safe_name(str(part)) for part in loc]
     if place == "body":
         return Fault("pointer", prefix + "".join(f"/{part}" for part in loc), rule)
     return Fault("header" if place == "header" else "parameter", str(loc[0]) if loc else "", rule)

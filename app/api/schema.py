@@ -39,5 +39,8 @@ def _complete(operation: dict[str, Any], open_operations: Collection[str]) -> No
         for status in (413, 415):
             refusals = problems("too_large", "unsupported_media_type")
             responses.setdefault(str(status), refusals[status])
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "if-match":
+            parameter["name"], parameter["required"] = "If-Match", True
     if operation["operationId"] in open_operations:
         operation.pop("security", None)

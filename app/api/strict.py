@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
 _DEPTH = 32
-_A_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}")
+_A_NAME = re.compile(r"[a-z][A-Za-z_]{0,38}\d?")
 
 
 class Refused(HTTPException):
@@ -91,12 +91,16 @@ class StrictRoute(APIRoute):
 
     body_bytes = 1024 * 1024
 
+    async def admit(self, request: Request) -> None:
+        """Whether the request may be looked at any further; raises its refusal."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         known = _query_names(self.dependant)
         takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
         async def strict(request: Request) -> Response:
+            await self.admit(request)
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])

@@ -31,13 +31,19 @@ def require_version(expected: int | None, current: int) -> None:
         raise PreconditionFailed
 
 
-def cacheable(content: str, held: str | None) -> Response:
-    """A JSON answer that is the same for everyone, or 304 when the caller holds it."""
-    etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
-    headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
-    if held is not None and etag in [tag.strip().removeprefix("W/") for tag in held.split(",")]:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
+class Constant:
+    """A JSON answer that is the same for everyone; its ETag is worked out once."""
+
+    def __init__(self, content: str) -> None:
+        self._content = content
+        etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
+        self._headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
+
+    def response(self, held: str | None) -> Response:
+        """The answer, or 304 when the caller holds it."""
+        if held is not None and self._headers["ETag"] in [tag.strip().removeprefix("W/") for tag in held.split(",")]:
+            return Response(status_code=304, headers=self._headers)
+        return Response(self._content, media_type="application/json", headers=self._headers)
 
 
 def tag(response: Response, version: int) -> None:

@@ -21,6 +21,7 @@ from app.checkins.models import (
     ResponseAmendment,
 )
 from app.checkins.policies import (
+    check_before_infusion,
     check_taken_at,
     score_responses,
 )
@@ -31,7 +32,7 @@ from app.instruments import Scored
 from app.patients import service as patients
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.events import local_day
+from app.tracks.events import Calendar, local_day
 from app.tracks.models import ScoreVersion
 from app.tracks.service import Change
 
@@ -48,6 +49,9 @@ def amend(
     known = tracks.gather(db, clinic_id, [patient_id])
     taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
     check_taken_at(taken_at, act.at)
+    calendar = Calendar(known[patient_id].infusions, caller.time_zone)
+    if current.before_infusion:
+        check_before_infusion(taken_at, calendar)
     voided = current.voided if body.void is MISSING else body.void
     if body.void is not MISSING and body.void == current.voided:
         raise Invalid(errors=[Fault("pointer", "/void", "must change whether the check-in is voided")])
@@ -62,24 +66,32 @@ def amend(
         **current.model_dump(
             exclude={"version", "recorded_at", "recorded_by_kind", "recorded_by_id", "taken_at", "voided", "reason"}
         ),
-        version=version, recorded_at=recorded_at, recorded_by_kind=act.actor_kind, recorded_by_id=act.actor_id,
-        taken_at=taken_at, voided=voided, reason=body.reason,
-    )  # fmt: skip
+        version=version,
+        recorded_at=recorded_at,
+        recorded_by_kind=act.actor_kind,
+        recorded_by_id=act.actor_id,
+        taken_at=taken_at,
+        voided=voided,
+        reason=body.reason,
+    )
     rows = [score_version(new, code, response) for code, response in scored.items()]
     db.add_all([patient, check_in, new])
     db.flush()
     change = Change(
-        patients.subject_of(patient, caller.time_zone), scores=rows, replaces_check_in=check_in_id, at=recorded_at,
+        patients.subject_of(patient, caller.time_zone),
+        scores=rows,
+        replaces_check_in=check_in_id,
+        at=recorded_at,
         session_id=new.session_id,
-    )  # fmt: skip
+    )
     raised = tracks.apply(db, clinic_id, [change], known)
     db.flush()
     audit.record(db, act, [patient_id])
-    shown = answers.answer(caller, new, rows, known[patient_id].infusions, alerts.answers_of(db, clinic_id, raised))
+    shown = answers.answer(caller, new, rows, calendar, alerts.answers_of(db, clinic_id, raised))
     touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
     today = local_day(act.at, caller.time_zone)
-    relief = tracks.track_answers(known[patient_id], caller.time_zone, touched, today)
-    return Reply(answers.receipt(caller, shown, relief, [], own=True), 201, headers(new))
+    relief = tracks.track_answers(db, clinic_id, patient_id, known[patient_id], caller.time_zone, touched, today)
+    return Reply(answers.receipt(caller, shown, relief, [], own=False), 201, headers(new), subjects=(patient_id,))
 
 
 def _amended(

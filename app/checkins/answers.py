@@ -18,14 +18,15 @@ from app.checkins.models import (
 from app.checkins.policies import phase
 from app.instruments import INSTRUMENTS
 from app.tracks.answers import TrackOut
-from app.tracks.models import InfusionVersion, ScoreVersion
+from app.tracks.events import Calendar
+from app.tracks.models import ScoreVersion
 
 
 def answer(
     caller: Caller,
     version: CheckInVersion,
     scores: Sequence[ScoreVersion],
-    infusions: Sequence[InfusionVersion],
+    calendar: Calendar,
     raised: Sequence[AlertOut],
 ) -> CheckInOut:
     """One version of a check-in. Alerts are for those who may read alerts: never for a patient's own token."""
@@ -34,7 +35,7 @@ def answer(
         patient_id=version.patient_id,
         taken_at=version.taken_at,
         recorded_at=version.recorded_at,
-        phase=phase(version.taken_at, version.before_infusion, infusions, caller.time_zone),
+        phase=phase(version.taken_at, version.before_infusion, calendar),
         session_id=version.session_id,
         before_infusion=version.before_infusion,
         clock_corrected_by_seconds=version.clock_corrected_by_seconds,

@@ -95,10 +95,15 @@ class CheckInIn(Wire):
     model_config = with_examples(_EXAMPLE)
 
     id: Id | None = None
+    """Chosen by the client, so that a repeat is known as one."""
     taken_at: MomentIn
+    """When it was answered, by the device's clock."""
     sent_at: MomentIn | None = None
+    """The device's clock at sending: where it is wrong, `taken_at` is corrected by the difference."""
     session_id: Id | None = None
+    """A session of this patient that it belongs to."""
     before_infusion: Flag = False
+    """It was answered before the infusion that started up to 60 minutes earlier, and counts at its start."""
     responses: Annotated[list[ResponseIn], WireField(min_length=1, max_length=20)]
 
 

@@ -3,16 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 from app.access.service import Caller
 from app.checkins.models import CheckInIn, ResponseIn
 from app.errors import Fault, Invalid, Problem
 from app.instruments import INSTRUMENTS, Scored, score
-from app.relief import BASELINE_LOOKBACK_DAYS, places
-from app.tracks.events import BEFORE_INFUSION_WITHIN, counted_at, infusion_events, local_day, started_before
-from app.tracks.models import InfusionVersion
+from app.relief import BASELINE_LOOKBACK_DAYS
+from app.tracks.events import BEFORE_INFUSION_WITHIN, Calendar, counted_at, local_day, started_before
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 # Up to here a difference between the device's clock and ours is the request's own way through the network.
@@ -33,34 +31,32 @@ class RaterNotAllowed(Problem):
 
 
 def corrected_taken_at(body: CheckInIn, received_at: datetime) -> tuple[datetime, int | None]:
-    """When it was taken by our clock, and by how many seconds the device's was corrected (None: it was not)."""
-    if body.sent_at is None:
-        return body.taken_at, None
-    offset = received_at - body.sent_at
-    if abs(offset) <= _TRANSIT:
-        return body.taken_at, None
-    seconds = round(offset.total_seconds())
-    try:
-        return body.taken_at + timedelta(seconds=seconds), seconds
-    except OverflowError:
-        raise Invalid(errors=[Fault("pointer", "/sent_at", "must be the device's clock at sending")]) from None
+    """When it was taken by our clock, and by how many seconds the device's was corrected (None: it was not). Raises
+    Invalid for an instant before 1900 or in the future."""
+    taken_at, seconds = body.taken_at, None
+    if body.sent_at is not None and abs(received_at - body.sent_at) > _TRANSIT:
+        seconds = round((received_at - body.sent_at).total_seconds())
+        try:
+            taken_at += timedelta(seconds=seconds)
+        except OverflowError:
+            taken_at = datetime.min.replace(tzinfo=UTC)
+    check_taken_at(taken_at, received_at)
+    return taken_at, seconds
 
 
 def check_taken_at(taken_at: datetime, now: datetime) -> None:
-    """Raises Invalid for an instant in the future."""
+    """Raises Invalid for an instant before 1900 or in the future."""
+    if taken_at.year < 1900:
+        raise Invalid(errors=[Fault("pointer", "/sent_at", "must not move taken_at before 1900")])
     if taken_at > now + FUTURE_TOLERANCE:
         rule = "must not be more than 5 minutes in the future (send sent_at where the device's clock is wrong)"
         raise Invalid(errors=[Fault("pointer", "/taken_at", rule)])
-    if taken_at.year < 1900:
-        raise Invalid(errors=[Fault("pointer", "/sent_at", "must not move taken_at before 1900")])
 
 
-def check_before_infusion(
-    body: CheckInIn, taken_at: datetime, infusions: Sequence[InfusionVersion], zone: ZoneInfo
-) -> None:
+def check_before_infusion(taken_at: datetime, calendar: Calendar) -> None:
     """Raises Invalid for `before_infusion` stated more than 60 minutes after a session's start on its day."""
-    started = started_before(taken_at, infusions)
-    if not body.before_infusion or started is None or local_day(started, zone) != local_day(taken_at, zone):
+    started = started_before(taken_at, calendar.infusions)
+    if started is None or local_day(started, calendar.zone) != local_day(taken_at, calendar.zone):
         return
     if taken_at - started > BEFORE_INFUSION_WITHIN:
         rule = "is allowed up to 60 minutes after the session's start"
@@ -88,30 +84,31 @@ def score_responses(responses: Sequence[ResponseIn], caller: Caller) -> list[tup
     return found
 
 
-def phase(taken_at: datetime, before_infusion: bool, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> str:
+def phase(taken_at: datetime, before_infusion: bool, calendar: Calendar) -> str:
     """`baseline` (before the episode's first infusion; after an earlier episode, at most 28 days before it),
     `post_infusion` (the day of a session, after it), `pre_infusion` (the day of a later session, before it) or
     `follow_up`."""
-    at = counted_at(taken_at, before_infusion, infusions, zone)
-    day = local_day(at, zone)
-    events = infusion_events(infusions, zone)
-    before = [event for event in events if event.at < at]
+    at = counted_at(taken_at, before_infusion, calendar.infusions, calendar.zone)
+    day = local_day(at, calendar.zone)
+    before = [event for event in calendar.events if event.at < at]
     if before and day <= before[-1].end_day:
         return "post_infusion"
-    next_today = next((event for event in events if event.at >= at and event.day == day), None)
-    if next_today is not None:
-        return "baseline" if places(events)[next_today.id].number == 1 else "pre_infusion"
+    following = next((event for event in calendar.events if event.at >= at), None)
+    opens = following is not None and calendar.places[following.id].number == 1
+    if following is not None and following.day == day:
+        return "baseline" if opens else "pre_infusion"
     if not before:
         return "baseline"
-    following = next((event for event in events if event.at >= at), None)
-    if following is None or places(events)[following.id].number > 1:
-        return "follow_up"
-    return "baseline" if (following.day - day).days <= BASELINE_LOOKBACK_DAYS else "follow_up"
+    soon = following is not None and (following.day - day).days <= BASELINE_LOOKBACK_DAYS
+    return "baseline" if opens and soon else "follow_up"
 
 
 def digest(body: CheckInIn) -> str:
     """What a repeat is compared with: the content as posted, without the id and the clock of this sending."""
-    responses = sorted((r.instrument, r.answers, None if r.answers is not None else r.score) for r in body.responses)
+    responses = sorted(
+        (json.dumps([r.instrument, r.answers, None if r.answers is not None or r.score is None else float(r.score)]))
+        for r in body.responses
+    )
     session_id = str(body.session_id) if body.session_id else None
     content = [body.taken_at.isoformat(), session_id, body.before_infusion, responses]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -19,7 +19,8 @@ from app.checkins.models import (
 from app.errors import NotFound
 from app.patients import service as patients
 from app.tracks import store as tracks_store
-from app.tracks.models import InfusionVersion, ScoreVersion
+from app.tracks.events import Calendar
+from app.tracks.models import ScoreVersion
 
 
 def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
@@ -29,9 +30,15 @@ def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Che
 
 
 def listed(
-    db: Session, caller: Caller, patient_id: UUID, first: date | None, last: date | None, instrument: str | None,
-    after: Sequence[str] | None, limit: int,
-) -> Sequence[CheckInOut]:  # fmt: skip
+    db: Session,
+    caller: Caller,
+    patient_id: UUID,
+    first: date | None,
+    last: date | None,
+    instrument: str | None,
+    after: Sequence[str] | None,
+    limit: int,
+) -> Sequence[CheckInOut]:
     """A page, newest first, taken on the clinic's days `first` to `last`; one more than `limit` where there is more.
     Raises NotFound."""
     patients.one(db, caller.clinic_id, patient_id)
@@ -44,13 +51,13 @@ def listed(
 def versions(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Sequence[CheckInOut]:
     """Every version, oldest first. Raises NotFound."""
     find(db, caller.clinic_id, patient_id, check_in_id)
-    infusions = counting(db, caller.clinic_id, patient_id)
+    calendar = calendar_of(db, caller, patient_id)
     scores: dict[int, list[ScoreVersion]] = {}
     for score in tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
         scores.setdefault(score.version, []).append(score)
     raised = alerts.answers_of(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
     return [
-        answers.answer(caller, version, scores.get(version.version, []), infusions, raised)
+        answers.answer(caller, version, scores.get(version.version, []), calendar, raised)
         for version in store.versions(db, caller.clinic_id, check_in_id)
     ]
 
@@ -60,11 +67,11 @@ def _shown(
 ) -> list[CheckInOut]:
     """Check-ins of one patient with scores and alerts: one query each for all."""
     ids = [check_in.id for check_in, _ in rows]
-    infusions = counting(db, caller.clinic_id, patient_id)
+    calendar = calendar_of(db, caller, patient_id)
     scores = scores_of(db, caller.clinic_id, ids)
     raised = alerts_of(db, caller.clinic_id, ids)
     return [
-        answers.answer(caller, version, scores.get(check_in.id, []), infusions, raised.get(check_in.id, []))
+        answers.answer(caller, version, scores.get(check_in.id, []), calendar, raised.get(check_in.id, []))
         for check_in, version in rows
     ]
 
@@ -91,8 +98,8 @@ def scores_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, l
     return found
 
 
-def counting(db: Session, clinic_id: UUID, patient_id: UUID) -> list[InfusionVersion]:
-    return [infusion for infusion in tracks_store.infusions(db, clinic_id, [patient_id]) if infusion.counts]
+def calendar_of(db: Session, caller: Caller, patient_id: UUID) -> Calendar:
+    return Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
 
 
 def headers(version: CheckInVersion) -> dict[str, str]:

@@ -7,14 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
 from app.access.service import Caller
 from app.api import paging
 from app.api.fields import DayIn
-from app.api.idempotency import IdempotencyKey, Reply, once
+from app.api.idempotency import IdempotencyKey, Reply
 from app.api.paging import Cursor, Limit
 from app.api.problems import ProblemOut, Responses, faults_of, problem_body, problems
-from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.audit.service import Act
 from app.checkins import amending, reading, service
@@ -35,29 +34,39 @@ from app.instruments import INSTRUMENTS
 from app.storage import GroupCommit
 
 
-class BatchRoute(StrictRoute):
+class BatchRoute(GuardedRoute):
     """A route whose body may be as large as a batch is."""
 
     body_bytes = 4 * 1024 * 1024
 
 
-router = APIRouter(tags=["check-ins"], route_class=StrictRoute)
+router = APIRouter(tags=["check-ins"], route_class=GuardedRoute)
 batches = APIRouter(tags=["check-ins"], route_class=BatchRoute)
 
 _PATH = "/v1/patients/{patient_id}/check-ins"
 _REPEATED: Responses = {200: {"model": CheckInReceipt, "description": "Recorded before"}}
 _ITEM: TypeAdapter[BatchItemIn] = TypeAdapter(BatchItemIn)
 _RECORDING = (
-    "not_found", "reference_not_found", "score_mismatch", "answers_required", "rater_not_allowed", "check_in_conflict",
-    "already_recorded", "idempotency_key_reused", "request_in_progress",
-)  # fmt: skip
+    "not_found",
+    "reference_not_found",
+    "score_mismatch",
+    "answers_required",
+    "rater_not_allowed",
+    "check_in_conflict",
+    "already_recorded",
+    "idempotency_key_reused",
+    "request_in_progress",
+)
 
 
 @router.post(
-    _PATH, operation_id="record_check_in", summary="Record a check-in", status_code=201,
+    _PATH,
+    operation_id="record_check_in",
+    summary="Record a check-in",
+    status_code=201,
     response_model=CheckInReceipt,
     responses=_REPEATED | problems(*_RECORDING),
-)  # fmt: skip
+)
 async def record_check_in(
     request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: CheckInIn, key: IdempotencyKey = None
 ) -> Response:
@@ -65,27 +74,34 @@ async def record_check_in(
     Answers 201 only after the commit."""
     post = Post(caller, act, patient_id, body)
     if key is not None:
-        return await once(request, caller.clinic_id, caller.name, key, lambda db: _single(db, post))
+        return await keep(request, caller, act, key, lambda db: _single(db, post))
     recording: GroupCommit[Post, Receipt] = request.app.state.recording
     return _reply(await recording.submit(caller.clinic_id, post)).response()
 
 
 @batches.post(
-    "/v1/check-ins/batch", operation_id="record_check_ins", summary="Record up to 500 check-ins",
-    response_model=BatchOut, responses=problems("idempotency_key_reused", "request_in_progress"),
-)  # fmt: skip
+    "/v1/check-ins/batch",
+    operation_id="record_check_ins",
+    summary="Record up to 500 check-ins",
+    response_model=BatchOut,
+    responses=problems("idempotency_key_reused", "request_in_progress"),
+)
 async def record_check_ins(
     request: Request, caller: CallerOf, act: ActOf, body: BatchIn, key: IdempotencyKey = None
 ) -> Response:
     """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
     which they were taken."""
-    return await once(request, caller.clinic_id, caller.name, key, lambda db: _batch(db, caller, act, body.items))
+    posts, refused = _posts(caller, act, body.items)
+    return await keep(request, caller, act, key, lambda db: _batch(db, act, posts, refused))
 
 
 @router.get(
-    _PATH, operation_id="list_check_ins", summary="List a patient's check-ins", response_model=CheckInList,
+    _PATH,
+    operation_id="list_check_ins",
+    summary="List a patient's check-ins",
+    response_model=CheckInList,
     responses=problems("not_found", "invalid_cursor"),
-)  # fmt: skip
+)
 async def list_check_ins(
     request: Request,
     response: Response,
@@ -115,9 +131,12 @@ async def list_check_ins(
 
 
 @router.get(
-    _PATH + "/{check_in_id}", operation_id="get_check_in", summary="One check-in", response_model=CheckInOut,
+    _PATH + "/{check_in_id}",
+    operation_id="get_check_in",
+    summary="One check-in",
+    response_model=CheckInOut,
     responses=problems("not_found"),
-)  # fmt: skip
+)
 async def get_check_in(
     request: Request,
     response: Response,
@@ -135,9 +154,12 @@ async def get_check_in(
 
 
 @router.get(
-    _PATH + "/{check_in_id}/versions", operation_id="list_check_in_versions",
-    summary="Every version of a check-in", response_model=CheckInList, responses=problems("not_found"),
-)  # fmt: skip
+    _PATH + "/{check_in_id}/versions",
+    operation_id="list_check_in_versions",
+    summary="Every version of a check-in",
+    response_model=CheckInList,
+    responses=problems("not_found"),
+)
 async def list_check_in_versions(
     request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, check_in_id: UUID
 ) -> CheckInList:
@@ -148,13 +170,20 @@ async def list_check_in_versions(
 
 
 @router.post(
-    _PATH + "/{check_in_id}/amendments", operation_id="amend_check_in", summary="Amend or void a check-in",
-    status_code=201, response_model=CheckInReceipt,
+    _PATH + "/{check_in_id}/amendments",
+    operation_id="amend_check_in",
+    summary="Amend or void a check-in",
+    status_code=201,
+    response_model=CheckInReceipt,
     responses=problems(
-        "not_found", "already_recorded", "score_mismatch", "precondition_failed", "precondition_required",
+        "not_found",
+        "already_recorded",
+        "score_mismatch",
+        "precondition_failed",
+        "precondition_required",
         "idempotency_key_reused",
     ),
-)  # fmt: skip
+)
 async def amend_check_in(
     request: Request,
     caller: CallerOf,
@@ -171,7 +200,7 @@ async def amend_check_in(
         expected = expected_version(if_match)
         return amending.amend(db, caller, act, patient_id, check_in_id, expected, body)
 
-    return await once(request, caller.clinic_id, caller.name, key, work)
+    return await keep(request, caller, act, key, work)
 
 
 def _single(db: Session, post: Post) -> Reply[CheckInReceipt]:
@@ -187,21 +216,28 @@ def _reply(receipt: Receipt) -> Reply[CheckInReceipt]:
     headers = {"Location": location, "ETag": f'"{check_in.version}"'}
     if receipt.replayed:
         headers["Replayed"] = "true"
-    return Reply(check_in, receipt.status, headers)
+    return Reply(check_in, receipt.status, headers, subjects=(check_in.patient_id,))
 
 
-def _batch(db: Session, caller: Caller, act: Act, items: list[Any]) -> Reply[BatchOut]:
+def _posts(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post], dict[int, Receipt | Problem]]:
+    """The items that can be posted, and the refusals of those that cannot, by index."""
     posts: dict[int, Post] = {}
-    refused: dict[int, Problem] = {}
+    refused: dict[int, Receipt | Problem] = {}
     for index, item in enumerate(items):
         try:
             body = _ITEM.validate_python(item)
             posts[index] = Post(caller, act, body.patient_id, body)
         except ValidationError as error:
             refused[index] = Invalid(errors=faults_of(error.errors()))
-    outcomes: dict[int, Receipt | Problem] = {**refused}
-    outcomes.update(zip(posts, service.record_many(db, act.clinic_id, list(posts.values())), strict=True))
-    return Reply(BatchOut(results=[_result(index, outcomes[index], act) for index in range(len(items))]))
+    return posts, refused
+
+
+def _batch(db: Session, act: Act, posts: dict[int, Post], refused: dict[int, Receipt | Problem]) -> Reply[BatchOut]:
+    recorded = service.record_each(db, act.clinic_id, list(posts.values()))
+    outcomes = refused | dict(zip(posts, recorded, strict=True))
+    shown = {r.check_in.patient_id for r in recorded if isinstance(r, Receipt)}
+    results = [_result(index, outcomes[index], act) for index in sorted(outcomes)]
+    return Reply(BatchOut(results=results), subjects=tuple(shown))
 
 
 def _result(index: int, outcome: Receipt | Problem, act: Act) -> BatchResult:

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from app.access.service import Caller
 from app.alerts import service as alerts
 from app.alerts.models import AlertOut
+from app.api.problems import log_unexpected
 from app.audit import service as audit
 from app.audit.service import Act, Shown
 from app.checkins import answers, store
@@ -26,21 +27,20 @@ from app.checkins.models import (
 )
 from app.checkins.policies import (
     check_before_infusion,
-    check_taken_at,
     corrected_taken_at,
     digest,
     score_responses,
 )
 from app.checkins.reading import alerts_of, scores_of
-from app.errors import AlreadyRecorded, Fault, NotFound, Problem, ReferenceNotFound
+from app.errors import AlreadyRecorded, Fault, Internal, NotFound, Problem, ReferenceNotFound
 from app.instruments import Scored
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.patients.models import Patient
-from app.storage import new_id
+from app.storage import is_passing, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.events import local_day
+from app.tracks.events import Calendar, local_day
 from app.tracks.known import Known
 from app.tracks.models import ScoreVersion
 from app.tracks.service import Change
@@ -113,9 +113,30 @@ def record_many(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Rec
     _audit(db, clinic_id, posts, outcomes)
     standing = alerts_of(db, clinic_id, [k.check_in.id for k in outcomes if isinstance(k, _Kept) and not k.is_new])
     return [
-        outcome if isinstance(outcome, Problem) else _receipt(post, outcome, gathered, raised | standing)
+        outcome if isinstance(outcome, Problem) else _receipt(db, post, outcome, gathered, raised | standing)
         for post, outcome in zip(posts, outcomes, strict=True)
     ]
+
+
+def record_each(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
+    """`record_many` for posts that stand or fall alone whatever happens: what breaks the batch is found by recording
+    one by one, and only that one fails."""
+    try:
+        with db.begin_nested():
+            return record_many(db, clinic_id, posts)
+    except Exception:
+        return [_record_alone(db, clinic_id, post) for post in posts]
+
+
+def _record_alone(db: Session, clinic_id: UUID, post: Post) -> Receipt | Problem:
+    try:
+        with db.begin_nested():
+            return record_many(db, clinic_id, [post])[0]
+    except Exception as error:
+        if is_passing(error):
+            raise  # the whole transaction is to be tried again
+        log_unexpected(error)
+        return Internal()
 
 
 def _taken(post: Post) -> tuple[datetime, int | None] | Problem:
@@ -159,10 +180,10 @@ def _decide(clinic_id: UUID, post: Post, taken: tuple[datetime, int | None] | Pr
     taken_at, corrected_by = taken
     if corrected_by is not None and body.id is None and (stands := _resent(post, gathered)) is not None:
         return _again(post, stands)
-    check_taken_at(taken_at, post.act.at)
     if body.session_id is not None and gathered.sessions.get(body.session_id) != post.patient_id:
         raise ReferenceNotFound(errors=[Fault("pointer", "/session_id", "must name a session of this patient")])
-    check_before_infusion(body, taken_at, gathered.known[patient.id].infusions, caller.time_zone)
+    if body.before_infusion:
+        check_before_infusion(taken_at, Calendar(gathered.known[patient.id].infusions, caller.time_zone))
     scored = score_responses(body.responses, caller)
     new, already = _sorted_out(post, taken_at, scored, gathered)
     if not new:
@@ -170,15 +191,29 @@ def _decide(clinic_id: UUID, post: Post, taken: tuple[datetime, int | None] | Pr
         return _Kept(stands.check_in, stands.version, stands.scores, already, is_new=False)
     check_in_id = body.id or new_id()
     check_in = CheckIn(
-        clinic_id=clinic_id, id=check_in_id, patient_id=patient.id, version=1, taken_at=taken_at, voided=False,
+        clinic_id=clinic_id,
+        id=check_in_id,
+        patient_id=patient.id,
+        version=1,
+        taken_at=taken_at,
+        voided=False,
         posted=digest(body),
-    )  # fmt: skip
+    )
     version = CheckInVersion(
-        clinic_id=clinic_id, check_in_id=check_in_id, version=1, patient_id=patient.id,
-        recorded_at=patients.next_moment(patient, post.act.at), recorded_by_kind=post.act.actor_kind,
-        recorded_by_id=post.act.actor_id, taken_at=taken_at, session_id=body.session_id,
-        before_infusion=body.before_infusion, clock_corrected_by_seconds=corrected_by, voided=False, reason=None,
-    )  # fmt: skip
+        clinic_id=clinic_id,
+        check_in_id=check_in_id,
+        version=1,
+        patient_id=patient.id,
+        recorded_at=patients.next_moment(patient, post.act.at),
+        recorded_by_kind=post.act.actor_kind,
+        recorded_by_id=post.act.actor_id,
+        taken_at=taken_at,
+        session_id=body.session_id,
+        before_infusion=body.before_infusion,
+        clock_corrected_by_seconds=corrected_by,
+        voided=False,
+        reason=None,
+    )
     kept = _Kept(check_in, version, [score_version(version, code, response) for code, response in new], already)
     gathered.check_ins[check_in_id] = kept
     for score in kept.scores:
@@ -212,7 +247,7 @@ def _sorted_out(
         elif _is_equal(stands, response):
             already.append(AlreadyRecordedOut(instrument=code, check_in_id=stands.check_in_id))
         else:
-            rule = "a different answer is recorded for this instrument and taken_at"
+            rule = f"a different answer is recorded for {code} at this taken_at"
             faults.append(Fault("pointer", f"/responses/{index}", rule))
     if faults:
         raise AlreadyRecorded(errors=faults)
@@ -237,11 +272,12 @@ def _keep(
     store.insert_many(db, [k.check_in.model_dump() for _, k in kept], [k.version.model_dump() for _, k in kept])
     changes = [
         Change(
-            patients.subject_of(gathered.patients[post.patient_id], post.caller.time_zone), scores=k.scores,
+            patients.subject_of(gathered.patients[post.patient_id], post.caller.time_zone),
+            scores=k.scores,
             session_id=k.version.session_id,
         )
         for post, k in kept
-    ]  # fmt: skip
+    ]
     raised: dict[UUID, list[AlertOut]] = {}
     for alert in tracks.apply(db, clinic_id, changes, gathered.known):
         if alert.check_in_id is not None:
@@ -259,20 +295,31 @@ def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequen
         audit.record_many(db, clinic_id, [Shown(act, tuple(ids)) for act, ids in shown.items()])
 
 
-def _receipt(post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, list[AlertOut]]) -> Receipt:
+def _receipt(db: Session, post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, list[AlertOut]]) -> Receipt:
     known = gathered.known[post.patient_id]
-    shown = answers.answer(post.caller, kept.version, kept.scores, known.infusions, raised.get(kept.check_in.id, []))
-    today = local_day(post.act.at, post.caller.time_zone)
+    zone = post.caller.time_zone
+    calendar = Calendar(known.infusions, zone)
+    shown = answers.answer(post.caller, kept.version, kept.scores, calendar, raised.get(kept.check_in.id, []))
     posted = [response.instrument for response in post.body.responses]
-    relief = tracks.track_answers(known, post.caller.time_zone, posted, today)
+    today = local_day(post.act.at, zone)
+    relief = tracks.track_answers(db, post.act.clinic_id, post.patient_id, known, zone, posted, today)
     receipt = answers.receipt(post.caller, shown, relief, kept.already, own=kept.is_new)
     return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)
 
 
 def score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
     return ScoreVersion(
-        clinic_id=version.clinic_id, id=new_id(), patient_id=version.patient_id, check_in_id=version.check_in_id,
-        version=version.version, recorded_at=version.recorded_at, superseded_at=None, taken_at=version.taken_at,
-        before_infusion=version.before_infusion, instrument=code, points=response.points,
-        answers=None if response.answers is None else list(response.answers), self_harm_item=response.self_harm_item,
-    )  # fmt: skip
+        clinic_id=version.clinic_id,
+        id=new_id(),
+        patient_id=version.patient_id,
+        check_in_id=version.check_in_id,
+        version=version.version,
+        recorded_at=version.recorded_at,
+        superseded_at=None,
+        taken_at=version.taken_at,
+        before_infusion=version.before_infusion,
+        instrument=code,
+        points=response.points,
+        answers=None if response.answers is None else list(response.answers),
+        self_harm_item=response.self_harm_item,
+    )

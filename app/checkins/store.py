@@ -36,9 +36,15 @@ def taken_near(db: Session, clinic_id: UUID, near: Collection[tuple[UUID, dateti
 
 
 def page(
-    db: Session, clinic_id: UUID, patient_id: UUID, since: datetime | None, until: datetime | None,
-    instrument: str | None, after: Sequence[str] | None, limit: int,
-) -> Sequence[Row]:  # fmt: skip
+    db: Session,
+    clinic_id: UUID,
+    patient_id: UUID,
+    since: datetime | None,
+    until: datetime | None,
+    instrument: str | None,
+    after: Sequence[str] | None,
+    limit: int,
+) -> Sequence[Row]:
     """Newest first, taken from `since` up to but not at `until`; one row more than `limit` where there is more."""
     query = _current(clinic_id).where(col(CheckIn.patient_id) == patient_id)
     if since is not None:

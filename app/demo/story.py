@@ -82,10 +82,21 @@ Stop with Ctrl-C.
 
 
 def fresh_database(path: Path) -> Database:
-    """An empty, migrated database at `path`; what a demo left there before is removed."""
+    """An empty database at `path`; what was left there before is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(path)
+    return Database(f"sqlite:///{path}")
+
+
+def put_in_place(filled: Path, path: Path) -> None:
+    """Moves a closed database to where the demo serves it from."""
+    _remove(path)
+    filled.rename(path)
+
+
+def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return Database(f"sqlite:///{path}")
 
 
 def _add_clinic(db: Session, clinic_id: UUID, password: str, now: datetime) -> UUID:

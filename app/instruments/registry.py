@@ -14,9 +14,23 @@ from app.instruments.model import Instrument
 from app.instruments.scoring import score
 
 _WRITTEN = (
-    PHQ_9, PHQ_2, GAD_7, GAD_2, NRS_PAIN, NRS_MOOD, NRS_ANXIETY, PEG, QIDS_SR16, PCL_5, WHO_5,
-    PROMIS_DEPRESSION_4A, PROMIS_ANXIETY_4A, PROMIS_PAIN_INTERFERENCE_4A, MADRS, Y_BOCS,
-)  # fmt: skip
+    PHQ_9,
+    PHQ_2,
+    GAD_7,
+    GAD_2,
+    NRS_PAIN,
+    NRS_MOOD,
+    NRS_ANXIETY,
+    PEG,
+    QIDS_SR16,
+    PCL_5,
+    WHO_5,
+    PROMIS_DEPRESSION_4A,
+    PROMIS_ANXIETY_4A,
+    PROMIS_PAIN_INTERFERENCE_4A,
+    MADRS,
+    Y_BOCS,
+)
 
 
 def _examples_hold(instrument: Instrument) -> bool:

@@ -5,20 +5,22 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
 from app.api.fields import DayIn, MomentIn
 from app.api.problems import problems
-from app.api.strict import StrictRoute
 from app.outcomes import service
 from app.outcomes.models import ReliefOut
 
-router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_class=GuardedRoute)
 
 
 @router.get(
-    "/relief", operation_id="get_relief", summary="Is relief holding?", response_model=ReliefOut,
+    "/relief",
+    operation_id="get_relief",
+    summary="Is relief holding?",
+    response_model=ReliefOut,
     responses=problems("not_found"),
-)  # fmt: skip
+)
 async def get_relief(
     request: Request,
     caller: CallerOf,

@@ -19,9 +19,14 @@ from app.tracks.known import Known, Subject
 
 
 def relief_of(
-    db: Session, caller: Caller, patient_id: UUID, as_of: date | None, known_at: datetime | None, rule: str | None,
+    db: Session,
+    caller: Caller,
+    patient_id: UUID,
+    as_of: date | None,
+    known_at: datetime | None,
+    rule: str | None,
     now: datetime,
-) -> ReliefOut:  # fmt: skip
+) -> ReliefOut:
     """Whether relief is holding on `as_of` (None: today in the clinic), by what was recorded up to `known_at` (None:
     everything). From stored tracks where they hold nothing later than that day, else folded afresh: the answer is the
     same. Raises NotFound, and Invalid for a day after today or a rule that is not known."""

@@ -15,9 +15,15 @@ from app.instruments import DOMAINS
 from app.storage import Moment, document, key
 
 Indication = Literal[
-    "major_depressive_disorder", "bipolar_depression", "anxiety_disorder", "ptsd", "ocd", "suicidal_ideation",
-    "substance_use_disorder", "chronic_pain",
-]  # fmt: skip
+    "major_depressive_disorder",
+    "bipolar_depression",
+    "anxiety_disorder",
+    "ptsd",
+    "ocd",
+    "suicidal_ideation",
+    "substance_use_disorder",
+    "chronic_pain",
+]
 FailedTreatment = Literal["psychotherapy", "antidepressant", "anxiolytic", "opioid", "ect", "tms", "other"]
 CareStatus = Literal["active", "paused", "discharged", "deceased", "entered_in_error"]
 
@@ -64,7 +70,7 @@ class Patient(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
         UniqueConstraint("clinic_id", "external_id"),
-        Index(None, "clinic_id", "care_status", "id"),
+        Index(None, "clinic_id", "created_at", "id"),
     )
 
     clinic_id: UUID = key()
@@ -156,7 +162,7 @@ class PatientOut(Answer):
 
 
 class PatientList(Answer):
-    """A page of patients, in a stable order."""
+    """A page of patients, newest first."""
 
     items: list[PatientOut]
     next_cursor: str | None

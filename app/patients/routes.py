@@ -5,13 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
 from app.access.models import EnrolmentOut
 from app.api import paging
-from app.api.idempotency import IdempotencyKey, once
+from app.api.idempotency import IdempotencyKey
 from app.api.paging import Cursor, Limit
 from app.api.problems import Responses, problems
-from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.patients import service, store
 from app.patients.models import (
@@ -26,25 +25,32 @@ from app.patients.models import (
 
 REPEATED: Responses = {200: {"model": PatientOut, "description": "Created before: as it stands now"}}
 
-router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=GuardedRoute)
 
 
 @router.post(
-    "", operation_id="create_patient", summary="Add a patient", status_code=201, response_model=PatientOut,
+    "",
+    operation_id="create_patient",
+    summary="Add a patient",
+    status_code=201,
+    response_model=PatientOut,
     responses=REPEATED
     | problems("external_id_taken", "already_recorded", "idempotency_key_reused", "request_in_progress"),
-)  # fmt: skip
+)
 async def create_patient(
     request: Request, caller: CallerOf, act: ActOf, body: PatientIn, key: IdempotencyKey = None
 ) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return await once(request, caller.clinic_id, caller.name, key, lambda db: service.create(db, caller, act, body))
+    return await keep(request, caller, act, key, lambda db: service.create(db, caller, act, body))
 
 
 @router.get(
-    "", operation_id="list_patients", summary="List patients", response_model=PatientList,
+    "",
+    operation_id="list_patients",
+    summary="List patients",
+    response_model=PatientList,
     responses=problems("invalid_cursor"),
-)  # fmt: skip
+)
 async def list_patients(
     request: Request,
     response: Response,
@@ -56,24 +62,24 @@ async def list_patients(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> PatientList:
-    """In a stable order, by indication and care status where given."""
+    """Newest first, by indication and care status where given."""
     after = paging.after(request, caller.name, cursor)
     found = await database.read(
         caller.clinic_id,
-        lambda db: [
-            service.answer(p)
-            for p in store.page(db, caller.clinic_id, indication, care_status, UUID(after[0]) if after else None, limit)
-        ],
+        lambda db: [service.answer(p) for p in store.page(db, caller.clinic_id, indication, care_status, after, limit)],
     )
-    items, next_cursor = paging.page(request, response, caller.name, found, limit, lambda p: [str(p.id)])
+    items, next_cursor = paging.page(request, response, caller.name, found, limit, _position)
     await showed(request, act, [p.id for p in items])
     return PatientList(items=items, next_cursor=next_cursor)
 
 
 @router.post(
-    "/search", operation_id="search_patients", summary="Find patients by external id or label",
-    response_model=PatientList, responses=problems("invalid_cursor"),
-)  # fmt: skip
+    "/search",
+    operation_id="search_patients",
+    summary="Find patients by external id or label",
+    response_model=PatientList,
+    responses=problems("invalid_cursor"),
+)
 async def search_patients(
     request: Request,
     response: Response,
@@ -89,17 +95,20 @@ async def search_patients(
     after = paging.after(request, binding, cursor)
     found = await database.read(
         caller.clinic_id,
-        lambda db: service.search(db, caller.clinic_id, body, UUID(after[0]) if after else None, limit),
+        lambda db: service.search(db, caller.clinic_id, body, after, limit),
     )
-    items, next_cursor = paging.page(request, response, binding, found, limit, lambda p: [str(p.id)])
+    items, next_cursor = paging.page(request, response, binding, found, limit, _position)
     await showed(request, act, [p.id for p in items])
     return PatientList(items=items, next_cursor=next_cursor)
 
 
 @router.get(
-    "/{patient_id}", operation_id="get_patient", summary="One patient", response_model=PatientOut,
+    "/{patient_id}",
+    operation_id="get_patient",
+    summary="One patient",
+    response_model=PatientOut,
     responses=problems("not_found"),
-)  # fmt: skip
+)
 async def get_patient(
     request: Request, response: Response, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID
 ) -> PatientOut:
@@ -113,9 +122,12 @@ async def get_patient(
 
 
 @router.patch(
-    "/{patient_id}", operation_id="update_patient", summary="Change a patient", response_model=PatientOut,
+    "/{patient_id}",
+    operation_id="update_patient",
+    summary="Change a patient",
+    response_model=PatientOut,
     responses=problems("not_found", "external_id_taken", "precondition_failed", "precondition_required"),
-)  # fmt: skip
+)
 async def update_patient(
     response: Response,
     caller: CallerOf,
@@ -135,14 +147,20 @@ async def update_patient(
 
 
 @router.post(
-    "/{patient_id}/enrolments", operation_id="enrol_device", summary="Make a code for a patient's device",
-    status_code=201, response_model=EnrolmentOut, responses=problems("not_found", "already_done"),
-)  # fmt: skip
+    "/{patient_id}/enrolments",
+    operation_id="enrol_device",
+    summary="Make a code for a patient's device",
+    status_code=201,
+    response_model=EnrolmentOut,
+    responses=problems("not_found", "already_done"),
+)
 async def enrol_device(
     request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, key: IdempotencyKey = None
 ) -> Response:
     """Single use, valid for 72 hours, shown once."""
     public_url: str = request.app.state.public_url
-    return await once(
-        request, caller.clinic_id, caller.name, key, lambda db: service.enrol(db, act, patient_id, public_url)
-    )
+    return await keep(request, caller, act, key, lambda db: service.enrol(db, act, patient_id, public_url))
+
+
+def _position(patient: PatientOut) -> list[str]:
+    return [patient.created_at.isoformat(), str(patient.id)]

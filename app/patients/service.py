@@ -41,23 +41,32 @@ def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[Pati
     if body.birth_year is not None and body.birth_year > act.at.year:
         raise Invalid(errors=[Fault("pointer", "/birth_year", "must not be in the future")])
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
+    holder = store.by_external_id(db, clinic_id, body.external_id)
+    if holder is not None and holder.id == patient_id:
+        existing = holder  # committed by an equal post between the two looks
     if existing is not None:
         if existing.posted != posted:
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a patient with other content")])
         audit.record(db, act, [patient_id])
-        return Reply(answer(existing), 200, {"Replayed": "true", **_headers(existing)})
-    if store.by_external_id(db, clinic_id, body.external_id) is not None:
+        return Reply(answer(existing), 200, {"Replayed": "true", **_headers(existing)}, subjects=(patient_id,))
+    if holder is not None:
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
     patient = Patient(
-        **body.model_dump(exclude={"id"}), clinic_id=clinic_id, id=patient_id, created_at=act.at, updated_at=act.at,
-        version=1, posted=posted, last_recorded_at=None,
-    )  # fmt: skip
+        **body.model_dump(exclude={"id"}),
+        clinic_id=clinic_id,
+        id=patient_id,
+        created_at=act.at,
+        updated_at=act.at,
+        version=1,
+        posted=posted,
+        last_recorded_at=None,
+    )
     db.add(patient)
     db.flush()
     _add_version(db, patient, act.at)
     tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: Known()})
     audit.record(db, act, [patient_id])
-    return Reply(answer(patient), 201, _headers(patient))
+    return Reply(answer(patient), 201, _headers(patient), subjects=(patient_id,))
 
 
 def update(
@@ -104,7 +113,9 @@ def lock_one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
     return patient
 
 
-def search(db: Session, clinic_id: UUID, body: PatientSearch, after: UUID | None, limit: int) -> Sequence[PatientOut]:
+def search(
+    db: Session, clinic_id: UUID, body: PatientSearch, after: Sequence[str] | None, limit: int
+) -> Sequence[PatientOut]:
     """A page, one more than `limit` where there is more."""
     return [answer(p) for p in store.search(db, clinic_id, body.external_id, body.q, after, limit)]
 
@@ -156,10 +167,14 @@ def _merged(patient: Patient, patch: PatientPatch) -> dict[str, object]:
 def _add_version(db: Session, patient: Patient, recorded_at: datetime) -> None:
     db.add(
         PatientVersion(
-            clinic_id=patient.clinic_id, patient_id=patient.id, version=patient.version, recorded_at=recorded_at,
-            primary_instruments=patient.primary_instruments, indications=patient.indications,
+            clinic_id=patient.clinic_id,
+            patient_id=patient.id,
+            version=patient.version,
+            recorded_at=recorded_at,
+            primary_instruments=patient.primary_instruments,
+            indications=patient.indications,
         )
-    )  # fmt: skip
+    )
 
 
 def _headers(patient: Patient) -> dict[str, str]:

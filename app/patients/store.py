@@ -7,8 +7,10 @@ from uuid import UUID
 from sqlalchemy import String as Text
 from sqlalchemy import cast, func, or_
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.patients.models import Patient, PatientVersion
+from app.storage import below
 
 
 def locked(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
@@ -39,24 +41,27 @@ def version_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: date
 
 
 def page(
-    db: Session, clinic_id: UUID, indication: str | None, care_status: str | None, after: UUID | None, limit: int
+    db: Session,
+    clinic_id: UUID,
+    indication: str | None,
+    care_status: str | None,
+    after: Sequence[str] | None,
+    limit: int,
 ) -> Sequence[Patient]:
-    """In order of id; one row more than `limit` where there is more."""
+    """Newest first; one row more than `limit` where there is more."""
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
     if indication is not None:
         # Every indication is a word of its own, so the quoted word is found in the document's text on any engine.
         query = query.where(cast(col(Patient.indications), Text).contains(f'"{indication}"', autoescape=True))
     if care_status is not None:
         query = query.where(col(Patient.care_status) == care_status)
-    if after is not None:
-        query = query.where(col(Patient.id) > after)
-    return db.exec(query.order_by(col(Patient.id)).limit(limit + 1)).all()
+    return _page(db, query, after, limit)
 
 
 def search(
-    db: Session, clinic_id: UUID, external_id: str | None, q: str | None, after: UUID | None, limit: int
+    db: Session, clinic_id: UUID, external_id: str | None, q: str | None, after: Sequence[str] | None, limit: int
 ) -> Sequence[Patient]:
-    """In order of id; one row more than `limit` where there is more."""
+    """Newest first; one row more than `limit` where there is more."""
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
     if external_id is not None:
         query = query.where(col(Patient.external_id) == external_id)
@@ -68,6 +73,11 @@ def search(
                 func.lower(col(Patient.label)).contains(part, autoescape=True),
             )
         )
+    return _page(db, query, after, limit)
+
+
+def _page(db: Session, query: SelectOfScalar[Patient], after: Sequence[str] | None, limit: int) -> Sequence[Patient]:
+    place = (col(Patient.created_at), col(Patient.id))
     if after is not None:
-        query = query.where(col(Patient.id) > after)
-    return db.exec(query.order_by(col(Patient.id)).limit(limit + 1)).all()
+        query = query.where(below(place, (datetime.fromisoformat(after[0]), UUID(after[1]))))
+    return db.exec(query.order_by(*(column.desc() for column in place)).limit(limit + 1)).all()

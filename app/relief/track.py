@@ -136,7 +136,7 @@ def run_on(episode: Episode, day: date) -> Run:
     if status == "awaiting_follow_up":
         return Run(status, reason, episode.place.course_day)
     if _status(episode, episode.day)[0] != status:
-        return Run(status, reason, _last_heard_on(episode) + timedelta(days=STALE_AFTER_DAYS + 1))
+        return Run(status, reason, last_heard_on(episode) + timedelta(days=STALE_AFTER_DAYS + 1))
     if episode.yesterday is not None and episode.yesterday.status == status:
         return Run(status, reason, episode.yesterday.since_on)
     return Run(status, reason, episode.day)
@@ -154,14 +154,15 @@ def _status(episode: Episode, day: date) -> tuple[str, str | None]:
         return "no_baseline", "baseline_after_first_infusion" if episode.scored else "none_in_window"
     if not episode.evaluable:
         return "not_evaluable", "baseline_below_threshold"
-    heard = (day - _last_heard_on(episode)).days <= STALE_AFTER_DAYS
+    heard = (day - last_heard_on(episode)).days <= STALE_AFTER_DAYS
     if not standing.in_course:
         return ("awaiting_follow_up", None) if heard else ("stale", "never_followed_up")
     assert standing.state is not None  # a representative has been read against an evaluable baseline
     return (standing.state, None) if heard else ("stale", "no_recent_score")
 
 
-def _last_heard_on(episode: Episode) -> date:
+def last_heard_on(episode: Episode) -> date:
+    """The day from which silence counts: of the course's latest representative, or else of its last infusion."""
     standing = episode.standing
     return standing.latest.day if standing.in_course and standing.latest else episode.last_infusion.day
 

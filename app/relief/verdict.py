@@ -7,7 +7,7 @@ from datetime import date
 from app.instruments import Rule
 from app.relief.events import Event, Score
 from app.relief.lines import CONFIRMATION_DAYS, STALE_AFTER_DAYS
-from app.relief.track import Episode, Spell, Standing, Track, fold, is_response, run_on
+from app.relief.track import Episode, Spell, Standing, Track, fold, is_response, last_heard_on, run_on
 
 READ_FROM_SCORES = frozenset({"lost", "fading", "holding", "partial_response", "no_response"})
 
@@ -18,7 +18,8 @@ class Verdict:
 
     Severities are in points; `improvement_tenths` is percent times ten, rounded down (toward worse) so that a printed
     50.0 is a response; it is None where percentages have no meaning. `response_severity` is the highest severity in
-    points that still is a response (not yet moved to an attainable score).
+    points that still is a response (not yet moved to an attainable score). Silence counts from `heard_on`; None where
+    it changes nothing.
     """
 
     as_of: date
@@ -45,6 +46,7 @@ class Verdict:
     courses: int | None = None
     spell: Spell | None = None
     previous_spells: tuple[Spell, ...] = ()
+    heard_on: date | None = None
 
     @property
     def days_holding(self) -> int | None:
@@ -95,6 +97,7 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
         courses=episode.place.course,
         spell=standing.spell,
         previous_spells=track.spells,
+        heard_on=last_heard_on(episode) if evaluable else None,
     )
 
 

@@ -15,9 +15,18 @@ from app.storage import Moment, document, key
 Status = Literal["completed", "stopped_early", "not_done", "entered_in_error"]
 Route = Literal["iv", "im", "sc", "in", "sl", "po"]
 Effect = Literal[
-    "dizziness", "confusion", "nausea", "vomiting", "hallucination", "dissociation", "headache", "anxiety", "sedation",
-    "hypertension", "other",
-]  # fmt: skip
+    "dizziness",
+    "confusion",
+    "nausea",
+    "vomiting",
+    "hallucination",
+    "dissociation",
+    "headache",
+    "anxiety",
+    "sedation",
+    "hypertension",
+    "other",
+]
 Severity = Literal["mild", "moderate", "severe"]
 COUNTED = ("completed", "stopped_early")
 

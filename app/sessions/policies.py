@@ -53,5 +53,5 @@ def check_overlap(session: SessionIn, others: Iterable[InfusionVersion]) -> None
     start, end = session.started_at, session.ended_at or session.started_at + _ASSUMED_LENGTH
     for other in others:
         other_end = other.ended_at or other.started_at + _ASSUMED_LENGTH
-        if start < other_end and other.started_at < end:
+        if start == other.started_at or (start < other_end and other.started_at < end):
             raise SessionOverlaps(errors=[Fault("pointer", "/started_at", "must not overlap another session")])

@@ -4,43 +4,50 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, showed
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
 from app.api import paging
-from app.api.idempotency import IdempotencyKey, once
+from app.api.idempotency import IdempotencyKey
 from app.api.paging import Cursor, Limit
 from app.api.problems import Responses, problems
-from app.api.strict import StrictRoute
 from app.api.versions import IfMatch, expected_version, tag
 from app.sessions import service
 from app.sessions.models import SessionIn, SessionList, SessionOut, SessionPatch, SessionVersionList
 
 REPEATED: Responses = {200: {"model": SessionOut, "description": "Created before: as it stands now"}}
 
-router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"], route_class=GuardedRoute)
 
 
 @router.post(
-    "", operation_id="record_session", summary="Record an infusion session", status_code=201,
+    "",
+    operation_id="record_session",
+    summary="Record an infusion session",
+    status_code=201,
     response_model=SessionOut,
     responses=REPEATED
     | problems(
-        "not_found", "already_recorded", "session_overlaps", "dose_mismatch", "idempotency_key_reused",
+        "not_found",
+        "already_recorded",
+        "session_overlaps",
+        "dose_mismatch",
+        "idempotency_key_reused",
         "request_in_progress",
     ),
-)  # fmt: skip
+)
 async def record_session(
     request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: SessionIn, key: IdempotencyKey = None
 ) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return await once(
-        request, caller.clinic_id, caller.name, key, lambda db: service.record(db, caller, act, patient_id, body)
-    )
+    return await keep(request, caller, act, key, lambda db: service.record(db, caller, act, patient_id, body))
 
 
 @router.get(
-    "", operation_id="list_sessions", summary="List a patient's sessions", response_model=SessionList,
+    "",
+    operation_id="list_sessions",
+    summary="List a patient's sessions",
+    response_model=SessionList,
     responses=problems("not_found", "invalid_cursor"),
-)  # fmt: skip
+)
 async def list_sessions(
     request: Request,
     response: Response,
@@ -62,9 +69,12 @@ async def list_sessions(
 
 
 @router.get(
-    "/{session_id}", operation_id="get_session", summary="One session", response_model=SessionOut,
+    "/{session_id}",
+    operation_id="get_session",
+    summary="One session",
+    response_model=SessionOut,
     responses=problems("not_found"),
-)  # fmt: skip
+)
 async def get_session(
     request: Request,
     response: Response,
@@ -82,11 +92,14 @@ async def get_session(
 
 
 @router.patch(
-    "/{session_id}", operation_id="update_session", summary="Change a session", response_model=SessionOut,
+    "/{session_id}",
+    operation_id="update_session",
+    summary="Change a session",
+    response_model=SessionOut,
     responses=problems(
         "not_found", "session_overlaps", "dose_mismatch", "precondition_failed", "precondition_required"
     ),
-)  # fmt: skip
+)
 async def update_session(
     response: Response,
     caller: CallerOf,
@@ -107,9 +120,12 @@ async def update_session(
 
 
 @router.get(
-    "/{session_id}/versions", operation_id="list_session_versions", summary="Every version of a session",
-    response_model=SessionVersionList, responses=problems("not_found"),
-)  # fmt: skip
+    "/{session_id}/versions",
+    operation_id="list_session_versions",
+    summary="Every version of a session",
+    response_model=SessionVersionList,
+    responses=problems("not_found"),
+)
 async def list_session_versions(
     request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, session_id: UUID
 ) -> SessionVersionList:

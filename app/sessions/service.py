@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from pydantic import MISSING
 from sqlmodel import Session
@@ -15,7 +14,6 @@ from app.audit.service import Act
 from app.errors import AlreadyRecorded, Fault, Invalid, NotFound
 from app.patients import service as patients
 from app.patients.models import Patient
-from app.relief import Place, places
 from app.sessions import store
 from app.sessions.models import (
     COUNTED,
@@ -30,7 +28,8 @@ from app.sessions.models import (
 from app.sessions.policies import check, check_overlap
 from app.storage import new_id
 from app.tracks import service as tracks
-from app.tracks.events import infusion_events
+from app.tracks import store as tracks_store
+from app.tracks.events import Calendar
 from app.tracks.known import Known
 from app.tracks.models import InfusionVersion
 from app.tracks.service import Change
@@ -53,16 +52,30 @@ def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: Sessio
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a session with other content")])
         audit.record(db, act, [patient_id])
         headers = {"Replayed": "true", **_headers(session)}
-        return Reply(_answer(session, version, known[patient_id], caller.time_zone), 200, headers)
+        return Reply(
+            _answer(session, version, _of(known[patient_id], caller)),
+            200,
+            headers,
+            subjects=(patient_id,),
+        )
     check(body, act.at)
     if body.status in COUNTED:
         check_overlap(body, known[patient_id].infusions)
     session = InfusionSession(
-        clinic_id=act.clinic_id, id=session_id, patient_id=patient_id, version=1, started_at=body.started_at,
+        clinic_id=act.clinic_id,
+        id=session_id,
+        patient_id=patient_id,
+        version=1,
+        started_at=body.started_at,
         created_at=act.at,
-    )  # fmt: skip
+    )
     version = _keep(db, caller, act, patient, session, body, None, known)
-    return Reply(_answer(session, version, known[patient_id], caller.time_zone), 201, _headers(session))
+    return Reply(
+        _answer(session, version, _of(known[patient_id], caller)),
+        201,
+        _headers(session),
+        subjects=(patient_id,),
+    )
 
 
 def update(
@@ -84,7 +97,7 @@ def update(
     changed = {name for name in changes if getattr(body, name) != getattr(current, name)}
     if not changed:
         audit.record(db, act, [patient_id])
-        return _answer(session, version, known[patient_id], caller.time_zone)
+        return _answer(session, version, _of(known[patient_id], caller))
     if changed & _NEEDS_REASON and not patch.reason:
         raise Invalid(errors=[Fault("pointer", "/reason", "is required when times or status change")])
     check(body, act.at)
@@ -93,7 +106,7 @@ def update(
     session.version += 1
     session.started_at = body.started_at
     version = _keep(db, caller, act, patient, session, body, patch.reason, known)
-    return _answer(session, version, known[patient_id], caller.time_zone)
+    return _answer(session, version, _of(known[patient_id], caller))
 
 
 def find(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> tuple[InfusionSession, SessionVersion]:
@@ -107,8 +120,7 @@ def find(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> tu
 def one(db: Session, caller: Caller, patient_id: UUID, session_id: UUID) -> SessionOut:
     """A session as it stands. Raises NotFound."""
     session, version = find(db, caller.clinic_id, patient_id, session_id)
-    known = tracks.gather(db, caller.clinic_id, [patient_id])
-    return _answer(session, version, known[patient_id], caller.time_zone)
+    return _answer(session, version, _calendar(db, caller, patient_id))
 
 
 def listed(
@@ -116,9 +128,9 @@ def listed(
 ) -> Sequence[SessionOut]:
     """A page, newest first, one more than `limit` where there is more. Raises NotFound."""
     patients.one(db, caller.clinic_id, patient_id)
-    known = tracks.gather(db, caller.clinic_id, [patient_id])
+    calendar = _calendar(db, caller, patient_id)
     rows = store.page(db, caller.clinic_id, patient_id, after, limit)
-    return [_answer(session, version, known[patient_id], caller.time_zone) for session, version in rows]
+    return [_answer(session, version, calendar) for session, version in rows]
 
 
 def versions(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Sequence[SessionVersionOut]:
@@ -128,21 +140,40 @@ def versions(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -
 
 
 def _keep(
-    db: Session, caller: Caller, act: Act, patient: Patient, session: InfusionSession, body: SessionIn,
-    reason: str | None, known: dict[UUID, Known],
-) -> SessionVersion:  # fmt: skip
+    db: Session,
+    caller: Caller,
+    act: Act,
+    patient: Patient,
+    session: InfusionSession,
+    body: SessionIn,
+    reason: str | None,
+    known: dict[UUID, Known],
+) -> SessionVersion:
     """Writes a version and folds it into the patient's tracks."""
     recorded_at = patients.next_moment(patient, act.at)
     version = SessionVersion(
-        clinic_id=act.clinic_id, session_id=session.id, version=session.version, patient_id=patient.id,
-        recorded_at=recorded_at, recorded_by_kind=act.actor_kind, recorded_by_id=act.actor_id, reason=reason,
+        clinic_id=act.clinic_id,
+        session_id=session.id,
+        version=session.version,
+        patient_id=patient.id,
+        recorded_at=recorded_at,
+        recorded_by_kind=act.actor_kind,
+        recorded_by_id=act.actor_id,
+        reason=reason,
         content=body.model_dump(mode="json", exclude={"id"}),
-    )  # fmt: skip
+    )
     infusion = InfusionVersion(
-        clinic_id=act.clinic_id, id=new_id(), patient_id=patient.id, session_id=session.id, version=session.version,
-        recorded_at=recorded_at, superseded_at=None, started_at=body.started_at, ended_at=body.ended_at,
+        clinic_id=act.clinic_id,
+        id=new_id(),
+        patient_id=patient.id,
+        session_id=session.id,
+        version=session.version,
+        recorded_at=recorded_at,
+        superseded_at=None,
+        started_at=body.started_at,
+        ended_at=body.ended_at,
         counts=body.status in COUNTED,
-    )  # fmt: skip
+    )
     db.add_all([patient, session])
     db.flush()
     db.add(version)
@@ -157,8 +188,16 @@ def _keep(
     return version
 
 
-def _answer(session: InfusionSession, version: SessionVersion, known: Known, zone: ZoneInfo) -> SessionOut:
-    place: Place | None = places(infusion_events(known.infusions, zone)).get(str(session.id))
+def _of(known: Known, caller: Caller) -> Calendar:
+    return Calendar(known.infusions, caller.time_zone)
+
+
+def _calendar(db: Session, caller: Caller, patient_id: UUID) -> Calendar:
+    return Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
+
+
+def _answer(session: InfusionSession, version: SessionVersion, calendar: Calendar) -> SessionOut:
+    place = calendar.places.get(str(session.id))
     where: dict[str, int | str | None] = _NO_PLACE
     if place is not None:
         where = {

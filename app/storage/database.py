@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
@@ -28,6 +29,9 @@ _ATTEMPTS = 6
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
+
+# connection_failure, too_many_connections, admin_shutdown, cannot_connect_now
+_UNREACHABLE = {"08006", "53300", "57P01", "57P03"}
 
 
 class Database:
@@ -71,7 +75,7 @@ class Database:
             except DBAPIError as error:
                 if _is_out_of_reach(error):
                     raise Busy from error
-                if not _is_passing(error):
+                if not is_passing(error):
                     raise
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise Busy
@@ -125,10 +129,14 @@ def _name_clinic(connection: Connection, clinic_id: UUID, *, writes: bool) -> No
 
 
 def _is_out_of_reach(error: DBAPIError) -> bool:
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", "") in ("57P01", "57P03", "53300", "08006")
+    never_reached = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
+    return never_reached or error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _UNREACHABLE
 
 
-def _is_passing(error: DBAPIError) -> bool:
+def is_passing(error: Exception) -> bool:
+    """Whether the same transaction may well succeed when it is tried again."""
+    if not isinstance(error, DBAPIError):
+        return False
     state = getattr(error.orig, "sqlstate", None)
     locked = isinstance(error, OperationalError) and "database is locked" in str(error.orig)
     return state in _RETRIED or locked

@@ -58,6 +58,10 @@ class GroupCommit(Generic[Post, Receipt]):
         posts = [post for post, _ in batch]
         try:
             receipts = await self._database.write(clinic_id, lambda db: self._record(db, clinic_id, posts))
+        except Busy as busy:  # trying again one by one would only queue longer behind what is in the way
+            for _, answer in batch:
+                _settle(answer, busy)
+            return
         except Exception as error:
             if len(batch) == 1:
                 _settle(batch[0][1], error)

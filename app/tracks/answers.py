@@ -11,9 +11,17 @@ from app.instruments import INSTRUMENTS, Instrument
 from app.relief import Score, Spell, Verdict
 
 _STATUS = grows(
-    "not_started", "no_baseline", "not_evaluable", "awaiting_follow_up", "stale", "lost", "fading", "holding",
-    "partial_response", "no_response",
-)  # fmt: skip
+    "not_started",
+    "no_baseline",
+    "not_evaluable",
+    "awaiting_follow_up",
+    "stale",
+    "lost",
+    "fading",
+    "holding",
+    "partial_response",
+    "no_response",
+)
 Value = int | float
 
 
@@ -68,35 +76,57 @@ class TrackOut(Answer):
     domain: str
     status: str = _STATUS
     reason: str | None = grows(
-        "baseline_after_first_infusion", "none_in_window", "baseline_below_threshold", "never_followed_up",
+        "baseline_after_first_infusion",
+        "none_in_window",
+        "baseline_below_threshold",
+        "never_followed_up",
         "no_recent_score",
-    )  # fmt: skip
+    )
     flags: list[str] = Field(
         json_schema_extra={
             "x-known-values": [
-                "emergent_symptoms", "recovered_without_retreatment", "reliable_deterioration", "remission",
+                "emergent_symptoms",
+                "recovered_without_retreatment",
+                "reliable_deterioration",
+                "remission",
                 "worse_than_best",
             ]
         }
-    )  # fmt: skip
+    )
     provisional: bool
+    """Every reading of the current course also covers time before its infusion."""
     last_known: str | None
+    """While awaiting or stale: the status at the latest reading that counted."""
     baseline: ReadingOut | None
+    """The latest score at or before the first infusion of the episode, at most 28 days earlier."""
     best: ReadingOut | None
+    """The mildest response since response began; null where there is none."""
     latest: LatestOut | None
+    """The latest reading of the episode that counts."""
     improvement_percent: float | None
+    """Of the baseline severity, rounded down to one decimal; negative is worse."""
     change: Value | None
+    """Latest minus baseline, on the score's own scale."""
     response_line: Value | None
+    """The worst score that still is a response."""
     remission_line: Value | None
+    """The worst score that still is remission; null where the instrument has no such line."""
     since_on: date | None
+    """The first day of the unbroken run of days with this status."""
     holding_since_on: date | None
+    """The first reading of the unbroken run of responses."""
     holding_through_on: date | None
+    """The last reading of that run."""
     days_holding: int | None
+    """Days between the two: nothing is counted after the last reading."""
     days_since_last_session: int | None
+    """Days from the start of the latest infusion to `as_of`."""
     days_since_last_score: int | None
+    """Days from the latest reading that counts to `as_of`."""
     episode: EpisodeOut | None
     durability: DurabilityOut
     explanation: str
+    """The answer in words, made from this answer alone."""
 
 
 class DomainOut(Answer):

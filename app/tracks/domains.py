@@ -35,8 +35,6 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
     last_session_on = None
     if verdict.days_since_last_session is not None:
         last_session_on = verdict.as_of - timedelta(days=verdict.days_since_last_session)
-    heard_on = {"awaiting_follow_up": last_session_on, "not_started": None, "no_baseline": None, "not_evaluable": None}
-    fresh_on = heard_on.get(verdict.status, latest.day if latest else None)
     value = None if latest is None else instrument.value(instrument.points_of_severity(latest.severity))
     return {
         "domain": domain,
@@ -45,7 +43,7 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
         "state": verdict.last_known if verdict.status in ("awaiting_follow_up", "stale") else verdict.status,
         "flags": list(verdict.flags),
         "since_on": verdict.since_on,
-        "stale_on": None if fresh_on is None else fresh_on + timedelta(days=STALE_AFTER_DAYS + 1),
+        "stale_on": None if verdict.heard_on is None else verdict.heard_on + timedelta(days=STALE_AFTER_DAYS + 1),
         "improvement_percent": None if tenths is None else tenths / 10,
         "latest_value": value,
         "latest_on": latest.day if latest else None,

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.instruments import INSTRUMENTS
-from app.relief import Event, Infusion, Score
+from app.relief import Event, Infusion, Place, Score, places
 from app.tracks.models import InfusionVersion, ScoreVersion
 
 BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
@@ -15,6 +16,22 @@ BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
     """The clinic's calendar day of an instant."""
     return moment.astimezone(zone).date()
+
+
+class Calendar:
+    """A patient's infusions that count, on the clinic's calendar: events and places are worked out once, on demand."""
+
+    def __init__(self, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> None:
+        self.infusions = [infusion for infusion in infusions if infusion.counts]
+        self.zone = zone
+
+    @cached_property
+    def events(self) -> list[Infusion]:
+        return infusion_events(self.infusions, self.zone)
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        return places(self.events)
 
 
 def counting(versions: Iterable[InfusionVersion], known_at: datetime | None = None) -> list[InfusionVersion]:

@@ -5,12 +5,24 @@ It reports measured scores against stated lines. It does not diagnose, predict o
 
 from datetime import date
 
-from app.instruments import INSTRUMENTS, Instrument
+from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.relief import STALE_AFTER_DAYS
 from app.tracks.answers import TrackOut, Value
 
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-           "December")  # fmt: skip
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _STATES = {
     "holding": "relief was holding",
     "fading": "relief was fading",
@@ -36,85 +48,91 @@ def _not_started(track: TrackOut, instrument: Instrument) -> str:
 def _no_baseline(track: TrackOut, instrument: Instrument) -> str:
     assert track.episode is not None
     first = _day(track.episode.first_session_on)
-    missing = f"No {instrument.name} score from the 28 days up to the first infusion on {first} is recorded"
-    if track.reason == "baseline_after_first_infusion":
-        return f"{missing}, only later ones: without a baseline no change can be measured."
-    return f"{missing}: without a baseline no change can be measured."
+    later = ", though later ones are" if track.reason == "baseline_after_first_infusion" else ""
+    return (
+        f"No {instrument.name} score from the 28 days up to the first infusion on {first} is recorded{later}: without "
+        "a baseline no change can be measured."
+    )
 
 
 def _not_evaluable(track: TrackOut, instrument: Instrument) -> str:
     assert track.baseline is not None
     text = (
-        f"The {instrument.name} baseline of {_number(track.baseline.value)} is milder than the entry line, so a share "
-        "of it would say little."
+        f"The {instrument.name} baseline of {_number(track.baseline.value)} is milder than the entry line of "
+        f"{_line(instrument, _rule(instrument).entry)}, so a percentage change from it would say little."
     )
     if track.latest is None or track.change is None:
         return text
-    change = f"{_number(abs(track.change))} {'more' if track.change > 0 else 'less'} than"
-    return f"{text} The latest score is {_number(track.latest.value)}, {change if track.change else 'equal to'} that."
+    change = (
+        f"{_number(abs(track.change))} {'more' if track.change > 0 else 'less'} than" if track.change else "equal to"
+    )
+    return f"{text} The latest score, {_number(track.latest.value)}{_taken(track)}, is {change} it."
 
 
 def _awaiting(track: TrackOut, instrument: Instrument) -> str:
-    since = _count(track.days_since_last_session, "day")
-    text = (
-        f"No {instrument.name} score from a later day than an infusion of the current course is recorded; the last "
-        f"infusion was {since} ago."
+    return (
+        f"No {instrument.name} score that can count has been recorded since the current course of infusions began (a "
+        f"reading from an infusion's own day, after it, does not count); the last infusion was "
+        f"{_ago(track.days_since_last_session)}.{_before(track)}"
     )
-    return f"{text}{_before(track)}"
 
 
 def _stale(track: TrackOut, instrument: Instrument) -> str:
     if track.reason == "never_followed_up":
-        since = _count(track.days_since_last_session, "day")
-        text = f"No {instrument.name} score followed the current course, whose last infusion was {since} ago"
+        text = (
+            f"No {instrument.name} score that can count has been recorded since the current course of infusions began, "
+            f"and its last infusion was {_ago(track.days_since_last_session)}"
+        )
     else:
         text = f"The latest {instrument.name} score is {_count(track.days_since_last_score, 'day')} old"
-    return f"{text}, more than {STALE_AFTER_DAYS}: how things stand now is not known.{_before(track)}"
+    return f"{text}, more than {STALE_AFTER_DAYS} days: how things stand now is not known.{_before(track)}"
 
 
 def _holding(track: TrackOut, instrument: Instrument) -> str:
     assert track.holding_since_on is not None
     assert track.holding_through_on is not None
-    side = _side(instrument, good=True)
     if track.days_holding == 0:
-        run = f"it reached the line on {_day(track.holding_since_on)}"
+        run = f"the run of such readings began on {_day(track.holding_since_on)}"
     else:
         days = _count(track.days_holding, "day")
         span = _span(track.holding_since_on, track.holding_through_on)
-        run = f"it has been {side} the line at every reading from {span}, {days}"
+        run = f"it has been {_side(instrument)} the line at every reading from {span}, {days}"
     return f"{_standing(track, instrument)}; {run}."
 
 
 def _fading(track: TrackOut, instrument: Instrument) -> str:
     return (
-        f"{_standing(track, instrument)}. The latest reading is past the response line after an earlier response; a "
-        "second such reading at least 5 days after the first would count as lost."
+        f"{_standing(track, instrument)}. There was a response before; the latest reading is worse than the line. "
+        "Relief counts as lost once such readings of one course, with no response between, lie at least 5 days apart."
     )
 
 
 def _lost(track: TrackOut, instrument: Instrument) -> str:
     return (
-        f"{_standing(track, instrument)}. Readings at least 5 days apart are all past the response line after an "
-        f"earlier response: measured relief has been lost since {_day(track.since_on)}."
+        f"{_standing(track, instrument)}. After a response, readings at least 5 days apart, with no response between "
+        f"them, were worse than the line: measured relief has counted as lost since {_day(track.since_on)}."
     )
 
 
 def _partial(track: TrackOut, instrument: Instrument) -> str:
-    return f"{_standing(track, instrument)}: past the partial line, short of response, and no response before it."
+    return f"{_standing(track, instrument)}: a partial response, short of a response."
 
 
 def _none(track: TrackOut, instrument: Instrument) -> str:
-    return f"{_standing(track, instrument)}: short of the partial line, and no response before it."
+    return f"{_standing(track, instrument)}: short of a partial response."
 
 
 def _standing(track: TrackOut, instrument: Instrument) -> str:
-    """Where the latest score stands against the baseline and the response line."""
+    """Where the latest score stands against the baseline and the response line, and when it was taken."""
     assert track.latest is not None
     assert track.baseline is not None
     value, baseline = _number(track.latest.value), _number(track.baseline.value)
-    at_line = track.latest.value == track.response_line
-    line = "at the response line" if at_line else f"against a response line of {_number(track.response_line)}"
-    return f"{instrument.name} is {value}, {_compared(track, instrument, baseline)} and {'so ' * at_line}{line}"
+    compared = _compared(track, instrument, baseline)
+    if track.latest.value == track.response_line:
+        return f"{instrument.name} is {value}{_taken(track)}, {compared} and so at the response line"
+    return (
+        f"{instrument.name} is {value}{_taken(track)}, {compared}; the response line is {_number(track.response_line)}"
+    )
 
 
 def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
@@ -136,27 +154,47 @@ def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
 
 
 def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
-    rule = instrument.rule
-    assert rule is not None  # only instruments with a rule have a track
+    rule = _rule(instrument)
     published = rule.reliable_change_kind in ("nhs", "published", "computed")
     amount = _number(instrument.value(rule.reliable_change))
     change = f"{amount} points, " + ("a reliable change" if published else "by convention a change beyond noise")
+    entry, remission = _line(instrument, rule.entry), _number(track.remission_line)
     words = {
-        "emergent_symptoms": f"Since then it has risen over the entry line by at least {change}.",
-        "reliable_deterioration": f"It is worse than the baseline by at least {change}.",
-        "remission": f"It is {_side(instrument, good=True)} the remission line of {_number(track.remission_line)}.",
-        "worse_than_best": f"The two latest readings are worse than the second best by at least {change}.",
-        "recovered_without_retreatment": "It had been lost in this course and came back with no infusion between.",
+        "emergent_symptoms": f"It has risen by at least {change}, and has reached the entry line of {entry}.",
+        "reliable_deterioration": f"The score is worse than the baseline by at least {change}.",
+        "remission": f"The score is {_side(instrument)} the remission line of {remission}.",
+        "worse_than_best": f"The two latest readings are each worse than the second best one by at least {change}.",
+        "recovered_without_retreatment": "Relief had been lost in this course and came back with no infusion between.",
     }
     return [words[flag] for flag in track.flags]
 
 
+def _rule(instrument: Instrument) -> Rule:
+    assert instrument.rule is not None  # only instruments with a rule have a track
+    return instrument.rule
+
+
+def _line(instrument: Instrument, severity: int) -> str:
+    """A line of the rule as a score."""
+    return _number(instrument.value(instrument.points_of_severity(severity)))
+
+
+def _taken(track: TrackOut) -> str:
+    """How old the latest reading is, unless it is of today."""
+    days = track.days_since_last_score
+    return f" ({_count(days, 'day')} ago)" if days else ""
+
+
 def _before(track: TrackOut) -> str:
-    return f" At the latest reading {_STATES[track.last_known]}." if track.last_known else ""
+    return f" At the latest reading that counted {_STATES[track.last_known]}." if track.last_known else ""
 
 
-def _side(instrument: Instrument, *, good: bool) -> str:
-    return "at or under" if (instrument.direction == "lower_is_better") == good else "at or over"
+def _side(instrument: Instrument) -> str:
+    return "at or under" if instrument.direction == "lower_is_better" else "at or over"
+
+
+def _ago(days: int | None) -> str:
+    return "today" if days == 0 else f"{_count(days, 'day')} ago"
 
 
 def _number(value: Value | None) -> str:

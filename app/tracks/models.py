@@ -54,10 +54,15 @@ class ScoreVersion(SQLModel, table=True):
         Index(None, "clinic_id", "check_in_id", "version"),
         Index(
             "uq_score_versions_place",
-            "clinic_id", "patient_id", "instrument", "taken_at",
-            unique=True, postgresql_where=_CURRENT, sqlite_where=_CURRENT,
+            "clinic_id",
+            "patient_id",
+            "instrument",
+            "taken_at",
+            unique=True,
+            postgresql_where=_CURRENT,
+            sqlite_where=_CURRENT,
         ),
-    )  # fmt: skip
+    )
 
     clinic_id: UUID = key()
     id: UUID = key()

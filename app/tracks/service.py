@@ -21,7 +21,6 @@ from app.relief import (
     Track,
     Verdict,
     fold,
-    read,
     step,
 )
 from app.tracks import store
@@ -105,16 +104,20 @@ def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
     return ReliefAnswer(domains, [_shown(code, verdict) for code, verdict in verdicts.items()], spell_answers(verdicts))
 
 
-def track_answers(known: Known, zone: ZoneInfo, instruments: Iterable[str], as_of: date) -> list[TrackOut]:
-    """The tracks of these instruments on `as_of`, in the order given. A reading from after `as_of` (a clock a little
-    ahead across midnight) is answered on its own day."""
-    found = []
-    for code in dict.fromkeys(instruments):
-        track = known.tracks.get(code)
-        if track is not None and track.last is not None:
-            day = max(as_of, track.last.day)
-            found.append(_shown(code, read(track, rule(code), day)))
-    return found
+def track_answers(
+    db: Session,
+    clinic_id: UUID,
+    patient_id: UUID,
+    known: Known,
+    zone: ZoneInfo,
+    instruments: Iterable[str],
+    as_of: date,
+) -> list[TrackOut]:
+    """The tracks of these instruments on `as_of`, in the order given, as `answers` gives them."""
+    if not is_readable_on(known, as_of):
+        known, _ = known_on(db, clinic_id, patient_id, zone, as_of, None)
+    verdicts = verdicts_on(known, as_of)
+    return [_shown(code, verdicts[code]) for code in dict.fromkeys(instruments) if code in verdicts]
 
 
 def is_readable_on(known: Known, as_of: date) -> bool:
@@ -213,10 +216,13 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
                     clinic_id=clinic_id, patient_id=subject.patient_id, instrument=code, rule=VERSION, state=state
                 )
                 mine.track_rows[code] = row
-            elif row.state != state:
+            if (row.state, row.rule) != (state, VERSION):
                 row.state, row.rule = state, VERSION
             db.add(row)
-        for values in domain_values(subject, mine):
+        listed = domain_values(subject, mine)
+        for domain in mine.domain_rows.keys() - {values["domain"] for values in listed}:
+            db.delete(mine.domain_rows.pop(domain))
+        for values in listed:
             status = mine.domain_rows.get(values["domain"])
             if status is None:
                 status = DomainStatus(clinic_id=clinic_id, patient_id=subject.patient_id, **values)

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("headers", _document(), nullable=False),
         sa.Column("body", sa.String(), nullable=True),
+        sa.Column("subjects", _document(), nullable=False),
         sa.Column("created_at", _moment(), nullable=False),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_kept_answers_clinic_id")),
         sa.PrimaryKeyConstraint("clinic_id", "caller", "key", name=op.f("pk_kept_answers")),
@@ -129,7 +130,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("clinic_id", "external_id", name=op.f("uq_patients_clinic_id_external_id")),
     )
     op.create_index(
-        op.f("ix_patients_clinic_id_care_status_id"), "patients", ["clinic_id", "care_status", "id"], unique=False
+        op.f("ix_patients_clinic_id_created_at_id"), "patients", ["clinic_id", "created_at", "id"], unique=False
     )
 
     op.create_table(
@@ -147,6 +148,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_refresh_tokens_clinic_id")),
         sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_refresh_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
+    )
+    op.create_index(
+        op.f("ix_refresh_tokens_clinic_id_parent_id"), "refresh_tokens", ["clinic_id", "parent_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_refresh_tokens_clinic_id_expires_at"), "refresh_tokens", ["clinic_id", "expires_at"], unique=False
     )
     op.create_index(
         op.f("ix_refresh_tokens_clinic_id_family_id"), "refresh_tokens", ["clinic_id", "family_id"], unique=False
@@ -572,10 +579,12 @@ def downgrade() -> None:
 
     op.drop_table("audit_subjects")
     op.drop_table("users")
+    op.drop_index(op.f("ix_refresh_tokens_clinic_id_parent_id"), table_name="refresh_tokens")
+    op.drop_index(op.f("ix_refresh_tokens_clinic_id_expires_at"), table_name="refresh_tokens")
     op.drop_index(op.f("ix_refresh_tokens_clinic_id_family_id"), table_name="refresh_tokens")
 
     op.drop_table("refresh_tokens")
-    op.drop_index(op.f("ix_patients_clinic_id_care_status_id"), table_name="patients")
+    op.drop_index(op.f("ix_patients_clinic_id_created_at_id"), table_name="patients")
 
     op.drop_table("patients")
     op.drop_index(op.f("ix_kept_answers_clinic_id_created_at"), table_name="kept_answers")

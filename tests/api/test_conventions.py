@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
-from sqlmodel import col
+from sqlmodel import col, select
 
-from app import clock
+from app import clock, work
+from app.access import store
+from app.access.models import RefreshToken
+from app.api import idempotency
 from app.api.idempotency import KeptAnswer
 from app.storage import Database
 from tests.conftest import Api, new_client, new_clinic, new_person
@@ -68,14 +70,39 @@ def test_refusals_are_not_kept(api: Api) -> None:
     assert api.post(path, check_in(10), headers=KEY).status_code == 201
 
 
-def test_keys_are_kept_for_a_day(api: Api, database: Database) -> None:
-    path = f"/v1/patients/{api.patient()}/check-ins"
-    api.post(path, check_in(5), headers=KEY)
-    old = clock.now() - timedelta(hours=25)
-    mine = update(KeptAnswer).where(col(KeptAnswer.clinic_id) == api.clinic_id)
-    if database.is_sqlite:  # on PostgreSQL the service may not change what it kept
-        database.writing(api.clinic_id, lambda db: db.execute(mine.values(created_at=old)))
-        assert api.post(path, check_in(6, 11), headers=KEY).status_code == 201
+def test_keys_are_kept_for_a_day_and_then_deleted(api: Api, database: Database) -> None:
+    now = clock.now()
+
+    def kept(db: Any) -> set[str]:
+        return set(db.exec(select(KeptAnswer.key).where(col(KeptAnswer.clinic_id) == api.clinic_id)))
+
+    def keep(db: Any) -> None:
+        for key, hours in (("old", 25), ("young", 23)):
+            db.add(
+                KeptAnswer(
+                    clinic_id=api.clinic_id, caller="user:1", key=key, fingerprint="", status=201, headers={},
+                    body="{}", subjects=[], created_at=now - timedelta(hours=hours),
+                )
+            )  # fmt: skip
+
+    database.writing(api.clinic_id, keep)
+    work.expire(database)
+    assert database.reading(api.clinic_id, kept) == {"young"}
+    database.writing(api.clinic_id, lambda db: idempotency.purge(db, api.clinic_id, now + timedelta(hours=2)))
+    assert database.reading(api.clinic_id, kept) == set()
+
+
+def test_refresh_tokens_past_their_time_are_deleted(api: Api, database: Database) -> None:
+    def held(db: Any) -> int:
+        return len(db.exec(select(RefreshToken).where(col(RefreshToken.clinic_id) == api.clinic_id)).all())
+
+    before = database.reading(api.clinic_id, held)
+    assert before == 1
+    work.expire(database)
+    assert database.reading(api.clinic_id, held) == 1
+    later = clock.now() + timedelta(days=15)
+    database.writing(api.clinic_id, lambda db: store.purge(db, api.clinic_id, later))
+    assert database.reading(api.clinic_id, held) == 0
 
 
 def test_a_key_is_bounded_text(api: Api) -> None:
@@ -211,10 +238,31 @@ def test_one_audit_event_per_request_with_the_patients_it_showed(server: TestCli
         ("create_patient", [one]),
     ]
     assert {e["actor"]["id"] for e in events} == {str(api.caller_id)}
-    of_two = api.get("/v1/audit-events", params={"patient_id": two, "limit": 2}).json()
-    assert [e["operation"] for e in of_two["items"]] == ["record_check_ins", "list_patients"]
-    rest = api.get("/v1/audit-events", params={"patient_id": two, "limit": 2, "cursor": of_two["next_cursor"]}).json()
-    assert [e["operation"] for e in rest["items"]] == ["create_patient"]
+    walked: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in range(5):
+        page = api.get("/v1/audit-events", params={"patient_id": two, "limit": 2, **cursor}).json()
+        walked += [e["operation"] for e in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    # Looking at the audit is itself a read of whose data was touched.
+    assert walked == ["list_audit_events", "record_check_ins", "list_patients", "create_patient"]
     reader = new_client(server, api.clinic_id, "audit:read")
     assert reader.get("/v1/audit-events", params={"actor": str(reader.caller_id)}).json()["items"] == []
     assert new_person(server, api.clinic_id, "clinician").get("/v1/audit-events").status_code == 403
+
+
+def test_a_kept_answer_shown_again_is_audited(api: Api) -> None:
+    patient_id = api.patient()
+    path = f"/v1/patients/{patient_id}/check-ins"
+    for _ in range(3):
+        api.post(path, check_in(5), headers=KEY)
+    events = api.get("/v1/audit-events", params={"patient_id": patient_id}).json()["items"]
+    assert [e["operation"] for e in events].count("record_check_in") == 3
+
+
+def test_nothing_is_read_of_a_request_before_its_caller_is_known(server: TestClient) -> None:
+    for content, media in ((b"{", "application/json"), (b"x", "text/plain"), (b" " * 5_000_000, "application/json")):
+        answer = server.post("/v1/check-ins/batch?what=1", content=content, headers={"Content-Type": media})
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")

@@ -114,6 +114,7 @@ def _refusals(api: Api) -> Iterator[Any]:
     yield api.post("/v1/patients", {"external_id": "x", "indications": [MARKER]})
     yield api.post("/v1/patients", {"external_id": "x", MARKER: MARKER, "birth_year": 73190})
     yield api.post("/v1/patients", {"external_id": "x", "primary_instruments": {MARKER: MARKER}})
+    yield api.post("/v1/patients", {"external_id": "x", "primary_instruments": {MARKER: "y" * 60}})
     yield api.post("/v1/patients", {"external_id": f"{MARKER}\u0000"})
     yield api.post("/v1/patients", {"id": MARKER, "external_id": "x"})
     yield api.patch(path, {"care_status": MARKER}, 1)

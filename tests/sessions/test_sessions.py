@@ -76,7 +76,10 @@ def test_the_same_id_is_recorded_once(api: Api, path: str) -> None:
 
 
 def test_overlapping_sessions_are_refused_unless_one_does_not_count(api: Api, path: str) -> None:
-    api.post(path, {"started_at": "2025-01-06T10:00:00Z"})
+    at_once = {"started_at": "2025-01-06T10:00:00Z", "ended_at": "2025-01-06T10:00:00Z"}
+    assert [api.post(path, at_once).status_code for _ in range(2)] == [201, 409]
+    session = api.get(path).json()["items"][0]
+    api.patch(f"{path}/{session['id']}", {"ended_at": None, "reason": "not known"}, 1)
     for start in ("2025-01-06T10:00:00Z", "2025-01-06T11:59:00Z", "2025-01-06T08:30:00Z"):
         refused = api.post(path, {"started_at": start})
         assert (refused.status_code, refused.json()["code"]) == (409, "session_overlaps")

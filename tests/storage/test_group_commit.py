@@ -87,3 +87,26 @@ def test_a_caller_that_hangs_up_loses_nothing(database: Database) -> None:
 
     asyncio.run(run())
     assert stored(database) == [0, 1, 2, 3, 4]
+
+
+def test_what_keeps_all_from_committing_is_said_to_all_at_once(database: Database) -> None:
+    calls = 0
+
+    def locked(db: Session, clinic: UUID, posts: Sequence[int]) -> list[int | Problem]:
+        nonlocal calls
+        calls += 1
+        raise Busy
+
+    async def run() -> list[int | BaseException]:
+        group: GroupCommit[int, int] = GroupCommit(database, locked)
+        return await asyncio.gather(*(group.submit(CLINIC, n) for n in range(50)), return_exceptions=True)
+
+    assert all(isinstance(outcome, Busy) for outcome in asyncio.run(run()))
+    assert calls <= 2
+
+
+def test_a_database_that_cannot_be_reached_is_busy_not_broken() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(Busy):
+        database.reading(CLINIC, lambda db: db.connection())
+    database.close()

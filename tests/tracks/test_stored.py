@@ -4,9 +4,11 @@ import random
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlmodel import select
+from fastapi.testclient import TestClient
+from sqlmodel import col, select
 
 from app import clock
 from app.access import service as access
@@ -18,7 +20,7 @@ from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks.events import local_day
 from app.tracks.models import DomainStatus, TrackRow
-from tests.conftest import ENGINES, fresh_settings
+from tests.conftest import ENGINES, Api, fresh_settings
 
 Clinic = tuple[Database, Caller, Filled]
 
@@ -102,3 +104,34 @@ def test_a_track_of_an_older_rule_is_folded_again(clinic: Clinic) -> None:
 
     database.writing(caller.clinic_id, age)
     assert database.reading(caller.clinic_id, relief) == before
+
+
+def test_a_domain_that_is_no_longer_listed_has_no_row(server: TestClient, api: Api, database: Database) -> None:
+    patient_id = api.patient(indications=["ocd"])
+
+    def rows() -> list[str]:
+        query = select(DomainStatus).where(col(DomainStatus.patient_id) == UUID(patient_id))
+        return database.reading(api.clinic_id, lambda db: sorted(row.domain for row in db.exec(query)))
+
+    assert rows() == ["anxiety", "mood", "ocd", "pain"]
+    receipt = api.check_in(patient_id, "2025-01-06T09:00:00Z", "pcl-5", 40)
+    assert rows() == ["anxiety", "mood", "ocd", "pain", "ptsd"]
+    path = f"/v1/patients/{patient_id}/check-ins/{receipt['id']}/amendments"
+    api.post(path, {"reason": "wrong patient", "void": True}, headers={"If-Match": '"1"'})
+    api.patch(f"/v1/patients/{patient_id}", {"indications": []}, 1)
+    assert rows() == ["anxiety", "mood", "pain"]
+
+
+def test_a_booster_without_follow_up_is_stale_from_its_own_silence(api: Api, database: Database) -> None:
+    patient_id = api.patient()
+    api.check_in(patient_id, "2025-01-06T09:00:00-05:00", "nrs-mood", 1)
+    api.session(patient_id, "2025-01-06T10:00:00-05:00")
+    api.check_in(patient_id, "2025-01-20T09:00:00-05:00", "nrs-mood", 8)
+    api.session(patient_id, "2025-03-10T10:00:00-05:00")
+    query = select(DomainStatus).where(
+        col(DomainStatus.patient_id) == UUID(patient_id), col(DomainStatus.domain) == "mood"
+    )
+    row = database.reading(api.clinic_id, lambda db: db.exec(query).one())
+    assert (row.status, row.state, row.stale_on) == ("awaiting_follow_up", "holding", date(2025, 4, 15))
+    stale = api.relief(patient_id, as_of="2025-04-15")["domains"][0]
+    assert (stale["status"], stale["since_on"]) == ("stale", "2025-04-15")

@@ -6,9 +6,15 @@ _RIGHTS = "Generic; free."
 
 
 def _scale(
-    code: str, name: str, domain: str, direction: Direction, rule: Rule, bands: tuple[Band, ...], loinc: str | None,
+    code: str,
+    name: str,
+    domain: str,
+    direction: Direction,
+    rule: Rule,
+    bands: tuple[Band, ...],
+    loinc: str | None,
     sources: tuple[str, ...],
-) -> Instrument:  # fmt: skip
+) -> Instrument:
     return Instrument(
         code=code,
         name=name,

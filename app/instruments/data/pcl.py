@@ -3,10 +3,27 @@
 from app.instruments.model import Band, Example, Instrument, Rule, items, total_of_items
 
 _LABELS = (
-    "memories", "dreams", "flashbacks", "upset by reminders", "bodily reaction", "avoiding thoughts",
-    "avoiding reminders", "memory gaps", "negative beliefs", "blame", "negative feelings", "lost interest", "distance",
-    "lost positive feelings", "anger", "risk taking", "watchfulness", "startle", "concentration", "sleep",
-)  # fmt: skip
+    "memories",
+    "dreams",
+    "flashbacks",
+    "upset by reminders",
+    "bodily reaction",
+    "avoiding thoughts",
+    "avoiding reminders",
+    "memory gaps",
+    "negative beliefs",
+    "blame",
+    "negative feelings",
+    "lost interest",
+    "distance",
+    "lost positive feelings",
+    "anger",
+    "risk taking",
+    "watchfulness",
+    "startle",
+    "concentration",
+    "sleep",
+)
 
 PCL_5 = Instrument(
     code="pcl-5",

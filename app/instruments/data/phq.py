@@ -3,8 +3,17 @@
 from app.instruments.model import Band, Example, Instrument, Rule, SelfHarmItem, items, total_of_items
 
 _RIGHTS = "No permission required to reproduce, translate, display or distribute. Wording is not shipped."
-_LABELS = ("interest", "low mood", "sleep", "energy", "appetite", "self-worth", "concentration", "psychomotor",
-           "death or self-harm thoughts")  # fmt: skip
+_LABELS = (
+    "interest",
+    "low mood",
+    "sleep",
+    "energy",
+    "appetite",
+    "self-worth",
+    "concentration",
+    "psychomotor",
+    "death or self-harm thoughts",
+)
 _LOINC = ("44250-9", "44255-8", "44259-0", "44254-1", "44251-7", "44258-2", "44252-5", "44253-3", "44260-8")
 
 PHQ_9 = Instrument(

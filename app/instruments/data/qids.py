@@ -3,10 +3,23 @@
 from app.instruments.model import Answers, Band, Example, Instrument, Rule, SelfHarmItem, items
 
 _LABELS = (
-    "falling asleep", "waking at night", "waking early", "sleeping long", "sad mood", "less appetite", "more appetite",
-    "weight lost", "weight gained", "concentration", "self-view", "suicidal thoughts", "interest", "energy",
-    "slowed", "restless",
-)  # fmt: skip
+    "falling asleep",
+    "waking at night",
+    "waking early",
+    "sleeping long",
+    "sad mood",
+    "less appetite",
+    "more appetite",
+    "weight lost",
+    "weight gained",
+    "concentration",
+    "self-view",
+    "suicidal thoughts",
+    "interest",
+    "energy",
+    "slowed",
+    "restless",
+)
 _DOMAINS = ((1, 2, 3, 4), (5,), (6, 7, 8, 9), (10,), (11,), (12,), (13,), (14,), (15, 16))
 
 

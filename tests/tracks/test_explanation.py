@@ -1,0 +1,79 @@
+"""The answer in words: true of the answer it is made from, readable, and never a medical claim."""
+
+import random
+import re
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from app.instruments import INSTRUMENTS
+from app.relief import Verdict, assess
+from app.tracks.answers import TrackOut, track_answer
+from app.tracks.explanation import explain
+from tests.conftest import Api
+from tests.spec.timelines import INSTRUMENTS_WITH_RULE, ZONES, events, random_timeline
+
+CLAIMS = re.compile(r"relaps|diagnos|predict|safe|dose|dosing|should|advis|recommend|cure|patient", re.IGNORECASE)
+
+
+def random_tracks(count: int) -> list[TrackOut]:
+    found = []
+    for seed in range(count):
+        rng = random.Random(seed)
+        code, zone = rng.choice(INSTRUMENTS_WITH_RULE), rng.choice(ZONES)
+        rule = INSTRUMENTS[code].rule
+        assert rule
+        infusions, scores, as_of = random_timeline(rng, code, zone)
+        found.append(
+            track_answer(INSTRUMENTS[code], with_ids(assess(events(infusions, scores, zone, None), rule, as_of)))
+        )
+    return found
+
+
+def with_ids(verdict: Verdict) -> Verdict:
+    """The same verdict with score ids as the service has them."""
+    parts = {name: getattr(verdict, name) for name in ("baseline", "best", "latest")}
+    return replace(verdict, **{name: s and replace(s, id=str(UUID(int=1))) for name, s in parts.items()})
+
+
+def test_every_answer_has_words_without_holes_or_claims() -> None:
+    seen = set()
+    for track in random_tracks(3_000):
+        words = explain(track)
+        seen.add(track.status)
+        assert words.endswith(".")
+        assert not re.search(r"None|none|null|  |\bnan\b", words), words
+        assert not CLAIMS.search(words), words
+        if track.status in ("holding", "fading", "lost", "partial_response", "no_response"):
+            assert track.latest
+            assert f"is {track.latest.value:g}" in words
+            if track.days_since_last_score:
+                assert f"({track.days_since_last_score} day" in words
+        for flag, word in (("remission", "remission line"), ("worse_than_best", "second best")):
+            assert (flag in track.flags) == (word in words), words
+    assert len(seen) == 10
+
+
+@pytest.mark.parametrize(("scores", "as_of", "words"), [
+    ((("01-06", 20), ("02-07", 4), ("03-07", 8), ("03-21", 10)), "2025-03-21",
+     "PHQ-9 is 10, half of the baseline of 20 and so at the response line; it has been at or under the line at every "
+     "reading from 7 February to 21 March 2025, 42 days."),
+    ((("01-06", 20), ("01-20", 12)), "2025-01-25",
+     "PHQ-9 is 12 (5 days ago), 40.0% below the baseline of 20; the response line is 10: a partial response, short of "
+     "a response."),
+    ((("01-06", 20), ("01-20", 27)), "2025-01-20",
+     "PHQ-9 is 27, 35.0% above the baseline of 20; the response line is 10: short of a partial response. The score is "
+     "worse than the baseline by at least 6 points, a reliable change."),
+    ((("01-06", 6),), "2025-01-07",
+     "The PHQ-9 baseline of 6 is milder than the entry line of 10, so a percentage change from it would say little."),
+    ((("01-20", 12),), "2025-01-21",
+     "No PHQ-9 score from the 28 days up to the first infusion on 6 January 2025 is recorded, though later ones are: "
+     "without a baseline no change can be measured."),
+])  # fmt: skip
+def test_the_words_of_some_answers(api: Api, scores: tuple[tuple[str, int], ...], as_of: str, words: str) -> None:
+    patient_id = api.patient()
+    for day, score in scores:
+        api.check_in(patient_id, f"2025-{day}T08:00:00-05:00", "phq-9", score)
+    api.session(patient_id, "2025-01-06T10:00:00-05:00")
+    assert api.track(patient_id, "phq-9", as_of=as_of)["explanation"] == words
