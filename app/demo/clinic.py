@@ -10,6 +10,9 @@ from uuid import UUID
 from sqlmodel import Session
 
 from app.access.service import Caller
+from app.alerts import service as alerts
+from app.alerts import store as alerts_store
+from app.alerts.models import AcknowledgementIn, Disposition
 from app.audit.service import Act
 from app.checkins import service as checkins
 from app.checkins.models import CheckInIn, ResponseIn
@@ -24,6 +27,8 @@ from app.storage import Database, new_id
 
 _CHECK_IN_AT = time(8, 30)
 _INFUSION_AT = time(10, 0)
+_ACKNOWLEDGED_WITHIN = timedelta(days=3)
+_DISPOSITIONS: tuple[Disposition, ...] = ("contacted", "contacted", "already_known", "escalated")
 _INDICATIONS = ("major_depressive_disorder", "anxiety_disorder", "bipolar_depression")
 
 
@@ -62,6 +67,7 @@ def fill(
     for batch in _by_day(arrivals):
         counts = database.writing(caller.clinic_id, partial(_record, caller=caller, batch=batch, ids=ids))
         kept, repeated, given = kept + counts[0], repeated + counts[1], given + counts[2]
+    database.writing(caller.clinic_id, lambda db: _acknowledge(db, caller, now - _ACKNOWLEDGED_WITHIN, seed))
     return Filled(kept, repeated, given, tuple(ids))
 
 
@@ -142,6 +148,16 @@ def _record(db: Session, caller: Caller, batch: list[_Arrival], ids: list[UUID])
         raise refused[0]
     kept = sum(not isinstance(outcome, Exception) and outcome.status == 201 for outcome in outcomes)
     return kept, len(outcomes) - kept, given
+
+
+def _acknowledge(db: Session, caller: Caller, until: datetime, seed: int) -> None:
+    """Someone looked at every alert raised before `until`, within a working day."""
+    rng = random.Random(f"{seed} alerts")  # noqa: S311 - a simulation
+    for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, 1_000_000):
+        if alert.raised_at < until:
+            at = alert.raised_at + timedelta(minutes=rng.randrange(5, 480))
+            body = AcknowledgementIn(disposition=rng.choice(_DISPOSITIONS))
+            alerts.acknowledge(db, _act(caller, at, "acknowledge_alert"), alert.id, body)
 
 
 def _act(caller: Caller, at: datetime, operation: str) -> Act:
