@@ -1,0 +1,78 @@
+"""Queries per request are counted, and do not grow with the clinic, the history or the batch."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.storage import Database
+from tests.conftest import Api
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if not statement.startswith(("BEGIN", "set transaction", "select set_config")):
+            statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def grow(api: Api, patient_id: str, weeks: int) -> None:
+    api.session(patient_id, "2024-01-01T10:00:00-05:00")
+    items = [
+        {"patient_id": patient_id, "taken_at": f"2024-{1 + n // 28:02}-{1 + n % 28:02}T09:00:00-05:00",
+         "responses": [{"instrument": "phq-9", "score": n % 28}, {"instrument": "nrs-pain", "score": n % 11}]}
+        for n in range(weeks)
+    ]  # fmt: skip
+    assert api.post("/v1/check-ins/batch", {"items": items}).status_code == 200
+
+
+def post(api: Api, patient_id: str, day: int) -> None:
+    body = {
+        "taken_at": f"2025-02-{day:02}T09:00:00-05:00",
+        "responses": [{"instrument": code, "score": 5} for code in ("phq-9", "gad-7", "nrs-pain")],
+    }
+    assert api.post(f"/v1/patients/{patient_id}/check-ins", body).status_code == 201
+
+
+@pytest.mark.parametrize(("request_of", "most"), [
+    (lambda api, patient: post(api, patient, 2), 19),
+    (lambda api, patient: api.relief(patient), 7),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 8),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 6),
+], ids=["post", "relief", "check-ins", "sessions"])  # fmt: skip
+def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
+    api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int
+) -> None:
+    counts = []
+    for weeks in (1, 200):
+        patient_id = api.patient()
+        grow(api, patient_id, weeks)
+        post(api, patient_id, 1)
+        with counted(database) as statements:
+            request_of(api, patient_id)
+        counts.append(len(statements))
+    assert counts[1] <= counts[0] + 1, counts  # one more where there are alerts to show
+    assert counts[1] <= most, counts
+
+
+def test_a_batch_takes_as_many_queries_as_a_handful(api: Api, database: Database) -> None:
+    counts = []
+    for size in (5, 200):
+        ids = [api.patient() for _ in range(5)]
+        items = [
+            {"patient_id": ids[n % 5], "taken_at": f"2025-01-01T09:{n % 60:02}:{n // 60:02}Z",
+             "responses": [{"instrument": "nrs-pain", "score": n % 11}]}
+            for n in range(size)
+        ]  # fmt: skip
+        with counted(database) as statements:
+            assert api.post("/v1/check-ins/batch", {"items": items}).status_code == 200
+        counts.append(len(statements))
+    assert counts[1] <= counts[0] + 2, counts
