@@ -39,6 +39,7 @@ PasswordFromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read 
 def migrate() -> None:
     """Apply migrations, and grant the service's role what it needs."""
     migrating.upgrade(Settings())
+    print(f"the database is at revision {migrating.head()}")
 
 
 @cli.command()

@@ -43,10 +43,10 @@ def post(api: Api, patient_id: str, day: int) -> None:
 
 
 @pytest.mark.parametrize(("request_of", "most"), [
-    (lambda api, patient: post(api, patient, 2), 19),
-    (lambda api, patient: api.relief(patient), 7),
+    (lambda api, patient: post(api, patient, 2), 13),
+    (lambda api, patient: api.relief(patient), 6),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 8),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 6),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 5),
 ], ids=["post", "relief", "check-ins", "sessions"])  # fmt: skip
 def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
     api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int
