@@ -52,10 +52,6 @@ class Honoured:
         self._known[token] = (now + min(_HONOURED_SECONDS, left), caller)
         return caller
 
-    def forget(self) -> None:
-        """Drops every caller, so that a change is seen at once in this process."""
-        self._known.clear()
-
 
 async def authorise(request: Request) -> Caller | None:
     """The caller, allowed to do this operation; None for an open one. An operation without an entry in the table of

@@ -149,7 +149,7 @@ def test_a_disabled_person_is_refused_everywhere(server: TestClient, api: Api, d
         db.add(user)
 
     database.writing(api.clinic_id, disable)
-    server.app.state.honoured.forget()  # type: ignore[attr-defined]
+    server.app.state.honoured._known.clear()  # type: ignore[attr-defined]
     assert person.get("/v1/patients").status_code == 401
 
 
