@@ -19,8 +19,9 @@ from sqlalchemy import create_engine, make_url, text
 
 from app import clock
 from app.access import service as access
+from app.access import tokens
 from app.access.models import User
-from app.access.service import Tokens
+from app.access.tokens import Tokens
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
@@ -172,10 +173,10 @@ def new_person(server: TestClient, clinic_id: UUID, role: str) -> Api:
     def add(db: Any) -> Tokens:
         db.add(user)
         db.flush()
-        return access.open_session(db, state.key, user, clock.now())
+        return tokens.open_session(db, state.key, user, clock.now())
 
-    tokens = state.database.writing(clinic_id, add)
-    return Api(server, tokens.access_token, clinic_id, user.id)
+    held = state.database.writing(clinic_id, add)
+    return Api(server, held.access_token, clinic_id, user.id)
 
 
 def new_client(server: TestClient, clinic_id: UUID, scope: str) -> Api:

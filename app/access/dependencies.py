@@ -10,9 +10,10 @@ from fastapi.security import OAuth2PasswordBearer
 from sqlmodel import Session
 
 from app import clock
-from app.access import service
+from app.access import service, tokens
 from app.access.policies import OPEN_OPERATIONS, PERMISSIONS
-from app.access.service import Caller, Claims
+from app.access.service import Caller
+from app.access.tokens import Claims
 from app.api.fields import Answer
 from app.api.idempotency import Reply, once
 from app.api.strict import StrictRoute
@@ -44,7 +45,7 @@ class Honoured:
         known = self._known.get(token)
         if known is not None and known[0] > now:
             return known[1]
-        claims: Claims = service.read_token(self._key, token)
+        claims: Claims = tokens.read_token(self._key, token)
         caller = await self._database.read(claims.clinic_id, lambda db: service.honour(db, claims))
         if len(self._known) >= _MOST_HONOURED:
             self._known.clear()

@@ -13,10 +13,11 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from app import clock
-from app.access import service, store
+from app.access import service, store, tokens
 from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
 from app.access.models import ClinicOut, CrisisContact, DeviceTokenOut, MeOut, RedeemIn, TokenOut
-from app.access.service import ACCESS_TOKEN_SECONDS, NOTICE, Tokens
+from app.access.service import NOTICE
+from app.access.tokens import ACCESS_TOKEN_SECONDS, Tokens
 from app.api import paging
 from app.api.fields import Answer
 from app.api.paging import Cursor, Limit
@@ -91,9 +92,9 @@ async def issue_token(
 @router.post("/oauth/revoke", operation_id="revoke_token", summary="Revoke a refresh token")
 async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "") -> Response:
     """RFC 7009. Revokes a refresh token with its family; an unknown one is no error."""
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, service.digest(token)))
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
     if clinic_id is not None:
-        await database.write(clinic_id, lambda db: service.revoke(db, clinic_id, token, clock.now()))
+        await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, clock.now()))
     return Response(status_code=200)
 
 
@@ -107,14 +108,14 @@ async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "")
 async def redeem_enrolment(request: Request, database: DatabaseOf, body: RedeemIn) -> DeviceTokenOut:
     """Single use. The refresh token lives 400 days from its last use."""
     key: str = request.app.state.key
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, service.digest(body.code)))
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, tokens.digest(body.code)))
     if clinic_id is None:
         raise InvalidToken("the code is unknown, used or expired")
     now, request_id = clock.now(), request.scope["request_id"]
-    tokens = await database.write(
+    granted = await database.write(
         clinic_id, lambda db: service.redeem(db, key, body.code, body.device_name, request_id, now)
     )
-    return DeviceTokenOut(**_token_answer(tokens).model_dump(), patient_id=tokens.patient_id)
+    return DeviceTokenOut(**_token_answer(granted).model_dump(), patient_id=granted.patient_id)
 
 
 @router.get(
@@ -185,18 +186,18 @@ async def _password(database: DatabaseOf, key: str, email: str, password: str) -
     if not fits or user is None:
         return _refused("invalid_grant", "the e-mail or the password is not right")
     now = clock.now()
-    return _granted(await database.write(user.clinic_id, lambda db: service.open_session(db, key, user, now)))
+    return _granted(await database.write(user.clinic_id, lambda db: tokens.open_session(db, key, user, now)))
 
 
 async def _refresh(database: DatabaseOf, key: str, token: str) -> Response:
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, service.digest(token)))
-    tokens = None
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
+    granted = None
     if clinic_id is not None:
         now = clock.now()
-        tokens = await database.write(clinic_id, lambda db: service.refresh(db, key, clinic_id, token, now))
-    if tokens is None:
+        granted = await database.write(clinic_id, lambda db: tokens.refresh(db, key, clinic_id, token, now))
+    if granted is None:
         return _refused("invalid_grant", "the refresh token is unknown, expired, used or revoked")
-    return _granted(tokens)
+    return _granted(granted)
 
 
 async def _client(database: DatabaseOf, key: str, client_id: str, secret: str, scope: str) -> Response:
@@ -207,10 +208,10 @@ async def _client(database: DatabaseOf, key: str, client_id: str, secret: str, s
     client = await database.read(NO_CLINIC, lambda db: store.client_by_id(db, identifier))
     if not service.secret_fits(client, secret) or client is None:
         return _refused("invalid_client", "the client or its secret is not right", 401)
-    tokens = service.client_token(key, client, scope or None, clock.now())
-    if tokens is None:
+    granted = tokens.client_token(key, client, scope or None, clock.now())
+    if granted is None:
         return _refused("invalid_scope", "the client may not have that scope")
-    return _granted(tokens)
+    return _granted(granted)
 
 
 def _basic(header: str) -> tuple[str, str] | None:
@@ -225,18 +226,18 @@ def _basic(header: str) -> tuple[str, str] | None:
     return unquote_plus(name), unquote_plus(secret)
 
 
-def _token_answer(tokens: Tokens) -> TokenOut:
+def _token_answer(granted: Tokens) -> TokenOut:
     answer = TokenOut(
-        access_token=tokens.access_token, token_type="bearer", expires_in=ACCESS_TOKEN_SECONDS, scope=tokens.scope
+        access_token=granted.access_token, token_type="bearer", expires_in=ACCESS_TOKEN_SECONDS, scope=granted.scope
     )
-    if tokens.refresh_token is not None:
-        answer.refresh_token = tokens.refresh_token
+    if granted.refresh_token is not None:
+        answer.refresh_token = granted.refresh_token
     return answer
 
 
-def _granted(tokens: Tokens) -> Response:
+def _granted(granted: Tokens) -> Response:
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-    return JSONResponse(_token_answer(tokens).model_dump(exclude_unset=True), headers=headers)
+    return JSONResponse(_token_answer(granted).model_dump(exclude_unset=True), headers=headers)
 
 
 def _refused(error: str, description: str, status: int = 400) -> Response:

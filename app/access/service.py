@@ -1,32 +1,26 @@
 """Use cases of access: adding clinics, people and clients; tokens; enrolment of patients' devices."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
-import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access import store
-from app.access.models import Client, Clinic, Device, Enrolment, RefreshToken, User
+from app.access.models import Client, Clinic, Device, Enrolment, User
 from app.access.policies import ROLE_SCOPES, SCOPES
+from app.access.tokens import Claims, Tokens, digest, issue
 from app.audit import service as audit
 from app.audit.service import Act
 from app.errors import Fault, Invalid, InvalidToken, NotFound
 from app.storage import new_id
 
-ACCESS_TOKEN_SECONDS = 900
-_REFRESH = {"user": timedelta(days=14), "device": timedelta(days=400)}
-_SUPERSEDED_FOR = timedelta(days=7)
 _ENROLMENT = timedelta(hours=72)
-_ALGORITHM = "HS256"
-_ISSUER = "holdfast"
 _SHORTEST_PASSWORD = 8
 
 _hasher = PasswordHasher()
@@ -54,16 +48,6 @@ class Caller:
     def name(self) -> str:
         """What the caller is called in keys and cursors."""
         return f"{self.kind}:{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """An access token, and a refresh token where the caller gets one."""
-
-    access_token: str
-    refresh_token: str | None
-    scope: str
-    patient_id: UUID | None = None
 
 
 def add_clinic(
@@ -161,52 +145,6 @@ def secret_fits(client: Client | None, secret: str) -> bool:
     return same and client is not None and client.disabled_at is None
 
 
-def open_session(db: Session, key: str, user: User, now: datetime) -> Tokens:
-    """Tokens for a person who has proved who they are."""
-    return _issue(db, key, "user", user.id, user.clinic_id, now)
-
-
-def client_token(key: str, client: Client, scope: str | None, now: datetime) -> Tokens | None:
-    """An access token for a client, for `scope` or all its scopes; None when it may not have that scope."""
-    wanted = scope.split() if scope else client.scope.split()
-    if not wanted or not set(wanted) <= set(client.scope.split()):
-        return None
-    words = " ".join(wanted)
-    return Tokens(_access_token(key, "client", client.id, client.clinic_id, words, now), None, words)
-
-
-def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
-    """New tokens for a refresh token, or None. The old token goes on working until its successor has been used (a lost
-    answer must not lock a phone out), 7 days at most; a use after that revokes the whole family."""
-    family = store.relatives(db, clinic_id, digest(token))
-    mine = next((t for t in family if t.token_hash == digest(token)), None)
-    if mine is None or mine.revoked_at is not None or mine.expires_at <= now:
-        return None
-    successor_used = any(t.parent_id == mine.id and t.used_at is not None for t in family)
-    sibling_used = any(
-        t.parent_id == mine.parent_id and t.parent_id is not None and t.id != mine.id and t.used_at is not None
-        for t in family
-    )
-    outlived = mine.used_at is not None and now - mine.used_at > _SUPERSEDED_FOR
-    if successor_used or outlived:
-        store.revoke_family(db, clinic_id, mine.family_id, now)
-        return None
-    if sibling_used:  # two refreshes at once: one of the two new tokens is in use, the other is no use any more
-        return None
-    caller = store.caller(db, clinic_id, mine.caller_kind, mine.caller_id)
-    if caller is None or caller.disabled_at is not None:
-        return None
-    mine.used_at = mine.used_at or now
-    db.add(mine)
-    return _issue(db, key, mine.caller_kind, mine.caller_id, clinic_id, now, mine)
-
-
-def revoke(db: Session, clinic_id: UUID, token: str, now: datetime) -> None:
-    """Revokes a refresh token with its family. An unknown token is no error (RFC 7009)."""
-    for held in store.relatives(db, clinic_id, digest(token))[:1]:
-        store.revoke_family(db, clinic_id, held.family_id, now)
-
-
 def open_enrolment(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime) -> tuple[str, datetime]:
     """A single-use code for a patient's device, and when it expires."""
     code, expires_at = secrets.token_urlsafe(16), now + _ENROLMENT
@@ -242,34 +180,7 @@ def redeem(db: Session, key: str, code: str, device_name: str, request_id: str, 
     db.flush()
     act = Act(device.clinic_id, "device", device.id, "redeem_enrolment", request_id, now)
     audit.record(db, act, [device.patient_id])
-    return _issue(db, key, "device", device.id, device.clinic_id, now)
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What an access token says, once its signature and times are found right."""
-
-    kind: str
-    id: UUID
-    clinic_id: UUID
-    scope: str
-    expires_at: int
-
-
-def read_token(key: str, token: str) -> Claims:
-    """The claims of an access token. Raises InvalidToken for anything not signed by us, for us and current."""
-    try:
-        found = jwt.decode(
-            token,
-            key,
-            algorithms=[_ALGORITHM],
-            issuer=_ISSUER,
-            audience=_ISSUER,
-            options={"require": ["exp", "iss", "aud", "sub"]},
-        )
-        return Claims(found["kind"], UUID(found["sub"]), UUID(found["clinic"]), found["scope"], found["exp"])
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
-        raise InvalidToken from None
+    return issue(db, key, "device", device.id, device.clinic_id, now)
 
 
 def honour(db: Session, claims: Claims) -> Caller:
@@ -290,54 +201,3 @@ def honour(db: Session, claims: Claims) -> Caller:
         scopes &= frozenset(found.scope.split())
     zone = ZoneInfo(clinic.time_zone)
     return Caller(claims.kind, found.id, clinic.id, role, scopes, patient_id, zone, clinic)
-
-
-def _issue(
-    db: Session,
-    key: str,
-    kind: str,
-    caller_id: UUID,
-    clinic_id: UUID,
-    now: datetime,
-    parent: RefreshToken | None = None,
-) -> Tokens:
-    token = secrets.token_urlsafe(32)
-    held = store.caller(db, clinic_id, kind, caller_id)
-    role = held.role if isinstance(held, User) else "patient"
-    scope = " ".join(word for word in SCOPES if word in ROLE_SCOPES[role])
-    identifier = new_id()
-    db.add(
-        RefreshToken(
-            clinic_id=clinic_id,
-            id=identifier,
-            family_id=parent.family_id if parent else identifier,
-            parent_id=parent.id if parent else None,
-            token_hash=digest(token),
-            caller_kind=kind,
-            caller_id=caller_id,
-            expires_at=now + _REFRESH[kind],
-            used_at=None,
-            revoked_at=None,
-        )
-    )
-    access = _access_token(key, kind, caller_id, clinic_id, scope, now)
-    return Tokens(access, token, scope, held.patient_id if isinstance(held, Device) else None)
-
-
-def _access_token(key: str, kind: str, caller_id: UUID, clinic_id: UUID, scope: str, now: datetime) -> str:
-    claims = {
-        "iss": _ISSUER,
-        "aud": _ISSUER,
-        "sub": str(caller_id),
-        "kind": kind,
-        "clinic": str(clinic_id),
-        "scope": scope,
-        "iat": int(now.timestamp()),
-        "exp": int(now.timestamp()) + ACCESS_TOKEN_SECONDS,
-    }
-    return jwt.encode(claims, key, _ALGORITHM)
-
-
-def digest(secret: str) -> str:
-    """How a random secret is stored and looked up."""
-    return hashlib.sha256(secret.encode()).hexdigest()

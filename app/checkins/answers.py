@@ -56,7 +56,7 @@ def receipt(
     a check-in that is not its own (`own`: it recorded it just now) no scores."""
     fields = {name: getattr(shown, name) for name in CheckInOut.model_fields}
     if not own and "checkins:read" not in caller.scopes:
-        fields |= {"scores": [], "notice": None}
+        fields["scores"] = []
     seen = relief if "outcomes:read" in caller.scopes else []
     return CheckInReceipt.model_construct(**fields, relief=seen, already_recorded=list(already))
 

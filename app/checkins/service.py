@@ -158,8 +158,12 @@ def _gather(
     sessions = tracks_store.sessions_of(db, clinic_id, [p.body.session_id for p in posts if p.body.session_id])
     gathered = _Gathered(locked, known, sessions, {}, {(s.patient_id, s.taken_at, s.instrument): s for s in standing})
     # A device whose clock is wrong may send one post twice: corrected, the two lie as far apart as their sendings.
-    corrected = {(p.patient_id, t[0]) for p, t in zip(posts, taken, strict=True) if not isinstance(t, Problem) and t[1]}
-    resent = store.taken_near(db, clinic_id, corrected, _RESENT_WITHIN)
+    sent = {
+        (p.patient_id, t[0])
+        for p, t in zip(posts, taken, strict=True)
+        if p.body.sent_at is not None and p.body.id is None and not isinstance(t, Problem)
+    }
+    resent = store.taken_near(db, clinic_id, sent, _RESENT_WITHIN)
     others = {s.check_in_id for s in standing} - named.keys()
     rows = named | store.by_ids(db, clinic_id, others) | {row[0].id: row for row in resent}
     scores = scores_of(db, clinic_id, list(rows))
@@ -178,7 +182,7 @@ def _decide(clinic_id: UUID, post: Post, taken: tuple[datetime, int | None] | Pr
     if isinstance(taken, Problem):
         raise taken
     taken_at, corrected_by = taken
-    if corrected_by is not None and body.id is None and (stands := _resent(post, gathered)) is not None:
+    if body.sent_at is not None and body.id is None and (stands := _resent(post, gathered)) is not None:
         return _again(post, stands)
     if body.session_id is not None and gathered.sessions.get(body.session_id) != post.patient_id:
         raise ReferenceNotFound(errors=[Fault("pointer", "/session_id", "must name a session of this patient")])

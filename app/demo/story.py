@@ -10,7 +10,8 @@ from sqlmodel import Session
 
 from app import clock
 from app.access import service as access
-from app.access.service import Caller, Claims
+from app.access.service import Caller
+from app.access.tokens import Claims
 from app.demo.clinic import Filled, fill
 from app.outcomes import service as outcomes
 from app.outcomes.models import ReliefOut

@@ -84,7 +84,7 @@ def _stale(track: TrackOut, instrument: Instrument) -> str:
             f"and its last infusion was {_ago(track.days_since_last_session)}"
         )
     else:
-        text = f"The latest {instrument.name} score is {_count(track.days_since_last_score, 'day')} old"
+        text = f"The latest {instrument.name} score that counts is {_count(track.days_since_last_score, 'day')} old"
     return f"{text}, more than {STALE_AFTER_DAYS} days: how things stand now is not known.{_before(track)}"
 
 
@@ -160,7 +160,7 @@ def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
     change = f"{amount} points, " + ("a reliable change" if published else "by convention a change beyond noise")
     entry, remission = _line(instrument, rule.entry), _number(track.remission_line)
     words = {
-        "emergent_symptoms": f"It has risen by at least {change}, and has reached the entry line of {entry}.",
+        "emergent_symptoms": f"It has worsened by at least {change}, and has reached the entry line of {entry}.",
         "reliable_deterioration": f"The score is worse than the baseline by at least {change}.",
         "remission": f"The score is {_side(instrument)} the remission line of {remission}.",
         "worse_than_best": f"The two latest readings are each worse than the second best one by at least {change}.",

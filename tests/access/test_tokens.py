@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from app import clock
 from app.access import service as access
-from app.access import store
+from app.access import store, tokens
 from app.access.models import User
-from app.access.service import digest
+from app.access.tokens import digest
 from app.errors import Invalid, InvalidToken
 from app.storage import Database, new_id
 from tests.conftest import Api, new_client, new_device, new_person
@@ -127,7 +127,7 @@ def test_a_superseded_token_outlives_its_use_by_seven_days_at_most(
         later = clock.now() + timedelta(days=days)
         found = database.writing(
             api.clinic_id,
-            lambda db, at=later: access.refresh(db, key, api.clinic_id, first, at),  # type: ignore[misc]
+            lambda db, at=later: tokens.refresh(db, key, api.clinic_id, first, at),  # type: ignore[misc]
         )
         assert (found is not None) == works
 

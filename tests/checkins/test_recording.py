@@ -258,6 +258,18 @@ def test_a_wrong_clock_and_no_id_still_keep_one(api: Api, path: str) -> None:
     assert again.json()["id"] == first.json()["id"]
 
 
+def test_a_resend_across_the_limit_of_correction_keeps_one(api: Api, path: str) -> None:
+    for first, second in ((65, 50), (-65, -50), (50, 65)):
+        posted = body()
+        posted["taken_at"] = (clock.now() - timedelta(minutes=5, hours=first % 7)).isoformat()
+        answers = [
+            api.post(path, posted | {"sent_at": (clock.now() + timedelta(seconds=ahead)).isoformat()})
+            for ahead in (first, second)
+        ]
+        assert [a.status_code for a in answers] == [201, 200], (first, second)
+        assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
 def test_a_correction_cannot_leave_the_range_of_moments(api: Api, path: str) -> None:
     ahead = (clock.now() + timedelta(days=36_500)).isoformat()
     refused = api.post(path, body(taken_at="1900-01-02T00:00:00Z", sent_at=ahead))
@@ -435,6 +447,7 @@ def test_an_integration_that_may_only_write_reads_nothing_back(server: TestClien
     writer = new_client(server, api.clinic_id, "checkins:write")
     again = writer.post(path, body(responses=[{"instrument": "phq-9", "score": 27}])).json()
     assert (again["scores"], again["alerts"], again["relief"]) == ([], [], [])
+    assert again["notice"]  # whom to call is never withheld
     own = writer.post(path, body(taken_at="2025-01-11T09:00:00Z")).json()
     assert [s["value"] for s in own["scores"]] == [14]
     assert (own["alerts"], own["relief"]) == ([], [])

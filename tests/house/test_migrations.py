@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 
 from app import clock
 from app.access import service as access
-from app.access.service import Claims
+from app.access.tokens import Claims
 from app.demo.clinic import fill
 from app.main import create_app
 from app.migrating import config, head, upgrade

@@ -22,7 +22,7 @@ from sqlmodel import select
 from app import clock
 from app.access import service as access
 from app.access.models import User
-from app.access.service import Claims
+from app.access.tokens import Claims
 from app.audit.service import Act
 from app.checkins import service as checkins
 from app.checkins.models import CheckInIn, ResponseIn

@@ -50,6 +50,9 @@ def test_every_answer_has_words_without_holes_or_claims() -> None:
             assert f"is {track.latest.value:g}" in words
             if track.days_since_last_score:
                 assert f"({track.days_since_last_score} day" in words
+        if "emergent_symptoms" in track.flags:
+            assert "worsened" in words
+            assert "risen" not in words
         for flag, word in (("remission", "remission line"), ("worse_than_best", "second best")):
             assert (flag in track.flags) == (word in words), words
     assert len(seen) == 10

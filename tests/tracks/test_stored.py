@@ -12,7 +12,8 @@ from sqlmodel import col, select
 
 from app import clock
 from app.access import service as access
-from app.access.service import Caller, Claims
+from app.access.service import Caller
+from app.access.tokens import Claims
 from app.demo.clinic import Filled, fill
 from app.migrating import upgrade
 from app.outcomes import service as outcomes
