@@ -214,8 +214,9 @@ def page(count: int, seen: dict[str, Seen]) -> str:
         lines.append(f"| `{code}` | {s.true_losses} | {told} | {s.lasting} | {lasting} | {median} | {ninety} |")
     lines += [
         "",
-        "Losses that were not told had no second reading past the line in time: check-ins were missed, or an infusion came",
-        "first. Silence is then reported as `stale`, never as relief.",
+        "A loss goes untold when no second reading past the line comes in time: check-ins are missed, an infusion comes first,",
+        "or noise and the recall window keep readings on the near side of the line. The causes are not told apart here. A patient",
+        "who is not heard from is reported as `stale`, never as holding.",
         "",
         "## False alarms of each flag",
         "",
@@ -238,8 +239,7 @@ def page(count: int, seen: dict[str, Seen]) -> str:
         lines.append(f"| `{code}` | {' | '.join(cells)} |")
     lines += [
         "",
-        "The scales about two weeks (`phq-9`, `gad-7`) lag the truth: a reading still holds days from before a change. That",
-        "is a property of the questionnaires, not of the rules, and shows in the figures above.",
+        "The scales about two weeks (`phq-9`, `gad-7`) lag the truth: a reading still holds days from before a change.",
     ]
     return "\n".join(lines) + "\n"
 
