@@ -53,8 +53,8 @@ class KeptAnswer(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[A]):
-    """What a use case answers: status, body and headers. `secret` answers are never kept; `subjects` are the patients
-    that the answer shows."""
+    """What a use case answers: status, body and headers. `secret` answers are never kept; `subjects` are those
+    whom the answer is about."""
 
     body: A
     status: int = 200

@@ -50,7 +50,7 @@ def amend(
     taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
     check_taken_at(taken_at, act.at)
     calendar = Calendar(known[patient_id].infusions, caller.time_zone)
-    if current.before_infusion:
+    if current.before_infusion and body.taken_at is not MISSING:
         check_before_infusion(taken_at, calendar)
     voided = current.voided if body.void is MISSING else body.void
     if body.void is not MISSING and body.void == current.voided:

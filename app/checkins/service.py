@@ -102,7 +102,7 @@ def record_many(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Rec
     taken: list[tuple[datetime, int | None] | Problem] = [_taken(post) for post in posts]
     gathered = _gather(db, clinic_id, posts, taken)
     outcomes: list[_Kept | Problem] = [NotFound()] * len(posts)
-    order = sorted(range(len(posts)), key=lambda i: (posts[i].body.taken_at, i))
+    order = sorted(range(len(posts)), key=lambda i: (_instant(posts[i], taken[i]), i))
     for index in order:
         try:
             outcomes[index] = _decide(clinic_id, posts[index], taken[index], gathered)
@@ -144,6 +144,11 @@ def _taken(post: Post) -> tuple[datetime, int | None] | Problem:
         return corrected_taken_at(post.body, post.act.at)
     except Problem as problem:
         return problem
+
+
+def _instant(post: Post, taken: tuple[datetime, int | None] | Problem) -> datetime:
+    """When it was taken, by our clock where the device's was corrected."""
+    return post.body.taken_at if isinstance(taken, Problem) else taken[0]
 
 
 def _gather(

@@ -38,8 +38,7 @@ def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[Pati
     """A new patient, or the one that stands when the same id is posted again with the same content."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = _normalised(body)
-    if body.birth_year is not None and body.birth_year > act.at.year:
-        raise Invalid(errors=[Fault("pointer", "/birth_year", "must not be in the future")])
+    _check_birth_year(body.birth_year, act)
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     holder = store.by_external_id(db, clinic_id, body.external_id)
     if holder is not None and holder.id == patient_id:
@@ -72,13 +71,15 @@ def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[Pati
 def update(
     db: Session, caller: Caller, act: Act, patient_id: UUID, expected: int | None, patch: PatientPatch
 ) -> PatientOut:
-    """A changed patient. Raises NotFound, PreconditionFailed, ExternalIdTaken. An empty patch makes no version."""
+    """A changed patient; an empty patch makes no version. Raises NotFound, PreconditionFailed, Invalid,
+    ExternalIdTaken."""
     patient = lock_one(db, act.clinic_id, patient_id)
     require_version(expected, patient.version)
     changed = {name: value for name, value in _merged(patient, patch).items() if getattr(patient, name) != value}
     audit.record(db, act, [patient_id])
     if not changed:
         return answer(patient)
+    _check_birth_year(changed.get("birth_year"), act)
     if "external_id" in changed and store.by_external_id(db, act.clinic_id, str(changed["external_id"])):
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
     for name, value in changed.items():
@@ -148,6 +149,11 @@ def subject_of(patient: Patient, zone: ZoneInfo) -> Subject:
 def answer(patient: Patient) -> PatientOut:
     """A patient as the service shows them."""
     return PatientOut.model_validate(patient.model_dump(include=set(PatientOut.model_fields)))
+
+
+def _check_birth_year(year: object, act: Act) -> None:
+    if isinstance(year, int) and year > act.at.year:
+        raise Invalid(errors=[Fault("pointer", "/birth_year", "must not be in the future")])
 
 
 def _normalised(body: PatientIn) -> str:

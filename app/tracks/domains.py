@@ -17,7 +17,8 @@ from app.relief import (
 from app.tracks.events import infusion_events
 from app.tracks.known import Known, Subject
 
-_INDICATED = {"ptsd": "ptsd", "ocd": "ocd"}
+# Named alike as a domain and as an indication.
+_INDICATED = ("ptsd", "ocd")
 
 
 def domain_values(subject: Subject, known: Known) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> l
     found = []
     for domain, order in DOMAINS.items():
         scored = any(code in verdicts for code in order)
-        indicated = _INDICATED.get(domain) in subject.indications
+        indicated = domain in _INDICATED and domain in subject.indications
         if not (domain in ALWAYS_LISTED or scored or indicated or domain in subject.primaries):
             continue
         candidates = {

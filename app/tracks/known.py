@@ -23,10 +23,12 @@ class Subject:
 
 @dataclass(slots=True)
 class Known:
-    """What one patient's verdicts rest on: infusions that count (in order of time), tracks and stored rows."""
+    """What one patient's verdicts rest on: infusions that count (in order of time), tracks, and what is
+    stored of them."""
 
     infusions: list[InfusionVersion] = field(default_factory=list)
     tracks: dict[str, Track] = field(default_factory=dict)
+    stored: dict[str, Track] = field(default_factory=dict)
     track_rows: dict[str, TrackRow] = field(default_factory=dict)
     domain_rows: dict[str, DomainStatus] = field(default_factory=dict)
     needs_fold: set[str] = field(default_factory=set)

@@ -36,8 +36,8 @@ _TRACK = TypeAdapter(Track)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """New versions of one patient's facts. `check_in_id` and `session_id` name what a new version replaces;
-    `sessions_of` gives the session a check-in is linked to, for its alerts."""
+    """New versions of one patient's facts. `replaces_check_in` or `replaces_session` names what has a version before
+    (superseded `at`); `session_id` is the session a check-in is linked to, for its alerts."""
 
     subject: Subject
     scores: Sequence[ScoreVersion] = ()
@@ -67,7 +67,7 @@ def gather(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UU
         mine = known[row.patient_id]
         mine.track_rows[row.instrument] = row
         if row.rule == VERSION:
-            mine.tracks[row.instrument] = _TRACK.validate_python(row.state)
+            mine.tracks[row.instrument] = mine.stored[row.instrument] = _TRACK.validate_python(row.state)
         else:
             mine.needs_fold.add(row.instrument)
     for status in store.domain_statuses(db, clinic_id, patient_ids):
@@ -209,6 +209,9 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
     for change in {change.subject.patient_id: change for change in changes}.values():
         subject, mine = change.subject, known[change.subject.patient_id]
         for code, track in mine.tracks.items():
+            if track == mine.stored.get(code):
+                continue
+            mine.stored[code] = track
             state = _TRACK.dump_python(track, mode="json")
             row = mine.track_rows.get(code)
             if row is None:
@@ -216,8 +219,7 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
                     clinic_id=clinic_id, patient_id=subject.patient_id, instrument=code, rule=VERSION, state=state
                 )
                 mine.track_rows[code] = row
-            if (row.state, row.rule) != (state, VERSION):
-                row.state, row.rule = state, VERSION
+            row.state, row.rule = state, VERSION
             db.add(row)
         listed = domain_values(subject, mine)
         for domain in mine.domain_rows.keys() - {values["domain"] for values in listed}:

@@ -128,3 +128,15 @@ def test_an_amended_answer_never_erases_its_alert(api: Api, patient: str) -> Non
     assert [a["priority"] for a in worse["alerts"]] == ["high", "urgent"]
     same = amend(api, path, 3, responses=[{"instrument": "phq-9", "answers": [1] + [0] * 7 + [3]}]).json()
     assert len(same["alerts"]) == 2
+
+
+def test_an_answer_whose_session_moved_can_still_be_taken_back(api: Api) -> None:
+    patient_id = api.patient()
+    session = api.session(patient_id, "2025-01-06T10:00:00-05:00")
+    check_in = api.check_in(patient_id, "2025-01-06T10:30:00-05:00", "nrs-pain", 8, before_infusion=True)
+    path = f"/v1/patients/{patient_id}"
+    moved = {"started_at": "2025-01-06T08:00:00-05:00", "reason": "typed wrong"}
+    assert api.patch(f"{path}/sessions/{session['id']}", moved, 1).status_code == 200
+    path = f"{path}/check-ins/{check_in['id']}"
+    changed = amend(api, path, responses=[{"instrument": "nrs-pain", "score": 7}])
+    assert (changed.status_code, amend(api, path, 2, void=True).status_code) == (201, 201)

@@ -392,6 +392,18 @@ def test_a_patients_batch_may_only_name_themselves(api: Api, patient: str) -> No
     assert [r["http_status"] for r in results] == [201, 404]
 
 
+def test_a_batch_is_ordered_by_when_it_was_taken_not_by_wrong_clocks(api: Api, patient: str) -> None:
+    ahead, now = clock.now() + timedelta(days=2), clock.now()
+    items = [
+        response("nrs-pain", score=3)
+        | {"patient_id": patient, "taken_at": (ahead - timedelta(days=1)).isoformat(), "sent_at": ahead.isoformat()},
+        response("nrs-pain", score=4) | {"patient_id": patient, "taken_at": (now - timedelta(hours=1)).isoformat()},
+    ]
+    results = api.post("/v1/check-ins/batch", {"items": items}).json()["results"]
+    fast, right = (instant(r["check_in"]["recorded_at"]) for r in results)
+    assert fast < right
+
+
 def test_lists_are_newest_first_filtered_by_the_clinics_days_and_paged(api: Api, patient: str, path: str) -> None:
     api.check_in(patient, "2025-01-10T23:30:00-05:00", "nrs-pain", 1)
     api.check_in(patient, "2025-01-11T00:30:00-05:00", "nrs-pain", 2)

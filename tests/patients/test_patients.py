@@ -61,6 +61,11 @@ def test_a_patch_merges_and_null_clears_only_what_may_be_null(api: Api) -> None:
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{name}"), refused.text
 
 
+def test_a_birth_year_in_the_future_is_refused_in_a_patch_too(api: Api) -> None:
+    refused = api.patch(f"/v1/patients/{api.patient()}", {"birth_year": 2198}, 1)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/birth_year")
+
+
 def test_an_empty_patch_makes_no_version(api: Api) -> None:
     path = f"/v1/patients/{api.post('/v1/patients', FULL).json()['id']}"
     assert api.patch(path, {}, 1).json()["version"] == 1
