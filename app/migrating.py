@@ -19,6 +19,7 @@ _UPDATED = {
     "clients": "disabled_at",
     "devices": "disabled_at",
     "domain_statuses": "*",
+    "episodes": "*",
     "enrolments": "redeemed_at, expires_at",
     "infusion_versions": "superseded_at",
     "patients": "*",
@@ -28,7 +29,7 @@ _UPDATED = {
     "tracks": "*",
     "users": "disabled_at, password_hash",
 }
-_DELETED = ("domain_statuses", "kept_answers", "refresh_tokens")
+_DELETED = ("domain_statuses", "episodes", "kept_answers", "refresh_tokens")
 
 
 def config(url: str | None = None) -> Config:

@@ -1,4 +1,5 @@
-"""Background jobs: what has expired is deleted. One round takes one short transaction per clinic."""
+"""Background jobs, in short transactions per clinic: what has expired is deleted, and tracks that an older release kept
+are folded again."""
 
 import asyncio
 import contextlib
@@ -7,6 +8,7 @@ import logging
 from app import clock
 from app.access import store as access
 from app.api import idempotency
+from app.patients import service as patients
 from app.storage import NO_CLINIC, Database
 
 logger = logging.getLogger("holdfast")
@@ -22,11 +24,25 @@ def expire(database: Database) -> None:
         database.writing(clinic_id, lambda db, clinic=clinic_id: access.purge(db, clinic, now))  # type: ignore[misc]
 
 
+def refold(database: Database) -> None:
+    """One round: every track that was kept by other rules or in another shape, some patients at a time."""
+    for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
+        zone = database.reading(clinic_id, lambda db, clinic=clinic_id: access.time_zone(db, clinic))  # type: ignore[misc]
+        while database.writing(clinic_id, lambda db, c=clinic_id, z=zone: patients.refold_outdated(db, c, z)):  # type: ignore[misc]
+            pass
+
+
+def one_round(database: Database) -> None:
+    """Every job once."""
+    refold(database)
+    expire(database)
+
+
 async def run(database: Database) -> None:
     """Rounds until cancelled. A failed round is logged by its type and tried again at the next."""
     while True:
         try:
-            await asyncio.to_thread(expire, database)
+            await asyncio.to_thread(one_round, database)
         except Exception as error:  # the next round may well succeed
             logger.warning("a round of background jobs failed: %s", type(error).__name__)
         await asyncio.sleep(_EVERY_SECONDS)

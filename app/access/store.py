@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
@@ -59,6 +60,10 @@ def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) 
         .where(col(RefreshToken.revoked_at).is_(None))
         .values(revoked_at=now)
     )
+
+
+def time_zone(db: Session, clinic_id: UUID) -> ZoneInfo:
+    return ZoneInfo(db.get_one(Clinic, clinic_id).time_zone)
 
 
 def clinic_ids(db: Session) -> list[UUID]:

@@ -67,7 +67,7 @@ def _subject_known(db: Session, caller: Caller, patient: Patient, known_at: date
     if known_at is None:
         return patients.subject_of(patient, caller.time_zone)
     version = patients_store.version_known(db, caller.clinic_id, patient.id, known_at)
-    return Subject(patient.id, caller.time_zone, version.primary_instruments, version.indications)
+    return Subject(patient.id, caller.time_zone, version.primary_instruments, version.indications, patient.care_status)
 
 
 def _newest(

@@ -21,11 +21,14 @@ from app.patients import store
 from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
 from app.storage import new_id
 from app.tracks import service as tracks
+from app.tracks import store as tracks_store
 from app.tracks.known import Known, Subject
 from app.tracks.service import Change
 
 _ENDED = ("discharged", "deceased", "entered_in_error")
+_PATIENTS_A_ROUND = 200
 _RECORDED = frozenset({"primary_instruments", "indications"})
+_KEPT_WITH_TRACKS = _RECORDED | {"care_status"}
 
 
 class ExternalIdTaken(Problem):
@@ -91,6 +94,7 @@ def update(
     if changed.keys() & _RECORDED:
         recorded_at = next_moment(patient, act.at)
         _add_version(db, patient, recorded_at)
+    if changed.keys() & _KEPT_WITH_TRACKS:
         known = tracks.gather(db, act.clinic_id, [patient_id])
         tracks.apply(db, act.clinic_id, [Change(subject_of(patient, caller.time_zone))], known)
     db.add(patient)
@@ -112,6 +116,16 @@ def lock_one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
     if patient is None:
         raise NotFound
     return patient
+
+
+def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> int:
+    """Folds again the tracks that were kept by other rules or in another shape, of some patients at a time; how many
+    patients they were."""
+    patient_ids = tracks_store.outdated(db, clinic_id, tracks.FOLD, _PATIENTS_A_ROUND)
+    patients = store.locked(db, clinic_id, patient_ids).values()
+    changes = [Change(subject_of(patient, zone)) for patient in patients]
+    tracks.apply(db, clinic_id, changes, tracks.gather(db, clinic_id, patient_ids))
+    return len(patient_ids)
 
 
 def search(
@@ -143,7 +157,7 @@ def next_moment(patient: Patient, now: datetime) -> datetime:
 
 def subject_of(patient: Patient, zone: ZoneInfo) -> Subject:
     """The patient as the tracks see them."""
-    return Subject(patient.id, zone, patient.primary_instruments, patient.indications)
+    return Subject(patient.id, zone, patient.primary_instruments, patient.indications, patient.care_status)
 
 
 def answer(patient: Patient) -> PatientOut:

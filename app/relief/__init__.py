@@ -2,28 +2,40 @@
 
 from app.relief.courses import Place, places
 from app.relief.domains import Candidate, choose
+from app.relief.effects import Effect, effect
 from app.relief.events import Event, Infusion, Score, order
-from app.relief.lines import BASELINE_LOOKBACK_DAYS, STALE_AFTER_DAYS, VERSION
-from app.relief.track import Spell, Track, fold, step
+from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS, VERSION
+from app.relief.readings import Reading, readings
+from app.relief.spells import Boosters, Endpoint, Record, Spell
+from app.relief.track import Track, fold, records, step
 from app.relief.verdict import Verdict, assess, read
 
 __all__ = [
     "BASELINE_LOOKBACK_DAYS",
+    "EARLY_TO_DAYS",
     "STALE_AFTER_DAYS",
     "VERSION",
+    "Boosters",
     "Candidate",
+    "Effect",
+    "Endpoint",
     "Event",
     "Infusion",
     "Place",
+    "Reading",
+    "Record",
     "Score",
     "Spell",
     "Track",
     "Verdict",
     "assess",
     "choose",
+    "effect",
     "fold",
     "order",
     "places",
     "read",
+    "readings",
+    "records",
     "step",
 ]

@@ -11,3 +11,7 @@ FIRST_COURSE_DAYS = 28
 EPISODE_GAP_DAYS = 180
 CONFIRMATION_DAYS = 5
 STALE_AFTER_DAYS = 35
+
+# The clinic's response window after the first course. Source: McInnes 2022 J Affect Disord 301:486.
+EARLY_FROM_DAYS = 14
+EARLY_TO_DAYS = 31

@@ -4,33 +4,15 @@ Source: clinical reference 4.3 and 4.6. `step` takes events in the order of `eve
 and holds everything that any later day's verdict needs.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from app.instruments import Rule
 from app.relief.courses import Place, first_place, place_after
 from app.relief.events import Event, Infusion, Score, order
-from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, STALE_AFTER_DAYS
-
-
-@dataclass(frozen=True, slots=True)
-class Spell:
-    """How long the first durable response of an episode lasted. `event` is `lost`, `rescue` or None (censored at
-    `through_on`, the latest representative). `course` is the course whose end the origin follows."""
-
-    episode: int
-    course: int
-    origin_on: date
-    through_on: date
-    event: str | None = None
-    onset_on: date | None = None
-    ascertained_on: date | None = None
-
-    @property
-    def days(self) -> int:
-        """From the origin to the onset of the event, or to the latest representative."""
-        return (self.through_on - self.origin_on).days
+from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
+from app.relief.spells import Record, Spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +60,8 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Episode:
     """The current episode. `day` is the local day of the last event in it; `yesterday` the run that held at the end
-    of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one."""
+    of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one.
+    `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""
 
     place: Place
     last_infusion: Infusion
@@ -89,16 +72,21 @@ class Episode:
     yesterday: Run | None
     settled: Standing
     standing: Standing
+    induction_sessions: int
+    induction_ended_on: date
+    early: Score | None = None
+    gaps: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """The fold so far. `last` is the latest event, `latest_score` the latest score of all, acute ones included."""
+    """The fold so far. `last` is the latest event, `latest_score` the latest score of all, acute ones included;
+    `ended` are the episodes before the current one."""
 
     last: Event | None = None
     latest_score: Score | None = None
     episode: Episode | None = None
-    spells: tuple[Spell, ...] = ()
+    ended: tuple[Record, ...] = ()
 
     def is_before(self, event: Event) -> bool:
         """Whether `event` comes after everything folded so far, so that one step will do."""
@@ -124,8 +112,13 @@ def step(track: Track, event: Event, rule: Rule) -> Track:
         episode = replace(_on_day(episode, event.day), scored=True)
         if event.day > episode.last_infusion.end_day:
             standing = _represent(episode, episode.settled, event, rule)
-            episode = replace(episode, standing=standing)
+            episode = replace(_heard(episode, event), standing=standing)
     return replace(track, last=event, latest_score=event, episode=episode)
+
+
+def records(track: Track) -> tuple[Record, ...]:
+    """What each episode says, the current one last."""
+    return track.ended if track.episode is None else (*track.ended, _record(track.episode, track.episode.standing))
 
 
 def run_on(episode: Episode, day: date) -> Run:
@@ -146,6 +139,15 @@ def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
     """I >= R against the episode's baseline, which is evaluable."""
     assert episode.baseline is not None
     return rule.falls_by(episode.baseline.severity, score.severity, rule.response)
+
+
+def improvement_tenths(episode: Episode, score: Score | None, rule: Rule) -> int | None:
+    """Percent times ten of the fall from the evaluable baseline, rounded down; None where percentages have no
+    meaning."""
+    baseline = episode.baseline
+    if score is None or baseline is None or not episode.evaluable or rule.basis == "points":
+        return None
+    return 1000 * (baseline.severity - score.severity) // baseline.severity
 
 
 def _status(episode: Episode, day: date) -> tuple[str, str | None]:
@@ -185,28 +187,60 @@ def _infuse(track: Track, infusion: Infusion, rule: Rule) -> Track:
         standing = _infuse_again(episode.standing, place.course)
     else:
         standing = _begin_course(episode.standing, infusion.day)
+    if place.course == 1:
+        episode = replace(episode, induction_sessions=place.number, induction_ended_on=infusion.day, early=None)
     episode = replace(episode, place=place, last_infusion=infusion, standing=standing)
     return replace(track, last=infusion, episode=episode)
 
 
 def _begin_episode(track: Track, infusion: Infusion, place: Place, rule: Rule) -> Track:
-    spells = track.spells
+    ended = track.ended
     if track.episode is not None:
-        ended = _rescued(track.episode.standing, infusion.day).spell
-        spells = (*spells, ended) if ended else spells
+        ended = (*ended, _record(track.episode, _rescued(track.episode.standing, infusion.day)))
     baseline = track.latest_score
     if baseline is not None and (infusion.day - baseline.day).days > BASELINE_LOOKBACK_DAYS:
         baseline = None
     evaluable = baseline is not None and baseline.severity >= rule.entry
     nothing = Standing()
-    episode = Episode(place, infusion, baseline, evaluable, False, infusion.day, None, nothing, nothing)
-    return Track(infusion, track.latest_score, episode, spells)
+    day = infusion.day
+    episode = Episode(place, infusion, baseline, evaluable, False, day, None, nothing, nothing, 1, day)
+    return Track(infusion, track.latest_score, episode, ended)
+
+
+def _record(episode: Episode, standing: Standing) -> Record:
+    return Record(
+        episode=episode.place.episode,
+        induction_sessions=episode.induction_sessions,
+        induction_ended_on=episode.induction_ended_on,
+        baseline=episode.baseline.severity if episode.baseline else None,
+        evaluable=episode.evaluable,
+        early=episode.early.severity if episode.early else None,
+        gaps=episode.gaps,
+        followed=standing.latest is not None,
+        spell=standing.spell,
+    )
+
+
+def _heard(episode: Episode, score: Score) -> Episode:
+    """The episode with a representative counted: the gap before it, and its place 14 to 31 days after induction."""
+    before, today = episode.settled.latest, episode.standing.latest
+    if before is not None and (today is None or today.day != score.day):
+        gap = (score.day - before.day).days
+        episode = replace(episode, gaps={**episode.gaps, gap: episode.gaps.get(gap, 0) + 1})
+    since = (score.day - episode.induction_ended_on).days
+    if episode.place.course == 1 and EARLY_FROM_DAYS <= since <= EARLY_TO_DAYS:
+        episode = replace(episode, early=score)
+    return episode
 
 
 def _begin_course(standing: Standing, day: date) -> Standing:
     standing = _rescued(standing, day)
+    spell = standing.spell
+    if spell is not None and spell.event is None and spell.before_course_on is None and standing.latest is not None:
+        spell = replace(spell, before_course_on=standing.latest.day)
     return replace(
         standing,
+        spell=spell,
         responded=standing.responded and standing.state != "lost",
         tail_on=None,
         in_course=False,
@@ -219,10 +253,18 @@ def _begin_course(standing: Standing, day: date) -> Standing:
 def _rescued(standing: Standing, day: date) -> Standing:
     """A later course or a new episode begins: a rescue, if the latest representative is below response."""
     spell = standing.spell
-    if spell is None or spell.event is not None or standing.tail_on is None:
+    if spell is None or spell.event is not None or standing.tail_on is None or standing.latest is None:
         return standing
     onset = standing.tail_on
-    return replace(standing, spell=replace(spell, event="rescue", onset_on=onset, ascertained_on=day, through_on=onset))
+    rescued = replace(
+        spell,
+        event="rescue",
+        onset_on=onset,
+        ascertained_on=day,
+        through_on=onset,
+        before_rescue_on=standing.latest.day,
+    )
+    return replace(standing, spell=rescued)
 
 
 def _infuse_again(standing: Standing, course: int) -> Standing:

@@ -7,7 +7,8 @@ from datetime import date
 from app.instruments import Rule
 from app.relief.events import Event, Score
 from app.relief.lines import CONFIRMATION_DAYS, STALE_AFTER_DAYS
-from app.relief.track import Episode, Spell, Standing, Track, fold, is_response, last_heard_on, run_on
+from app.relief.spells import Spell
+from app.relief.track import Episode, Standing, Track, fold, improvement_tenths, is_response, last_heard_on, run_on
 
 READ_FROM_SCORES = frozenset({"lost", "fading", "holding", "partial_response", "no_response"})
 
@@ -67,7 +68,7 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
         raise ValueError("the track is later than the day asked for; fold again up to that day")
     episode = track.episode
     if episode is None:
-        return Verdict(as_of, "not_started", previous_spells=track.spells)
+        return Verdict(as_of, "not_started")
     run, standing = run_on(episode, as_of), episode.standing
     evaluable = episode.baseline is not None and episode.evaluable
     holding = run.status == "holding"
@@ -83,7 +84,7 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
         best=standing.best if evaluable and standing.responded else None,
         latest=latest,
         latest_overlaps=standing.latest_overlaps,
-        improvement_tenths=_improvement_tenths(episode, rule) if evaluable else None,
+        improvement_tenths=improvement_tenths(episode, latest, rule),
         change=latest.severity - episode.baseline.severity if latest and episode.baseline else None,
         response_severity=_response_severity(episode.baseline, rule) if evaluable else None,
         since_on=run.since_on,
@@ -96,16 +97,9 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
         sessions=episode.place.number,
         courses=episode.place.course,
         spell=standing.spell,
-        previous_spells=track.spells,
+        previous_spells=tuple(record.spell for record in track.ended if record.spell),
         heard_on=last_heard_on(episode) if evaluable else None,
     )
-
-
-def _improvement_tenths(episode: Episode, rule: Rule) -> int | None:
-    latest, baseline = episode.standing.latest, episode.baseline
-    if latest is None or baseline is None or rule.basis == "points":
-        return None
-    return 1000 * (baseline.severity - latest.severity) // baseline.severity
 
 
 def _response_severity(baseline: Score | None, rule: Rule) -> int | None:

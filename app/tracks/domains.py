@@ -1,6 +1,6 @@
 """Each domain's answer: which instrument gives it, and the row that is kept of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,23 @@ from app.relief import (
 from app.tracks.events import infusion_events
 from app.tracks.known import Known, Subject
 
+# The order in which statuses wait for a person; before all of them stand open timely alerts. Holding and not yet begun
+# come last.
+_PRIORITIES = {
+    "lost": 1,
+    "fading": 3,
+    "stale": 6,
+    "no_response": 7,
+    "partial_response": 8,
+    "awaiting_follow_up": 9,
+    "no_baseline": 10,
+    "not_evaluable": 11,
+    "holding": 12,
+    "not_started": 13,
+}
+_SILENT_AFTER = {"lost": 2, "fading": 4}
+_DETERIORATED = 5
+
 # Named alike as a domain and as an indication.
 _INDICATED = ("ptsd", "ocd")
 
@@ -28,7 +45,10 @@ def domain_values(subject: Subject, known: Known) -> list[dict[str, Any]]:
     as_of = max(last, default=date.min)
     verdicts = verdicts_on(known, as_of)
     blank = blank_verdict(known, subject.zone, as_of)
-    return [domain_row(domain, code, verdicts.get(code, blank)) for domain, code, _ in chosen(subject, known, verdicts)]
+    return [
+        {"care_status": subject.care_status, **domain_row(domain, code, verdicts.get(code, blank))}
+        for domain, code, _ in chosen(subject, known, verdicts)
+    ]
 
 
 def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
@@ -37,11 +57,14 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
     if verdict.days_since_last_session is not None:
         last_session_on = verdict.as_of - timedelta(days=verdict.days_since_last_session)
     value = None if latest is None else instrument.value(instrument.points_of_severity(latest.severity))
+    state = verdict.last_known if verdict.status in ("awaiting_follow_up", "stale") else verdict.status
     return {
         "domain": domain,
         "instrument": code,
+        "priority": priority(verdict.status, state, verdict.flags),
+        "stale_priority": None if verdict.heard_on is None else priority("stale", state, ()),
         "status": verdict.status,
-        "state": verdict.last_known if verdict.status in ("awaiting_follow_up", "stale") else verdict.status,
+        "state": state,
         "flags": list(verdict.flags),
         "since_on": verdict.since_on,
         "stale_on": None if verdict.heard_on is None else verdict.heard_on + timedelta(days=STALE_AFTER_DAYS + 1),
@@ -50,6 +73,15 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
         "latest_on": latest.day if latest else None,
         "last_session_on": last_session_on,
     }
+
+
+def priority(status: str, state: str | None, flags: Collection[str]) -> int:
+    """The place of a status in the worklist, from 1; `state` is the one at the latest reading that counted."""
+    if status in ("stale", "awaiting_follow_up") and state in _SILENT_AFTER:
+        return _SILENT_AFTER[state]
+    if status == "no_response" and "reliable_deterioration" in flags:
+        return _DETERIORATED
+    return _PRIORITIES[status]
 
 
 def chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> list[tuple[str, str, str | None]]:

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from app.relief import (
-    Track,
-)
+from app.relief import Track
 from app.tracks.models import DomainStatus, InfusionVersion, TrackRow
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose tracks: a patient, the clinic's zone, the declared primary instruments and the indications."""
+    """Whose tracks: a patient, the clinic's zone, the declared primary instruments, the indications, and whether the
+    patient is in care."""
 
     patient_id: UUID
     zone: ZoneInfo
     primaries: Mapping[str, str]
     indications: Sequence[str]
+    care_status: str
 
 
 @dataclass(slots=True)

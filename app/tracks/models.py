@@ -14,6 +14,10 @@ from sqlmodel import Field, SQLModel
 from app.storage import Moment, document, key
 
 _CURRENT = text("superseded_at IS NULL")
+# Current totals without items, where an item would have asked about self-harm.
+SELF_HARM_UNKNOWN = text(
+    "superseded_at IS NULL AND self_harm_item IS NULL AND instrument IN ('madrs', 'phq-9', 'qids-sr16')"
+)
 
 
 class InfusionVersion(SQLModel, table=True):
@@ -62,6 +66,14 @@ class ScoreVersion(SQLModel, table=True):
             postgresql_where=_CURRENT,
             sqlite_where=_CURRENT,
         ),
+        Index(
+            "ix_score_versions_self_harm_unknown",
+            "clinic_id",
+            "patient_id",
+            "taken_at",
+            postgresql_where=SELF_HARM_UNKNOWN,
+            sqlite_where=SELF_HARM_UNKNOWN,
+        ),
     )
 
     clinic_id: UUID = key()
@@ -83,7 +95,10 @@ class TrackRow(SQLModel, table=True):
     """The fold so far of one patient's scores on one instrument, under the rule version it was folded by."""
 
     __tablename__ = "tracks"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        Index(None, "clinic_id", "rule"),
+    )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
@@ -92,20 +107,57 @@ class TrackRow(SQLModel, table=True):
     state: dict[str, Any] = Field(sa_type=document())
 
 
+class EpisodeRow(SQLModel, table=True):
+    """What one episode says by one instrument, for answers over many patients. `baseline` and `early` are severities
+    in points, durations are in days: see `relief.Record` and `relief.Spell`. `last_on` is the day of the track's last
+    event: on any later day the row says the same."""
+
+    __tablename__ = "episodes"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+
+    clinic_id: UUID = key()
+    instrument: str = Field(primary_key=True)
+    patient_id: UUID = key()
+    episode: int = Field(primary_key=True)
+    last_on: date
+    induction_sessions: int
+    induction_ended_on: date
+    baseline: int | None
+    evaluable: bool
+    followed: bool
+    early: int | None
+    median_gap_days: float | None
+    days: int | None
+    event: str | None
+    days_before_course: int | None
+    days_before_rescue: int | None
+
+
 class DomainStatus(SQLModel, table=True):
     """A domain's answer as of the last event, with the day from which silence alone makes it stale. Reading a page of
-    them is right on any day without a write."""
+    them is right on any day without a write: until `stale_on` a row stands at `priority` since `since_on`, from then
+    on at `stale_priority` since `stale_on`."""
 
     __tablename__ = "domain_statuses"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
-        Index(None, "clinic_id", "domain", "status", "stale_on", "since_on"),
+        Index(
+            "ix_domain_statuses_live",
+            *("clinic_id", "care_status", "priority", "stale_on", "since_on", "patient_id", "domain"),
+        ),
+        Index(
+            "ix_domain_statuses_stale",
+            *("clinic_id", "care_status", "stale_priority", "stale_on", "patient_id", "domain"),
+        ),
     )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
     domain: str = Field(primary_key=True)
+    care_status: str
     instrument: str
+    priority: int
+    stale_priority: int | None
     status: str
     state: str | None
     flags: list[str] = Field(sa_type=document())

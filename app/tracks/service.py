@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -23,15 +24,19 @@ from app.relief import (
     fold,
     step,
 )
+from app.storage import upsert
 from app.tracks import store
 from app.tracks.answers import DomainOut, SpellOut, TrackOut, domain_answer, spell_answers, track_answer
 from app.tracks.domains import blank_verdict, chosen, domain_values, rule, verdicts_on
+from app.tracks.episodes import episode_values
 from app.tracks.events import counting, events_of, local_day, score_event
 from app.tracks.explanation import explain
 from app.tracks.known import Known, Subject
-from app.tracks.models import DomainStatus, InfusionVersion, ScoreVersion, TrackRow
+from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
 
 _TRACK = TypeAdapter(Track)
+# The rules, and the shape in which a track is kept. One that was kept by another is folded again.
+FOLD = f"{VERSION}/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,18 @@ def gather(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UU
     for row in store.tracks(db, clinic_id, patient_ids):
         mine = known[row.patient_id]
         mine.track_rows[row.instrument] = row
-        if row.rule == VERSION:
-            mine.tracks[row.instrument] = mine.stored[row.instrument] = _TRACK.validate_python(row.state)
+        if row.rule == FOLD:
+            mine.tracks[row.instrument] = mine.stored[row.instrument] = kept(row)
         else:
             mine.needs_fold.add(row.instrument)
     for status in store.domain_statuses(db, clinic_id, patient_ids):
         known[status.patient_id].domain_rows[status.domain] = status
     return known
+
+
+def kept(row: TrackRow) -> Track:
+    """The track in a row of this fold."""
+    return _TRACK.validate_python(row.state)
 
 
 def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Alert]:
@@ -205,22 +215,13 @@ def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapp
 
 
 def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
-    """Stores the tracks and the domain statuses that the changes touched."""
+    """Stores the tracks, the episodes and the domain statuses that the changes touched."""
+    episodes: list[dict[str, Any]] = []
     for change in {change.subject.patient_id: change for change in changes}.values():
         subject, mine = change.subject, known[change.subject.patient_id]
         for code, track in mine.tracks.items():
-            if track == mine.stored.get(code):
-                continue
-            mine.stored[code] = track
-            state = _TRACK.dump_python(track, mode="json")
-            row = mine.track_rows.get(code)
-            if row is None:
-                row = TrackRow(
-                    clinic_id=clinic_id, patient_id=subject.patient_id, instrument=code, rule=VERSION, state=state
-                )
-                mine.track_rows[code] = row
-            row.state, row.rule = state, VERSION
-            db.add(row)
+            if track != mine.stored.get(code):
+                episodes += _keep_track(db, clinic_id, subject.patient_id, mine, code)
         listed = domain_values(subject, mine)
         for domain in mine.domain_rows.keys() - {values["domain"] for values in listed}:
             db.delete(mine.domain_rows.pop(domain))
@@ -233,6 +234,24 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
                 if getattr(status, name) != value:
                     setattr(status, name, value)
             db.add(status)
+    upsert(db, EpisodeRow, episodes)
+
+
+def _keep_track(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, code: str) -> list[dict[str, Any]]:
+    """Stores one track, and gives the episodes in which it differs from the one stored before."""
+    track, before, row = known.tracks[code], known.stored.get(code), known.track_rows.get(code)
+    now, stood = episode_values(track), episode_values(before) if before else []
+    if row is not None and (before is None or len(stood) > len(now)):
+        store.delete_episodes(db, clinic_id, patient_id, code, len(now))
+    state = _TRACK.dump_python(track, mode="json")
+    if row is None:
+        row = TrackRow(clinic_id=clinic_id, patient_id=patient_id, instrument=code, rule=FOLD, state=state)
+        known.track_rows[code] = row
+    row.state, row.rule = state, FOLD
+    db.add(row)
+    known.stored[code] = track
+    whose = {"clinic_id": clinic_id, "patient_id": patient_id, "instrument": code}
+    return [{**whose, **values} for values in now if values not in stood]
 
 
 def _answered(change: Change, score: ScoreVersion) -> Answered:

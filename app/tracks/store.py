@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, or_, tuple_, update
+from sqlalchemy import delete, insert, or_, tuple_, update
 from sqlmodel import Session, col, select
 
-from app.tracks.models import DomainStatus, InfusionVersion, ScoreVersion, TrackRow
+from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
 
 
 def infusions(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[InfusionVersion]:
@@ -58,6 +58,21 @@ def scores_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datet
 def tracks(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[TrackRow]:
     query = select(TrackRow).where(col(TrackRow.clinic_id) == clinic_id, col(TrackRow.patient_id).in_(patient_ids))
     return list(db.exec(query))
+
+
+def outdated(db: Session, clinic_id: UUID, fold: str, limit: int) -> list[UUID]:
+    """Some patients with a track that was kept by another fold."""
+    query = select(TrackRow.patient_id).where(col(TrackRow.clinic_id) == clinic_id, col(TrackRow.rule) != fold)
+    return list(db.exec(query.distinct().limit(limit)))
+
+
+def delete_episodes(db: Session, clinic_id: UUID, patient_id: UUID, instrument: str, after: int) -> None:
+    """Deletes the episodes numbered after `after`."""
+    db.execute(
+        delete(EpisodeRow)
+        .where(col(EpisodeRow.clinic_id) == clinic_id, col(EpisodeRow.patient_id) == patient_id)
+        .where(col(EpisodeRow.instrument) == instrument, col(EpisodeRow.episode) > after)
+    )
 
 
 def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:

@@ -43,7 +43,7 @@ def post(api: Api, patient_id: str, day: int) -> None:
 
 
 @pytest.mark.parametrize(("request_of", "most"), [
-    (lambda api, patient: post(api, patient, 2), 13),
+    (lambda api, patient: post(api, patient, 2), 14),
     (lambda api, patient: api.relief(patient), 6),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 8),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 5),

@@ -1,6 +1,7 @@
 """The engine is a fold: any order of arrival, step by step or at once, it says what the slow second engine says."""
 
 import random
+import statistics
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,22 @@ from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from app.instruments import INSTRUMENTS
-from app.relief import Infusion, Score, Track, assess, fold, order, places, read, step
+from app.relief import (
+    Boosters,
+    Endpoint,
+    Infusion,
+    Record,
+    Score,
+    Track,
+    assess,
+    fold,
+    order,
+    places,
+    read,
+    records,
+    step,
+)
+from tests.spec.oracle import records as second_records
 from tests.spec.oracle import sessions_of
 from tests.spec.oracle import verdict as oracle
 from tests.spec.timelines import (
@@ -113,3 +129,34 @@ def test_an_event_out_of_order_is_refused() -> None:
     assert isinstance(late, Score | Infusion)
     with pytest.raises(ValueError, match="later than the day"):
         read(track, rule, late.day.replace(year=2000))
+
+
+@run(max_examples=400, deadline=None)
+@given(seeds)
+def test_episodes_read_for_cohorts_are_those_of_the_second_engine(seed: int) -> None:
+    rng = random.Random(seed)
+    code, zone = rng.choice(INSTRUMENTS_WITH_RULE), rng.choice(ZONES)
+    rule = INSTRUMENTS[code].rule
+    assert rule
+    infusions, scores, as_of = random_timeline(rng, code, zone)
+    track = fold([e for e in events(infusions, scores, zone, None) if e.day <= as_of], rule)
+    assert [as_record(r) for r in records(track)] == second_records(parameters(rule), infusions, scores, zone, as_of)
+
+
+def as_record(record: Record) -> dict[str, object]:
+    policies: list[tuple[Endpoint, Boosters]] = [
+        ("loss_or_rescue", "ignore"), ("loss", "ignore"), ("loss_or_rescue", "censor"), ("loss", "censor"),
+    ]  # fmt: skip
+    spell = record.spell
+    gaps = sorted(gap for gap, count in record.gaps.items() for _ in range(count))
+    assert record.median_gap_days == (statistics.median(gaps) if gaps else None)
+    return {
+        "episode": record.episode,
+        "induction_sessions": record.induction_sessions,
+        "baseline": record.baseline,
+        "evaluable": record.evaluable,
+        "followed": record.followed,
+        "early": record.early,
+        "gaps": gaps,
+        "endings": spell and {policy: spell.ending(*policy) for policy in policies},
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 LOOK_BACK_DAYS = 28
@@ -568,3 +569,90 @@ def verdict(
             previous_spells.append({"episode": number, **spell})
     result["previous_spells"] = previous_spells
     return result
+
+
+def records(
+    parameters: Parameters,
+    infusions: Sequence[InfusionVersion],
+    scores: Sequence[ScoreVersion],
+    zone: str,
+    as_of: date,
+) -> list[dict[str, object]]:
+    """For each episode: what answers over many patients read of it, under every endpoint and booster policy of 4.3."""
+    seen = [i for i in _existing_infusions(infusions, ZoneInfo(zone), None) if i.day <= as_of]
+    all_scores = [s for s in _existing_scores(scores, ZoneInfo(zone), None) if s.day <= as_of]
+    episodes = _episodes(seen)
+    found: list[dict[str, object]] = []
+    for number, courses in enumerate(episodes, start=1):
+        following = episodes[number][0][0] if number < len(episodes) else None
+        history = _history(parameters, courses, all_scores, following)
+        days = [each.score.day for each in history.representatives]
+        last_of_first = courses[0][-1].day
+        early = [
+            each.score.severity
+            for each in history.representatives
+            if each.course == 0 and 14 <= (each.score.day - last_of_first).days <= 31
+        ]
+        found.append(
+            {
+                "episode": number,
+                "induction_sessions": len(courses[0]),
+                "baseline": history.baseline and history.baseline.severity,
+                "evaluable": history.evaluable,
+                "followed": bool(history.representatives),
+                "early": early[-1] if early else None,
+                "gaps": sorted((later - day).days for day, later in pairwise(days)),
+                "endings": _endings(history, following),
+            }
+        )
+    return found
+
+
+def _endings(history: _History, next_episode: _Infusion | None) -> dict[tuple[str, str], tuple[int, bool]] | None:
+    spell = _durability(history, next_episode)
+    origin = spell["origin_on"]
+    if not isinstance(origin, date):
+        return None
+    days = spell["days"]
+    assert isinstance(days, int)
+    either = (days, spell["event"] is not None)
+    loss = (days, spell["event"] == "lost")
+    if spell["event"] == "rescue":
+        ascertained = spell["ascertained_on"]
+        assert isinstance(ascertained, date)
+        starts = [course[0] for course in history.courses] + ([next_episode] if next_episode else [])
+        begun = next(s for s in starts if s.day == ascertained and s.start > _origin_moment(history))
+        before = [each.score.day for each in history.representatives if each.score.taken <= begun.start]
+        loss = ((before[-1] - origin).days, False)
+    found = {("loss_or_rescue", "ignore"): either, ("loss", "ignore"): loss}
+    cut = _before_first_later_course(history, spell)
+    for endpoint in ("loss_or_rescue", "loss"):
+        uncut = found[(endpoint, "ignore")]
+        found[(endpoint, "censor")] = uncut if cut is None else ((cut - origin).days, False)
+    return found
+
+
+def _origin_moment(history: _History) -> datetime:
+    return next(
+        each.score.taken
+        for each, responds in zip(history.representatives, history.responses, strict=True)
+        if responds and each.score.taken > history.courses[each.course][-1].start
+    )
+
+
+def _before_first_later_course(history: _History, spell: dict[str, object]) -> date | None:
+    """The latest representative before the first course begun after the origin, if the spell had not ended by then."""
+    origin = _origin_moment(history)
+    later = [course[0] for course in history.courses if course[0].start >= origin]
+    if not later:
+        return None
+    before = [
+        (each, responds)
+        for each, responds in zip(history.representatives, history.responses, strict=True)
+        if each.score.taken <= later[0].start
+    ]
+    each, responds = before[-1]
+    ended = spell["event"] == "lost" and isinstance(spell["ascertained_on"], date)
+    if ended and spell["ascertained_on"] <= each.score.day:  # type: ignore[operator]
+        return None
+    return each.score.day if responds else None

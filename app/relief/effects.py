@@ -1,0 +1,80 @@
+"""What one session did: before, after, how fast a response came, how long it lasted and how it ended.
+
+Durations follow clinical reference 4.3, within the readings between this session and the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from app.relief.courses import Place
+from app.relief.events import Infusion, Score
+from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, STALE_AFTER_DAYS
+from app.relief.readings import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """`before` is the latest score at or before the session's start, at most 28 days earlier; `after` every reading up
+    to the next session, acute ones included; `first_response` the first of them that shows response. `relief_days`
+    run over readings that count, from the first response to `ended_by`: `lost` and `rescue` (days to the onset),
+    `next_session`, `still_holding` and `unknown` (days to the last reading); None without a response."""
+
+    before: Score | None
+    after: tuple[Reading, ...]
+    first_response: Reading | None
+    relief_days: int | None
+    ended_by: str
+
+    @property
+    def best(self) -> Score | None:
+        """The mildest score after the session, the first of them."""
+        return min((reading.score for reading in self.after), key=lambda score: score.severity, default=None)
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the end of relief was measured, rather than cut off by what came next."""
+        return self.ended_by in ("lost", "rescue", "never_responded")
+
+
+def effect(
+    infusion: Infusion, following: Infusion | None, places: dict[str, Place], readings: Sequence[Reading], as_of: date
+) -> Effect:
+    """The effect of `infusion` by one instrument; `following` is the next one, `places` holds both, `readings` are in
+    order of time."""
+    earlier = [r.score for r in readings if r.score.at <= infusion.at]
+    before = earlier[-1] if earlier else None
+    if before is not None and (infusion.day - before.day).days > BASELINE_LOOKBACK_DAYS:
+        before = None
+    after = tuple(r for r in readings if r.infusion is not None and r.infusion.id == infusion.id)
+    first = next((r for r in after if r.responds), None)
+    counted = list({r.score.day: r for r in after if r.counts and r.responds is not None}.values())
+    begins_course = following is not None and _course(places, following) != _course(places, infusion)
+    days, ended_by = _ending(counted, following is not None, begins_course, as_of)
+    return Effect(before, after, first, days, ended_by)
+
+
+def _course(places: dict[str, Place], infusion: Infusion) -> tuple[int, int]:
+    place = places[infusion.id]
+    return place.episode, place.course
+
+
+def _ending(days: list[Reading], is_followed: bool, begins_course: bool, as_of: date) -> tuple[int | None, str]:
+    origin = next((r.score.day for r in days if r.responds), None)
+    if origin is None:
+        return None, "never_responded" if days else "unknown"
+    tail_on: date | None = None
+    for reading in days:
+        day = reading.score.day
+        if day < origin:
+            continue
+        tail_on = None if reading.responds else tail_on or day
+        if tail_on is not None and (day - tail_on).days >= CONFIRMATION_DAYS:
+            return (tail_on - origin).days, "lost"
+    if tail_on is not None and begins_course:
+        return (tail_on - origin).days, "rescue"
+    last = days[-1].score.day
+    if is_followed:
+        return (last - origin).days, "next_session"
+    holds = tail_on is None and (as_of - last).days <= STALE_AFTER_DAYS
+    return (last - origin).days, "still_holding" if holds else "unknown"

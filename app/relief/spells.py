@@ -1,0 +1,88 @@
+"""How long relief lasted: the spell of an episode, and what an episode says to answers over many patients.
+
+Source: clinical reference 4.3. Durations are in local days and run from the origin to an onset (an event) or to a
+reading (censored): never past the last reading, because silence is not relief.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+Endpoint = Literal["loss_or_rescue", "loss"]
+Boosters = Literal["ignore", "censor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """How long the first durable response of an episode lasted. `event` is `lost`, `rescue` or None (censored at
+    `through_on`, the latest representative). `course` is the course whose end the origin follows.
+
+    `before_course_on` is the latest representative before the first later course, where no event had come by then;
+    `before_rescue_on` the latest one before a rescue. Other policies censor there.
+    """
+
+    episode: int
+    course: int
+    origin_on: date
+    through_on: date
+    event: str | None = None
+    onset_on: date | None = None
+    ascertained_on: date | None = None
+    before_course_on: date | None = None
+    before_rescue_on: date | None = None
+
+    @property
+    def days(self) -> int:
+        """From the origin to the onset of the event, or to the latest representative."""
+        return (self.through_on - self.origin_on).days
+
+    @property
+    def days_before_course(self) -> int | None:
+        return None if self.before_course_on is None else (self.before_course_on - self.origin_on).days
+
+    @property
+    def days_before_rescue(self) -> int | None:
+        return None if self.before_rescue_on is None else (self.before_rescue_on - self.origin_on).days
+
+    def ending(self, endpoint: Endpoint, boosters: Boosters) -> tuple[int, bool]:
+        """Days, and whether an event ended them. Endpoint `loss` censors a rescue at the last representative before
+        it; boosters `censor` ends the spell at the last representative before the first later course."""
+        if boosters == "censor" and self.days_before_course is not None:
+            return self.days_before_course, False
+        if endpoint == "loss" and self.days_before_rescue is not None:
+            return self.days_before_rescue, False
+        return self.days, self.event is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One episode by one instrument. `baseline` and `early` are severities in points: of the baseline, and of the
+    latest representative 14 to 31 days after the first course, with no infusion between. `gaps` counts the days
+    between one representative and the next."""
+
+    episode: int
+    induction_sessions: int
+    induction_ended_on: date
+    baseline: int | None
+    evaluable: bool
+    early: int | None
+    gaps: Mapping[int, int]
+    followed: bool
+    spell: Spell | None
+
+    @property
+    def median_gap_days(self) -> float | None:
+        """The median gap between representatives; None with fewer than two."""
+        total = sum(self.gaps.values())
+        if total == 0:
+            return None
+        return (_nth(self.gaps, (total - 1) // 2) + _nth(self.gaps, total // 2)) / 2
+
+
+def _nth(counts: Mapping[int, int], index: int) -> int:
+    for value in sorted(counts):
+        index -= counts[value]
+        if index < 0:
+            return value
+    raise IndexError(index)

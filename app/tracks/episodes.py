@@ -1,0 +1,30 @@
+"""What a track says of each episode, as the rows that answers over many patients read."""
+
+from typing import Any
+
+from app.relief import Record, Track, records
+
+
+def episode_values(track: Track) -> list[dict[str, Any]]:
+    """One row per episode, the current one last; none before the first infusion."""
+    if track.last is None:
+        return []
+    return [{"last_on": track.last.day, **_values(record)} for record in records(track)]
+
+
+def _values(record: Record) -> dict[str, Any]:
+    spell = record.spell
+    return {
+        "episode": record.episode,
+        "induction_sessions": record.induction_sessions,
+        "induction_ended_on": record.induction_ended_on,
+        "baseline": record.baseline,
+        "evaluable": record.evaluable,
+        "followed": record.followed,
+        "early": record.early,
+        "median_gap_days": record.median_gap_days,
+        "days": spell and spell.days,
+        "event": spell and spell.event,
+        "days_before_course": spell and spell.days_before_course,
+        "days_before_rescue": spell and spell.days_before_rescue,
+    }
