@@ -61,6 +61,8 @@ PERMISSIONS = {
     "list_check_in_versions": Permission("checkins:read", patients=True),
     "amend_check_in": Permission("checkins:write"),
     "get_relief": Permission("outcomes:read", patients=True),
+    "get_durability": Permission("cohorts:read"),
+    "get_outcome_rates": Permission("cohorts:read"),
     "list_alerts": Permission("alerts:read"),
     "acknowledge_alert": Permission("alerts:write"),
     "list_audit_events": Permission("audit:read"),

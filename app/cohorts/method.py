@@ -1,0 +1,63 @@
+"""What an answer over many patients says of its own making: definitions, sources, and what it does not say."""
+
+from app.cohorts.models import MethodOut
+from app.cohorts.policies import SMALLEST_GROUP
+from app.cohorts.tallies import Question
+
+_EVENTS = {
+    "loss_or_rescue": "loss of response on two readings at least 5 days apart, or a later course begun while the "
+    "latest reading is below response; dated at the first reading of that run",
+    "loss": "loss of response on two readings at least 5 days apart, dated at the first of them; a later course begun "
+    "while below response censors at the last reading before it",
+}
+_BOOSTERS = {
+    "ignore": "later courses begun during response do not end a spell",
+    "censor": "a spell is censored at the last reading before the first later course",
+}
+_CAUTIONS = [
+    "Groups differ in more than the grouping: patients were not assigned to them.",
+    "Patients are those with readings; those who stopped answering may be better or worse than these.",
+    "Changes show at readings only: sparse readings make relief look longer.",
+    "Traits of patients are taken as they stand now.",
+]
+
+
+def durability_method(question: Question, fewest_at_risk: int, *, sees_all: bool) -> MethodOut:
+    """Of `CohortDurabilityOut`."""
+    return MethodOut(
+        unit="one spell per patient and episode of infusions, by one instrument",
+        origin="the first reading after the last infusion of its course that shows response",
+        event=_EVENTS[question.endpoint],
+        censoring=f"at the latest reading, never at the report's date; {_BOOSTERS[question.boosters]}",
+        statistics=[
+            "curve: Kaplan and Meier 1958 J Am Stat Assoc 53:457",
+            "standard error: Greenwood 1926 Rep Public Health Med Subj 33",
+            "95% interval: log(-log), Kalbfleisch and Prentice 1980",
+            "median interval: Brookmeyer and Crowley 1982 Biometrics 38:29",
+            "comparison: log-rank, Mantel 1966 Cancer Chemother Rep 50:163",
+            "restricted mean: Irwin 1949 J Hyg 47:188",
+        ],
+        shown=f"the curve ends where fewer than {fewest_at_risk} are at risk; {_groups_shown(sees_all=sees_all)}",
+        cautions=_CAUTIONS,
+    )
+
+
+def outcomes_method(*, sees_all: bool) -> MethodOut:
+    """Of `CohortOutcomesOut`."""
+    return MethodOut(
+        unit="one first course per patient and episode of infusions, by one instrument",
+        origin="the latest reading 14 to 31 days after the last infusion of the first course, with no infusion between",
+        event="response, partial response, remission and reliable deterioration against the episode's baseline",
+        censoring="episodes without such a reading are missing; the bounds count them as no response, and as response",
+        statistics=["95% interval: Wilson 1927 J Am Stat Assoc 22:209", "window: McInnes 2022 J Affect Disord 301:486"],
+        shown=_groups_shown(sees_all=sees_all),
+        cautions=_CAUTIONS,
+    )
+
+
+def _groups_shown(*, sees_all: bool) -> str:
+    if sees_all:
+        return f"groups of fewer than {SMALLEST_GROUP} patients are marked small"
+    return (
+        f"groups are hidden where anything shown would tell of fewer than {SMALLEST_GROUP} patients; days are in weeks"
+    )

@@ -1,0 +1,113 @@
+"""Use cases of cohorts: gather counts, decide, answer."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.cohorts import answers, store
+from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
+from app.cohorts.tallies import Question, Tallies, Trait
+from app.errors import Fault, InsufficientScope, Invalid
+from app.instruments import INSTRUMENTS
+from app.relief import Record, fold, records
+from app.tracks.domains import rule
+from app.tracks.events import counting, events_of, local_day
+from app.tracks.models import InfusionVersion, ScoreVersion
+
+Version = TypeVar("Version", InfusionVersion, ScoreVersion)
+
+_PATIENTS_AT_ONCE = 500
+
+
+def durability_of(
+    db: Session, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
+) -> CohortDurabilityOut:
+    """How long first durable responses lasted. Raises Invalid, and InsufficientScope for a moment that this caller may
+    not choose."""
+    if tau is not None and tau % 7 and not sees_patients(caller):
+        raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
+    found = _gathered(db, caller, question, known_at, now)
+    return answers.durability(question, found, known_at or now, tau, sees_all=sees_patients(caller))
+
+
+def outcomes_of(
+    db: Session, caller: Caller, question: Question, known_at: datetime | None, now: datetime
+) -> CohortOutcomesOut:
+    """How many had responded 14 to 31 days after their first course. Raises as `durability_of`."""
+    found = _gathered(db, caller, question, known_at, now)
+    return answers.outcomes(question, found, known_at or now, sees_all=sees_patients(caller))
+
+
+def sees_patients(caller: Caller) -> bool:
+    """Whether small groups are shown to this caller, who could count them anyway."""
+    return "patients:read" in caller.scopes
+
+
+def _gathered(db: Session, caller: Caller, question: Question, known_at: datetime | None, now: datetime) -> Tallies:
+    """From stored episodes where they say what is asked, else folded afresh: the counts are the same."""
+    instrument = INSTRUMENTS.get(question.instrument)
+    if instrument is None or instrument.rule is None:
+        with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
+        raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
+    if question.as_of > local_day(now, caller.time_zone):
+        raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
+    if known_at is not None and known_at > now + timedelta(minutes=5):
+        raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
+    last_on = store.last_event_on(db, caller.clinic_id, question.instrument)
+    is_past = known_at is not None or (last_on is not None and question.as_of < last_on)
+    if is_past and not sees_patients(caller):
+        # Two answers that differ by one patient would tell of that patient.
+        raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
+    if is_past or store.is_outdated(db, caller.clinic_id):
+        return _folded(db, caller, question, known_at)
+    return store.tallies(db, caller.clinic_id, question)
+
+
+def _folded(db: Session, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:
+    found = Tallies()
+    for trait, known in _records_known(db, caller, question, known_at):
+        found.add(question, trait, known)
+    return found
+
+
+def _records_known(
+    db: Session, caller: Caller, question: Question, known_at: datetime | None
+) -> Iterator[tuple[Trait, Sequence[Record]]]:
+    """Every patient with a session by `as_of`, with the episodes as known at `known_at`; some patients at a time."""
+    zone, after = caller.time_zone, None
+    while True:
+        page = store.cohort(db, caller.clinic_id, after, _PATIENTS_AT_ONCE)
+        if not page:
+            return
+        ids: list[UUID] = [row[0] for row in page]
+        infusions = _by_patient(store.infusions_known(db, caller.clinic_id, ids, known_at))
+        scores = _by_patient(store.scores_known(db, caller.clinic_id, ids, question.instrument, known_at))
+        for patient_id, indications, trials in page:
+            mine = counting(infusions.get(patient_id, []))
+            seen = events_of(scores.get(patient_id, []), mine, zone)
+            track = fold((event for event in seen if event.day <= question.as_of), rule(question.instrument))
+            if track.episode is not None:
+                trait: Trait = question.instrument
+                if question.group_by == "indication":
+                    trait = indications
+                elif question.group_by == "treatment_resistant":
+                    trait = trials
+                yield trait, records(track)
+        db.expunge_all()
+        after = ids[-1]
+
+
+def _by_patient(rows: Iterable[Version]) -> dict[UUID, list[Version]]:
+    found: dict[UUID, list[Version]] = {}
+    for row in rows:
+        found.setdefault(row.patient_id, []).append(row)
+    return found
+
+
+def today(caller: Caller, now: datetime) -> date:
+    """The clinic's day."""
+    return local_day(now, caller.time_zone)

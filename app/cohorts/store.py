@@ -1,0 +1,182 @@
+"""Queries on episodes: each gives counts, so that what is read does not grow with the cohort."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_
+from sqlalchemy import select as rows_of
+from sqlmodel import Session, col, select
+
+from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
+from app.patients.models import Patient
+from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
+from app.tracks.service import FOLD
+
+_E = EpisodeRow
+_HELD = and_(col(_E.evaluable), col(_E.days).is_not(None))
+_EARLY = and_(col(_E.evaluable), col(_E.early).is_not(None))
+
+
+def last_event_on(db: Session, clinic_id: UUID, instrument: str) -> date | None:
+    """The day of the last event behind the stored episodes: on any later day they say the same."""
+    query = select(func.max(col(_E.last_on))).where(col(_E.clinic_id) == clinic_id, col(_E.instrument) == instrument)
+    return db.exec(query).one()
+
+
+def is_outdated(db: Session, clinic_id: UUID) -> bool:
+    """Whether some track was kept by another fold, so that the stored episodes may lack it."""
+    other = or_(col(TrackRow.rule) < FOLD, col(TrackRow.rule) > FOLD)
+    query = select(TrackRow.patient_id).where(col(TrackRow.clinic_id) == clinic_id, other)
+    return db.exec(query.limit(1)).first() is not None
+
+
+def tallies(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+    """The tallies of the stored episodes."""
+    trait = _trait(question.group_by)
+    days, is_event = _ending(question)
+    found = Tallies(
+        spells=_counted(db, clinic_id, question, [trait, days, is_event], _HELD),
+        people=_people(db, clinic_id, question, trait, _HELD),
+        early=_counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY),
+        early_people=_people(db, clinic_id, question, trait, _EARLY),
+        early_missing=_one_column(_counted(db, clinic_id, question, [trait], _missing(question))),
+        gaps=_one_column(_counted(db, clinic_id, question, [col(_E.median_gap_days)], _has_gap())),
+        traits_overlap=question.group_by == "induction_sessions" and _overlap(db, clinic_id, question),
+        patients=_patients(db, clinic_id),
+    )
+    _complete(db, clinic_id, question, found)
+    return found
+
+
+def cohort(db: Session, clinic_id: UUID, after: UUID | None, limit: int) -> Sequence[Any]:
+    """Some patients, in the order of their ids: id, indications as stored, failed antidepressant trials."""
+    columns = rows_of(
+        col(Patient.id), cast(col(Patient.indications), Text), col(Patient.failed_antidepressant_trials)
+    ).where(col(Patient.clinic_id) == clinic_id, col(Patient.care_status) != "entered_in_error")
+    if after is not None:
+        columns = columns.where(col(Patient.id) > after)
+    return db.execute(columns.order_by(col(Patient.id)).limit(limit)).all()
+
+
+def scores_known(
+    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], instrument: str, known_at: datetime | None
+) -> Sequence[ScoreVersion]:
+    """The scores of these patients that were visible at `known_at`."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.patient_id).in_(patient_ids),
+        col(ScoreVersion.instrument) == instrument,
+    )
+    found: Sequence[ScoreVersion] = db.exec(_visible(query, ScoreVersion, known_at)).all()
+    return found
+
+
+def infusions_known(
+    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], known_at: datetime | None
+) -> Sequence[InfusionVersion]:
+    """The sessions of these patients that were visible at `known_at`."""
+    query = select(InfusionVersion).where(
+        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id).in_(patient_ids)
+    )
+    found: Sequence[InfusionVersion] = db.exec(_visible(query, InfusionVersion, known_at)).all()
+    return found
+
+
+def _visible(query: Any, version: Any, known_at: datetime | None) -> Any:
+    superseded_at = col(version.superseded_at)
+    if known_at is None:
+        return query.where(superseded_at.is_(None))
+    return query.where(col(version.recorded_at) <= known_at, or_(superseded_at.is_(None), superseded_at > known_at))
+
+
+def _trait(group_by: GroupBy) -> Any:
+    if group_by == "indication":
+        return cast(col(Patient.indications), Text)
+    if group_by == "treatment_resistant":
+        return col(Patient.failed_antidepressant_trials)
+    return col(_E.induction_sessions) if group_by == "induction_sessions" else col(_E.instrument)
+
+
+def _ending(question: Question) -> tuple[Any, Any]:
+    """Days and whether an event ended them, as `relief.Spell.ending` decides it."""
+    censoring = []
+    if question.boosters == "censor":
+        censoring.append(col(_E.days_before_course))
+    if question.endpoint == "loss":
+        censoring.append(col(_E.days_before_rescue))
+    days = func.coalesce(*censoring, col(_E.days)) if censoring else col(_E.days)
+    return days, and_(col(_E.event).is_not(None), *(column.is_(None) for column in censoring))
+
+
+def _missing(question: Question) -> ColumnElement[bool]:
+    return and_(col(_E.evaluable), col(_E.early).is_(None), col(_E.induction_ended_on) < question.early_closed_on)
+
+
+def _has_gap() -> ColumnElement[bool]:
+    return and_(col(_E.evaluable), col(_E.median_gap_days).is_not(None))
+
+
+def _of(clinic_id: UUID, question: Question, columns: Sequence[Any]) -> Any:
+    """Episodes of patients who were not entered in error; joined with the patients where their traits are asked."""
+    mistaken = select(DomainStatus.patient_id).where(
+        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status) == "entered_in_error"
+    )
+    query = rows_of(*columns).where(
+        col(_E.clinic_id) == clinic_id,
+        col(_E.instrument) == question.instrument,
+        col(_E.patient_id).not_in(mistaken),
+    )
+    if question.group_by in ("indication", "treatment_resistant"):
+        whose = and_(col(Patient.clinic_id) == col(_E.clinic_id), col(Patient.id) == col(_E.patient_id))
+        query = query.join_from(EpisodeRow, Patient, whose)
+    return query
+
+
+def _counted(
+    db: Session, clinic_id: UUID, question: Question, columns: Sequence[Any], which: ColumnElement[bool]
+) -> Counter[Any]:
+    query = _of(clinic_id, question, [*columns, func.count()]).where(which).group_by(*columns)
+    return Counter({tuple(row[:-1]): row[-1] for row in db.execute(query)})
+
+
+def _people(db: Session, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool]) -> Counter[Trait]:
+    query = _of(clinic_id, question, [trait, func.count(col(_E.patient_id).distinct())]).where(which).group_by(trait)
+    return Counter({row[0]: row[1] for row in db.execute(query)})
+
+
+def _one_column(counts: Counter[Any]) -> Counter[Any]:
+    return Counter({key[0]: count for key, count in counts.items()})
+
+
+def _overlap(db: Session, clinic_id: UUID, question: Question) -> bool:
+    query = _of(clinic_id, question, [col(_E.patient_id)]).where(_HELD).group_by(col(_E.patient_id))
+    several = func.count(col(_E.induction_sessions).distinct()) > 1
+    return db.execute(query.having(several).limit(1)).first() is not None
+
+
+def _patients(db: Session, clinic_id: UUID) -> int:
+    """Patients who have had a session; every patient has a row for mood."""
+    query = select(func.count()).where(
+        col(DomainStatus.clinic_id) == clinic_id,
+        col(DomainStatus.care_status) != "entered_in_error",
+        col(DomainStatus.domain) == "mood",
+        col(DomainStatus.status) != "not_started",
+    )
+    return db.exec(query).one()
+
+
+def _complete(db: Session, clinic_id: UUID, question: Question, found: Tallies) -> None:
+    evaluable = col(_E.evaluable)
+    facts = (col(_E.baseline).is_not(None), evaluable, and_(evaluable, col(_E.followed)), _HELD, _EARLY)
+    by_patient = (
+        _of(clinic_id, question, [func.max(case((fact, 1), else_=0)).label(f"f{i}") for i, fact in enumerate(facts)])
+        .group_by(col(_E.patient_id))
+        .subquery()
+    )
+    sums = db.execute(rows_of(*(func.coalesce(func.sum(column), 0) for column in by_patient.c))).one()
+    found.with_baseline, found.evaluable, found.with_follow_up, found.responders, found.with_early_reading = (
+        int(value) for value in sums
+    )

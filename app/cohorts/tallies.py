@@ -1,0 +1,83 @@
+"""A cohort as counts: whatever its size, a few hundred numbers from which every answer is made."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+from app.relief import EARLY_TO_DAYS, Boosters, Endpoint, Record
+
+GroupBy = Literal["none", "indication", "treatment_resistant", "induction_sessions"]
+Trait = str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a cohort. A *trait* is what `group_by` goes by: the indications (as stored), the number
+    of failed antidepressant trials, the number of sessions in the episode's first course, or for none the instrument,
+    which all share."""
+
+    instrument: str
+    group_by: GroupBy
+    as_of: date
+    endpoint: Endpoint = "loss_or_rescue"
+    boosters: Boosters = "ignore"
+
+    @property
+    def early_closed_on(self) -> date:
+        """First courses that ended before this day have no reading to come in the window after them."""
+        return self.as_of - timedelta(days=EARLY_TO_DAYS)
+
+
+@dataclass(slots=True)
+class Tallies:
+    """Counts of episodes, and of patients, by one instrument.
+
+    `spells`: (trait, days, ended by an event) of each first durable response; `people`: patients with one, by trait.
+    `early`: (trait, baseline, severity 14 to 31 days after the first course) of evaluable episodes, in points;
+    `early_people`: patients with one; `early_missing`: episodes whose window closed without a reading. `gaps`: the
+    median days between readings of each evaluable episode. `traits_overlap`: some patient has spells of two traits.
+    """
+
+    spells: Counter[tuple[Trait, int, bool]] = field(default_factory=Counter)
+    people: Counter[Trait] = field(default_factory=Counter)
+    early: Counter[tuple[Trait, int, int]] = field(default_factory=Counter)
+    early_people: Counter[Trait] = field(default_factory=Counter)
+    early_missing: Counter[Trait] = field(default_factory=Counter)
+    gaps: Counter[float] = field(default_factory=Counter)
+    traits_overlap: bool = False
+    patients: int = 0
+    with_baseline: int = 0
+    evaluable: int = 0
+    with_follow_up: int = 0
+    responders: int = 0
+    with_early_reading: int = 0
+
+    def add(self, question: Question, trait: Trait, records: Sequence[Record]) -> None:
+        """Counts in one patient who has had a session."""
+
+        def trait_of(record: Record) -> Trait:
+            return record.induction_sessions if question.group_by == "induction_sessions" else trait
+
+        evaluable = [r for r in records if r.evaluable]
+        held = {r.episode: trait_of(r) for r in evaluable if r.spell is not None}
+        early = {r.episode: trait_of(r) for r in evaluable if r.early is not None}
+        self.patients += 1
+        self.with_baseline += any(r.baseline is not None for r in records)
+        self.evaluable += bool(evaluable)
+        self.with_follow_up += any(r.followed for r in evaluable)
+        self.responders += bool(held)
+        self.with_early_reading += bool(early)
+        self.people.update(set(held.values()))
+        self.early_people.update(set(early.values()))
+        self.traits_overlap |= len(set(held.values())) > 1
+        for record in evaluable:
+            if record.spell is not None:
+                self.spells[(trait_of(record), *record.spell.ending(question.endpoint, question.boosters))] += 1
+            if record.early is not None and record.baseline is not None:
+                self.early[(trait_of(record), record.baseline, record.early)] += 1
+            elif record.induction_ended_on < question.early_closed_on:
+                self.early_missing[trait_of(record)] += 1
+            if record.median_gap_days is not None:
+                self.gaps[record.median_gap_days] += 1
