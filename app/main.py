@@ -24,6 +24,7 @@ from app.checkins.routes import router as check_ins
 from app.cohorts.routes import router as cohorts
 from app.migrating import head
 from app.outcomes.routes import router as outcomes
+from app.outcomes.routes import worklists
 from app.patients.routes import router as patients
 from app.sessions.routes import router as sessions
 from app.settings import Settings
@@ -71,7 +72,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope)
     problems.install(app)
     app.include_router(documents)
-    for router in (access, catalogue, patients, sessions, check_ins, batches, outcomes, cohorts, alerts, audit_router):
+    for router in (
+        access,
+        catalogue,
+        patients,
+        sessions,
+        check_ins,
+        batches,
+        outcomes,
+        worklists,
+        cohorts,
+        alerts,
+        audit_router,
+    ):
         app.include_router(router, dependencies=[Depends(bearer)])
     app.openapi = lambda: schema.document(app, OPEN_OPERATIONS)  # type: ignore[method-assign]
     return app

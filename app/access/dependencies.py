@@ -68,8 +68,9 @@ async def authorise(request: Request) -> Caller | None:
     permission = PERMISSIONS.get(operation or "")
     if permission is None:
         raise InsufficientScope
-    if permission.scope is not None and permission.scope not in caller.scopes:
-        raise InsufficientScope(f"this operation needs the scope {permission.scope}")
+    missing = permission.missing(caller.scopes)
+    if missing is not None:
+        raise InsufficientScope(f"this operation needs the scope {missing}")
     if permission.people and caller.kind != "user":
         raise InsufficientScope
     if caller.patient_id is not None:

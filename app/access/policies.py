@@ -1,5 +1,6 @@
 """Who may do what: one table of operations, and what each role brings."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 SCOPES = (
@@ -33,12 +34,17 @@ ROLE_SCOPES = {
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What an operation needs: a scope (None: any caller), and whether a patient's own device may do it, for that
-    patient alone. `people` restricts it to users."""
+    """What an operation needs: a scope (None: any caller) and perhaps another (`also`), and whether a patient's own
+    device may do it, for that patient alone. `people` restricts it to users."""
 
     scope: str | None
+    also: str | None = None
     patients: bool = False
     people: bool = False
+
+    def missing(self, scopes: Collection[str]) -> str | None:
+        """A scope that is needed and not among these."""
+        return next((scope for scope in (self.scope, self.also) if scope is not None and scope not in scopes), None)
 
 
 PERMISSIONS = {
@@ -61,6 +67,7 @@ PERMISSIONS = {
     "list_check_in_versions": Permission("checkins:read", patients=True),
     "amend_check_in": Permission("checkins:write"),
     "get_relief": Permission("outcomes:read", patients=True),
+    "get_worklist": Permission("outcomes:read", also="patients:read"),
     "get_durability": Permission("cohorts:read"),
     "get_outcome_rates": Permission("cohorts:read"),
     "list_alerts": Permission("alerts:read"),

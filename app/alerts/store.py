@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_
+from sqlalchemy import and_, func, or_
 from sqlmodel import Session, col, select
 
 from app.alerts.models import Acknowledgement, Alert
@@ -18,6 +18,14 @@ def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> 
         return []
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
     return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
+
+
+def open_counts(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many open alerts each of these patients has; those without are left out."""
+    query: Any = select(Alert.patient_id, func.count()).where(
+        col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.state) == "open"
+    )
+    return dict(iter(db.exec(query.group_by(col(Alert.patient_id)))))
 
 
 def locked(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:

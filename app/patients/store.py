@@ -24,6 +24,11 @@ def find(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient | None:
     return db.get(Patient, (clinic_id, patient_id))
 
 
+def by_ids(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, Patient]:
+    query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(patient_ids))
+    return {patient.id: patient for patient in db.exec(query)}
+
+
 def by_external_id(db: Session, clinic_id: UUID, external_id: str) -> Patient | None:
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.external_id) == external_id)
     return db.exec(query).first()

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, tuple_, update
+from sqlalchemy import delete, exists, func, insert, or_, tuple_, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
+from app.instruments import INSTRUMENTS
+from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
 
 
 def infusions(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[InfusionVersion]:
@@ -80,6 +82,27 @@ def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID])
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id).in_(patient_ids)
     )
     return list(db.exec(query))
+
+
+def self_harm_unknown_since(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """Since when the self-harm item of these patients is not known: the first total without items after their last
+    answer to it. Patients whose latest answer is known, and those who were never asked, are left out."""
+    answered = aliased(ScoreVersion)
+    later = exists().where(
+        col(answered.clinic_id) == clinic_id,
+        col(answered.patient_id) == col(ScoreVersion.patient_id),
+        col(answered.instrument).in_([code for code, known in INSTRUMENTS.items() if known.self_harm]),
+        col(answered.superseded_at).is_(None),
+        col(answered.self_harm_item).is_not(None),
+        col(answered.taken_at) > col(ScoreVersion.taken_at),
+    )
+    query = select(ScoreVersion.patient_id, func.min(col(ScoreVersion.taken_at))).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.patient_id).in_(patient_ids),
+        SELF_HARM_UNKNOWN,
+        ~later,
+    )
+    return dict(iter(db.exec(query.group_by(col(ScoreVersion.patient_id)))))
 
 
 def sessions_of(db: Session, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, UUID]:

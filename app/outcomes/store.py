@@ -1,0 +1,153 @@
+"""The worklist's query: a union of index ranges over stored domain rows, each already in order.
+
+A row is *live* until its `stale_on`, at `priority` since `since_on`; from then on it is silent, at `stale_priority`
+since `stale_on`. Live rows fall due on one of the next 37 days, so that each priority is 37 ranges in which `since_on`
+ascends, and one more for what fell silent. A page reads at most its own length from each, whatever the clinic's size.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, Integer, String, Uuid, bindparam, text
+from sqlalchemy.sql.selectable import TextualSelect
+from sqlmodel import Session
+
+from app.relief import STALE_AFTER_DAYS
+
+# Priority 0 is an open timely alert. Priorities are those of `tracks.domains.priority`.
+LIVE_STATUSES = {
+    1: "lost",
+    2: "awaiting_follow_up",
+    3: "fading",
+    4: "awaiting_follow_up",
+    5: "no_response",
+    7: "no_response",
+    8: "partial_response",
+    9: "awaiting_follow_up",
+    10: "no_baseline",
+    11: "not_evaluable",
+    12: "holding",
+    13: "not_started",
+}
+_SILENT = (2, 4, 6)
+_NEVER_SILENT = (10, 11, 13)
+# Asked one after the other until the page is full.
+_CHUNKS = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9), (10, 11, 12, 13))
+# A score may be taken a few minutes into tomorrow.
+_DAYS_AHEAD = STALE_AFTER_DAYS + 2
+_ENDLESS = date(9999, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in the worklist. `since` is 9999-12-31 for rows without a day."""
+
+    priority: int
+    since: date
+    patient_id: UUID
+    domain: str
+
+
+def page(
+    db: Session,
+    clinic_id: UUID,
+    day: date,
+    care_status: str,
+    domain: str | None,
+    statuses: Collection[str],
+    after: Place | None,
+    limit: int,
+) -> list[Place]:
+    """Places in order, from just behind `after`; one more than `limit` where there is more."""
+    values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
+    values |= {f"day{n}": day + timedelta(days=n) for n in range(1, _DAYS_AHEAD + 1)}
+    if domain is not None:
+        values["domain"] = domain
+    if after is not None:
+        values |= {"since": after.since, "patient": after.patient_id, "last_domain": after.domain}
+    found: list[Place] = []
+    for chunk in _CHUNKS:
+        asked = _statement(chunk, frozenset(statuses), domain is not None, -1 if after is None else after.priority)
+        if asked is not None:
+            statement, names = asked
+            most = limit + 1 - len(found)
+            rows = db.execute(statement, {name: values[name] for name in names} | {"most": most})
+            found += [Place(*row) for row in rows]
+        if len(found) > limit:
+            break
+    return found
+
+
+@lru_cache(maxsize=512)
+def _statement(
+    priorities: Sequence[int], statuses: frozenset[str], by_domain: bool, after: int
+) -> tuple[TextualSelect, Sequence[str]] | None:
+    """The ranges of some priorities as one statement, and the values it asks for; None where nothing is left."""
+    ranges = [
+        part for priority in priorities if priority >= after for part in _ranges(priority, statuses, by_domain, after)
+    ]
+    if not ranges:
+        return None
+    parts = " union all ".join(f"select * from ({part} limit :most) as r{n}" for n, part in enumerate(ranges))
+    sql = f"{parts} order by priority, since, patient_id, domain limit :most"
+    types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
+    types |= {"most": Integer}
+    names = text(sql)._bindparams
+    statement = text(sql).bindparams(*(bindparam(name, type_=types.get(name, Date)) for name in names))
+    columns = {"priority": Integer, "since": Date, "patient_id": Uuid, "domain": String}
+    return statement.columns(**columns), [name for name in names if name != "most"]
+
+
+def _ranges(priority: int, statuses: frozenset[str], by_domain: bool, after: int) -> list[str]:
+    """The ranges of one priority, each in order."""
+    shared = "clinic_id = :clinic and care_status = :care" + (" and domain = :domain" if by_domain else "")
+    if priority == 0:
+        return [_alerted(shared, statuses, after == 0)]
+    shared += f" and not exists ({_OPEN_ALERT} and patient_id = domain_statuses.patient_id)"
+    found = []
+    if not statuses or LIVE_STATUSES.get(priority) in statuses:
+        dues = ["stale_on is null"] if priority in _NEVER_SILENT else [f"stale_on = :day{n}" for n in _AHEAD]
+        dues = dues if priority in LIVE_STATUSES else []
+        found += [_range(priority, "since_on", f"{shared} and priority = {priority} and {due}", after) for due in dues]
+    if priority in _SILENT and (not statuses or "stale" in statuses):
+        found.append(
+            _range(priority, "stale_on", f"{shared} and stale_priority = {priority} and stale_on <= :day", after)
+        )
+    return found
+
+
+def _range(priority: int, since: str, where: str, after: int) -> str:
+    shown = ":endless" if priority == 13 else since
+    if priority == after:
+        compared, position = f"{since}, patient_id, domain", ":since, :patient, :last_domain"
+        if priority == 13:
+            compared, position = "patient_id, domain", ":patient, :last_domain"
+        where += f" and ({compared}) > ({position})"
+    return (
+        f"select {priority} as priority, {shown} as since, patient_id, domain from domain_statuses "
+        f"where {where} order by {since}, patient_id, domain"
+    )
+
+
+def _alerted(shared: str, statuses: frozenset[str], is_after: bool) -> str:
+    """Every row of patients with an open timely alert: as many as there are such alerts, sorted."""
+    since = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
+    where = f"{shared} and patient_id in ({_ALERTED})"
+    if statuses:
+        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
+        where += f" and case when stale_on <= :day then 'stale' else status end in ({listed})"
+    if is_after:
+        where += f" and ({since}, patient_id, domain) > (:since, :patient, :last_domain)"
+    return (
+        f"select 0 as priority, {since} as since, patient_id, domain from domain_statuses "
+        f"where {where} order by 2, 3, 4"
+    )
+
+
+_AHEAD = range(1, _DAYS_AHEAD + 1)
+_OPEN_ALERT = "select 1 from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"

@@ -1,0 +1,88 @@
+"""The worklist: who waits for a person, most pressing first. Right on any day without a write."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.alerts import store as alerts_store
+from app.outcomes import store
+from app.outcomes.models import WorklistPatientOut, WorklistRowOut
+from app.outcomes.store import Place
+from app.patients import store as patients_store
+from app.patients.models import Patient
+from app.tracks import store as tracks_store
+from app.tracks.models import DomainStatus
+
+Row = tuple[Place, WorklistRowOut]
+
+
+def listed(
+    db: Session,
+    caller: Caller,
+    day: date,
+    care_status: str,
+    domain: str | None,
+    statuses: Collection[str],
+    after: Place | None,
+    limit: int,
+) -> list[Row]:
+    """A page as of a day, one more than `limit` where there is more."""
+    places = store.page(db, caller.clinic_id, day, care_status, domain, statuses, after, limit)
+    ids = list(dict.fromkeys(place.patient_id for place in places))
+    if not ids:
+        return []
+    people = patients_store.by_ids(db, caller.clinic_id, ids)
+    rows = {(r.patient_id, r.domain): r for r in tracks_store.domain_statuses(db, caller.clinic_id, ids)}
+    alerts = alerts_store.open_counts(db, caller.clinic_id, ids)
+    unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, ids)
+    return [
+        (
+            place,
+            _answer(
+                rows[place.patient_id, place.domain],
+                people[place.patient_id],
+                day,
+                alerts.get(place.patient_id, 0),
+                unknown.get(place.patient_id),
+            ),
+        )
+        for place in places
+    ]
+
+
+def position(day: date, place: Place) -> list[object]:
+    """What a cursor keeps of a page's last row: the day is pinned with it."""
+    return [day.isoformat(), place.priority, place.since.isoformat(), str(place.patient_id), place.domain]
+
+
+def place_at(position: Sequence[str]) -> tuple[date, Place]:
+    """The inverse of `position`."""
+    day, priority, since, patient_id, domain = position
+    place = Place(int(priority), date.fromisoformat(since), UUID(patient_id), domain)
+    return date.fromisoformat(day), place
+
+
+def _answer(
+    row: DomainStatus, patient: Patient, day: date, open_alerts: int, self_harm_unknown_since: datetime | None
+) -> WorklistRowOut:
+    is_silent = row.stale_on is not None and row.stale_on <= day
+    status = "stale" if is_silent else row.status
+    value = row.latest_value
+    return WorklistRowOut(
+        patient=WorklistPatientOut(id=patient.id, external_id=patient.external_id, label=patient.label),
+        domain=row.domain,
+        instrument=row.instrument,
+        status=status,
+        last_known=row.state if status in ("stale", "awaiting_follow_up") else None,
+        flags=[] if is_silent else row.flags,
+        since_on=row.stale_on if is_silent else row.since_on,
+        improvement_percent=row.improvement_percent,
+        latest_value=int(value) if value is not None and value.is_integer() else value,
+        days_since_last_score=None if row.latest_on is None else (day - row.latest_on).days,
+        days_since_last_session=None if row.last_session_on is None else (day - row.last_session_on).days,
+        open_alerts=open_alerts,
+        self_harm_unknown_since=self_harm_unknown_since,
+    )
