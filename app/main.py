@@ -22,6 +22,7 @@ from app.checkins import service as checkins
 from app.checkins.routes import batches
 from app.checkins.routes import router as check_ins
 from app.cohorts.routes import router as cohorts
+from app.drawing import Renderer
 from app.migrating import head
 from app.outcomes.routes import router as outcomes
 from app.outcomes.routes import worklists
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         if jobs is not None:
             jobs.cancel()
+        await app.state.renderer.close()
         database.close()
 
     app = FastAPI(
@@ -68,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.honoured = Honoured(database, app.state.key)
     app.state.recording = GroupCommit(database, checkins.record_many)
     app.state.reads = GroupCommit(database, audit.record_many)
+    app.state.renderer = Renderer()
     app.state.schema_head = head()
     app.add_middleware(Envelope)
     problems.install(app)

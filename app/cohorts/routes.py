@@ -14,7 +14,7 @@ from app.relief import Boosters, Endpoint
 
 router = APIRouter(prefix="/v1/cohorts", tags=["cohorts"], route_class=GuardedRoute)
 
-Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule")]
+Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])]
 Grouping = Annotated[GroupBy, Query(description="Indications overlap; unknown is a group of its own")]
 AsOf = Annotated[DayIn | None, Query(description="A day in the clinic's zone; today by default")]
 KnownAt = Annotated[MomentIn | None, Query(description="Only what was recorded by then; everything by default")]

@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from app.api.fields import Answer, Id, MomentOut
-from app.tracks.answers import DomainOut, SpellOut, TrackOut
+from app.api.fields import Answer, Id, MomentOut, grows
+from app.tracks.answers import DomainOut, ReadingOut, SpellOut, TrackOut, Value
 
 
 class ReliefOut(Answer):
@@ -39,7 +39,7 @@ class WorklistRowOut(Answer):
     flags: list[str]
     since_on: date | None
     improvement_percent: float | None
-    latest_value: int | float | None
+    latest_value: Value | None
     days_since_last_score: int | None
     days_since_last_session: int | None
     open_alerts: int
@@ -55,3 +55,88 @@ class WorklistOut(Answer):
     as_of: date
     items: list[WorklistRowOut]
     next_cursor: str | None
+
+
+class BandOut(Answer):
+    """A severity band in the score's unit, both ends included."""
+
+    label: str
+    min: Value
+    max: Value
+
+
+class PointOut(Answer):
+    """One score. `session_id` is the latest session before it, `days_since_session` counts from its day. `window` is
+    `overlapping` where the recall reaches back past that session. `status` is the verdict of the whole day; `counts` is
+    false for scores that are only charted: before any session, or on a session's day after it. Null: there is none."""
+
+    score_id: Id
+    taken_at: MomentOut
+    day: date
+    value: Value
+    severity: str | None
+    improvement_percent: float | None
+    phase: str = grows("baseline", "pre_infusion", "post_infusion", "follow_up")
+    session_id: Id | None
+    days_since_session: int | None
+    window: str | None = grows("clean", "overlapping")
+    counts: bool
+    status: str | None
+
+
+class BucketOut(Answer):
+    """The scores of one day, week or month; an empty one has `n` 0 and nothing else."""
+
+    start_on: date
+    end_on: date
+    n: int
+    mean: float | None
+    median: float | None
+    min: Value | None
+    max: Value | None
+
+
+class TrendSessionOut(Answer):
+    """A session that counts, as a mark on the trend."""
+
+    id: Id
+    started_at: MomentOut
+    day: date
+    kind: str = grows("induction", "maintenance", "booster")
+    number: int
+    episode_number: int
+    dose_mg_per_kg: float | None
+
+
+class TrendEpisodeOut(Answer):
+    """An episode's own baseline and response line; null where it has none."""
+
+    number: int
+    first_session_on: date
+    baseline: Value | None
+    response_line: Value | None
+
+
+class TrendOut(Answer):
+    """Every score of one instrument between two days, with what surrounds it. Baseline and lines are those of the
+    current episode, in the instrument's unit; `episodes` has each one's. `description` says in words what the picture
+    shows."""
+
+    patient_id: Id
+    instrument: str
+    domain: str
+    direction: str = grows("lower_is_better", "higher_is_better")
+    min: Value
+    max: Value
+    recall_days: int
+    from_on: date | None
+    to_on: date
+    baseline: ReadingOut | None
+    response_line: Value | None
+    remission_line: Value | None
+    bands: list[BandOut]
+    points: list[PointOut]
+    buckets: list[BucketOut]
+    sessions: list[TrendSessionOut]
+    episodes: list[TrendEpisodeOut]
+    description: str

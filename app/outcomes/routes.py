@@ -1,18 +1,26 @@
 """HTTP of outcomes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
+from app.access.service import Caller
 from app.api import paging
 from app.api.fields import DayIn, MomentIn
 from app.api.paging import Cursor, Limit
-from app.api.problems import problems
-from app.outcomes import service, worklist
-from app.outcomes.models import ReliefOut, WorklistOut
+from app.api.problems import Responses, problems
+from app.audit.service import Act
+from app.drawing import Format, Renderer
+from app.instruments import INSTRUMENTS
+from app.outcomes import service, trend, worklist
+from app.outcomes.models import ReliefOut, TrendOut, WorklistOut
+from app.outcomes.picture import picture, with_alternative
+from app.outcomes.trend import Bucket, Question
 from app.patients.models import CareStatus
+from app.storage import Database
 from app.tracks.events import local_day
 
 Domain = Literal["mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing"]
@@ -28,6 +36,13 @@ Status = Literal[
     "partial_response",
     "no_response",
 ]
+
+
+def drawn(media_type: str) -> Responses:
+    """The `responses` of an operation that answers with a picture."""
+    content = {media_type: {"schema": {"type": "string", "contentMediaType": media_type}}}
+    return {200: {"description": "The picture", "content": content}} | problems("not_found")
+
 
 worklists = APIRouter(prefix="/v1/worklist", tags=["outcomes"], route_class=GuardedRoute)
 router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_class=GuardedRoute)
@@ -59,6 +74,93 @@ async def get_relief(
     )
     await showed(request, act, [patient_id])
     return answer
+
+
+async def _trend(request: Request, caller: Caller, act: Act, patient_id: UUID, question: Question) -> TrendOut:
+    database: Database = request.app.state.database
+    answer = await database.read(caller.clinic_id, lambda db: trend.trend_of(db, caller, patient_id, question, act.at))
+    await showed(request, act, [patient_id])
+    return answer
+
+
+def _question(
+    instrument: Annotated[str, Query(max_length=50, description="Code of an instrument", examples=["phq-9"])],
+    first: Annotated[DayIn | None, Query(alias="from", description="First day; by default of the first score")] = None,
+    last: Annotated[DayIn | None, Query(alias="to", description="Last day; today by default")] = None,
+    bucket: Annotated[Bucket, Query(description="Weeks start on Monday")] = "none",
+) -> Question:
+    return Question(instrument, first, last, bucket)
+
+
+QuestionOf = Annotated[Question, Depends(_question)]
+
+
+@router.get(
+    "/trend",
+    operation_id="get_trend",
+    summary="Every score of one instrument",
+    response_model=TrendOut,
+    responses=problems("not_found"),
+)
+async def get_trend(request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, question: QuestionOf) -> TrendOut:
+    """Scores with the day's status, the sessions around them, lines and bands, and, if asked, buckets in which days
+    without a score stay empty."""
+    return await _trend(request, caller, act, patient_id, question)
+
+
+@router.get(
+    "/trend.vl.json",
+    operation_id="get_trend_description",
+    summary="The trend's picture as a Vega-Lite description",
+    response_model=dict[str, Any],
+    responses=problems("not_found"),
+)
+async def get_trend_description(
+    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, question: QuestionOf
+) -> Response:
+    """Its `description` is the text alternative of the picture."""
+    answer = await _trend(request, caller, act, patient_id, question)
+    return JSONResponse(picture(answer, INSTRUMENTS[answer.instrument].name, caller.time_zone))
+
+
+@router.get(
+    "/trend.svg",
+    operation_id="get_trend_svg",
+    summary="The trend's picture, to be scaled",
+    response_class=Response,
+    responses=drawn("image/svg+xml"),
+)
+async def get_trend_svg(
+    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, question: QuestionOf
+) -> Response:
+    """Drawn from the Vega-Lite description, with a title and a text alternative inside."""
+    return await _drawn(request, caller, act, patient_id, question, "svg")
+
+
+@router.get(
+    "/trend.png",
+    operation_id="get_trend_png",
+    summary="The trend's picture as pixels",
+    response_class=Response,
+    responses=drawn("image/png"),
+)
+async def get_trend_png(
+    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, question: QuestionOf
+) -> Response:
+    """At 144 pixels per inch. The trend's `description` is its text alternative."""
+    return await _drawn(request, caller, act, patient_id, question, "png")
+
+
+async def _drawn(
+    request: Request, caller: Caller, act: Act, patient_id: UUID, question: Question, image: Format
+) -> Response:
+    answer = await _trend(request, caller, act, patient_id, question)
+    renderer: Renderer = request.app.state.renderer
+    name = INSTRUMENTS[answer.instrument].name
+    content = await renderer.draw(picture(answer, name, caller.time_zone), image)
+    if image == "svg":
+        content = with_alternative(content.decode(), name, answer.description).encode()
+    return Response(content, media_type="image/svg+xml" if image == "svg" else "image/png")
 
 
 @worklists.get(

@@ -8,7 +8,7 @@ from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLY_TO_DAYS, STALE_AFTER_
 from app.relief.readings import Reading, readings
 from app.relief.spells import Boosters, Endpoint, Record, Spell
 from app.relief.track import Track, fold, records, step
-from app.relief.verdict import Verdict, assess, read
+from app.relief.verdict import Verdict, assess, read, response_severity
 
 __all__ = [
     "BASELINE_LOOKBACK_DAYS",
@@ -37,5 +37,6 @@ __all__ = [
     "read",
     "readings",
     "records",
+    "response_severity",
     "step",
 ]

@@ -25,9 +25,10 @@ class Reading:
     improvement_tenths: int | None
 
 
-def readings(events: Iterable[Event], rule: Rule) -> list[Reading]:
-    """Every score in order of time, from every event that counts, in any order."""
-    track, found = Track(), []
+def readings(events: Iterable[Event], rule: Rule) -> tuple[list[Reading], Track]:
+    """Every score in order of time, and the track they come to, from every event that counts, in any order."""
+    track = Track()
+    found: list[Reading] = []
     for day, of_day in groupby(sorted(events, key=order), key=lambda event: event.day):
         seen: list[tuple[Score, Episode | None]] = []
         for event in of_day:
@@ -36,7 +37,7 @@ def readings(events: Iterable[Event], rule: Rule) -> list[Reading]:
                 seen.append((event, track.episode))
         status = run_on(track.episode, day).status if track.episode else "not_started"
         found += [_reading(score, episode, status, rule) for score, episode in seen]
-    return found
+    return found, track
 
 
 def _reading(score: Score, episode: Episode | None, status: str, rule: Rule) -> Reading:

@@ -86,7 +86,9 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
         latest_overlaps=standing.latest_overlaps,
         improvement_tenths=improvement_tenths(episode, latest, rule),
         change=latest.severity - episode.baseline.severity if latest and episode.baseline else None,
-        response_severity=_response_severity(episode.baseline, rule) if evaluable else None,
+        response_severity=response_severity(episode.baseline.severity, rule)
+        if evaluable and episode.baseline
+        else None,
         since_on=run.since_on,
         holding_since_on=standing.holding_since_on if holding else None,
         holding_through_on=latest.day if holding and latest else None,
@@ -102,12 +104,11 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
     )
 
 
-def _response_severity(baseline: Score | None, rule: Rule) -> int | None:
-    if baseline is None:
-        return None
+def response_severity(baseline: int, rule: Rule) -> int:
+    """The highest severity in points that still is a response to an evaluable baseline."""
     if rule.basis == "points":
-        return baseline.severity - rule.response
-    return baseline.severity * (100 - rule.response) // 100
+        return baseline - rule.response
+    return baseline * (100 - rule.response) // 100
 
 
 def _flags(episode: Episode, status: str, rule: Rule, as_of: date) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from app.api.fields import Answer, Id, MomentIn, MomentOut, Name, Note, Number, Text, Whole, Wire, grows, with_examples
 from app.storage import Moment, document, key
+from app.tracks.effects import ChangePerBoosterOut, InstrumentEffectOut
 
 Status = Literal["completed", "stopped_early", "not_done", "entered_in_error"]
 Route = Literal["iv", "im", "sc", "in", "sl", "po"]
@@ -210,11 +211,18 @@ class SessionVersionOut(SessionFields):
     """One version of a session."""
 
 
-class SessionList(Answer):
-    """A page of sessions, newest first."""
+class SessionListed(SessionOut):
+    """A session in a list; `effect`, what it did, is there with `include=effect`."""
 
-    items: list[SessionOut]
+    effect: list[InstrumentEffectOut] | None = None
+
+
+class SessionList(Answer):
+    """A page of sessions, newest first. `change_per_booster` is there with `include=effect`, over all pages."""
+
+    items: list[SessionListed]
     next_cursor: str | None
+    change_per_booster: list[ChangePerBoosterOut] | None = None
 
 
 class SessionVersionList(Answer):

@@ -1,8 +1,9 @@
 """HTTP of sessions."""
 
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
 from app.api import paging
@@ -10,8 +11,11 @@ from app.api.idempotency import IdempotencyKey
 from app.api.paging import Cursor, Limit
 from app.api.problems import Responses, problems
 from app.api.versions import IfMatch, expected_version, tag
+from app.errors import InsufficientScope
 from app.sessions import service
 from app.sessions.models import SessionIn, SessionList, SessionOut, SessionPatch, SessionVersionList
+from app.tracks.effects import SessionEffectOut
+from app.tracks.events import local_day
 
 REPEATED: Responses = {200: {"model": SessionOut, "description": "Created before: as it stands now"}}
 
@@ -46,6 +50,7 @@ async def record_session(
     operation_id="list_sessions",
     summary="List a patient's sessions",
     response_model=SessionList,
+    response_model_exclude_unset=True,
     responses=problems("not_found", "invalid_cursor"),
 )
 async def list_sessions(
@@ -55,17 +60,29 @@ async def list_sessions(
     act: ActOf,
     database: DatabaseOf,
     patient_id: UUID,
+    include: Annotated[
+        Literal["effect"] | None, Query(description="`effect`: what each did; needs the scope outcomes:read")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> SessionList:
-    """Newest first."""
+    """Newest first. With `include=effect` also what each session did, and whether boosters come to hold for less."""
     after = paging.after(request, caller.name, cursor)
-    found = await database.read(caller.clinic_id, lambda db: service.listed(db, caller, patient_id, after, limit))
+    effects_on = None
+    if include is not None:
+        if "outcomes:read" not in caller.scopes:
+            raise InsufficientScope("include=effect needs the scope outcomes:read")
+        effects_on = local_day(act.at, caller.time_zone)
+    found, changes = await database.read(
+        caller.clinic_id, lambda db: service.listed(db, caller, patient_id, after, limit, effects_on)
+    )
     items, next_cursor = paging.page(
         request, response, caller.name, found, limit, lambda s: [s.started_at.isoformat(), str(s.id)]
     )
     await showed(request, act, [patient_id])
-    return SessionList(items=items, next_cursor=next_cursor)
+    if changes is None:
+        return SessionList(items=items, next_cursor=next_cursor)
+    return SessionList(items=items, next_cursor=next_cursor, change_per_booster=changes)
 
 
 @router.get(
@@ -117,6 +134,25 @@ async def update_session(
     )
     tag(response, session.version)
     return session
+
+
+@router.get(
+    "/{session_id}/effect",
+    operation_id="get_session_effect",
+    summary="What one session did",
+    tags=["outcomes"],
+    response_model=SessionEffectOut,
+    responses=problems("not_found"),
+)
+async def get_session_effect(
+    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, session_id: UUID
+) -> SessionEffectOut:
+    """By every instrument with a score before or after it: before and after, hours to response, days of relief and how
+    it ended."""
+    as_of = local_day(act.at, caller.time_zone)
+    answer = await database.read(caller.clinic_id, lambda db: service.effect(db, caller, patient_id, session_id, as_of))
+    await showed(request, act, [patient_id])
+    return answer
 
 
 @router.get(

@@ -1,6 +1,7 @@
 """Use cases of sessions: recording, changing, reading."""
 
 from collections.abc import Sequence
+from datetime import date
 from uuid import UUID
 
 from pydantic import MISSING
@@ -20,6 +21,7 @@ from app.sessions.models import (
     InfusionSession,
     RecorderOut,
     SessionIn,
+    SessionListed,
     SessionOut,
     SessionPatch,
     SessionVersion,
@@ -29,6 +31,7 @@ from app.sessions.policies import check, check_overlap
 from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
+from app.tracks.effects import ChangePerBoosterOut, SessionEffectOut, effects_of
 from app.tracks.events import Calendar
 from app.tracks.known import Known
 from app.tracks.models import InfusionVersion
@@ -124,13 +127,29 @@ def one(db: Session, caller: Caller, patient_id: UUID, session_id: UUID) -> Sess
 
 
 def listed(
-    db: Session, caller: Caller, patient_id: UUID, after: Sequence[str] | None, limit: int
-) -> Sequence[SessionOut]:
-    """A page, newest first, one more than `limit` where there is more. Raises NotFound."""
+    db: Session, caller: Caller, patient_id: UUID, after: Sequence[str] | None, limit: int, effects_on: date | None
+) -> tuple[Sequence[SessionListed], list[ChangePerBoosterOut] | None]:
+    """A page, newest first, one more than `limit` where there is more; with `effects_on`, what each session did as of
+    that day, and the change per booster. Raises NotFound."""
     patients.one(db, caller.clinic_id, patient_id)
     calendar = _calendar(db, caller, patient_id)
     rows = store.page(db, caller.clinic_id, patient_id, after, limit)
-    return [_answer(session, version, calendar) for session, version in rows]
+    if effects_on is None:
+        return [SessionListed(**dict(_answer(session, version, calendar))) for session, version in rows], None
+    found = effects_of(db, caller.clinic_id, patient_id, calendar, effects_on)
+    items = [
+        SessionListed(**dict(_answer(session, version, calendar)), effect=found.of(session.id))
+        for session, version in rows
+    ]
+    return items, found.changes()
+
+
+def effect(db: Session, caller: Caller, patient_id: UUID, session_id: UUID, as_of: date) -> SessionEffectOut:
+    """What one session did; nothing, where it does not count. Raises NotFound."""
+    find(db, caller.clinic_id, patient_id, session_id)
+    calendar = _calendar(db, caller, patient_id)
+    found = effects_of(db, caller.clinic_id, patient_id, calendar, as_of)
+    return SessionEffectOut(patient_id=patient_id, session_id=session_id, instruments=found.of(session_id))
 
 
 def versions(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Sequence[SessionVersionOut]:

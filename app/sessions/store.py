@@ -34,6 +34,12 @@ def page(db: Session, clinic_id: UUID, patient_id: UUID, after: Sequence[str] | 
     return db.exec(query.order_by(*order).limit(limit + 1)).all()
 
 
+def doses(db: Session, clinic_id: UUID, patient_id: UUID) -> dict[UUID, float | None]:
+    """The dose of each of a patient's sessions in mg per kg, where it was given."""
+    rows = db.exec(_current(clinic_id).where(col(InfusionSession.patient_id) == patient_id))
+    return {session.id: version.content.get("dose_mg_per_kg") for session, version in rows}
+
+
 def versions(db: Session, clinic_id: UUID, session_id: UUID) -> Sequence[SessionVersion]:
     query = select(SessionVersion).where(
         col(SessionVersion.clinic_id) == clinic_id, col(SessionVersion.session_id) == session_id

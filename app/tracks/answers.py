@@ -153,13 +153,13 @@ def track_answer(instrument: Instrument, verdict: Verdict) -> TrackOut:
         flags=list(verdict.flags),
         provisional=verdict.provisional,
         last_known=verdict.last_known,
-        baseline=_reading(instrument, verdict.baseline),
-        best=_reading(instrument, verdict.best),
+        baseline=reading_answer(instrument, verdict.baseline),
+        best=reading_answer(instrument, verdict.best),
         latest=_latest(instrument, verdict),
         improvement_percent=None if tenths is None else tenths / 10,
         change=_change(instrument, verdict),
-        response_line=_line(instrument, verdict.response_severity),
-        remission_line=_line(instrument, instrument.rule.remission if instrument.rule else None),
+        response_line=line_of(instrument, verdict.response_severity),
+        remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
         since_on=verdict.since_on,
         holding_since_on=verdict.holding_since_on,
         holding_through_on=verdict.holding_through_on,
@@ -211,7 +211,7 @@ def spell_answers(verdicts: Mapping[str, Verdict]) -> Sequence[SpellOut]:
     ]
 
 
-def _reading(instrument: Instrument, score: Score | None) -> ReadingOut | None:
+def reading_answer(instrument: Instrument, score: Score | None) -> ReadingOut | None:
     if score is None:
         return None
     value = instrument.value(instrument.points_of_severity(score.severity))
@@ -219,7 +219,7 @@ def _reading(instrument: Instrument, score: Score | None) -> ReadingOut | None:
 
 
 def _latest(instrument: Instrument, verdict: Verdict) -> LatestOut | None:
-    reading = _reading(instrument, verdict.latest)
+    reading = reading_answer(instrument, verdict.latest)
     if reading is None:
         return None
     window = "overlapping" if verdict.latest_overlaps else "clean"
@@ -233,7 +233,7 @@ def _change(instrument: Instrument, verdict: Verdict) -> Value | None:
     return instrument.value(verdict.change if instrument.direction == "lower_is_better" else -verdict.change)
 
 
-def _line(instrument: Instrument, severity: int | None) -> Value | None:
+def line_of(instrument: Instrument, severity: int | None) -> Value | None:
     """The worst attainable score at or under a severity."""
     if severity is None:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, insert, or_, tuple_, update
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, defer
 from sqlmodel import Session, col, select
 
 from app.instruments import INSTRUMENTS
@@ -23,15 +23,23 @@ def infusions(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> li
 
 
 def scores(
-    db: Session, clinic_id: UUID, patient_ids: Collection[UUID], instruments: Collection[str]
+    db: Session,
+    clinic_id: UUID,
+    patient_ids: Collection[UUID],
+    instruments: Collection[str],
+    *,
+    with_answers: bool = True,
 ) -> list[ScoreVersion]:
-    """Current versions on these instruments, in order of time."""
+    """Current versions on these instruments, in order of time; without their answers where only totals are read."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id,
         col(ScoreVersion.patient_id).in_(patient_ids),
         col(ScoreVersion.instrument).in_(instruments),
         col(ScoreVersion.superseded_at).is_(None),
     )
+    if not with_answers:
+        answers: Any = ScoreVersion.answers
+        query = query.options(defer(answers, raiseload=True))
     return list(db.exec(query.order_by(col(ScoreVersion.taken_at))))
 
 

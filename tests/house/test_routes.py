@@ -70,7 +70,9 @@ class World:
         if operation["operationId"] == "record_check_ins":
             body["items"][0]["patient_id"] = self.ids["patient_id"]
         filled = path.format(**self.ids)
-        return caller.request(method, filled, json=body, headers={"If-Match": '"1"'})
+        required = [p for p in operation.get("parameters", []) if p["in"] == "query" and p["required"]]
+        params = {p["name"]: p["schema"]["examples"][0] for p in required}
+        return caller.request(method, filled, params=params, json=body, headers={"If-Match": '"1"'})
 
 
 @by_operation

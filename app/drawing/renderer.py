@@ -1,0 +1,90 @@
+"""The service's side of the drawing process: started when something is to be drawn, ended when it is idle."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from typing import Any, Literal
+
+from app.errors import Busy
+
+Format = Literal["svg", "png"]
+
+_MOST_WAITING = 16
+_SECONDS = 20.0
+_IDLE_SECONDS = 60.0
+_LONGEST_LINE = 32 * 1024 * 1024
+
+
+class Renderer:
+    """Draws one picture at a time. A picture that takes too long, or a process that ends, costs that picture only."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._ending: asyncio.Task[None] | None = None
+
+    async def draw(self, description: dict[str, Any], image: Format) -> bytes:
+        """The picture of a Vega-Lite description. Raises Busy when too many wait, or it cannot be drawn in time."""
+        if self._waiting >= _MOST_WAITING:
+            raise Busy
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._draw(json.dumps({"description": description, "format": image}))
+        finally:
+            self._waiting -= 1
+
+    async def close(self) -> None:
+        """Ends the process."""
+        if self._ending is not None:
+            self._ending.cancel()
+        await self._end()
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _end_when_idle(self) -> None:
+        await asyncio.sleep(_IDLE_SECONDS)
+        async with self._turn:
+            await self._end()
+
+    async def _draw(self, asked: str) -> bytes:
+        process = await self._started()
+        assert process.stdin is not None  # both are pipes
+        assert process.stdout is not None
+        try:
+            process.stdin.write(asked.encode() + b"\n")
+            answer = await asyncio.wait_for(process.stdout.readline(), _SECONDS)
+            drawn: str = json.loads(answer)["drawn"]
+        except (TimeoutError, OSError, ValueError, KeyError, asyncio.CancelledError) as error:
+            await self._end()  # what is left in its pipes must not answer the next one
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise Busy("the picture could not be drawn just now") from None
+        self._ending = asyncio.create_task(self._end_when_idle())
+        return base64.b64decode(drawn)
+
+    async def _started(self) -> Process:
+        if self._ending is not None:
+            self._ending.cancel()
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "app.drawing.child",
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                limit=_LONGEST_LINE,
+                env={"PATH": os.environ.get("PATH", ""), "TZ": "UTC", "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        return self._process

@@ -1,0 +1,183 @@
+"""The trend of one instrument: every score, what surrounds it, and buckets in which gaps stay gaps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from statistics import median
+from typing import Literal
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.access.service import Caller
+from app.checkins.policies import phase
+from app.errors import Fault, Invalid
+from app.instruments import INSTRUMENTS, Instrument, Rule
+from app.outcomes.models import BandOut, BucketOut, PointOut, TrendEpisodeOut, TrendOut, TrendSessionOut
+from app.outcomes.words import described
+from app.patients import service as patients
+from app.relief import Reading, Track, read, readings, records, response_severity
+from app.sessions import store as sessions_store
+from app.tracks import store as tracks_store
+from app.tracks.answers import line_of, reading_answer
+from app.tracks.domains import rule
+from app.tracks.events import Calendar, events_of, local_day
+from app.tracks.models import ScoreVersion
+
+Bucket = Literal["none", "day", "week", "month"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which trend: `first` and `last` are the clinic's days, both included; None: from the first score, to today."""
+
+    instrument: str
+    first: date | None
+    last: date | None
+    bucket: Bucket
+
+
+def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, now: datetime) -> TrendOut:
+    """Scores, sessions and lines between two days. Raises NotFound, Invalid."""
+    instrument = INSTRUMENTS.get(question.instrument)
+    if instrument is None:
+        raise Invalid(errors=[Fault("parameter", "instrument", "must be a code of /v1/instruments")])
+    if question.first is not None and question.last is not None and question.last < question.first:
+        raise Invalid(errors=[Fault("parameter", "to", "must not be before from")])
+    patients.one(db, caller.clinic_id, patient_id)
+    today = local_day(now, caller.time_zone)
+    last = min(question.last or today, today)
+    calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
+    scores = tracks_store.scores(db, caller.clinic_id, [patient_id], [instrument.code], with_answers=False)
+    # A screen has no rule; any will do, since it then only tells which infusion came before a score.
+    by = instrument.rule or rule("phq-9")
+    found, track = readings(events_of(scores, calendar.infusions, caller.time_zone), by)
+    rows = {str(score.id): score for score in scores}
+    shown = [r for r in found if (question.first is None or r.score.day >= question.first) and r.score.day <= last]
+    points = [_point(r, rows[r.score.id], instrument, calendar) for r in shown]
+    first = question.first or (points[0].day if points else None)
+    current = read(track, by, max(today, track.last.day if track.last else today))
+    answer = TrendOut(
+        patient_id=patient_id,
+        instrument=instrument.code,
+        domain=instrument.domain,
+        direction=instrument.direction,
+        min=instrument.value(instrument.points[0]),
+        max=instrument.value(instrument.points[-1]),
+        recall_days=instrument.recall_days,
+        from_on=first,
+        to_on=last,
+        baseline=reading_answer(instrument, current.baseline) if instrument.rule else None,
+        response_line=line_of(instrument, current.response_severity) if instrument.rule else None,
+        remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
+        bands=[
+            BandOut(label=band.label, min=instrument.value(band.min), max=instrument.value(band.max))
+            for band in instrument.bands
+        ],
+        points=points,
+        buckets=_buckets(question.bucket, points, first, last, instrument),
+        sessions=_sessions(db, caller, patient_id, calendar, first, last),
+        episodes=_episodes(track, calendar, instrument, instrument.rule),
+        description="",
+    )
+    answer.description = described(answer, instrument.name)
+    return answer
+
+
+def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calendar: Calendar) -> PointOut:
+    has_rule, infusion, tenths = instrument.rule is not None, reading.infusion, reading.improvement_tenths
+    recall_reaches_back = infusion is not None and instrument.recall_days > (reading.score.day - infusion.day).days
+    return PointOut(
+        score_id=score.id,
+        taken_at=score.taken_at,
+        day=reading.score.day,
+        value=instrument.value(score.points),
+        severity=instrument.band(score.points),
+        improvement_percent=tenths / 10 if has_rule and tenths is not None else None,
+        phase=phase(score.taken_at, score.before_infusion, calendar),
+        session_id=None if infusion is None else UUID(infusion.id),
+        days_since_session=None if infusion is None else (reading.score.day - infusion.day).days,
+        window=None if infusion is None else "overlapping" if recall_reaches_back else "clean",
+        counts=reading.counts,
+        status=reading.status if has_rule else None,
+    )
+
+
+def _buckets(
+    bucket: Bucket, points: Sequence[PointOut], first: date | None, last: date, instrument: Instrument
+) -> list[BucketOut]:
+    """Whole days, weeks from Monday, or calendar months, from the first score shown to the last day: a bucket without
+    a score stays empty."""
+    if bucket == "none" or first is None or not points:
+        return []
+    values: dict[date, list[int | float]] = {}
+    for point in points:
+        values.setdefault(_start(bucket, point.day), []).append(point.value)
+    return [
+        _bucket(start, following - timedelta(days=1), values.get(start, []))
+        for start, following in _spans(bucket, max(first, points[0].day), last)
+    ]
+
+
+def _bucket(start: date, end: date, values: Sequence[int | float]) -> BucketOut:
+    return BucketOut(
+        start_on=start,
+        end_on=end,
+        n=len(values),
+        mean=round(sum(values) / len(values), 2) if values else None,
+        median=round(median(values), 2) if values else None,
+        min=min(values, default=None),
+        max=max(values, default=None),
+    )
+
+
+def _spans(bucket: Bucket, first: date, last: date) -> Iterator[tuple[date, date]]:
+    start = _start(bucket, first)
+    while start <= last:
+        following = _start(bucket, start + timedelta(days={"day": 1, "week": 7}.get(bucket, 31)))
+        yield start, following
+        start = following
+
+
+def _start(bucket: Bucket, day: date) -> date:
+    if bucket == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if bucket == "month" else day
+
+
+def _sessions(
+    db: Session, caller: Caller, patient_id: UUID, calendar: Calendar, first: date | None, last: date
+) -> list[TrendSessionOut]:
+    doses = sessions_store.doses(db, caller.clinic_id, patient_id)
+    return [
+        TrendSessionOut(
+            id=UUID(infusion.id),
+            started_at=infusion.at,
+            day=infusion.day,
+            kind=calendar.places[infusion.id].kind,
+            number=calendar.places[infusion.id].number,
+            episode_number=calendar.places[infusion.id].episode,
+            dose_mg_per_kg=doses.get(UUID(infusion.id)),
+        )
+        for infusion in calendar.events
+        if (first is None or infusion.day >= first) and infusion.day <= last
+    ]
+
+
+def _episodes(track: Track, calendar: Calendar, instrument: Instrument, by: Rule | None) -> list[TrendEpisodeOut]:
+    first_days = {place.episode: place.episode_day for place in calendar.places.values()}
+    found = []
+    for record in records(track):
+        evaluable = by is not None and record.evaluable and record.baseline is not None
+        baseline = record.baseline if by is not None else None
+        found.append(
+            TrendEpisodeOut(
+                number=record.episode,
+                first_session_on=first_days[record.episode],
+                baseline=None if baseline is None else instrument.value(instrument.points_of_severity(baseline)),
+                response_line=line_of(instrument, response_severity(baseline, by))
+                if evaluable and by is not None and baseline is not None
+                else None,
+            )
+        )
+    return found

@@ -1,0 +1,180 @@
+"""What each session did, by every instrument with a rule: before and after, side by side, and whether boosters come to
+hold for less."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import zip_longest
+from uuid import UUID
+
+from pydantic import Field
+from sqlmodel import Session
+
+from app.api.fields import Answer, Id, MomentOut, grows
+from app.instruments import INSTRUMENTS, Instrument
+from app.relief import Effect, Infusion, Reading, effect, readings
+from app.statistics import censored_slope
+from app.tracks import store
+from app.tracks.answers import ReadingOut, Value, reading_answer
+from app.tracks.domains import rule
+from app.tracks.events import Calendar, events_of
+from app.tracks.models import ScoreVersion
+
+_HOUR = timedelta(hours=1)
+_MOST_BOOSTERS = 50
+
+
+class AfterOut(Answer):
+    """One score after the session. `change` is from `before`, on the score's own scale; `improvement_percent` is of the
+    episode's baseline. `counts` is false for scores of the session's own day."""
+
+    score_id: Id
+    taken_at: MomentOut
+    hours_after: float
+    value: Value
+    change: Value | None
+    improvement_percent: float | None
+    counts: bool
+
+
+class InstrumentEffectOut(Answer):
+    """What a session did, by one instrument. `after` holds every score up to the next session; responses are judged
+    against the episode's baseline."""
+
+    instrument: str
+    domain: str
+    before: ReadingOut | None
+    """The latest score before the session, at most 28 days earlier."""
+    after: list[AfterOut]
+    best: ReadingOut | None
+    """The mildest of them."""
+    hours_to_response: float | None
+    """From the session's start to the first score that shows response, on its own day too."""
+    relief_days: int | None
+    """Days from the first response that counts to the onset of a loss, or to the last reading before what ended it."""
+    relief_ended_by: str = grows("lost", "rescue", "next_session", "still_holding", "never_responded", "unknown")
+
+
+class SessionEffectOut(Answer):
+    """What one session did: mood, anxiety and pain side by side."""
+
+    patient_id: Id
+    session_id: Id
+    instruments: list[InstrumentEffectOut]
+
+
+class ChangePerBoosterOut(Answer):
+    """Whether relief comes to hold for less: the change of `relief_days` from each maintenance or booster session of
+    the episode to the next (Theil-Sen slope with censored values), with its 95% interval. A session without response
+    counts 0 days; relief cut off by the next session counts as at least as long. Null with fewer than five sessions,
+    or where too little ended under measurement. Sources: Sen 1968; Akritas, Murphy and LaValley 1995."""
+
+    instrument: str
+    domain: str
+    sessions: int
+    ended_under_measurement: int
+    change_days: float | None
+    ci: list[float | None] | None = Field(min_length=2, max_length=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The effects of a patient's sessions, by instrument and session, and the calendar they stand on."""
+
+    calendar: Calendar
+    by_instrument: dict[str, dict[str, Effect]]
+
+    def of(self, session_id: UUID) -> list[InstrumentEffectOut]:
+        """One session's, for every instrument with a score before or after it."""
+        found = []
+        for code, effects in self.by_instrument.items():
+            mine = effects.get(str(session_id))
+            if mine is not None and (mine.before or mine.after):
+                found.append(_answer(INSTRUMENTS[code], self._infusion(session_id), mine))
+        return found
+
+    def changes(self) -> list[ChangePerBoosterOut]:
+        """Per instrument, over the maintenance and booster sessions of the current episode."""
+        places = self.calendar.places
+        current = max((place.episode for place in places.values()), default=0)
+        later = [
+            event.id
+            for event in self.calendar.events
+            if places[event.id].episode == current and places[event.id].kind != "induction"
+        ]
+        return [_change(INSTRUMENTS[code], [effects[i] for i in later]) for code, effects in self.by_instrument.items()]
+
+    def _infusion(self, session_id: UUID) -> Infusion:
+        return next(event for event in self.calendar.events if event.id == str(session_id))
+
+
+def effects_of(db: Session, clinic_id: UUID, patient_id: UUID, calendar: Calendar, as_of: date) -> Effects:
+    """What every session of a patient did, by what is recorded now: one query, for the scores."""
+    with_rule = [code for code, instrument in INSTRUMENTS.items() if instrument.rule]
+    rows: dict[str, list[ScoreVersion]] = {}
+    for row in store.scores(db, clinic_id, [patient_id], with_rule, with_answers=False):
+        rows.setdefault(row.instrument, []).append(row)
+    found = {}
+    for code in with_rule:
+        if code in rows:
+            told, _ = readings(events_of(rows[code], calendar.infusions, calendar.zone), rule(code))
+            found[code] = _by_session(calendar, told, as_of)
+    return Effects(calendar, found)
+
+
+def _by_session(calendar: Calendar, told: Sequence[Reading], as_of: date) -> dict[str, Effect]:
+    events = calendar.events
+    return {
+        infusion.id: effect(infusion, following, calendar.places, told, as_of)
+        for infusion, following in zip_longest(events, events[1:])
+        if infusion is not None
+    }
+
+
+def _answer(instrument: Instrument, infusion: Infusion, found: Effect) -> InstrumentEffectOut:
+    first = found.first_response
+    return InstrumentEffectOut(
+        instrument=instrument.code,
+        domain=instrument.domain,
+        before=reading_answer(instrument, found.before),
+        after=[_after(instrument, infusion, found, reading) for reading in found.after],
+        best=reading_answer(instrument, found.best),
+        hours_to_response=None if first is None else _hours(infusion, first),
+        relief_days=found.relief_days,
+        relief_ended_by=found.ended_by,
+    )
+
+
+def _after(instrument: Instrument, infusion: Infusion, found: Effect, reading: Reading) -> AfterOut:
+    score, tenths = reading.score, reading.improvement_tenths
+    points = instrument.points_of_severity(score.severity)
+    change = None
+    if found.before is not None:
+        change = instrument.value(points - instrument.points_of_severity(found.before.severity))
+    return AfterOut(
+        score_id=UUID(score.id),
+        taken_at=score.taken_at,
+        hours_after=_hours(infusion, reading),
+        value=instrument.value(points),
+        change=change,
+        improvement_percent=None if tenths is None else tenths / 10,
+        counts=reading.counts,
+    )
+
+
+def _hours(infusion: Infusion, reading: Reading) -> float:
+    return round((reading.score.at - infusion.at) / _HOUR, 2)
+
+
+def _change(instrument: Instrument, effects: Collection[Effect]) -> ChangePerBoosterOut:
+    known = [found for found in effects if found.relief_days is not None or found.ended_by == "never_responded"]
+    known = known[-_MOST_BOOSTERS:]
+    slope = censored_slope([found.relief_days or 0 for found in known], [found.is_observed for found in known])
+    return ChangePerBoosterOut(
+        instrument=instrument.code,
+        domain=instrument.domain,
+        sessions=len(known),
+        ended_under_measurement=sum(found.is_observed for found in known),
+        change_days=None if slope is None else round(slope.change, 2),
+        ci=None if slope is None else [None if end is None else round(end, 2) for end in (slope.low, slope.high)],
+    )
