@@ -44,8 +44,9 @@ fix: setup ## Format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup ## Measure; writes docs/accuracy.md
+bench: setup ## Measure: accuracy (writes docs/accuracy.md), and what answers cost at 1,000 to 100,000 patients
 	@$(BIN)/python -m bench.accuracy
+	@$(BIN)/python -m bench.outcomes
 
 docs: openapi
 

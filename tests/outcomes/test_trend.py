@@ -154,8 +154,8 @@ def test_a_question_that_cannot_be_asked_is_refused(api: Api, patient: str, wron
 def test_the_words_say_what_the_picture_says(api: Api, patient: str) -> None:
     assert trend(api, patient, to=on(100))["description"] == (
         "PHQ-9, 0 to 27, lower is better. 7 scores from 6 January 2025 to 14 April 2025, between 4 and 20, "
-        "the first 20. Baseline 20, response line 10, remission line 4. 3 sessions (3 induction), the last on 17 January 2025. "
-        "The latest is 12, lost. No score between 7 February 2025 and 4 April 2025."
+        "the first 20. Baseline 20, response line 10, remission line 4. 3 sessions (3 induction), "
+        "the last on 17 January 2025. The latest is 12, lost. No score between 7 February 2025 and 4 April 2025."
     )
     assert "No score since 14 April 2025." in trend(api, patient)["description"]
     nobody = api.patient()
