@@ -135,8 +135,8 @@ def grow(engine: Engine, clinic_id: UUID, have: int, want: int) -> None:
 
     def fresh(column: str) -> str:
         if sqlite:
-            return f"substr({column}, 1, 26) || printf('%06x', k)"
-        return f"(substr({column}::text, 1, 30) || lpad(to_hex(k), 6, '0'))::uuid"
+            return f"printf('%06x', k + 1) || substr({column}, 7)"
+        return f"(lpad(to_hex(k + 1), 6, '0') || substr({column}::text, 7))::uuid"
 
     def earlier(column: str) -> str:
         return f"date({column}, '-' || (k % {SHIFTS}) || ' days')" if sqlite else f"{column} - (k % {SHIFTS})::int"

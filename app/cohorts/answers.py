@@ -36,7 +36,7 @@ def durability(
 ) -> CohortDurabilityOut:
     """The answer about durability; `sees_all` shows every group, day by day."""
     groups = members(question.group_by, found.people) or ({"all": set()} if question.group_by == "none" else {})
-    visible = _visible(groups, found.people, found, sees_all=sees_all)
+    visible = _visible(groups, found.people, overlap=found.people_overlap, sees_all=sees_all)
     times = {name: _times(found, traits) for name, traits in groups.items()}
     fewest = SMALLEST_AT_RISK if sees_all else SMALLEST_GROUP
     compared = [times[name] for name in groups if name in visible and times[name].size]
@@ -67,7 +67,7 @@ def outcomes(question: Question, found: Tallies, known_at: datetime, *, sees_all
     """The answer about outcome rates; `sees_all` shows every group."""
     traits = {**found.early_people, **dict.fromkeys(found.early_missing, 0), **found.early_people}
     groups = members(question.group_by, traits) or ({"all": set()} if question.group_by == "none" else {})
-    visible = _visible(groups, found.early_people, found, sees_all=sees_all)
+    visible = _visible(groups, found.early_people, overlap=found.early_overlap, sees_all=sees_all)
     return CohortOutcomesOut(
         instrument=question.instrument,
         group_by=question.group_by,
@@ -86,11 +86,11 @@ def outcomes(question: Question, found: Tallies, known_at: datetime, *, sees_all
 
 
 def _visible(
-    groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], found: Tallies, *, sees_all: bool
+    groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], *, overlap: bool, sees_all: bool
 ) -> set[str]:
     if sees_all:
         return set(groups)
-    return shown(groups, people, SMALLEST_GROUP, traits_overlap=found.traits_overlap)
+    return shown(groups, people, SMALLEST_GROUP, traits_overlap=overlap)
 
 
 def _people(traits: set[Trait], people: Mapping[Trait, int]) -> int:
@@ -123,7 +123,7 @@ def _log_rank(
     if len(groups) < 2:
         return None, "one_group"
     shared = sum(len(traits) for traits in groups.values()) > len(set().union(*groups.values()))
-    if shared or found.traits_overlap:
+    if shared or found.people_overlap:
         return None, "groups_overlap"
     if len(compared) < 2:
         return None, "groups_suppressed" if len(visible) < len(groups) else "nothing_to_compare"
@@ -303,9 +303,9 @@ def _completeness(found: Tallies, *, sees_all: bool) -> CompletenessOut:
         given = [name for name in ("responders", "with_early_reading") if counts[name] >= SMALLEST_GROUP]
         told = shown_counts(counts, given, SMALLEST_GROUP)
         # Groups count episodes: a few more of them than patients would tell of those few.
-        if 0 < sum(found.spells.values()) - found.responders < SMALLEST_GROUP:
+        if 0 < found.spell_count - found.responders < SMALLEST_GROUP:
             told.discard("responders")
-        if 0 < sum(found.early.values()) - found.with_early_reading < SMALLEST_GROUP:
+        if 0 < found.early_count - found.with_early_reading < SMALLEST_GROUP:
             told.discard("with_early_reading")
     gaps = [gap for gap, n in found.gaps.items() for _ in range(n)]
     return CompletenessOut(

@@ -1,6 +1,6 @@
 """Use cases of cohorts: gather counts, decide, answer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -30,7 +30,7 @@ def durability_of(
     not choose."""
     if tau is not None and tau % 7 and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
-    found = _gathered(db, caller, question, known_at, now)
+    found = _gathered(db, caller, question, known_at, now, store.spells)
     return answers.durability(question, found, known_at or now, tau, sees_all=sees_patients(caller))
 
 
@@ -38,7 +38,7 @@ def outcomes_of(
     db: Session, caller: Caller, question: Question, known_at: datetime | None, now: datetime
 ) -> CohortOutcomesOut:
     """How many had responded 14 to 31 days after their first course. Raises as `durability_of`."""
-    found = _gathered(db, caller, question, known_at, now)
+    found = _gathered(db, caller, question, known_at, now, store.early)
     return answers.outcomes(question, found, known_at or now, sees_all=sees_patients(caller))
 
 
@@ -47,7 +47,14 @@ def sees_patients(caller: Caller) -> bool:
     return "patients:read" in caller.scopes
 
 
-def _gathered(db: Session, caller: Caller, question: Question, known_at: datetime | None, now: datetime) -> Tallies:
+def _gathered(
+    db: Session,
+    caller: Caller,
+    question: Question,
+    known_at: datetime | None,
+    now: datetime,
+    stored: Callable[[Session, UUID, Question], Tallies],
+) -> Tallies:
     """From stored episodes where they say what is asked, else folded afresh: the counts are the same."""
     instrument = INSTRUMENTS.get(question.instrument)
     if instrument is None or instrument.rule is None:
@@ -64,7 +71,7 @@ def _gathered(db: Session, caller: Caller, question: Question, known_at: datetim
         raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
     if is_past or store.is_outdated(db, caller.clinic_id):
         return _folded(db, caller, question, known_at)
-    return store.tallies(db, caller.clinic_id, question)
+    return stored(db, caller.clinic_id, question)
 
 
 def _folded(db: Session, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:

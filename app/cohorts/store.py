@@ -27,27 +27,31 @@ def last_event_on(db: Session, clinic_id: UUID, instrument: str) -> date | None:
 
 
 def is_outdated(db: Session, clinic_id: UUID) -> bool:
-    """Whether some track was kept by another fold, so that the stored episodes may lack it."""
-    other = or_(col(TrackRow.rule) < FOLD, col(TrackRow.rule) > FOLD)
-    query = select(TrackRow.patient_id).where(col(TrackRow.clinic_id) == clinic_id, other)
-    return db.exec(query.limit(1)).first() is not None
+    """Whether some track was kept by another fold, so that the stored episodes may lack it. Looks at the two ends of an
+    index."""
+    kept = [
+        rows_of(end(col(TrackRow.rule))).where(col(TrackRow.clinic_id) == clinic_id).scalar_subquery()
+        for end in (func.min, func.max)
+    ]
+    return any(rule not in (None, FOLD) for rule in db.execute(rows_of(*kept)).one())
 
 
-def tallies(db: Session, clinic_id: UUID, question: Question) -> Tallies:
-    """The tallies of the stored episodes."""
-    trait = _trait(question.group_by)
-    days, is_event = _ending(question)
-    found = Tallies(
-        spells=_counted(db, clinic_id, question, [trait, days, is_event], _HELD),
-        people=_people(db, clinic_id, question, trait, _HELD),
-        early=_counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY),
-        early_people=_people(db, clinic_id, question, trait, _EARLY),
-        early_missing=_one_column(_counted(db, clinic_id, question, [trait], _missing(question))),
-        gaps=_one_column(_counted(db, clinic_id, question, [col(_E.median_gap_days)], _has_gap())),
-        traits_overlap=question.group_by == "induction_sessions" and _overlap(db, clinic_id, question),
-        patients=_patients(db, clinic_id),
-    )
-    _complete(db, clinic_id, question, found)
+def spells(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+    """The tallies of the stored episodes that a question about durability needs."""
+    found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
+    found.spells = _counted(db, clinic_id, question, [trait, *_ending(question)], _HELD)
+    found.people = _people(db, clinic_id, question, trait, _HELD)
+    found.people_overlap = question.group_by == "induction_sessions" and _overlap(db, clinic_id, question, _HELD)
+    return found
+
+
+def early(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+    """The tallies of the stored episodes that a question about early outcomes needs."""
+    found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
+    found.early = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY)
+    found.early_people = _people(db, clinic_id, question, trait, _EARLY)
+    found.early_missing = _one_column(_counted(db, clinic_id, question, [trait], _missing(question)))
+    found.early_overlap = question.group_by == "induction_sessions" and _overlap(db, clinic_id, question, _EARLY)
     return found
 
 
@@ -129,10 +133,14 @@ def _of(clinic_id: UUID, question: Question, columns: Sequence[Any]) -> Any:
         col(_E.instrument) == question.instrument,
         col(_E.patient_id).not_in(mistaken),
     )
-    if question.group_by in ("indication", "treatment_resistant"):
+    if any(_is_of_patient(column) for column in columns):
         whose = and_(col(Patient.clinic_id) == col(_E.clinic_id), col(Patient.id) == col(_E.patient_id))
         query = query.join_from(EpisodeRow, Patient, whose)
     return query
+
+
+def _is_of_patient(column: Any) -> bool:
+    return any(source.name == "patients" for source in column._from_objects)
 
 
 def _counted(
@@ -151,8 +159,8 @@ def _one_column(counts: Counter[Any]) -> Counter[Any]:
     return Counter({key[0]: count for key, count in counts.items()})
 
 
-def _overlap(db: Session, clinic_id: UUID, question: Question) -> bool:
-    query = _of(clinic_id, question, [col(_E.patient_id)]).where(_HELD).group_by(col(_E.patient_id))
+def _overlap(db: Session, clinic_id: UUID, question: Question, which: ColumnElement[bool]) -> bool:
+    query = _of(clinic_id, question, [col(_E.patient_id)]).where(which).group_by(col(_E.patient_id))
     several = func.count(col(_E.induction_sessions).distinct()) > 1
     return db.execute(query.having(several).limit(1)).first() is not None
 
@@ -168,15 +176,23 @@ def _patients(db: Session, clinic_id: UUID) -> int:
     return db.exec(query).one()
 
 
-def _complete(db: Session, clinic_id: UUID, question: Question, found: Tallies) -> None:
+def _complete(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+    """How much there is to go by: patients by what is known of them, episodes with an outcome, and gaps."""
     evaluable = col(_E.evaluable)
     facts = (col(_E.baseline).is_not(None), evaluable, and_(evaluable, col(_E.followed)), _HELD, _EARLY)
-    by_patient = (
-        _of(clinic_id, question, [func.max(case((fact, 1), else_=0)).label(f"f{i}") for i, fact in enumerate(facts)])
-        .group_by(col(_E.patient_id))
-        .subquery()
-    )
+    known = [func.max(case((fact, 1), else_=0)).label(f"known{i}") for i, fact in enumerate(facts)]
+    counted = [func.sum(case((fact, 1), else_=0)).label(f"counted{i}") for i, fact in enumerate((_HELD, _EARLY))]
+    by_patient = _of(clinic_id, question, [*known, *counted]).group_by(col(_E.patient_id)).subquery()
     sums = db.execute(rows_of(*(func.coalesce(func.sum(column), 0) for column in by_patient.c))).one()
-    found.with_baseline, found.evaluable, found.with_follow_up, found.responders, found.with_early_reading = (
-        int(value) for value in sums
+    with_baseline, with_evaluable, with_follow_up, responders, with_early_reading, spells, early = map(int, sums)
+    return Tallies(
+        gaps=_one_column(_counted(db, clinic_id, question, [col(_E.median_gap_days)], _has_gap())),
+        patients=_patients(db, clinic_id),
+        with_baseline=with_baseline,
+        evaluable=with_evaluable,
+        with_follow_up=with_follow_up,
+        responders=responders,
+        with_early_reading=with_early_reading,
+        spell_count=spells,
+        early_count=early,
     )

@@ -37,7 +37,8 @@ class Tallies:
     `spells`: (trait, days, ended by an event) of each first durable response; `people`: patients with one, by trait.
     `early`: (trait, baseline, severity 14 to 31 days after the first course) of evaluable episodes, in points;
     `early_people`: patients with one; `early_missing`: episodes whose window closed without a reading. `gaps`: the
-    median days between readings of each evaluable episode. `traits_overlap`: some patient has spells of two traits.
+    median days between readings of each evaluable episode. `people_overlap`, `early_overlap`: some
+    patient is counted under two traits.
     """
 
     spells: Counter[tuple[Trait, int, bool]] = field(default_factory=Counter)
@@ -46,13 +47,16 @@ class Tallies:
     early_people: Counter[Trait] = field(default_factory=Counter)
     early_missing: Counter[Trait] = field(default_factory=Counter)
     gaps: Counter[float] = field(default_factory=Counter)
-    traits_overlap: bool = False
+    people_overlap: bool = False
+    early_overlap: bool = False
     patients: int = 0
     with_baseline: int = 0
     evaluable: int = 0
     with_follow_up: int = 0
     responders: int = 0
     with_early_reading: int = 0
+    spell_count: int = 0
+    early_count: int = 0
 
     def add(self, question: Question, trait: Trait, records: Sequence[Record]) -> None:
         """Counts in one patient who has had a session."""
@@ -71,11 +75,14 @@ class Tallies:
         self.with_early_reading += bool(early)
         self.people.update(set(held.values()))
         self.early_people.update(set(early.values()))
-        self.traits_overlap |= len(set(held.values())) > 1
+        self.people_overlap |= len(set(held.values())) > 1
+        self.early_overlap |= len(set(early.values())) > 1
         for record in evaluable:
             if record.spell is not None:
+                self.spell_count += 1
                 self.spells[(trait_of(record), *record.spell.ending(question.endpoint, question.boosters))] += 1
             if record.early is not None and record.baseline is not None:
+                self.early_count += 1
                 self.early[(trait_of(record), record.baseline, record.early)] += 1
             elif record.induction_ended_on < question.early_closed_on:
                 self.early_missing[trait_of(record)] += 1

@@ -71,9 +71,12 @@ def tracks(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[
 
 
 def outdated(db: Session, clinic_id: UUID, fold: str, limit: int) -> list[UUID]:
-    """Some patients with a track that was kept by another fold."""
-    query = select(TrackRow.patient_id).where(col(TrackRow.clinic_id) == clinic_id, col(TrackRow.rule) != fold)
-    return list(db.exec(query.distinct().limit(limit)))
+    """Some patients with a track that was kept by another fold: two ranges of an index."""
+    found: list[UUID] = []
+    for other in (col(TrackRow.rule) < fold, col(TrackRow.rule) > fold):
+        query = select(TrackRow.patient_id).where(col(TrackRow.clinic_id) == clinic_id, other)
+        found += db.exec(query.distinct().limit(limit))
+    return list(dict.fromkeys(found))[:limit]
 
 
 def delete_episodes(db: Session, clinic_id: UUID, patient_id: UUID, instrument: str, after: int) -> None:

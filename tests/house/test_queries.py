@@ -47,7 +47,12 @@ def post(api: Api, patient_id: str, day: int) -> None:
     (lambda api, patient: api.relief(patient), 6),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 8),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 5),
-], ids=["post", "relief", "check-ins", "sessions"])  # fmt: skip
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions", params={"include": "effect"}), 6),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/trend", params={"instrument": "phq-9"}), 6),
+    (lambda api, patient: api.get("/v1/worklist"), 9),
+    (lambda api, patient: api.get("/v1/cohorts/durability", params={"instrument": "phq-9"}), 9),
+    (lambda api, patient: api.get("/v1/cohorts/outcomes", params={"instrument": "phq-9"}), 10),
+], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates"])  # fmt: skip
 def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
     api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int
 ) -> None:
