@@ -139,7 +139,7 @@ def grow(engine: Engine, clinic_id: UUID, have: int, want: int) -> None:
         return f"(lpad(to_hex(k + 1), 6, '0') || substr({column}::text, 7))::uuid"
 
     def earlier(column: str) -> str:
-        return f"date({column}, '-' || (k % {SHIFTS}) || ' days')" if sqlite else f"{column} - (k % {SHIFTS})::int"
+        return f"date({column}, '-' || (k % {SHIFTS}) || ' days')" if sqlite else f"{column} - mod(k, {SHIFTS})::int"
 
     tables: dict[str, dict[str, str]] = {
         "patients": {"id": fresh("id"), "external_id": "external_id || '-' || k"},

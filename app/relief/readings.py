@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from app.instruments import Rule
+from app.relief.episode import Episode, improvement_tenths, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
-from app.relief.track import Episode, Track, improvement_tenths, is_response, run_on, step
+from app.relief.track import Track, step
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,78 +4,16 @@ Source: clinical reference 4.3 and 4.6. `step` takes events in the order of `eve
 and holds everything that any later day's verdict needs.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from app.instruments import Rule
 from app.relief.courses import Place, first_place, place_after
+from app.relief.episode import Episode, Loss, Standing, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
 from app.relief.spells import Record, Spell
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """The latest loss in the current course: whether an infusion came before the first response after it, and
-    whether that response has come."""
-
-    retreated: bool = False
-    recovered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is carried through an episode, as of some representative. Names as in clinical reference 4.6.
-
-    `state` is the result of rules 6-10 at the latest representative. `tail_on` is the first day of the current run of
-    below-response representatives in the current course. `before` is the representative before `latest` in the
-    current course. `only_overlapping` says that every representative of the course overlaps its infusion.
-    """
-
-    state: str | None = None
-    responded: bool = False
-    best: Score | None = None
-    second_best: int | None = None
-    tail_on: date | None = None
-    latest: Score | None = None
-    latest_overlaps: bool = False
-    in_course: bool = False
-    before: Score | None = None
-    only_overlapping: bool = True
-    holding_since_on: date | None = None
-    loss: Loss | None = None
-    spell: Spell | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A status and the first day of the unbroken run of days with it."""
-
-    status: str
-    reason: str | None
-    since_on: date
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """The current episode. `day` is the local day of the last event in it; `yesterday` the run that held at the end
-    of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one.
-    `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""
-
-    place: Place
-    last_infusion: Infusion
-    baseline: Score | None
-    evaluable: bool
-    scored: bool
-    day: date
-    yesterday: Run | None
-    settled: Standing
-    standing: Standing
-    induction_sessions: int
-    induction_ended_on: date
-    early: Score | None = None
-    gaps: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,54 +57,6 @@ def step(track: Track, event: Event, rule: Rule) -> Track:
 def records(track: Track) -> tuple[Record, ...]:
     """What each episode says, the current one last."""
     return track.ended if track.episode is None else (*track.ended, _record(track.episode, track.episode.standing))
-
-
-def run_on(episode: Episode, day: date) -> Run:
-    """The status on `day` (the day of the last event or a later one) and since when. Source: 4.6, rules 2-10."""
-    status, reason = _status(episode, day)
-    if status in ("no_baseline", "not_evaluable"):
-        return Run(status, reason, episode.place.episode_day)
-    if status == "awaiting_follow_up":
-        return Run(status, reason, episode.place.course_day)
-    if _status(episode, episode.day)[0] != status:
-        return Run(status, reason, last_heard_on(episode) + timedelta(days=STALE_AFTER_DAYS + 1))
-    if episode.yesterday is not None and episode.yesterday.status == status:
-        return Run(status, reason, episode.yesterday.since_on)
-    return Run(status, reason, episode.day)
-
-
-def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
-    """I >= R against the episode's baseline, which is evaluable."""
-    assert episode.baseline is not None
-    return rule.falls_by(episode.baseline.severity, score.severity, rule.response)
-
-
-def improvement_tenths(episode: Episode, score: Score | None, rule: Rule) -> int | None:
-    """Percent times ten of the fall from the evaluable baseline, rounded down; None where percentages have no
-    meaning."""
-    baseline = episode.baseline
-    if score is None or baseline is None or not episode.evaluable or rule.basis == "points":
-        return None
-    return 1000 * (baseline.severity - score.severity) // baseline.severity
-
-
-def _status(episode: Episode, day: date) -> tuple[str, str | None]:
-    standing = episode.standing
-    if episode.baseline is None:
-        return "no_baseline", "baseline_after_first_infusion" if episode.scored else "none_in_window"
-    if not episode.evaluable:
-        return "not_evaluable", "baseline_below_threshold"
-    heard = (day - last_heard_on(episode)).days <= STALE_AFTER_DAYS
-    if not standing.in_course:
-        return ("awaiting_follow_up", None) if heard else ("stale", "never_followed_up")
-    assert standing.state is not None  # a representative has been read against an evaluable baseline
-    return (standing.state, None) if heard else ("stale", "no_recent_score")
-
-
-def last_heard_on(episode: Episode) -> date:
-    """The day from which silence counts: of the course's latest representative, or else of its last infusion."""
-    standing = episode.standing
-    return standing.latest.day if standing.in_course and standing.latest else episode.last_infusion.day
 
 
 def _on_day(episode: Episode, day: date) -> Episode:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from app.instruments import Rule
+from app.relief.episode import Episode, Standing, improvement_tenths, is_response, last_heard_on, run_on
 from app.relief.events import Event, Score
 from app.relief.lines import CONFIRMATION_DAYS, STALE_AFTER_DAYS
 from app.relief.spells import Spell
-from app.relief.track import Episode, Standing, Track, fold, improvement_tenths, is_response, last_heard_on, run_on
+from app.relief.track import Track, fold
 
 READ_FROM_SCORES = frozenset({"lost", "fading", "holding", "partial_response", "no_response"})
 
