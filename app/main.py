@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import Depends, FastAPI
 
@@ -49,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         if jobs is not None:
             jobs.cancel()
+            with suppress(asyncio.CancelledError):
+                await jobs
         await app.state.renderer.close()
         database.close()
 

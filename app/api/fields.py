@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 _RFC_3339 = re.compile(
-    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,6})?"
+    r"(?a)^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,6})?"
     r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
 )
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -57,7 +57,7 @@ def _moment(value: Any) -> Any:
 
 
 def _day(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise PydanticCustomError("day", "must be a calendar day, YYYY-MM-DD")
     if not "1900" <= value[:4] <= "2199":
         raise PydanticCustomError("day", "must be from 1900 to 2199")

@@ -96,7 +96,7 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        known = _query_names(self.dependant)
+        known = _query(self.dependant)
         takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
         async def strict(request: Request) -> Response:
@@ -104,7 +104,8 @@ class StrictRoute(APIRoute):
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
-            repeated = [name for name in request.query_params if len(request.query_params.getlist(name)) > 1]
+            once = [name for name, may_repeat in known.items() if not may_repeat]
+            repeated = [name for name in once if len(request.query_params.getlist(name)) > 1]
             if repeated:
                 raise Invalid(errors=[Fault("parameter", name, "must be given only once") for name in repeated])
             if takes_json and not _is_json(request.headers.get("content-type", "")):
@@ -137,11 +138,12 @@ def safe_name(name: str) -> str:
     return name if _A_NAME.fullmatch(name) else "(unnamed)"
 
 
-def _query_names(dependant: Any) -> set[str]:
-    names = {field.alias for field in dependant.query_params}
+def _query(dependant: Any) -> dict[str, bool]:
+    """The query parameters of an operation, and whether each is a list and may be repeated."""
+    found = {field.alias: "list[" in str(field.field_info.annotation) for field in dependant.query_params}
     for inner in dependant.dependencies:
-        names |= _query_names(inner)
-    return names
+        found |= _query(inner)
+    return found
 
 
 def _is_json(content_type: str) -> bool:

@@ -1,7 +1,7 @@
 """What an answer over many patients says of its own making: definitions, sources, and what it does not say."""
 
 from app.cohorts.models import MethodOut
-from app.cohorts.policies import SMALLEST_GROUP
+from app.cohorts.policies import SMALLEST_AT_RISK, SMALLEST_GROUP
 from app.cohorts.tallies import Question
 
 _EVENTS = {
@@ -14,6 +14,11 @@ _BOOSTERS = {
     "ignore": "later courses begun during response do not end a spell",
     "censor": "a spell is censored at the last reading before the first later course",
 }
+_CURVES = {
+    True: f"the curve ends where fewer than {SMALLEST_AT_RISK} are at risk",
+    False: "the curve is read every 7 days, as far as no sum or difference of those at risk comes to fewer than "
+    f"{SMALLEST_GROUP}; medians, their intervals and restricted means (by trapezoids) are those of the curve as shown",
+}
 _CAUTIONS = [
     "Groups differ in more than the grouping: patients were not assigned to them.",
     "Patients are those with readings; those who stopped answering may be better or worse than these.",
@@ -22,7 +27,7 @@ _CAUTIONS = [
 ]
 
 
-def durability_method(question: Question, fewest_at_risk: int, *, sees_all: bool) -> MethodOut:
+def durability_method(question: Question, *, sees_all: bool) -> MethodOut:
     """Of `CohortDurabilityOut`."""
     return MethodOut(
         unit="one spell per patient and episode of infusions, by one instrument",
@@ -37,7 +42,7 @@ def durability_method(question: Question, fewest_at_risk: int, *, sees_all: bool
             "comparison: log-rank, Mantel 1966 Cancer Chemother Rep 50:163",
             "restricted mean: Irwin 1949 J Hyg 47:188",
         ],
-        shown=f"the curve ends where fewer than {fewest_at_risk} are at risk; {_groups_shown(sees_all=sees_all)}",
+        shown=f"{_CURVES[sees_all]}; {_groups_shown(sees_all=sees_all)}",
         cautions=_CAUTIONS,
     )
 

@@ -51,7 +51,7 @@ class StepOut(Answer):
 
 class HoldingOut(Answer):
     """The curve read at a day, and its bounds were every censored spell lost at once (`lowest`) or still holding
-    (`highest`). Null where too few are at risk."""
+    (`highest`; both null without the scope patients:read). Null where too few are at risk."""
 
     day: int
     at_risk: int | None
@@ -63,7 +63,7 @@ class HoldingOut(Answer):
 
 
 class RestrictedMeanOut(Answer):
-    """Mean days of relief within the first `tau` days; null where `tau` lies past what is known."""
+    """Mean days of relief within the first `tau` days; null where `tau` lies past what is known or shown."""
 
     tau: int
     value: float | None
@@ -77,10 +77,13 @@ class DurabilityGroupOut(Answer):
     suppressed: bool
     small: bool
     responders: int | None
+    """Spells: first durable responses, one per patient and episode."""
     events: int | None
     censored: int | None
     median_days: int | None
+    """The first day on which at most half still hold; null where the curve does not come down to that."""
     median_ci: list[int | None] | None
+    """The days on which the curve's limits come down to one half; null where one does not."""
     restricted_mean_days: RestrictedMeanOut | None
     curve: list[StepOut] | None
     still_holding: list[HoldingOut] | None

@@ -15,8 +15,9 @@ SMALLEST_GROUP = 11
 SMALLEST_AT_RISK = 5
 RESISTANT_FROM_TRIALS = 2
 
-# Nested, each in the one before; responders and those with an early reading both lie in the last.
-_NESTED = ("patients", "with_baseline", "evaluable", "with_follow_up")
+# Nested, each in the one before; responders and those with an early reading both lie in the last. The number of all
+# patients is not among them: it is the same for every instrument, so it stands beside the counts of all of them.
+_NESTED = ("with_baseline", "evaluable", "with_follow_up")
 
 
 def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:
@@ -31,8 +32,9 @@ def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:
 
 
 def members(group_by: GroupBy, traits: Iterable[Trait]) -> dict[str, set[Trait]]:
-    """The traits of each group, in the order of the groups' names; numbers by size."""
-    found: dict[str, set[Trait]] = {}
+    """The traits of each group, in the order of the groups' names; numbers by size. Without a grouping there is always
+    one."""
+    found: dict[str, set[Trait]] = {"all": set()} if group_by == "none" else {}
     for trait in traits:
         for group in groups_of(group_by, trait):
             found.setdefault(group, set()).add(trait)

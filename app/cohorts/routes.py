@@ -16,11 +16,20 @@ router = APIRouter(prefix="/v1/cohorts", tags=["cohorts"], route_class=GuardedRo
 
 Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])]
 Grouping = Annotated[GroupBy, Query(description="Indications overlap; unknown is a group of its own")]
-AsOf = Annotated[DayIn | None, Query(description="A day in the clinic's zone; today by default")]
-KnownAt = Annotated[MomentIn | None, Query(description="Only what was recorded by then; everything by default")]
+AsOf = Annotated[
+    DayIn | None, Query(description="A day in the clinic's zone; today by default. Another one needs patients:read")
+]
+KnownAt = Annotated[
+    MomentIn | None, Query(description="Only what was recorded by then; everything by default. Needs patients:read")
+]
 Tau = Annotated[
     int | None,
-    Query(ge=1, le=3_650, description="Days of the restricted mean; by default what every group covers, 90 at most"),
+    Query(
+        ge=1,
+        le=3_650,
+        description="Days of the restricted mean; by default what every group covers, 90 at most. Without "
+        "patients:read a multiple of 7",
+    ),
 ]
 
 

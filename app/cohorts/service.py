@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from threading import Lock
 from typing import TypeVar
 from uuid import UUID
 
 from sqlmodel import Session
 
 from app.access.service import Caller
-from app.cohorts import answers, store
+from app.cohorts import store
+from app.cohorts.durability import WEEK, durability
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
+from app.cohorts.rates import rates
 from app.cohorts.tallies import Question, Tallies, Trait
-from app.errors import Fault, InsufficientScope, Invalid
+from app.errors import Busy, Fault, InsufficientScope, Invalid
 from app.instruments import INSTRUMENTS
 from app.relief import Record, fold, records
 from app.tracks.domains import rule
@@ -21,6 +24,7 @@ from app.tracks.models import InfusionVersion, ScoreVersion
 Version = TypeVar("Version", InfusionVersion, ScoreVersion)
 
 _PATIENTS_AT_ONCE = 500
+_FOLDING = Lock()
 
 
 def durability_of(
@@ -28,10 +32,10 @@ def durability_of(
 ) -> CohortDurabilityOut:
     """How long first durable responses lasted. Raises Invalid, and InsufficientScope for a moment that this caller may
     not choose."""
-    if tau is not None and tau % 7 and not sees_patients(caller):
+    if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     found = _gathered(db, caller, question, known_at, now, store.spells)
-    return answers.durability(question, found, known_at or now, tau, sees_all=sees_patients(caller))
+    return durability(question, found, known_at or now, tau, sees_all=sees_patients(caller))
 
 
 def outcomes_of(
@@ -39,7 +43,7 @@ def outcomes_of(
 ) -> CohortOutcomesOut:
     """How many had responded 14 to 31 days after their first course. Raises as `durability_of`."""
     found = _gathered(db, caller, question, known_at, now, store.early)
-    return answers.outcomes(question, found, known_at or now, sees_all=sees_patients(caller))
+    return rates(question, found, known_at or now, sees_all=sees_patients(caller))
 
 
 def sees_patients(caller: Caller) -> bool:
@@ -60,18 +64,29 @@ def _gathered(
     if instrument is None or instrument.rule is None:
         with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
         raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
-    if question.as_of > local_day(now, caller.time_zone):
+    if question.as_of > today(caller, now):
         raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
     if known_at is not None and known_at > now + timedelta(minutes=5):
         raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
-    last_on = store.last_event_on(db, caller.clinic_id, question.instrument)
-    is_past = known_at is not None or (last_on is not None and question.as_of < last_on)
+    is_past = known_at is not None or question.as_of != today(caller, now)
     if is_past and not sees_patients(caller):
         # Two answers that differ by one patient would tell of that patient.
         raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
-    if is_past or store.is_outdated(db, caller.clinic_id):
-        return _folded(db, caller, question, known_at)
+    last_on = store.last_event_on(db, caller.clinic_id, question.instrument)
+    is_later = last_on is not None and last_on > question.as_of  # in the minutes before midnight
+    if is_past or is_later or store.is_outdated(db, caller.clinic_id):
+        return _alone(lambda: _folded(db, caller, question, known_at))
     return stored(db, caller.clinic_id, question)
+
+
+def _alone(work: Callable[[], Tallies]) -> Tallies:
+    """Folding a whole clinic takes long, so one question does it at a time, and the others' readers stay free."""
+    if not _FOLDING.acquire(blocking=False):
+        raise Busy("another question about the past is being answered")
+    try:
+        return work()
+    finally:
+        _FOLDING.release()
 
 
 def _folded(db: Session, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:

@@ -123,8 +123,8 @@ def _has_gap() -> ColumnElement[bool]:
     return and_(col(_E.evaluable), col(_E.median_gap_days).is_not(None))
 
 
-def _of(clinic_id: UUID, question: Question, columns: Sequence[Any]) -> Any:
-    """Episodes of patients who were not entered in error; joined with the patients where their traits are asked."""
+def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
+    """Episodes of patients who were not entered in error; with a trait, joined with the patients where it is theirs."""
     mistaken = select(DomainStatus.patient_id).where(
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status) == "entered_in_error"
     )
@@ -133,25 +133,28 @@ def _of(clinic_id: UUID, question: Question, columns: Sequence[Any]) -> Any:
         col(_E.instrument) == question.instrument,
         col(_E.patient_id).not_in(mistaken),
     )
-    if any(_is_of_patient(column) for column in columns):
+    if by_trait and question.group_by in ("indication", "treatment_resistant"):
         whose = and_(col(Patient.clinic_id) == col(_E.clinic_id), col(Patient.id) == col(_E.patient_id))
         query = query.join_from(EpisodeRow, Patient, whose)
     return query
 
 
-def _is_of_patient(column: Any) -> bool:
-    return any(source.name == "patients" for source in column._from_objects)
-
-
 def _counted(
-    db: Session, clinic_id: UUID, question: Question, columns: Sequence[Any], which: ColumnElement[bool]
+    db: Session,
+    clinic_id: UUID,
+    question: Question,
+    columns: Sequence[Any],
+    which: ColumnElement[bool],
+    *,
+    by_trait: bool = True,
 ) -> Counter[Any]:
-    query = _of(clinic_id, question, [*columns, func.count()]).where(which).group_by(*columns)
+    query = _of(clinic_id, question, [*columns, func.count()], by_trait=by_trait).where(which).group_by(*columns)
     return Counter({tuple(row[:-1]): row[-1] for row in db.execute(query)})
 
 
 def _people(db: Session, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool]) -> Counter[Trait]:
-    query = _of(clinic_id, question, [trait, func.count(col(_E.patient_id).distinct())]).where(which).group_by(trait)
+    columns = [trait, func.count(col(_E.patient_id).distinct())]
+    query = _of(clinic_id, question, columns, by_trait=True).where(which).group_by(trait)
     return Counter({row[0]: row[1] for row in db.execute(query)})
 
 
@@ -186,7 +189,7 @@ def _complete(db: Session, clinic_id: UUID, question: Question) -> Tallies:
     sums = db.execute(rows_of(*(func.coalesce(func.sum(column), 0) for column in by_patient.c))).one()
     with_baseline, with_evaluable, with_follow_up, responders, with_early_reading, spells, early = map(int, sums)
     return Tallies(
-        gaps=_one_column(_counted(db, clinic_id, question, [col(_E.median_gap_days)], _has_gap())),
+        gaps=_one_column(_counted(db, clinic_id, question, [col(_E.median_gap_days)], _has_gap(), by_trait=False)),
         patients=_patients(db, clinic_id),
         with_baseline=with_baseline,
         evaluable=with_evaluable,

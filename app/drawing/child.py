@@ -1,4 +1,5 @@
-"""The process that draws: one JSON line in, one out. It has no database, no secret and no network.
+"""The process that draws: one JSON line in, one out. It is given no database and no secret, and may
+load nothing from an address.
 
 The only module that loads the renderer, which brings a JavaScript engine with it; `Renderer` starts it.
 """

@@ -4,12 +4,15 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from typing import Any, Literal
 
 from app.errors import Busy
+
+logger = logging.getLogger("holdfast")
 
 Format = Literal["svg", "png"]
 
@@ -29,13 +32,16 @@ class Renderer:
         self._ending: asyncio.Task[None] | None = None
 
     async def draw(self, description: dict[str, Any], image: Format) -> bytes:
-        """The picture of a Vega-Lite description. Raises Busy when too many wait, or it cannot be drawn in time."""
+        """The picture of a Vega-Lite description. Raises Busy when too many wait or it is not drawn in time, ValueError
+        for a description that cannot be drawn."""
         if self._waiting >= _MOST_WAITING:
             raise Busy
         self._waiting += 1
         try:
-            async with self._turn:
+            async with asyncio.timeout(_SECONDS), self._turn:
                 return await self._draw(json.dumps({"description": description, "format": image}))
+        except TimeoutError:
+            raise Busy("the picture could not be drawn in time") from None
         finally:
             self._waiting -= 1
 
@@ -63,15 +69,18 @@ class Renderer:
         assert process.stdout is not None
         try:
             process.stdin.write(asked.encode() + b"\n")
-            answer = await asyncio.wait_for(process.stdout.readline(), _SECONDS)
-            drawn: str = json.loads(answer)["drawn"]
-        except (TimeoutError, OSError, ValueError, KeyError, asyncio.CancelledError) as error:
-            await self._end()  # what is left in its pipes must not answer the next one
-            if isinstance(error, asyncio.CancelledError):
-                raise
+            answer = json.loads(await process.stdout.readline())
+        except (OSError, ValueError):
+            logger.warning("the drawing process ended")
+            await self._end()
             raise Busy("the picture could not be drawn just now") from None
+        except asyncio.CancelledError:
+            await self._end()  # what is left in its pipes must not answer the next one
+            raise
         self._ending = asyncio.create_task(self._end_when_idle())
-        return base64.b64decode(drawn)
+        if "drawn" not in answer:
+            raise ValueError("the description cannot be drawn")
+        return base64.b64decode(answer["drawn"])
 
     async def _started(self) -> Process:
         if self._ending is not None:
@@ -85,6 +94,7 @@ class Renderer:
                 stdout=PIPE,
                 stderr=DEVNULL,
                 limit=_LONGEST_LINE,
-                env={"PATH": os.environ.get("PATH", ""), "TZ": "UTC", "PYTHONPATH": os.pathsep.join(sys.path)},
+                cwd="/",  # away from the service's data and settings
+                env={"TZ": "UTC", "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path)},
             )
         return self._process

@@ -68,7 +68,8 @@ class BandOut(Answer):
 class PointOut(Answer):
     """One score. `session_id` is the latest session before it, `days_since_session` counts from its day. `window` is
     `overlapping` where the recall reaches back past that session. `status` is the verdict of the whole day; `counts` is
-    false for scores that are only charted: before any session, or on a session's day after it. Null: there is none."""
+    false for scores that are only charted: before any session, on a session's day after it, or replaced by a later one
+    of their day. Null: there is none."""
 
     score_id: Id
     taken_at: MomentOut
@@ -118,8 +119,8 @@ class TrendEpisodeOut(Answer):
 
 
 class TrendOut(Answer):
-    """Every score of one instrument between two days, with what surrounds it. Baseline and lines are those of the
-    current episode, in the instrument's unit; `episodes` has each one's. `description` says in words what the picture
+    """Every score of one instrument between two days, with what surrounds it. Status, baseline and lines are those of
+    `to_on`, in the instrument's unit; `episodes` has each episode's own. `description` says in words what the picture
     shows."""
 
     patient_id: Id
@@ -131,6 +132,9 @@ class TrendOut(Answer):
     recall_days: int
     from_on: date | None
     to_on: date
+    status: str | None
+    """The verdict on `to_on`; null for a screen, which has none."""
+    last_known: str | None
     baseline: ReadingOut | None
     response_line: Value | None
     remission_line: Value | None

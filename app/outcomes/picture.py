@@ -13,16 +13,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.outcomes.models import TrendOut
-from app.outcomes.words import LONG_GAP_DAYS
+from app.outcomes.words import LONG_GAP_DAYS, day_in_words
 
 _WIDTH, _HEIGHT = 760, 300
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959", "#222222"
+_DARK_GREEN = "#00664A"  # of the same hue, for letters on white
 _KINDS = {"induction": ("triangle-down", _INK), "maintenance": ("diamond", _PURPLE), "booster": ("square", _ORANGE)}
 _SHADES = ("#FFFFFF", "#F6F6F6", "#ECECEC", "#E2E2E2", "#D8D8D8")
 _MANY = 150
 _LABEL_HEIGHT = 14
 _BANDS_AT = 92
-_SHORTEST_SPAN = timedelta(days=28)
 
 Layer = dict[str, Any]
 
@@ -153,27 +153,29 @@ def _lines(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
         begins = max(start, _midnight(episode.first_session_on))
         ends = end if following is None else min(end, _midnight(following.first_session_on))
         if episode.response_line is not None and begins < ends:
-            label = f"response {episode.response_line}"
+            label = f"response {episode.response_line:g}"
             values.append({"at": begins, "end": ends, "value": episode.response_line, "label": label})
     remission = []
     if trend.remission_line is not None:
-        label = f"remission {trend.remission_line}"
+        label = f"remission {trend.remission_line:g}"
         remission = [{"at": start, "end": end, "value": trend.remission_line, "label": label}]
     apart = [abs(v["value"] - trend.remission_line) for v in values[-1:] if trend.remission_line is not None]
     squeezed = any(gap / (trend.max - trend.min) * _HEIGHT < _LABEL_HEIGHT for gap in apart)
-    yield from _rules(values, end, _GREEN, [7, 4], -_LABEL_HEIGHT / 2 if squeezed else 0)
-    yield from _rules(remission, end, _BLUE, [2, 3], _LABEL_HEIGHT / 2 if squeezed else 0)
+    yield from _rules(values, end, (_GREEN, _DARK_GREEN), [7, 4], -_LABEL_HEIGHT / 2 if squeezed else 0)
+    yield from _rules(remission, end, (_BLUE, _BLUE), [2, 3], _LABEL_HEIGHT / 2 if squeezed else 0)
 
 
-def _rules(values: list[dict[str, Any]], edge: str, color: str, dash: list[int], shift: float) -> Iterator[Layer]:
+def _rules(
+    values: list[dict[str, Any]], edge: str, colors: tuple[str, str], dash: list[int], shift: float
+) -> Iterator[Layer]:
     if not values:
         return
     yield {
         "data": {"values": values},
-        "mark": {"type": "rule", "color": color, "strokeDash": dash, "strokeWidth": 1.5},
+        "mark": {"type": "rule", "color": colors[0], "strokeDash": dash, "strokeWidth": 1.5},
         "encoding": {"x2": {"field": "end"}},
     }
-    text = {"type": "text", "fontSize": 11, "fontWeight": "bold", "color": color, "clip": False}
+    text = {"type": "text", "fontSize": 11, "fontWeight": "bold", "color": colors[1], "clip": False}
     for reaches, place in ((True, {"align": "left", "dx": 6, "dy": shift}), (False, {"align": "right", "dy": -7})):
         named = [value for value in values if (value["end"] == edge) == reaches]
         if named:
@@ -235,21 +237,19 @@ def _unbroken(points: list[tuple[date, str, float]]) -> list[dict[str, Any]]:
 
 
 def _notes(trend: TrendOut) -> str:
-    """What the signs mean that have no legend."""
-    notes = ["line: weekly medians"] if _are_many(trend) else []
+    """The days, and what the signs mean that have no legend."""
+    first, last = day_in_words(trend.from_on or trend.to_on), day_in_words(trend.to_on)
+    notes = [f"{first} to {last}" if first != last else first]
+    if _are_many(trend):
+        notes.append("line: weekly medians")
     if any(not point.counts for point in trend.points):
-        notes.append("hollow: before the first session, or on a session's day after it")
-    return "; ".join(notes) or " "
+        notes.append("hollow: before the first session, on a session's day, or replaced the same day")
+    return "; ".join(notes)
 
 
 def _span(trend: TrendOut, zone: ZoneInfo) -> tuple[str, str]:
-    """The days drawn: what was asked, with room on both sides, four weeks at least."""
-    days = [point.day for point in trend.points] + [session.day for session in trend.sessions]
-    first = trend.from_on or min(days, default=trend.to_on)
-    first = min([first, *days]) if trend.from_on is None else first
-    last = trend.to_on
-    if last - first < _SHORTEST_SPAN:
-        first = last - _SHORTEST_SPAN
+    """The days drawn: those of the trend and no other, with a little room on both sides."""
+    first, last = trend.from_on or trend.to_on, trend.to_on
     room = (last - first) / 60
     return _instant(datetime.combine(first, time()) - room), _instant(datetime.combine(last, time(23, 59)) + room)
 

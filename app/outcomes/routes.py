@@ -85,8 +85,10 @@ async def _trend(request: Request, caller: Caller, act: Act, patient_id: UUID, q
 
 def _question(
     instrument: Annotated[str, Query(max_length=50, description="Code of an instrument", examples=["phq-9"])],
-    first: Annotated[DayIn | None, Query(alias="from", description="First day; by default of the first score")] = None,
-    last: Annotated[DayIn | None, Query(alias="to", description="Last day; today by default")] = None,
+    first: Annotated[
+        DayIn | None, Query(alias="from", description="First day; by default of the first score or session")
+    ] = None,
+    last: Annotated[DayIn | None, Query(alias="to", description="Last day; today by default and at most")] = None,
     bucket: Annotated[Bucket, Query(description="Weeks start on Monday")] = "none",
 ) -> Question:
     return Question(instrument, first, last, bucket)

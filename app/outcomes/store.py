@@ -5,6 +5,7 @@ since `stale_on`. Live rows fall due on one of the next 37 days, so that each pr
 ascends, and one more for what fell silent. A page reads at most its own length from each, whatever the clinic's size.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -96,7 +97,7 @@ def _statement(
     sql = f"{parts} order by priority, since, patient_id, domain limit :most"
     types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
     types |= {"most": Integer}
-    names = text(sql)._bindparams
+    names = sorted(set(re.findall(r":(\w+)", sql)))
     statement = text(sql).bindparams(*(bindparam(name, type_=types.get(name, Date)) for name in names))
     columns = {"priority": Integer, "since": Date, "patient_id": Uuid, "domain": String}
     return statement.columns(**columns), [name for name in names if name != "most"]
@@ -110,7 +111,7 @@ def _ranges(priority: int, statuses: frozenset[str], by_domain: bool, after: int
     shared += f" and not exists ({_OPEN_ALERT} and patient_id = domain_statuses.patient_id)"
     found = []
     if not statuses or LIVE_STATUSES.get(priority) in statuses:
-        dues = ["stale_on is null"] if priority in _NEVER_SILENT else [f"stale_on = :day{n}" for n in _AHEAD]
+        dues = ["stale_on is null"] if priority in _NEVER_SILENT else _DUES
         dues = dues if priority in LIVE_STATUSES else []
         found += [_range(priority, "since_on", f"{shared} and priority = {priority} and {due}", after) for due in dues]
     if priority in _SILENT and (not statuses or "stale" in statuses):
@@ -148,6 +149,7 @@ def _alerted(shared: str, statuses: frozenset[str], is_after: bool) -> str:
     )
 
 
-_AHEAD = range(1, _DAYS_AHEAD + 1)
+# What lies further ahead was recorded after the day of an old cursor.
+_DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
 _OPEN_ALERT = "select 1 from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
 _ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"

@@ -16,7 +16,7 @@ from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.outcomes.models import BandOut, BucketOut, PointOut, TrendEpisodeOut, TrendOut, TrendSessionOut
 from app.outcomes.words import described
 from app.patients import service as patients
-from app.relief import Reading, Track, read, readings, records, response_severity
+from app.relief import Reading, Track, assess, read, readings, records, response_severity
 from app.sessions import store as sessions_store
 from app.tracks import store as tracks_store
 from app.tracks.answers import line_of, reading_answer
@@ -26,10 +26,13 @@ from app.tracks.models import ScoreVersion
 
 Bucket = Literal["none", "day", "week", "month"]
 
+_MOST_BUCKETS = 4_000
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which trend: `first` and `last` are the clinic's days, both included; None: from the first score, to today."""
+    """Which trend: `first` and `last` are the clinic's days, both included; None: from the first score or session, to
+    today, past which nothing goes."""
 
     instrument: str
     first: date | None
@@ -42,21 +45,24 @@ def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, 
     instrument = INSTRUMENTS.get(question.instrument)
     if instrument is None:
         raise Invalid(errors=[Fault("parameter", "instrument", "must be a code of /v1/instruments")])
-    if question.first is not None and question.last is not None and question.last < question.first:
-        raise Invalid(errors=[Fault("parameter", "to", "must not be before from")])
     patients.one(db, caller.clinic_id, patient_id)
     today = local_day(now, caller.time_zone)
     last = min(question.last or today, today)
+    if question.first is not None and last < question.first:
+        raise Invalid(errors=[Fault("parameter", "from", "must not be after to, nor after today")])
     calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
     scores = tracks_store.scores(db, caller.clinic_id, [patient_id], [instrument.code], with_answers=False)
     # A screen has no rule; any will do, since it then only tells which infusion came before a score.
     by = instrument.rule or rule("phq-9")
-    found, track = readings(events_of(scores, calendar.infusions, caller.time_zone), by)
+    events = events_of(scores, calendar.infusions, caller.time_zone)
+    found, track = readings(events, by)
     rows = {str(score.id): score for score in scores}
     shown = [r for r in found if (question.first is None or r.score.day >= question.first) and r.score.day <= last]
     points = [_point(r, rows[r.score.id], instrument, calendar) for r in shown]
-    first = question.first or (points[0].day if points else None)
-    current = read(track, by, max(today, track.last.day if track.last else today))
+    known = [*(point.day for point in points), *(event.day for event in calendar.events if event.day <= last)]
+    first = question.first or min(known, default=None)
+    stands = track.last is None or track.last.day <= last
+    current = read(track, by, last) if stands else assess(events, by, last)
     answer = TrendOut(
         patient_id=patient_id,
         instrument=instrument.code,
@@ -67,6 +73,8 @@ def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, 
         recall_days=instrument.recall_days,
         from_on=first,
         to_on=last,
+        status=current.status if instrument.rule else None,
+        last_known=current.last_known if instrument.rule else None,
         baseline=reading_answer(instrument, current.baseline) if instrument.rule else None,
         response_line=line_of(instrument, current.response_severity) if instrument.rule else None,
         remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
@@ -75,9 +83,9 @@ def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, 
             for band in instrument.bands
         ],
         points=points,
-        buckets=_buckets(question.bucket, points, first, last, instrument),
+        buckets=_buckets(question, points, last),
         sessions=_sessions(db, caller, patient_id, calendar, first, last),
-        episodes=_episodes(track, calendar, instrument, instrument.rule),
+        episodes=[e for e in _episodes(track, calendar, instrument, instrument.rule) if e.first_session_on <= last],
         description="",
     )
     answer.description = described(answer, instrument.name)
@@ -103,19 +111,20 @@ def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calend
     )
 
 
-def _buckets(
-    bucket: Bucket, points: Sequence[PointOut], first: date | None, last: date, instrument: Instrument
-) -> list[BucketOut]:
-    """Whole days, weeks from Monday, or calendar months, from the first score shown to the last day: a bucket without
-    a score stays empty."""
-    if bucket == "none" or first is None or not points:
+def _buckets(question: Question, points: Sequence[PointOut], last: date) -> list[BucketOut]:
+    """Whole days, weeks from Monday, or calendar months, from the first day asked for, or else the first score, to the
+    last day: a bucket without a score stays empty."""
+    first = question.first or (points[0].day if points else None)
+    if question.bucket == "none" or first is None:
         return []
+    if (last - first).days > _MOST_BUCKETS * {"day": 1, "week": 7}.get(question.bucket, 28):
+        raise Invalid(errors=[Fault("parameter", "from", f"must leave at most {_MOST_BUCKETS} buckets")])
     values: dict[date, list[int | float]] = {}
     for point in points:
-        values.setdefault(_start(bucket, point.day), []).append(point.value)
+        values.setdefault(_start(question.bucket, point.day), []).append(point.value)
     return [
         _bucket(start, following - timedelta(days=1), values.get(start, []))
-        for start, following in _spans(bucket, max(first, points[0].day), last)
+        for start, following in _spans(question.bucket, first, last)
     ]
 
 

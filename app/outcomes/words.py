@@ -6,20 +6,12 @@ from itertools import pairwise
 from app.outcomes.models import TrendOut
 
 _DIRECTIONS = {"lower_is_better": "lower is better", "higher_is_better": "higher is better"}
-_STATUSES = {
-    "no_baseline": "no baseline",
-    "not_evaluable": "not evaluable",
-    "awaiting_follow_up": "awaiting follow-up",
-    "partial_response": "partial response",
-    "no_response": "no response",
-    "not_started": "before the first session",
-}
 LONG_GAP_DAYS = 35
 
 
 def described(trend: TrendOut, name: str) -> str:
-    """Span, scores, lines, sessions, the latest score with its status, and gaps."""
-    parts = [_scores(trend, name), _lines(trend), _sessions(trend), _latest(trend), _gaps(trend)]
+    """Scale and bands, scores, lines, sessions, gaps, and the status at the end."""
+    parts = [_scale(trend, name), _scores(trend), _lines(trend), _sessions(trend), _gaps(trend), _status(trend)]
     return " ".join(part for part in parts if part)
 
 
@@ -27,49 +19,62 @@ def day_in_words(day: date) -> str:
     return f"{day.day} {day:%B} {day.year}"
 
 
-def _scores(trend: TrendOut, name: str) -> str:
-    scale = f"{name}, {trend.min} to {trend.max}, {_DIRECTIONS[trend.direction]}"
+def _scale(trend: TrendOut, name: str) -> str:
+    bands = ", ".join(f"{band.label} {band.min:g} to {band.max:g}" for band in trend.bands)
+    return f"{name}, {trend.min:g} to {trend.max:g}, {_DIRECTIONS[trend.direction]}{f' ({bands})' if bands else ''}."
+
+
+def _scores(trend: TrendOut) -> str:
     if not trend.points:
-        return f"{scale}. No scores up to {day_in_words(trend.to_on)}."
-    if len(trend.points) == 1:
-        only = trend.points[0]
-        return f"{scale}. One score: {only.value} on {day_in_words(only.day)}."
+        since = "" if trend.from_on is None else f" from {day_in_words(trend.from_on)}"
+        return f"No scores{since} to {day_in_words(trend.to_on)}."
     values = [point.value for point in trend.points]
     first, last = trend.points[0], trend.points[-1]
-    span = f"from {day_in_words(first.day)} to {day_in_words(last.day)}"
-    return f"{scale}. {len(values)} scores {span}, between {min(values)} and {max(values)}, the first {first.value}."
+    if len(values) == 1:
+        return f"One score: {first.value:g} on {day_in_words(first.day)}."
+    span = f"on {day_in_words(first.day)}"
+    if first.day != last.day:
+        span = f"from {day_in_words(first.day)} to {day_in_words(last.day)}"
+    between = f"between {min(values):g} and {max(values):g}"
+    return f"{len(values)} scores {span}, {between}, the first {first.value:g}, the latest {last.value:g}."
 
 
 def _lines(trend: TrendOut) -> str:
-    lines = []
-    if trend.baseline is not None:
-        lines.append(f"baseline {trend.baseline.value}")
-    if trend.response_line is not None:
-        lines.append(f"response line {trend.response_line}")
+    found = []
+    for episode in trend.episodes:
+        told = [
+            *([f"baseline {episode.baseline:g}"] if episode.baseline is not None else ["no baseline"]),
+            *([f"response line {episode.response_line:g}"] if episode.response_line is not None else []),
+        ]
+        whose = (
+            ""
+            if len(trend.episodes) == 1
+            else f"Episode {episode.number}, from {day_in_words(episode.first_session_on)}: "
+        )
+        found.append(f"{whose}{', '.join(told)}")
     if trend.remission_line is not None:
-        lines.append(f"remission line {trend.remission_line}")
-    return f"{', '.join(lines).capitalize()}." if lines else ""
+        found.append(f"remission line {trend.remission_line:g}")
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in found)
 
 
 def _sessions(trend: TrendOut) -> str:
     if not trend.sessions:
-        return "No sessions."
+        return "No session in these days." if trend.episodes else "No sessions."
     kinds = [session.kind for session in trend.sessions]
     counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     last = day_in_words(trend.sessions[-1].day)
-    return (
-        f"One session ({counted}), on {last}."
-        if len(kinds) == 1
-        else f"{len(kinds)} sessions ({counted}), the last on {last}."
-    )
+    if len(kinds) == 1:
+        return f"One session ({counted}), on {last}."
+    return f"{len(kinds)} sessions ({counted}), the last on {last}."
 
 
-def _latest(trend: TrendOut) -> str:
-    if len(trend.points) < 2:
+def _status(trend: TrendOut) -> str:
+    """As relief says it on the last day: what an older reading said is told as what was last known."""
+    if trend.status is None:
         return ""
-    latest = trend.points[-1]
-    status = "" if latest.status is None else f", {_STATUSES.get(latest.status, latest.status)}"
-    return f"The latest is {latest.value}{status}."
+    status = trend.status.replace("_", " ")
+    known = "" if trend.last_known is None else f", last known {trend.last_known.replace('_', ' ')}"
+    return f"Status on {day_in_words(trend.to_on)}: {status}{known}."
 
 
 def _gaps(trend: TrendOut) -> str:

@@ -81,8 +81,13 @@ def _answer(
         since_on=row.stale_on if is_silent else row.since_on,
         improvement_percent=row.improvement_percent,
         latest_value=int(value) if value is not None and value.is_integer() else value,
-        days_since_last_score=None if row.latest_on is None else (day - row.latest_on).days,
-        days_since_last_session=None if row.last_session_on is None else (day - row.last_session_on).days,
+        days_since_last_score=_days(row.latest_on, day),
+        days_since_last_session=_days(row.last_session_on, day),
         open_alerts=open_alerts,
         self_harm_unknown_since=self_harm_unknown_since,
     )
+
+
+def _days(since: date | None, day: date) -> int | None:
+    """What was recorded after the day of an old cursor, or minutes before midnight, is of that day."""
+    return None if since is None else max(0, (day - since).days)

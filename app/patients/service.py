@@ -26,7 +26,7 @@ from app.tracks.known import Known, Subject
 from app.tracks.service import Change
 
 _ENDED = ("discharged", "deceased", "entered_in_error")
-_PATIENTS_A_ROUND = 200
+_PATIENTS_A_ROUND = 10
 _RECORDED = frozenset({"primary_instruments", "indications"})
 _KEPT_WITH_TRACKS = _RECORDED | {"care_status"}
 
@@ -118,14 +118,13 @@ def lock_one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
     return patient
 
 
-def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> int:
-    """Folds again the tracks that were kept by other rules or in another shape, of some patients at a time; how many
-    patients they were."""
+def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UUID]:
+    """Folds again the tracks that were kept by other rules or in another shape, of a few patients at a time: these."""
     patient_ids = tracks_store.outdated(db, clinic_id, tracks.FOLD, _PATIENTS_A_ROUND)
     patients = store.locked(db, clinic_id, patient_ids).values()
     changes = [Change(subject_of(patient, zone)) for patient in patients]
     tracks.apply(db, clinic_id, changes, tracks.gather(db, clinic_id, patient_ids))
-    return len(patient_ids)
+    return patient_ids
 
 
 def search(

@@ -2,7 +2,7 @@
 
 from app.relief.courses import Place, places
 from app.relief.domains import Candidate, choose
-from app.relief.effects import Effect, effect
+from app.relief.effects import Effect, effects
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS, VERSION
 from app.relief.readings import Reading, readings
@@ -30,7 +30,7 @@ __all__ = [
     "Verdict",
     "assess",
     "choose",
-    "effect",
+    "effects",
     "fold",
     "order",
     "places",

@@ -3,9 +3,11 @@
 Durations follow clinical reference 4.3, within the readings between this session and the next.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import zip_longest
 
 from app.relief.courses import Place
 from app.relief.events import Infusion, Score
@@ -16,7 +18,7 @@ from app.relief.readings import Reading
 @dataclass(frozen=True, slots=True)
 class Effect:
     """`before` is the latest score at or before the session's start, at most 28 days earlier; `after` every reading up
-    to the next session, acute ones included; `first_response` the first of them that shows response. `relief_days`
+    to the next session; `first_response` the first that shows response and counts or is acute. `relief_days`
     run over readings that count, from the first response to `ended_by`: `lost` and `rescue` (days to the onset),
     `next_session`, `still_holding` and `unknown` (days to the last reading); None without a response."""
 
@@ -28,8 +30,9 @@ class Effect:
 
     @property
     def best(self) -> Score | None:
-        """The mildest score after the session, the first of them."""
-        return min((reading.score for reading in self.after), key=lambda score: score.severity, default=None)
+        """The mildest score after the session that counts or is acute, the first of them."""
+        heard = (reading.score for reading in self.after if reading.counts or reading.is_acute)
+        return min(heard, key=lambda score: score.severity, default=None)
 
     @property
     def is_observed(self) -> bool:
@@ -37,24 +40,37 @@ class Effect:
         return self.ended_by in ("lost", "rescue", "never_responded")
 
 
-def effect(
-    infusion: Infusion, following: Infusion | None, places: dict[str, Place], readings: Sequence[Reading], as_of: date
+def effects(
+    infusions: Sequence[Infusion], places: Mapping[str, Place], readings: Sequence[Reading], as_of: date
+) -> dict[str, Effect]:
+    """The effect of every infusion by one instrument, by its id; infusions and readings are in order of time."""
+    after: dict[str, list[Reading]] = {}
+    for reading in readings:
+        if reading.infusion is not None:
+            after.setdefault(reading.infusion.id, []).append(reading)
+    moments = [reading.score.at for reading in readings]
+    found = {}
+    for infusion, following in zip_longest(infusions, infusions[1:]):
+        if infusion is not None:
+            earlier = bisect_right(moments, infusion.at)
+            before = readings[earlier - 1].score if earlier else None
+            begins = following is not None and _course(places, following) != _course(places, infusion)
+            ended = (following is not None, begins, as_of)
+            found[infusion.id] = _effect(infusion, before, tuple(after.get(infusion.id, ())), ended)
+    return found
+
+
+def _effect(
+    infusion: Infusion, before: Score | None, after: tuple[Reading, ...], ended: tuple[bool, bool, date]
 ) -> Effect:
-    """The effect of `infusion` by one instrument; `following` is the next one, `places` holds both, `readings` are in
-    order of time."""
-    earlier = [r.score for r in readings if r.score.at <= infusion.at]
-    before = earlier[-1] if earlier else None
     if before is not None and (infusion.day - before.day).days > BASELINE_LOOKBACK_DAYS:
         before = None
-    after = tuple(r for r in readings if r.infusion is not None and r.infusion.id == infusion.id)
-    first = next((r for r in after if r.responds), None)
-    counted = list({r.score.day: r for r in after if r.counts and r.responds is not None}.values())
-    begins_course = following is not None and _course(places, following) != _course(places, infusion)
-    days, ended_by = _ending(counted, following is not None, begins_course, as_of)
+    first = next((r for r in after if r.responds and (r.counts or r.is_acute)), None)
+    days, ended_by = _ending([r for r in after if r.counts and r.responds is not None], *ended)
     return Effect(before, after, first, days, ended_by)
 
 
-def _course(places: dict[str, Place], infusion: Infusion) -> tuple[int, int]:
+def _course(places: Mapping[str, Place], infusion: Infusion) -> tuple[int, int]:
     place = places[infusion.id]
     return place.episode, place.course
 

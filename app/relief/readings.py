@@ -12,17 +12,17 @@ from app.relief.track import Track, step
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One score. `infusion` is the latest one before it, None before the first. `counts` is false for acute readings
-    and those before any infusion; several readings of one day may count, and the last stands for the day.
-    `status` is the verdict of its whole day. `responds`, `overlaps` and `improvement_tenths` are None where there is
+    """One score. `infusion` is the latest one before it, None before the first. `counts` is true for representatives:
+    not before any infusion, not acute, not replaced by a later one of its day. `is_acute`: on the infusion's own day.
+    `status` is the verdict of its whole day. `responds` and `improvement_tenths` are None where there is
     no evaluable baseline, no infusion before it, or no percentage."""
 
     score: Score
     infusion: Infusion | None
     counts: bool
+    is_acute: bool
     status: str
     responds: bool | None
-    overlaps: bool | None
     improvement_tenths: int | None
 
 
@@ -37,20 +37,22 @@ def readings(events: Iterable[Event], rule: Rule) -> tuple[list[Reading], Track]
             if isinstance(event, Score):
                 seen.append((event, track.episode))
         status = run_on(track.episode, day).status if track.episode else "not_started"
-        found += [_reading(score, episode, status, rule) for score, episode in seen]
+        eligible = [score for score, episode in seen if episode is not None and day > episode.last_infusion.end_day]
+        represents = eligible[-1] if eligible else None
+        found += [_reading(score, episode, score is represents, status, rule) for score, episode in seen]
     return found, track
 
 
-def _reading(score: Score, episode: Episode | None, status: str, rule: Rule) -> Reading:
+def _reading(score: Score, episode: Episode | None, represents: bool, status: str, rule: Rule) -> Reading:
     if episode is None:
-        return Reading(score, None, False, status, None, None, None)
+        return Reading(score, None, False, False, status, None, None)
     infusion = episode.last_infusion
     return Reading(
         score=score,
         infusion=infusion,
-        counts=score.day > infusion.end_day,
+        counts=represents,
+        is_acute=score.day <= infusion.end_day,
         status=status,
         responds=is_response(episode, score, rule) if episode.baseline and episode.evaluable else None,
-        overlaps=rule.recall_days > (score.day - infusion.day).days,
         improvement_tenths=improvement_tenths(episode, score, rule),
     )

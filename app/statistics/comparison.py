@@ -19,11 +19,14 @@ class Comparison:
 
 
 def log_rank(groups: Sequence[Times]) -> Comparison | None:
-    """The log-rank test over any number of disjoint groups, with the hypergeometric covariance. None where nothing can
-    be compared: fewer than two groups, or one that shares no moment of risk with the others.
+    """The log-rank test over any number of disjoint groups, with the hypergeometric covariance. Groups that were at
+    risk at no event tell nothing and are left out (as R's survdiff does); None where fewer than two are left, or
+    nothing distinguishes them.
 
     Sources: Mantel 1966 Cancer Chemother Rep 50:163; Peto and Peto 1972 J R Stat Soc A 135:185.
     """
+    first_event = min((time for group in groups for time in group.events), default=None)
+    groups = [group for group in groups if first_event is not None and group.at_risk(first_event)]
     k = len(groups)
     at_risk = [group.size for group in groups]
     observed, expected = [0] * k, [0.0] * k

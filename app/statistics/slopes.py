@@ -20,8 +20,8 @@ class Slope:
     high: float | None
 
 
-def censored_slope(values: Sequence[float], is_event: Sequence[bool]) -> Slope | None:
-    """The Theil-Sen slope of `values` over occasions 0, 1, 2..., where a value without an event is only known to be at
+def censored_slope(values: Sequence[float], is_event: Sequence[bool], occasions: Sequence[int]) -> Slope | None:
+    """The Theil-Sen slope of `values` over ascending `occasions`, where a value without an event is only known to be at
     least that large. A pair counts only where it is known which of its residuals is larger. The interval inverts the
     test, with the permutation variance. None with fewer than five values or where no slope balances the pairs.
 
@@ -31,12 +31,14 @@ def censored_slope(values: Sequence[float], is_event: Sequence[bool]) -> Slope |
     if len(values) < ENOUGH:
         return None
     pairs = list(combinations(range(len(values)), 2))
-    slopes = sorted({(values[j] - values[i]) / (j - i) for i, j in pairs})
+    slopes = sorted({(values[j] - values[i]) / (occasions[j] - occasions[i]) for i, j in pairs})
     # Between two neighbouring slopes of pairs the score is constant, and it falls from each such place to the next.
     places = [slopes[0] - 1, *((a + b) / 2 for a, b in pairwise(slopes)), slopes[-1] + 1]
 
     def first(condition: Callable[[int, float], bool]) -> int:
-        return bisect_left(places, True, key=lambda place: condition(*_score(values, is_event, pairs, place)))
+        return bisect_left(
+            places, True, key=lambda place: condition(*_score(values, is_event, occasions, pairs, place))
+        )
 
     balanced, below = first(lambda score, _: score <= 0), first(lambda score, _: score < 0)
     if balanced == 0 or below == len(places):
@@ -50,12 +52,16 @@ def censored_slope(values: Sequence[float], is_event: Sequence[bool]) -> Slope |
 
 
 def _score(
-    values: Sequence[float], is_event: Sequence[bool], pairs: Sequence[tuple[int, int]], slope: float
+    values: Sequence[float],
+    is_event: Sequence[bool],
+    occasions: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    slope: float,
 ) -> tuple[int, float]:
     """Pairs whose later residual is larger, less those whose later one is smaller, and how far that may lie from 0 if
     the order of the residuals were chance."""
     size = len(values)
-    residuals = [value - slope * i for i, value in enumerate(values)]
+    residuals = [value - slope * at for at, value in zip(occasions, values, strict=True)]
     score, sums, squares = 0, [0] * size, 0
     for i, j in pairs:
         rises = residuals[i] < residuals[j]

@@ -2,7 +2,7 @@
 
 from app.storage.database import NO_CLINIC, Database, is_passing, open_engine
 from app.storage.group_commit import GroupCommit
-from app.storage.keyset import above, below
+from app.storage.keyset import below
 from app.storage.types import Moment, document, key, new_id
 from app.storage.upsert import upsert
 
@@ -11,7 +11,6 @@ __all__ = [
     "Database",
     "GroupCommit",
     "Moment",
-    "above",
     "below",
     "document",
     "is_passing",

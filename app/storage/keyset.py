@@ -8,15 +8,6 @@ from sqlalchemy import ColumnElement, literal, tuple_
 
 def below(columns: Sequence[Any], position: Sequence[Any]) -> ColumnElement[bool]:
     """Whether a row stands below a position. Values are bound as their columns' types are on this engine."""
-    compared: ColumnElement[bool] = tuple_(*columns) < _bound(columns, position)
+    values = [literal(value, column.type) for column, value in zip(columns, position, strict=True)]
+    compared: ColumnElement[bool] = tuple_(*columns) < tuple_(*values)
     return compared
-
-
-def above(columns: Sequence[Any], position: Sequence[Any]) -> ColumnElement[bool]:
-    """Whether a row stands above a position."""
-    compared: ColumnElement[bool] = tuple_(*columns) > _bound(columns, position)
-    return compared
-
-
-def _bound(columns: Sequence[Any], position: Sequence[Any]) -> Any:
-    return tuple_(*(literal(value, column.type) for column, value in zip(columns, position, strict=True)))

@@ -1,10 +1,9 @@
 """What each session did, by every instrument with a rule: before and after, side by side, and whether boosters come to
 hold for less."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import zip_longest
 from uuid import UUID
 
 from pydantic import Field
@@ -12,7 +11,7 @@ from sqlmodel import Session
 
 from app.api.fields import Answer, Id, MomentOut, grows
 from app.instruments import INSTRUMENTS, Instrument
-from app.relief import Effect, Infusion, Reading, effect, readings
+from app.relief import Effect, Infusion, Reading, effects, readings
 from app.statistics import censored_slope
 from app.tracks import store
 from app.tracks.answers import ReadingOut, Value, reading_answer
@@ -26,7 +25,8 @@ _MOST_BOOSTERS = 50
 
 class AfterOut(Answer):
     """One score after the session. `change` is from `before`, on the score's own scale; `improvement_percent` is of the
-    episode's baseline. `counts` is false for scores of the session's own day."""
+    episode's baseline. `counts` is false for scores of the session's own day, and for one that a later score of its day
+    replaces."""
 
     score_id: Id
     taken_at: MomentOut
@@ -47,7 +47,7 @@ class InstrumentEffectOut(Answer):
     """The latest score before the session, at most 28 days earlier."""
     after: list[AfterOut]
     best: ReadingOut | None
-    """The mildest of them."""
+    """The mildest of those that count or are of the session's own day."""
     hours_to_response: float | None
     """From the session's start to the first score that shows response, on its own day too."""
     relief_days: int | None
@@ -87,8 +87,8 @@ class Effects:
     def of(self, session_id: UUID) -> list[InstrumentEffectOut]:
         """One session's, for every instrument with a score before or after it."""
         found = []
-        for code, effects in self.by_instrument.items():
-            mine = effects.get(str(session_id))
+        for code, by_session in self.by_instrument.items():
+            mine = by_session.get(str(session_id))
             if mine is not None and (mine.before or mine.after):
                 found.append(_answer(INSTRUMENTS[code], self._infusion(session_id), mine))
         return found
@@ -102,7 +102,7 @@ class Effects:
             for event in self.calendar.events
             if places[event.id].episode == current and places[event.id].kind != "induction"
         ]
-        return [_change(INSTRUMENTS[code], [effects[i] for i in later]) for code, effects in self.by_instrument.items()]
+        return [_change(INSTRUMENTS[code], [mine[i] for i in later]) for code, mine in self.by_instrument.items()]
 
     def _infusion(self, session_id: UUID) -> Infusion:
         return next(event for event in self.calendar.events if event.id == str(session_id))
@@ -118,17 +118,8 @@ def effects_of(db: Session, clinic_id: UUID, patient_id: UUID, calendar: Calenda
     for code in with_rule:
         if code in rows:
             told, _ = readings(events_of(rows[code], calendar.infusions, calendar.zone), rule(code))
-            found[code] = _by_session(calendar, told, as_of)
+            found[code] = effects(calendar.events, calendar.places, told, as_of)
     return Effects(calendar, found)
-
-
-def _by_session(calendar: Calendar, told: Sequence[Reading], as_of: date) -> dict[str, Effect]:
-    events = calendar.events
-    return {
-        infusion.id: effect(infusion, following, calendar.places, told, as_of)
-        for infusion, following in zip_longest(events, events[1:])
-        if infusion is not None
-    }
 
 
 def _answer(instrument: Instrument, infusion: Infusion, found: Effect) -> InstrumentEffectOut:
@@ -166,15 +157,23 @@ def _hours(infusion: Infusion, reading: Reading) -> float:
     return round((reading.score.at - infusion.at) / _HOUR, 2)
 
 
-def _change(instrument: Instrument, effects: Collection[Effect]) -> ChangePerBoosterOut:
-    known = [found for found in effects if found.relief_days is not None or found.ended_by == "never_responded"]
-    known = known[-_MOST_BOOSTERS:]
-    slope = censored_slope([found.relief_days or 0 for found in known], [found.is_observed for found in known])
+def _change(instrument: Instrument, boosters: Sequence[Effect]) -> ChangePerBoosterOut:
+    """A booster without readings keeps its place in the order, and gives no value."""
+    known = [
+        (occasion, found)
+        for occasion, found in enumerate(boosters)
+        if found.relief_days is not None or found.ended_by == "never_responded"
+    ][-_MOST_BOOSTERS:]
+    slope = censored_slope(
+        [found.relief_days or 0 for _, found in known],
+        [found.is_observed for _, found in known],
+        [occasion for occasion, _ in known],
+    )
     return ChangePerBoosterOut(
         instrument=instrument.code,
         domain=instrument.domain,
         sessions=len(known),
-        ended_under_measurement=sum(found.is_observed for found in known),
+        ended_under_measurement=sum(found.is_observed for _, found in known),
         change_days=None if slope is None else round(slope.change, 2),
         ci=None if slope is None else [None if end is None else round(end, 2) for end in (slope.low, slope.high)],
     )

@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import combinations, product
+from datetime import timedelta
+from itertools import combinations, pairwise, product
 from typing import Any, get_args
 
 import numpy as np
@@ -15,10 +16,12 @@ from hypothesis import settings as run
 from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
+from app import clock
 from app.cohorts.policies import SMALLEST_GROUP, groups_of, shown, shown_counts
 from app.cohorts.tallies import GroupBy, Trait
 from app.patients.models import Patient
 from app.relief import Boosters, Endpoint
+from app.tracks.events import local_day
 from app.tracks.models import EpisodeRow
 from tests.cohorts.conftest import Demo, at
 from tests.conftest import Api, new_client
@@ -114,6 +117,7 @@ def facts_of(row: EpisodeRow) -> set[str]:
 def published(api: Api, instrument: str) -> dict[Name, int]:
     """Every number this caller can get, by its name."""
     found: dict[Name, int] = {}
+    at_risk: dict[tuple[str, int], dict[str, int]] = {}
     scopes = api.get("/v1/me").json()["scopes"]
     for group_by in get_args(GroupBy):
         for endpoint, boosters in product(get_args(Endpoint), get_args(Boosters)):
@@ -122,6 +126,9 @@ def published(api: Api, instrument: str) -> dict[Name, int]:
             for group in answer["groups"]:
                 if not group["suppressed"]:
                     found["durability", group_by, group["group"]] = group["responders"]
+                    for step in group["curve"] if (endpoint, boosters) == ("loss_or_rescue", "ignore") else ():
+                        if "patients:read" not in scopes:
+                            at_risk.setdefault((group_by, step["day"]), {})[group["group"]] = step["at_risk"]
                     if "patients:read" not in scopes:
                         check_coarse(group)
                 else:
@@ -132,11 +139,24 @@ def published(api: Api, instrument: str) -> dict[Name, int]:
             if not group["suppressed"]:
                 found["outcomes", group_by, group["group"]] = group["response"]["of"]
         found |= {(k,): v for k, v in answer["completeness"].items() if v is not None and k != "median_gap_days"}
+    for (group_by, day), parts in at_risk.items():  # what is left of the whole, week by week
+        whole = at_risk.get(("none", day), {}).get("all")
+        if group_by in ("treatment_resistant", "induction_sessions") and whole is not None:
+            for size in range(len(parts) + 1):
+                for some in combinations(parts.values(), size):
+                    assert whole - sum(some) == 0 or whole - sum(some) >= SMALLEST_GROUP, (group_by, day)
     return found
 
 
 def check_coarse(group: dict[str, Any]) -> None:
-    """Days come in weeks, and no number is read where fewer than the limit are at risk."""
+    """Days come in weeks, no number is read where fewer than the limit are at risk, and all are those of the curve."""
+    by_day = {step["day"]: step for step in group["curve"]}
+    tau, mean = group["restricted_mean_days"]["tau"], group["restricted_mean_days"]["value"]
+    if mean is not None:
+        weeks = [by_day[day]["survival"] for day in range(0, tau + 1, 7)]
+        assert mean == pytest.approx(sum(7 * (a + b) / 2 for a, b in pairwise(weeks)))
+    for holding in group["still_holding"]:
+        assert holding["survival"] is None or holding["survival"] == by_day[holding["day"]]["survival"]
     assert all(step["day"] % 7 == 0 and step["at_risk"] >= SMALLEST_GROUP for step in group["curve"])
     assert all(h["at_risk"] is None or h["at_risk"] >= SMALLEST_GROUP for h in group["still_holding"])
     assert all(day is None or day % 7 == 0 for day in (group["median_days"], *group["median_ci"]))
@@ -197,11 +217,14 @@ def test_a_small_clinic_shows_nothing_to_a_stranger(api: Api, server: TestClient
 
 
 def test_a_stranger_may_not_choose_moments_that_differ_by_a_patient(demo: Demo, stranger: Api) -> None:
-    for params in ({"as_of": "2025-06-01"}, {"known_at": "2025-06-01T00:00:00Z"}):
+    yesterday = local_day(clock.now(), demo.caller.time_zone) - timedelta(days=1)
+    for params in ({"as_of": "2025-06-01"}, {"as_of": yesterday.isoformat()}, {"known_at": "2025-06-01T00:00:00Z"}):
         for path in ("durability", "outcomes"):
             answer = stranger.get(f"/v1/cohorts/{path}", params={"instrument": "phq-9", **params})
             assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
             assert demo.api.get(f"/v1/cohorts/{path}", params={"instrument": "phq-9", **params}).status_code == 200
+        # The refusal tells nothing: it does not depend on what is recorded.
+        assert stranger.get("/v1/cohorts/durability", params={"instrument": "y-bocs", **params}).status_code == 403
     assert stranger.get("/v1/cohorts/durability", params={"instrument": "phq-9", "tau": 30}).status_code == 422
 
 
@@ -232,5 +255,12 @@ def test_a_group_that_could_be_subtracted_hides_another_with_it() -> None:
     people: dict[Trait, int] = {"6": 100, "4": 12, "2": 3}
     groups = {name: {name} for name in ("6", "4", "2")}
     assert shown(groups, people, 11, traits_overlap=False) == {"6"}  # type: ignore[arg-type]
-    assert shown_counts({"patients": 50, "with_baseline": 45, "evaluable": 30, "with_follow_up": 30, "responders": 12},
-                        ["responders"], 11) == {"patients", "evaluable", "with_follow_up", "responders"}  # fmt: skip
+    assert shown_counts({"with_baseline": 45, "evaluable": 40, "with_follow_up": 30, "responders": 12},
+                        ["responders"], 11) == {"with_baseline", "with_follow_up", "responders"}  # fmt: skip
+
+
+def test_patients_counted_under_two_traits_are_not_taken_for_two() -> None:
+    people: dict[Trait, int] = {5: 60, 6: 6, 7: 6}
+    groups: dict[str, set[Trait]] = {"5": {5}, "6": {6}, "7": {7}}
+    assert shown(groups, people, 11, traits_overlap=False) == {"5"}
+    assert shown(groups, people, 11, traits_overlap=True) == set()

@@ -1,5 +1,6 @@
 """Migrations go up and down on a filled database of both engines and lose nothing."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def test_each_step_down_and_up_keeps_every_row(filled: Settings) -> None:
     command.downgrade(config(owner_url(filled)), "-1")
     upgrade(filled)
     database = Database(filled.database_url)
-    work.refold(database)
+    asyncio.run(work.refold(database))
     database.close()
     assert counts(filled) == before
     assert contents(filled) == derived

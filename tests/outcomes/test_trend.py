@@ -136,13 +136,22 @@ def test_buckets_end_today_so_that_silence_shows(api: Api) -> None:
     today = clock.now().astimezone(NEW_YORK).date()
     patient_id = api.patient()
     api.check_in(patient_id, (clock.now() - timedelta(days=40)).isoformat(), "phq-9", 9)
-    buckets = trend(api, patient_id, bucket="day", **{"from": "1950-01-01"})["buckets"]
+    buckets = trend(api, patient_id, bucket="day")["buckets"]
     assert (len(buckets), buckets[-1]["start_on"]) == (41, today.isoformat())
+
+
+def test_a_span_without_a_score_has_its_empty_buckets(api: Api, patient: str) -> None:
+    answer = trend(api, patient, bucket="week", **{"from": on(42), "to": on(69)})
+    assert [b["n"] for b in answer["buckets"]] == [0, 0, 0, 0]
+    assert [b["n"] for b in trend(api, api.patient(), bucket="day", **{"from": on(0), "to": on(1)})["buckets"]] == [
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("wrong", [
     {"instrument": "nonsense"}, {"bucket": "year"}, {"from": "2025-02-30"}, {"to": "soon"},
-    {"from": "2025-02-02", "to": "2025-02-01"},
+    {"from": "2025-02-02", "to": "2025-02-01"}, {"from": "2999-01-01"}, {"from": "1950-01-01", "bucket": "day"},
 ])  # fmt: skip
 def test_a_question_that_cannot_be_asked_is_refused(api: Api, patient: str, wrong: dict[str, Any]) -> None:
     for path in ("trend", "trend.svg"):
@@ -151,15 +160,53 @@ def test_a_question_that_cannot_be_asked_is_refused(api: Api, patient: str, wron
         assert answer.json()["errors"][0]["parameter"] in wrong
 
 
+BANDS = "(minimal 0 to 4, mild 5 to 9, moderate 10 to 14, moderately severe 15 to 19, severe 20 to 27)"
+
+
 def test_the_words_say_what_the_picture_says(api: Api, patient: str) -> None:
     assert trend(api, patient, to=on(100))["description"] == (
-        "PHQ-9, 0 to 27, lower is better. 7 scores from 6 January 2025 to 14 April 2025, between 4 and 20, "
-        "the first 20. Baseline 20, response line 10, remission line 4. 3 sessions (3 induction), "
-        "the last on 17 January 2025. The latest is 12, lost. No score between 7 February 2025 and 4 April 2025."
+        f"PHQ-9, 0 to 27, lower is better {BANDS}. 7 scores from 6 January 2025 to 14 April 2025, between 4 and 20, "
+        "the first 20, the latest 12. Baseline 20, response line 10. Remission line 4. 3 sessions (3 induction), "
+        "the last on 17 January 2025. No score between 7 February 2025 and 4 April 2025. "
+        "Status on 16 April 2025: lost."
     )
-    assert "No score since 14 April 2025." in trend(api, patient)["description"]
     nobody = api.patient()
-    assert trend(api, nobody)["description"].endswith("No sessions.")
+    assert "No scores to" in trend(api, nobody)["description"]
+    assert "No sessions." in trend(api, nobody)["description"]
+    assert "No session in these days." in trend(api, patient, **{"from": on(40)})["description"]
+
+
+def test_what_an_old_reading_said_is_told_as_last_known(api: Api, patient: str) -> None:
+    answer = trend(api, patient)
+    assert (answer["status"], answer["last_known"]) == ("stale", "lost")
+    assert "No score since 14 April 2025." in answer["description"]
+    assert answer["description"].endswith(": stale, last known lost.")
+
+
+def test_every_episode_is_told_with_its_line(api: Api) -> None:
+    patient_id = story(api, [0, 300], [(-0.1, 7), (10, 3.33), (299.9, 8), (310, 2)], "peg")
+    words = trend(api, patient_id, instrument="peg")["description"]
+    assert words.startswith("PEG, 0 to 10, lower is better. 4 scores")
+    assert "Episode 1, from 6 January 2025: baseline 7, response line 4.67." in words
+    assert "Episode 2, from 2 November 2025: baseline 8, response line 5.33." in words
+
+
+def test_sessions_before_the_first_score_are_there(api: Api) -> None:
+    patient_id = story(api, [0], [(4, 14)])
+    answer = trend(api, patient_id)
+    assert (answer["from_on"], len(answer["sessions"]), answer["points"][0]["status"]) == (on(0), 1, "no_baseline")
+    assert "One session (1 induction), on 6 January 2025." in answer["description"]
+
+
+def test_lines_and_status_are_those_of_the_last_day(api: Api) -> None:
+    patient_id = story(api, [0, 300], [(-0.1, 20), (10, 8), (299.9, 14), (310, 6)])
+    answer = trend(api, patient_id, to=on(20))
+    assert (answer["response_line"], answer["status"], len(answer["episodes"])) == (10, "holding", 1)
+
+
+def test_a_score_that_a_later_one_of_its_day_replaces_does_not_count(api: Api) -> None:
+    patient_id = story(api, [0], [(-0.1, 20), (4, 3), (4.4, 15)])
+    assert [p["counts"] for p in trend(api, patient_id)["points"]] == [False, False, True]
 
 
 def picture(api: Api, patient_id: str, kind: str, **params: Any) -> Any:

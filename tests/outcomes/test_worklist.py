@@ -166,6 +166,14 @@ def test_over_http_a_cursor_pins_its_day_and_its_filters(clinic: Clinic) -> None
     assert (other.status_code, other.json()["code"]) == (400, "invalid_cursor")
 
 
+def test_several_statuses_are_asked_for_by_repeating_the_parameter(clinic: Clinic) -> None:
+    api = clinic[3]
+    rows = api.get("/v1/worklist?status=no_response&status=holding&limit=200").json()["items"]
+    assert {row["status"] for row in rows} == {"no_response", "holding"}
+    assert api.get("/v1/worklist?status=lost,fading").status_code == 422
+    assert api.get("/v1/worklist?domain=mood&domain=pain").status_code == 422
+
+
 def test_a_page_asked_on_the_day_before_is_continued_as_of_that_day(clinic: Clinic) -> None:
     """The cursor carries the day, so rows do not move between pages at midnight."""
     api = clinic[3]

@@ -2,7 +2,6 @@
 
 import random
 from datetime import date, datetime, timedelta
-from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.instruments import INSTRUMENTS
-from app.relief import Infusion, assess, effect, places, readings
+from app.relief import Infusion, assess, effects, places, readings
 from tests.conftest import Api, new_client, new_clinic
 from tests.spec.timelines import INSTRUMENTS_WITH_RULE, ZONES, events, random_timeline
 
@@ -71,6 +70,14 @@ def test_rapid_relief_is_seen_on_the_sessions_own_day_and_status_is_not_read_fro
     pain = effect_of(api, patient_id, session, "nrs-pain")
     assert pain["hours_to_response"] == 4.0
     assert [a["counts"] for a in pain["after"]] == [False, True, True]
+    assert (pain["relief_days"], pain["relief_ended_by"]) == (None, "never_responded")
+
+
+def test_a_score_that_a_later_one_of_its_day_replaces_shows_and_decides_nothing(api: Api) -> None:
+    patient_id, [session] = story(api, [0], nrs_pain=[(-0.1, 8), (4, 1), (4.4, 7), (19, 7)])
+    pain = effect_of(api, patient_id, session, "nrs-pain")
+    assert [a["counts"] for a in pain["after"]] == [False, True, True]
+    assert (pain["best"]["value"], pain["hours_to_response"]) == (7, None)
     assert (pain["relief_days"], pain["relief_ended_by"]) == (None, "never_responded")
 
 
@@ -137,6 +144,19 @@ def test_each_booster_holding_for_less_can_be_seen_with_its_interval(api: Api) -
     assert "change_per_booster" not in plain
 
 
+def test_a_booster_without_readings_keeps_its_place(api: Api) -> None:
+    """Five boosters followed up, one after each not: half the change per booster."""
+    sessions: list[float] = [0, *(60.0 * (n + 1) for n in range(10))]
+    scores: list[tuple[float, float]] = [(-0.1, 20), (1, 5), (50, 15), (56, 15)]
+    for n, days in enumerate([40, 34, 28, 22, 16]):
+        start = sessions[1 + 2 * n]
+        scores += [(start + 1, 5), (start + 1 + days, 14), (start + 7 + days, 15)]
+    patient_id, _ = story(api, sessions, phq_9=scores)
+    page = api.get(f"/v1/patients/{patient_id}/sessions", params={"include": "effect"}).json()
+    [change] = page["change_per_booster"]
+    assert (change["sessions"], change["change_days"]) == (5, -3.0)
+
+
 def test_no_change_is_told_from_too_few_boosters(api: Api) -> None:
     patient_id = boosters(api, [60, 50, 42, 30])
     [change] = api.get(f"/v1/patients/{patient_id}/sessions", params={"include": "effect"}).json()["change_per_booster"]
@@ -169,19 +189,11 @@ def test_every_score_after_a_session_belongs_to_one_effect_and_each_days_status_
     given_ = sorted((e for e in everything if isinstance(e, Infusion)), key=lambda i: (i.at, i.id))
     where = places(given_)
     today = date(2030, 1, 1)
-    effects = [
-        effect(infusion, following, where, told, today)
-        for infusion, following in zip_longest(given_, given_[1:])
-        if infusion is not None
-    ]
-    assert [r for e in effects for r in e.after] == [r for r in told if r.infusion is not None]
-    assert all((e.relief_days is None) == (e.ended_by in ("never_responded", "unknown") and not any(
-        r.responds and r.counts for r in _last_of_days(e.after))) for e in effects)  # fmt: skip
+    found_ = list(effects(given_, where, told, today).values())
+    assert [r for e in found_ for r in e.after] == [r for r in told if r.infusion is not None]
+    for found in found_:
+        assert (found.relief_days is None) == (not any(r.responds and r.counts for r in found.after))
     spell = track.episode.standing.spell if track.episode else None
     if len(given_) == 1 and spell is not None:
-        assert effects[0].relief_days == spell.days
-        assert (effects[0].ended_by == "lost") == (spell.event == "lost")
-
-
-def _last_of_days(after: Any) -> Any:
-    return {r.score.day: r for r in after if r.counts}.values()
+        assert found_[0].relief_days == spell.days
+        assert (found_[0].ended_by == "lost") == (spell.event == "lost")

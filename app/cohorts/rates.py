@@ -1,0 +1,95 @@
+"""From counts to outcome rates, 14 to 31 days after the first course."""
+
+from collections import Counter
+from datetime import datetime
+
+from app.cohorts.completeness import completeness, groups_shown, people_of
+from app.cohorts.method import outcomes_method
+from app.cohorts.models import BoundsOut, CohortOutcomesOut, OutcomeGroupOut, RateOut
+from app.cohorts.policies import SMALLEST_GROUP, members
+from app.cohorts.tallies import Question, Tallies, Trait
+from app.instruments import Rule
+from app.relief import VERSION
+from app.statistics import wilson
+from app.tracks.domains import rule
+
+
+def rates(question: Question, found: Tallies, known_at: datetime, *, sees_all: bool) -> CohortOutcomesOut:
+    """The answer about outcome rates. Without `sees_all`, small groups are hidden."""
+    groups = members(question.group_by, [*found.early_people, *found.early_missing])
+    visible = groups_shown(groups, found.early_people, overlap=found.early_overlap, sees_all=sees_all)
+    return CohortOutcomesOut(
+        instrument=question.instrument,
+        group_by=question.group_by,
+        as_of=question.as_of,
+        known_at=known_at,
+        rule=VERSION,
+        method=outcomes_method(sees_all=sees_all),
+        groups=[
+            _group(name, traits, found, rule(question.instrument), sees_all=sees_all)
+            if name in visible
+            else _hidden(name)
+            for name, traits in groups.items()
+        ],
+        completeness=completeness(found, sees_all=sees_all),
+    )
+
+
+def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sees_all: bool) -> OutcomeGroupOut:
+    counts: Counter[str] = Counter()
+    for (trait, baseline, severity), n in found.early.items():
+        if trait in traits:
+            counts["of"] += n
+            counts.update(dict.fromkeys(_reached(baseline, severity, by), n))
+    missing = sum(found.early_missing.get(trait, 0) for trait in traits)
+    people = people_of(traits, found.early_people)
+    return OutcomeGroupOut(
+        group=name,
+        suppressed=False,
+        small=people < SMALLEST_GROUP,
+        response=_rate(counts["response"], counts["of"]),
+        partial=_rate(counts["partial"], counts["of"]),
+        remission=_rate(counts["remission"], counts["of"]) if by.remission is not None else None,
+        deterioration=_rate(counts["deterioration"], counts["of"]),
+        response_bounds=_bounds(counts["response"], counts["of"], missing) if sees_all else None,
+    )
+
+
+def _reached(baseline: int, severity: int, by: Rule) -> list[str]:
+    """What a reading amounts to against its baseline. Source: clinical reference 4.1, 4.5 and 4.6."""
+    responds = by.falls_by(baseline, severity, by.response)
+    reached = {
+        "response": responds,
+        "partial": not responds and by.falls_by(baseline, severity, by.partial),
+        "remission": by.remission is not None and severity <= by.remission,
+        "deterioration": severity - baseline >= by.reliable_change,
+    }
+    return [outcome for outcome, is_reached in reached.items() if is_reached]
+
+
+def _rate(n: int, of: int) -> RateOut:
+    interval = wilson(n, of)
+    ends = None if interval is None else [round(100 * end, 1) for end in interval]
+    return RateOut(n=n, of=of, percent=_percent(n, of), ci=ends)
+
+
+def _bounds(n: int, of: int, missing: int) -> BoundsOut:
+    due = of + missing
+    return BoundsOut(missing=missing, lowest_percent=_percent(n, due), highest_percent=_percent(n + missing, due))
+
+
+def _percent(n: int, of: int) -> float | None:
+    return None if of == 0 else round(100 * n / of, 1)
+
+
+def _hidden(name: str) -> OutcomeGroupOut:
+    return OutcomeGroupOut(
+        group=name,
+        suppressed=True,
+        small=True,
+        response=None,
+        partial=None,
+        remission=None,
+        deterioration=None,
+        response_bounds=None,
+    )
