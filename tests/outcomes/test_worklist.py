@@ -129,6 +129,15 @@ def test_pages_of_any_size_give_every_row_once_and_in_order(clinic: Clinic, limi
     assert pages(clinic, day, limit) == pages(clinic, day, 1_000)
 
 
+def test_a_page_as_of_an_earlier_day_loses_no_row(clinic: Clinic) -> None:
+    """A cursor may be days old: what was recorded since is still there, and nothing is in the future."""
+    today = local_day(clock.now(), clinic[1].time_zone)
+    then, now = pages(clinic, today - timedelta(days=20), 7), pages(clinic, today, 1_000)
+    assert {(r.patient.id, r.domain) for r in then} == {(r.patient.id, r.domain) for r in now}
+    assert len(then) == len(now)
+    assert all((r.days_since_last_score or 0) >= 0 for r in then)
+
+
 def test_filters_leave_the_rows_they_name(clinic: Clinic) -> None:
     day = local_day(clock.now(), clinic[1].time_zone) + timedelta(days=10)
     everything = pages(clinic, day, 1_000)

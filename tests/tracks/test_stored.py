@@ -1,5 +1,6 @@
 """What is stored is what folding afresh gives, and a domain's row is right on any later day without a write."""
 
+import asyncio
 import random
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import col, select
 
-from app import clock
+from app import clock, work
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
@@ -19,8 +20,9 @@ from app.migrating import upgrade
 from app.outcomes import service as outcomes
 from app.storage import Database, new_id
 from app.tracks import service as tracks
+from app.tracks import store as tracks_store
 from app.tracks.events import local_day
-from app.tracks.models import DomainStatus, TrackRow
+from app.tracks.models import DomainStatus, EpisodeRow, TrackRow
 from tests.conftest import ENGINES, Api, fresh_settings
 
 Clinic = tuple[Database, Caller, Filled]
@@ -105,6 +107,38 @@ def test_a_track_of_an_older_rule_is_folded_again(clinic: Clinic) -> None:
 
     database.writing(caller.clinic_id, age)
     assert database.reading(caller.clinic_id, relief) == before
+
+
+def test_folding_again_after_an_upgrade_lets_posts_through(clinic: Clinic) -> None:
+    """Everything is folded again, a few patients at a time, and a write need not wait for all of it."""
+    database, caller, filled = clinic
+    clinic_id = caller.clinic_id
+
+    def age(db: Any) -> None:
+        for row in db.exec(select(TrackRow)):
+            row.rule = "2020.1"
+            db.add(row)
+        for episode in db.exec(select(EpisodeRow)):
+            db.delete(episode)
+
+    def kept(db: Any) -> tuple[list[str], int]:
+        episodes = sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow)))
+        return episodes, len(tracks_store.outdated(db, clinic_id, tracks.FOLD, 1_000))
+
+    before, _ = database.reading(clinic_id, kept)
+    database.writing(clinic_id, age)
+    assert database.reading(clinic_id, kept) == ([], len(filled.patient_ids))
+
+    async def meanwhile() -> bool:
+        folding = asyncio.create_task(work.refold(database))
+        await asyncio.sleep(0.05)
+        await database.write(clinic_id, lambda db: None)
+        waited_for_all = folding.done()
+        await folding
+        return waited_for_all
+
+    assert not asyncio.run(meanwhile())
+    assert database.reading(clinic_id, kept) == (before, 0)
 
 
 def test_a_domain_that_is_no_longer_listed_has_no_row(server: TestClient, api: Api, database: Database) -> None:
