@@ -58,7 +58,7 @@ def picture(trend: TrendOut, name: str, zone: ZoneInfo) -> dict[str, Any]:
                     "labelOverlap": "greedy",
                     "labelSeparation": 12,
                     "grid": False,
-                    "tickCount": 8,
+                    "tickCount": _ticks(trend),
                     "format": _dates(start, end),
                 },
             },
@@ -252,6 +252,12 @@ def _span(trend: TrendOut, zone: ZoneInfo) -> tuple[str, str]:
     first, last = trend.from_on or trend.to_on, trend.to_on
     room = (last - first) / 60
     return _instant(datetime.combine(first, time()) - room), _instant(datetime.combine(last, time(23, 59)) + room)
+
+
+def _ticks(trend: TrendOut) -> int | dict[str, Any]:
+    """About eight dates, and no date twice."""
+    days = (trend.to_on - (trend.from_on or trend.to_on)).days
+    return 8 if days > 16 else {"interval": "day", "step": 1 + days // 8}
 
 
 def _dates(start: str, end: str) -> str:

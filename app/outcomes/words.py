@@ -3,7 +3,7 @@
 from datetime import date
 from itertools import pairwise
 
-from app.outcomes.models import TrendOut
+from app.outcomes.models import BandOut, TrendOut
 
 _DIRECTIONS = {"lower_is_better": "lower is better", "higher_is_better": "higher is better"}
 LONG_GAP_DAYS = 35
@@ -20,8 +20,12 @@ def day_in_words(day: date) -> str:
 
 
 def _scale(trend: TrendOut, name: str) -> str:
-    bands = ", ".join(f"{band.label} {band.min:g} to {band.max:g}" for band in trend.bands)
+    bands = ", ".join(_band(band) for band in trend.bands)
     return f"{name}, {trend.min:g} to {trend.max:g}, {_DIRECTIONS[trend.direction]}{f' ({bands})' if bands else ''}."
+
+
+def _band(band: BandOut) -> str:
+    return f"{band.label} {band.min:g}" + (f" to {band.max:g}" if band.max > band.min else "")
 
 
 def _scores(trend: TrendOut) -> str:
