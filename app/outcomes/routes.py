@@ -21,21 +21,10 @@ from app.outcomes.picture import picture, with_alternative
 from app.outcomes.trend import Bucket, Question
 from app.patients.models import CareStatus
 from app.storage import Database
+from app.tracks.answers import Status
 from app.tracks.events import local_day
 
 Domain = Literal["mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing"]
-Status = Literal[
-    "not_started",
-    "no_baseline",
-    "not_evaluable",
-    "awaiting_follow_up",
-    "stale",
-    "lost",
-    "fading",
-    "holding",
-    "partial_response",
-    "no_response",
-]
 
 
 def drawn(media_type: str) -> Responses:

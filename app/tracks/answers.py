@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Literal, get_args
 from uuid import UUID
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from app.api.fields import Answer, Id, MomentOut, grows
 from app.instruments import INSTRUMENTS, Instrument
 from app.relief import Score, Spell, Verdict
 
-_STATUS = grows(
+Status = Literal[
     "not_started",
     "no_baseline",
     "not_evaluable",
@@ -21,7 +22,8 @@ _STATUS = grows(
     "holding",
     "partial_response",
     "no_response",
-)
+]
+_STATUS = grows(*get_args(Status))
 Value = int | float
 
 

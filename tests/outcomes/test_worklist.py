@@ -21,8 +21,8 @@ from app.instruments import INSTRUMENTS
 from app.outcomes import service as outcomes
 from app.outcomes import worklist
 from app.outcomes.models import WorklistRowOut
-from app.outcomes.routes import Status
 from app.storage import Database, new_id
+from app.tracks.answers import Status
 from app.tracks.events import local_day
 from app.tracks.models import SELF_HARM_UNKNOWN
 from tests.conftest import ZONE, Api, days_ago, new_client, new_clinic, new_person
