@@ -33,13 +33,13 @@ def completeness(found: Tallies, *, sees_all: bool) -> CompletenessOut:
     if not sees_all:
         given = [name for name in ("responders", "with_early_reading") if counts[name] >= SMALLEST_GROUP]
         told = shown_counts(counts, given, SMALLEST_GROUP)
-        # Groups count episodes: a few more of them than patients would tell of those few.
-        if 0 < found.spell_count - found.responders < SMALLEST_GROUP:
-            told.discard("responders")
-        if 0 < found.early_count - found.with_early_reading < SMALLEST_GROUP:
-            told.discard("with_early_reading")
+        # Groups count episodes: beside them, the number of patients would tell of the few who have two.
+        if any(
+            0 < extra < SMALLEST_GROUP for extra in (found.extra_spells, found.early_count - found.with_early_reading)
+        ):
+            told = set()
     gaps = [gap for gap, n in found.gaps.items() for _ in range(n)]
     return CompletenessOut(
         **{name: count if name in told else None for name, count in counts.items()},
-        median_gap_days=median(gaps) if gaps and (sees_all or len(gaps) >= SMALLEST_GROUP) else None,
+        median_gap_days=median(gaps) if gaps and (sees_all or (told and len(gaps) >= SMALLEST_GROUP)) else None,
     )

@@ -41,7 +41,7 @@ def durability(
         told = {name: _by_day(times[name], tau) for name in groups}
     else:
         until = _weeks_shown(groups, visible, found)
-        tau = tau or _shared_tau(until.values()) // WEEK * WEEK
+        tau = tau or max(0, _shared_tau(until.values())) // WEEK * WEEK
         told = {name: _by_week(times[name], until[name], tau) for name in visible}
     test, reason = _log_rank(groups, visible, times, found)
     return CohortDurabilityOut(
@@ -80,15 +80,17 @@ def _shared_tau(lasts: Iterable[int]) -> int:
 
 def _weeks_shown(groups: Groups, visible: set[str], found: Tallies) -> dict[str, int]:
     """The last day, in weeks, to which each group's curve may be shown: as long as no sum or difference of those at
-    risk comes to fewer than the limit."""
-    until = dict.fromkeys(visible, 0)
+    risk comes to fewer patients than the limit. Spells are counted, so those that patients have beyond their first
+    must stand on top of it."""
+    limit = SMALLEST_GROUP + found.extra_spells
+    until = dict.fromkeys(visible, -1)
     open_groups, day = set(visible), 0
     while open_groups:
         at_risk = Counter[Trait]()
         for (trait, days, _), count in found.spells.items():
             at_risk[trait] += count if days >= day else 0
         parts = {name: groups[name] for name in open_groups}
-        open_groups &= shown(parts, at_risk, SMALLEST_GROUP, traits_overlap=found.people_overlap)
+        open_groups &= shown(parts, at_risk, limit, traits_overlap=found.people_overlap)
         until |= dict.fromkeys(open_groups, day)
         day += WEEK
     return until

@@ -58,6 +58,11 @@ class Tallies:
     spell_count: int = 0
     early_count: int = 0
 
+    @property
+    def extra_spells(self) -> int:
+        """How many more spells there are than patients with one."""
+        return self.spell_count - self.responders
+
     def add(self, question: Question, trait: Trait, records: Sequence[Record]) -> None:
         """Counts in one patient who has had a session."""
 

@@ -64,10 +64,10 @@ class Renderer:
             await self._end()
 
     async def _draw(self, asked: str) -> bytes:
-        process = await self._started()
-        assert process.stdin is not None  # both are pipes
-        assert process.stdout is not None
         try:
+            process = await self._started()
+            assert process.stdin is not None  # both are pipes
+            assert process.stdout is not None
             process.stdin.write(asked.encode() + b"\n")
             answer = json.loads(await process.stdout.readline())
         except (OSError, ValueError):

@@ -44,6 +44,8 @@ def _scores(trend: TrendOut) -> str:
 
 
 def _lines(trend: TrendOut) -> str:
+    if trend.status is None:  # a screen has neither baseline nor line
+        return ""
     found = []
     for episode in trend.episodes:
         told = [

@@ -13,6 +13,7 @@ from app.outcomes.models import WorklistPatientOut, WorklistRowOut
 from app.outcomes.store import Place
 from app.patients import store as patients_store
 from app.patients.models import Patient
+from app.relief import STALE_AFTER_DAYS
 from app.tracks import store as tracks_store
 from app.tracks.models import DomainStatus
 
@@ -71,13 +72,14 @@ def _answer(
     is_silent = row.stale_on is not None and row.stale_on <= day
     status = "stale" if is_silent else row.status
     value = row.latest_value
+    old = row.latest_on is not None and (day - row.latest_on).days > STALE_AFTER_DAYS  # what is old raises no flag
     return WorklistRowOut(
         patient=WorklistPatientOut(id=patient.id, external_id=patient.external_id, label=patient.label),
         domain=row.domain,
         instrument=row.instrument,
         status=status,
         last_known=row.state if status in ("stale", "awaiting_follow_up") else None,
-        flags=[] if is_silent else row.flags,
+        flags=[] if is_silent or old else row.flags,
         since_on=row.stale_on if is_silent else row.since_on,
         improvement_percent=row.improvement_percent,
         latest_value=int(value) if value is not None and value.is_integer() else value,

@@ -259,6 +259,29 @@ def test_a_group_that_could_be_subtracted_hides_another_with_it() -> None:
                         ["responders"], 11) == {"with_baseline", "with_follow_up", "responders"}  # fmt: skip
 
 
+def test_spells_of_the_same_patient_do_not_make_a_group(api: Api, server: TestClient) -> None:
+    """14 patients, 5 of them with two spells: 11 spells still held on day 7 are those of 6 patients."""
+    items = []
+    for number in range(14):
+        patient_id = api.patient()
+        starts = [0, 350] if number < 5 else [350]
+        for start in starts:
+            api.session(patient_id, at(start, 1))
+            held = [(20, 5), (40, 5), (60, 5)] if number < 6 else [(6, 18), (12, 18)]
+            items += [
+                {"patient_id": patient_id, "taken_at": at(start + day),
+                 "responses": [{"instrument": "phq-9", "score": score}]}
+                for day, score in [(0, 20), (4, 5), *held]
+            ]  # fmt: skip
+    assert {r["http_status"] for r in api.post("/v1/check-ins/batch", {"items": items}).json()["results"]} == {201}
+    insider = api.get("/v1/cohorts/durability", params={"instrument": "phq-9"}).json()
+    assert (insider["groups"][0]["responders"], insider["completeness"]["responders"]) == (19, 14)
+    stranger = new_client(server, api.clinic_id, "cohorts:read")
+    answer = stranger.get("/v1/cohorts/durability", params={"instrument": "phq-9"}).json()
+    assert [step["at_risk"] for step in answer["groups"][0]["curve"]] == [19]
+    assert set(answer["completeness"].values()) == {None}
+
+
 def test_patients_counted_under_two_traits_are_not_taken_for_two() -> None:
     people: dict[Trait, int] = {5: 60, 6: 6, 7: 6}
     groups: dict[str, set[Trait]] = {"5": {5}, "6": {6}, "7": {7}}

@@ -86,6 +86,8 @@ def test_lines_bands_and_sessions_stand_in_the_instruments_unit(api: Api, patien
     screen = story(api, [0], [(1, 4)], "phq-2")
     answer = trend(api, screen, instrument="phq-2")
     assert (answer["points"][0]["status"], answer["response_line"], answer["baseline"]) == (None, None, None)
+    assert "baseline" not in answer["description"]
+    assert "Status" not in answer["description"]
 
 
 def test_every_episode_has_its_own_line(api: Api) -> None:

@@ -225,6 +225,17 @@ def test_a_row_turns_stale_at_midnight_in_the_clinics_zone(api: Api, database: D
             assert (row["last_known"], row["since_on"], row["flags"]) == ("holding", today.isoformat(), [])
 
 
+def test_symptoms_that_emerged_are_told_no_longer_than_relief_tells_them(api: Api) -> None:
+    for days, flags in ((20, ["emergent_symptoms"]), (50, [])):
+        patient_id = api.patient()
+        api.check_in(patient_id, days_ago(days + 31), "phq-9", 5)
+        api.session(patient_id, days_ago(days + 30))
+        api.check_in(patient_id, days_ago(days), "phq-9", 18)
+        rows = api.get("/v1/worklist", params={"status": "not_evaluable"}).json()["items"]
+        [row] = [row for row in rows if row["patient"]["id"] == patient_id]
+        assert row["flags"] == api.track(patient_id, "phq-9")["flags"] == flags
+
+
 def test_only_patients_in_care_are_shown_unless_asked(api: Api) -> None:
     patient_id = api.patient()
     assert len(api.get("/v1/worklist").json()["items"]) == 3
