@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -37,7 +38,8 @@ def durability(
     visible = groups_shown(groups, found.people, overlap=found.people_overlap, sees_all=sees_all)
     times = {name: _times(found, traits) for name, traits in groups.items()}
     if sees_all:
-        tau = tau or _shared_tau(time.last for time in times.values() if time.size >= SMALLEST_AT_RISK)
+        enough = [time for time in times.values() if time.size >= SMALLEST_AT_RISK]
+        tau = tau or _shared_tau(time.last for time in enough or times.values())
         told = {name: _by_day(times[name], tau) for name in groups}
     else:
         until = _weeks_shown(groups, visible, found)
@@ -121,7 +123,7 @@ def _by_day(times: Times, tau: int) -> DurabilityGroupOut:
         median_days=median(steps),
         median_ci=[low, high],
         restricted_mean_days=RestrictedMeanOut(tau=tau, value=mean),
-        curve=[_step(step.time, step.at_risk, step.events, step) for step in steps if step.at_risk >= SMALLEST_AT_RISK],
+        curve=[_step(step) for step in steps if step.at_risk >= SMALLEST_AT_RISK],
         still_holding=[
             _holding(times, day, _at(steps, day)) if times.at_risk(day) >= SMALLEST_AT_RISK else _unknown(day)
             for day in _READ_ON_DAYS
@@ -131,31 +133,29 @@ def _by_day(times: Times, tau: int) -> DurabilityGroupOut:
 
 def _by_week(times: Times, until: int, tau: int) -> DurabilityGroupOut:
     """A group read every 7 days up to `until`; medians and means are those of the curve as it is shown."""
-    steps, weeks = kaplan_meier(times), range(0, until + 1, WEEK)
-    curve = [_step(day, times.at_risk(day), _events_of_week(times, day), _at(steps, day)) for day in weeks]
-    by_day = {step.day: step for step in curve}
-    halved = next((step.day for step in curve if step.survival <= 0.5), None)
-    low = next((step.day for step in curve if step.ci_low is not None and step.ci_low <= 0.5), None)
-    high = next((step.day for step in curve if step.ci_high is not None and step.ci_high <= 0.5), None)
+    steps = kaplan_meier(times)
+    curve = [
+        replace(_at(steps, day), time=day, at_risk=times.at_risk(day), events=_events_of_week(times, day))
+        for day in range(0, until + 1, WEEK)
+    ]
+    by_day = {step.time: step for step in curve}
+    low, high = median_interval(curve)
     mean = None
     if 0 < tau <= until:
         mean = sum(WEEK * (a.survival + b.survival) / 2 for a, b in pairwise(curve[: tau // WEEK + 1]))
     return _group(
         times,
-        median_days=halved,
+        median_days=median(curve),
         median_ci=[low, high],
         restricted_mean_days=RestrictedMeanOut(tau=tau, value=mean),
-        curve=curve,
+        curve=[_step(step) for step in curve],
         still_holding=[
-            HoldingOut(**by_day[day].model_dump(include=_READ), lowest=None, highest=None)
+            _holding(times, day, by_day[day]).model_copy(update={"lowest": None, "highest": None})
             if day in by_day
             else _unknown(day)
             for day in _READ_ON_WEEKS
         ],
     )
-
-
-_READ = {"day", "at_risk", "survival", "ci_low", "ci_high"}
 
 
 def _group(
@@ -186,11 +186,11 @@ def _events_of_week(times: Times, day: int) -> int:
     return sum(n for time, n in times.events.items() if day - WEEK < time <= day)
 
 
-def _step(day: int, at_risk: int, events: int, step: Step) -> StepOut:
+def _step(step: Step) -> StepOut:
     return StepOut(
-        day=day,
-        at_risk=at_risk,
-        events=events,
+        day=step.time,
+        at_risk=step.at_risk,
+        events=step.events,
         survival=step.survival,
         standard_error=step.standard_error,
         ci_low=step.low,

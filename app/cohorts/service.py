@@ -17,6 +17,7 @@ from app.cohorts.tallies import Question, Tallies, Trait
 from app.errors import Busy, Fault, InsufficientScope, Invalid
 from app.instruments import INSTRUMENTS
 from app.relief import Record, fold, records
+from app.tracks import store as tracks_store
 from app.tracks.domains import rule
 from app.tracks.events import counting, events_of, local_day
 from app.tracks.models import InfusionVersion, ScoreVersion
@@ -106,8 +107,8 @@ def _records_known(
         if not page:
             return
         ids: list[UUID] = [row[0] for row in page]
-        infusions = _by_patient(store.infusions_known(db, caller.clinic_id, ids, known_at))
-        scores = _by_patient(store.scores_known(db, caller.clinic_id, ids, question.instrument, known_at))
+        infusions = _by_patient(tracks_store.infusions_known(db, caller.clinic_id, ids, known_at))
+        scores = _by_patient(tracks_store.scores_known(db, caller.clinic_id, ids, known_at, question.instrument))
         for patient_id, indications, trials in page:
             mine = counting(infusions.get(patient_id, []))
             seen = events_of(scores.get(patient_id, []), mine, zone)

@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func
 from sqlalchemy import select as rows_of
 from sqlmodel import Session, col, select
 
 from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
 from app.patients.models import Patient
-from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
+from app.tracks.models import DomainStatus, EpisodeRow, TrackRow
 from app.tracks.service import FOLD
 
 _E = EpisodeRow
@@ -63,37 +63,6 @@ def cohort(db: Session, clinic_id: UUID, after: UUID | None, limit: int) -> Sequ
     if after is not None:
         columns = columns.where(col(Patient.id) > after)
     return db.execute(columns.order_by(col(Patient.id)).limit(limit)).all()
-
-
-def scores_known(
-    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], instrument: str, known_at: datetime | None
-) -> Sequence[ScoreVersion]:
-    """The scores of these patients that were visible at `known_at`."""
-    query = select(ScoreVersion).where(
-        col(ScoreVersion.clinic_id) == clinic_id,
-        col(ScoreVersion.patient_id).in_(patient_ids),
-        col(ScoreVersion.instrument) == instrument,
-    )
-    found: Sequence[ScoreVersion] = db.exec(_visible(query, ScoreVersion, known_at)).all()
-    return found
-
-
-def infusions_known(
-    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], known_at: datetime | None
-) -> Sequence[InfusionVersion]:
-    """The sessions of these patients that were visible at `known_at`."""
-    query = select(InfusionVersion).where(
-        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id).in_(patient_ids)
-    )
-    found: Sequence[InfusionVersion] = db.exec(_visible(query, InfusionVersion, known_at)).all()
-    return found
-
-
-def _visible(query: Any, version: Any, known_at: datetime | None) -> Any:
-    superseded_at = col(version.superseded_at)
-    if known_at is None:
-        return query.where(superseded_at.is_(None))
-    return query.where(col(version.recorded_at) <= known_at, or_(superseded_at.is_(None), superseded_at > known_at))
 
 
 def _trait(group_by: GroupBy) -> Any:

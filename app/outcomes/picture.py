@@ -30,7 +30,7 @@ Layer = dict[str, Any]
 def picture(trend: TrendOut, name: str, zone: ZoneInfo) -> dict[str, Any]:
     """The Vega-Lite 5 description of a trend of the instrument called `name`, on the clinic's calendar. Its
     `description` is the text alternative."""
-    start, end = _span(trend, zone)
+    start, end = _span(trend)
     layers = [*_bands(trend, start, end), *_marks(trend, zone), *_lines(trend, start, end), *_scores(trend, zone)]
     direction = "lower is better" if trend.direction == "lower_is_better" else "higher is better"
     return {
@@ -247,7 +247,7 @@ def _notes(trend: TrendOut) -> str:
     return "; ".join(notes)
 
 
-def _span(trend: TrendOut, zone: ZoneInfo) -> tuple[str, str]:
+def _span(trend: TrendOut) -> tuple[str, str]:
     """The days drawn: those of the trend and no other, with a little room on both sides."""
     first, last = trend.from_on or trend.to_on, trend.to_on
     room = (last - first) / 60

@@ -20,7 +20,7 @@ from sqlmodel import Session
 from app.relief import STALE_AFTER_DAYS
 
 # Priority 0 is an open timely alert. Priorities are those of `tracks.domains.priority`.
-LIVE_STATUSES = {
+_LIVE_STATUSES = {
     1: "lost",
     2: "awaiting_follow_up",
     3: "fading",
@@ -108,11 +108,11 @@ def _ranges(priority: int, statuses: frozenset[str], by_domain: bool, after: int
     shared = "clinic_id = :clinic and care_status = :care" + (" and domain = :domain" if by_domain else "")
     if priority == 0:
         return [_alerted(shared, statuses, after == 0)]
-    shared += f" and not exists ({_OPEN_ALERT} and patient_id = domain_statuses.patient_id)"
+    shared += f" and not exists ({_ALERTED} and patient_id = domain_statuses.patient_id)"
     found = []
-    if not statuses or LIVE_STATUSES.get(priority) in statuses:
+    if not statuses or _LIVE_STATUSES.get(priority) in statuses:
         dues = ["stale_on is null"] if priority in _NEVER_SILENT else _DUES
-        dues = dues if priority in LIVE_STATUSES else []
+        dues = dues if priority in _LIVE_STATUSES else []
         found += [_range(priority, "since_on", f"{shared} and priority = {priority} and {due}", after) for due in dues]
     if priority in _SILENT and (not statuses or "stale" in statuses):
         found.append(
@@ -151,5 +151,4 @@ def _alerted(shared: str, statuses: frozenset[str], is_after: bool) -> str:
 
 # What lies further ahead was recorded after the day of an old cursor.
 _DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
-_OPEN_ALERT = "select 1 from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
 _ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"

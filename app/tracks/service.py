@@ -142,8 +142,8 @@ def known_on(
 ) -> tuple[Known, datetime | None]:
     """What was known at `known_at` of days up to `as_of`, folded afresh, and when the newest version of it was
     recorded."""
-    infusion_versions = store.infusions_known(db, clinic_id, patient_id, known_at)
-    scores = store.scores_known(db, clinic_id, patient_id, known_at)
+    infusion_versions = store.infusions_known(db, clinic_id, [patient_id], known_at)
+    scores = store.scores_known(db, clinic_id, [patient_id], known_at)
     infusions = [i for i in counting(infusion_versions) if local_day(i.started_at, zone) <= as_of]
     by_instrument: dict[str, list[ScoreVersion]] = {}
     for score in scores:

@@ -43,21 +43,31 @@ def scores(
     return list(db.exec(query.order_by(col(ScoreVersion.taken_at))))
 
 
-def infusions_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> list[InfusionVersion]:
+def infusions_known(
+    db: Session, clinic_id: UUID, patient_ids: Collection[UUID], known_at: datetime | None
+) -> list[InfusionVersion]:
     """Every version recorded by `known_at`, superseded since or not."""
     query = select(InfusionVersion).where(
-        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id) == patient_id
+        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id).in_(patient_ids)
     )
     if known_at is not None:
         query = query.where(col(InfusionVersion.recorded_at) <= known_at)
     return list(db.exec(query))
 
 
-def scores_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> list[ScoreVersion]:
-    """The versions visible at `known_at`."""
+def scores_known(
+    db: Session,
+    clinic_id: UUID,
+    patient_ids: Collection[UUID],
+    known_at: datetime | None,
+    instrument: str | None = None,
+) -> list[ScoreVersion]:
+    """The versions visible at `known_at`, on one instrument or on all."""
     query = select(ScoreVersion).where(
-        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id) == patient_id
+        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id).in_(patient_ids)
     )
+    if instrument is not None:
+        query = query.where(col(ScoreVersion.instrument) == instrument)
     superseded_at = col(ScoreVersion.superseded_at)
     if known_at is None:
         return list(db.exec(query.where(superseded_at.is_(None))))
