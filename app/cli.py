@@ -6,7 +6,7 @@ import socket
 import sys
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 from uuid import UUID
 
 import typer
@@ -14,23 +14,34 @@ import uvicorn
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from app import clock, migrating
+from app import backfilling, clock, metrics, migrating
 from app import work as background
-from app.access import service as access
+from app.access import clients as access_clients
+from app.access import clinics as access_clinics
+from app.access import people
+from app.access import store as access
+from app.audit import sealing
+from app.audit.sealing import Witness
+from app.audit.service import Act
 from app.demo import story
 from app.errors import Problem
 from app.logs import configure
-from app.main import create_app
+from app.main import create_app, mail_of
 from app.settings import Settings
-from app.storage import Database, new_id
+from app.storage import NO_CLINIC, Database, new_id, role_faults
+from app.tables import OPEN_TABLES
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 clinics = typer.Typer(no_args_is_help=True, help="Clinics.")
 users = typer.Typer(no_args_is_help=True, help="People with a login.")
 clients = typer.Typer(no_args_is_help=True, help="Integrations.")
+alerts = typer.Typer(no_args_is_help=True, help="Alerts.")
+audit = typer.Typer(no_args_is_help=True, help="The audit log.")
 cli.add_typer(clinics, name="clinics")
 cli.add_typer(users, name="users")
 cli.add_typer(clients, name="clients")
+cli.add_typer(alerts, name="alerts")
+cli.add_typer(audit, name="audit")
 
 PasswordFromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input")]
 
@@ -54,6 +65,9 @@ def serve(
     if workers > 1 and settings.database_url.startswith("sqlite"):
         _fail("SQLite serves with one process: use PostgreSQL for more workers")
     configure(settings.log_level)
+    _check_role(settings)
+    if settings.metrics_port:
+        metrics.serve(settings, host, workers)
     # The processes that serve read their settings from the environment.
     os.environ["HOLDFAST_BACKGROUND_JOBS"] = "false" if no_work else "true"
     uvicorn.run(
@@ -65,6 +79,8 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
     )
 
 
@@ -80,7 +96,8 @@ def work() -> None:
     """Run background jobs until interrupted."""
     settings = Settings()
     configure(settings.log_level)
-    background.forever(Database(settings.database_url))
+    _check_role(settings)
+    background.forever(Database(settings.database_url, settings.secret), mail_of(settings))
 
 
 @cli.command()
@@ -100,7 +117,7 @@ def demo(
         database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address, background_jobs=True
     )
     filling = path.with_name(f"filling-{port}.db")
-    database = story.fresh_database(filling)
+    database = story.fresh_database(filling, settings.secret)
     migrating.upgrade(settings.model_copy(update={"database_url": f"sqlite:///{filling}"}))
     print(f"Filling a synthetic clinic of {patients} patients over {days} days, half a minute...", flush=True)
     told = story.told(story.build(database, patients, days), address)
@@ -123,17 +140,22 @@ def add_clinic(
     crisis_contact: Annotated[
         list[str] | None, typer.Option(help="'Label: contact', shown to patients; may be repeated")
     ] = None,
+    second_factor: Annotated[
+        str, typer.Option(help="optional or required: whether people must have a second factor")
+    ] = "optional",
 ) -> None:
     """Add a clinic and its first administrator."""
     password = _password(admin_password_stdin, "--admin-password-stdin")
     clinic_id, now = new_id(), clock.now()
     contacts = [_contact(text) for text in crisis_contact or []]
+    if second_factor not in ("optional", "required"):
+        _fail("second_factor: must be optional or required")
 
     with _database() as database:
 
         def work(db: Session) -> UUID:
-            access.add_clinic(db, clinic_id, name, time_zone, contacts, now)
-            return access.add_user(db, clinic_id, admin_email, "admin", password, now)
+            access_clinics.add_clinic(db, clinic_id, name, time_zone, contacts, now, second_factor=second_factor)
+            return people.add_user(db, clinic_id, admin_email, "admin", password, now)
 
         user_id = database.writing(clinic_id, work)
     _answer(clinic_id=clinic_id, user_id=user_id)
@@ -149,7 +171,7 @@ def add_user(
     """Add a person."""
     password, now = _password(password_stdin, "--password-stdin"), clock.now()
     with _database() as database:
-        user_id = database.writing(clinic, lambda db: access.add_user(db, clinic, email, role, password, now))
+        user_id = database.writing(clinic, lambda db: people.add_user(db, clinic, email, role, password, now))
     _answer(user_id=user_id)
 
 
@@ -162,15 +184,61 @@ def add_client(
     """Add an integration. Its secret is shown once."""
     now = clock.now()
     with _database() as database:
-        client_id, secret = database.writing(clinic, lambda db: access.add_client(db, clinic, name, scope, now))
+        client_id, secret = database.writing(clinic, lambda db: access_clients.add_client(db, clinic, name, scope, now))
     _answer(client_id=client_id, client_secret=secret)
+
+
+@users.command("reset-password")
+def reset_password(email: Annotated[str, typer.Option()]) -> None:
+    """End a person's password, and print the code with which they set another at POST /oauth/password."""
+    now = clock.now()
+    with _database() as database:
+        user = database.reading(NO_CLINIC, lambda db: access.user_by_email(db, email.strip().lower()))
+        if user is None:
+            _fail("there is no such login")
+        act = Act(user.clinic_id, "operator", user.id, "reset_password", "command line", now)
+        reset = database.writing(user.clinic_id, lambda db: people.reset_password(db, act, user.id)).body
+    _answer(code=reset.code, expires_at=reset.expires_at.isoformat())
+
+
+@alerts.command("backfill")
+def backfill_alerts(clinic: Annotated[UUID, typer.Option()]) -> None:
+    """Raise the alerts that what is recorded calls for and that were never raised, as after an upgrade."""
+    with _database() as database:
+        raised = backfilling.backfill(database, clinic)
+    print(json.dumps({"raised": raised}))
+
+
+@audit.command("verify")
+def verify_audit(
+    clinic: Annotated[UUID | None, typer.Option(help="Only this clinic")] = None,
+    seal: Annotated[
+        list[str] | None,
+        typer.Option(help="clinic:number:mac of a seal in the service's log; may be repeated. Shows a cut tail"),
+    ] = None,
+) -> None:
+    """Check every event and seal of the audit log. Prints what is wrong, and fails if anything is."""
+    witnesses = [_witness(text) for text in seal or []]
+    wrong = 0
+    with _database() as database:
+        for clinic_id in [clinic] if clinic else database.reading(NO_CLINIC, access.clinic_ids):
+            found = database.reading(clinic_id, lambda db, c=clinic_id: list(sealing.verify(db, c, witnesses)))  # type: ignore[misc]
+            last = database.reading(clinic_id, lambda db, c=clinic_id: sealing.last_witness(db, c))  # type: ignore[misc]
+            for problem in found:
+                print(f"{clinic_id} {problem.kind}: {problem.what}")
+            wrong += len(found)
+            print(f"{clinic_id} last seal: {last or 'none'}")
+    if wrong:
+        _fail(f"the audit log is not as it was sealed: {wrong} found")
+    print("the audit log is as it was sealed")
 
 
 class _database:  # noqa: N801 - used as a function
     """The configured database for one command; a refusal is said in one line."""
 
     def __enter__(self) -> Database:
-        self._database = Database(Settings().database_url)
+        settings = Settings()
+        self._database = Database(settings.database_url, settings.secret)
         return self._database
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -191,6 +259,21 @@ def _password(from_stdin: bool, option: str) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
+def _witness(text: str) -> Witness:
+    try:
+        clinic, number, mac = text.split(":")
+        return Witness(UUID(clinic), int(number), mac)
+    except ValueError:
+        _fail("seal: must be clinic:number:mac, as the service's log has it")
+
+
+def _check_role(settings: Settings) -> None:
+    """Row-level security does not hold a role that owns the tables or may bypass it."""
+    faults = role_faults(settings.database_url, OPEN_TABLES)
+    if faults:
+        _fail("the service's database role is not safe: it " + "; it ".join(faults))
+
+
 def _contact(text: str) -> dict[str, str]:
     label, _, contact = text.partition(":")
     return {"label": label.strip(), "contact": contact.strip()}
@@ -200,6 +283,6 @@ def _answer(**values: object) -> None:
     print(json.dumps({name: str(value) for name, value in values.items()}))
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)
     raise typer.Exit(1)

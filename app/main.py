@@ -5,31 +5,53 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import work
 from app.access.dependencies import Honoured, bearer
+from app.access.managing import audit_router, clients_router, users_router
+from app.access.outside import OutsideIssuer
 from app.access.policies import OPEN_OPERATIONS
-from app.access.routes import audit_router
 from app.access.routes import router as access
+from app.alerts.mailing import Mail
 from app.alerts.routes import router as alerts
 from app.api import problems, schema
 from app.api.documents import router as documents
+from app.api.limits import RateLimiter
 from app.api.middleware import Envelope
-from app.api.sealing import Sealer, derived_key
+from app.api.sealing import Sealer
 from app.audit import service as audit
 from app.catalogue.routes import router as catalogue
 from app.checkins import service as checkins
 from app.checkins.routes import batches
 from app.checkins.routes import router as check_ins
+from app.clinic.routes import router as clinic
 from app.cohorts.routes import router as cohorts
 from app.drawing import Renderer
 from app.migrating import head
 from app.outcomes.routes import router as outcomes
 from app.outcomes.routes import worklists
 from app.patients.routes import router as patients
+from app.plans.routes import clinic_router as clinic_plans
+from app.plans.routes import my_router as my_due
+from app.plans.routes import router as plans
+from app.privacy.routes import router as privacy
 from app.sessions.routes import router as sessions
 from app.settings import Settings
-from app.storage import Database, GroupCommit
+from app.storage import Database, GroupCommit, derived_key
+
+_TAKEN_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
+_GIVEN_HEADERS = [
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Replayed",
+    "Retry-After",
+    "X-Request-Id",
+]
 
 _TITLE = "Holdfast"
 _DESCRIPTION = (
@@ -40,17 +62,20 @@ _DESCRIPTION = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service on one database. Its parts hang on `app.state`."""
-    database = Database(settings.database_url)
-    secret = settings.secret_key.get_secret_value()
+    database = Database(settings.database_url, settings.secret)
+    limiter = RateLimiter(settings.rate_limit)
+    mail = mail_of(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        jobs = asyncio.create_task(work.run(database)) if settings.background_jobs else None
+        jobs = [asyncio.create_task(work.run(database, mail))] if settings.background_jobs else []
+        if not database.is_sqlite:  # which serves with one process
+            jobs.append(asyncio.create_task(limiter.share(database)))
         yield
-        if jobs is not None:
-            jobs.cancel()
+        for job in jobs:
+            job.cancel()
             with suppress(asyncio.CancelledError):
-                await jobs
+                await job
         await app.state.renderer.close()
         database.close()
 
@@ -67,13 +92,25 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.database = database
     app.state.public_url = settings.public_url
-    app.state.key = derived_key(secret, "access tokens").hex()
-    app.state.cursors = Sealer(secret, "cursors")
-    app.state.honoured = Honoured(database, app.state.key)
+    app.state.key = derived_key(settings.secret, "access tokens").hex()
+    app.state.cursors = Sealer(derived_key(settings.secret, "cursors"))
+    outside = OutsideIssuer(settings.oidc_issuer, settings.oidc_audience) if settings.oidc_issuer else None
+    app.state.honoured = Honoured(database, app.state.key, outside)
+    app.state.limiter = limiter
+    app.state.mail = mail
     app.state.recording = GroupCommit(database, checkins.record_many)
     app.state.reads = GroupCommit(database, audit.record_many)
     app.state.renderer = Renderer()
     app.state.schema_head = head()
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=_TAKEN_HEADERS,
+            expose_headers=_GIVEN_HEADERS,
+            max_age=600,
+        )
     app.add_middleware(Envelope)
     problems.install(app)
     app.include_router(documents)
@@ -88,8 +125,21 @@ def create_app(settings: Settings) -> FastAPI:
         worklists,
         cohorts,
         alerts,
+        plans,
+        clinic_plans,
+        my_due,
+        clinic,
+        users_router,
+        clients_router,
+        privacy,
         audit_router,
     ):
         app.include_router(router, dependencies=[Depends(bearer)])
     app.openapi = lambda: schema.document(app, OPEN_OPERATIONS)  # type: ignore[method-assign]
     return app
+
+
+def mail_of(settings: Settings) -> Mail | None:
+    """The mail server that the settings name."""
+    url = settings.smtp_url.get_secret_value()
+    return Mail(url, settings.public_url) if url else None

@@ -14,32 +14,55 @@ _HERE = Path(__file__).parent
 
 # What the service's role may do beyond reading and inserting; whatever is not named is append-only for it.
 _UPDATED = {
-    "alerts": "state, amended_at",
+    "alert_notices": "*",
+    "alerts": "state, amended_at, late, taken_at",
     "check_ins": "version, taken_at, voided",
-    "clients": "disabled_at",
-    "devices": "disabled_at",
+    "clients": "name, scope, secret_hash, previous_secret_hash, previous_expires_at, disabled_at, version",
+    "clinics": "name, time_zone, crisis_contacts, alert_recipients, patient_view, second_factor, smallest_group, "
+    "version",
+    "devices": "name, disabled_at",
     "domain_statuses": "*",
     "episodes": "*",
     "enrolments": "redeemed_at, expires_at",
+    "identifiers": "external_id_digest, sealed",
     "infusion_versions": "superseded_at",
+    "leases": "*",
+    "password_codes": "used_at",
     "patients": "*",
+    "rate_counts": "*",
     "refresh_tokens": "used_at, revoked_at",
     "score_versions": "superseded_at",
     "sessions": "version, started_at",
+    "throttles": "*",
     "tracks": "*",
-    "users": "disabled_at, password_hash",
+    "users": "role, password_hash, disabled_at, sessions_ended_at, version, otp_secret, otp_pending, otp_confirmed_at, "
+    "otp_last_step, recovery_hashes",
 }
-_DELETED = ("domain_statuses", "episodes", "kept_answers", "refresh_tokens")
+_DELETED = (
+    "alert_notices",
+    "audit_unsealed",
+    "care_team_members",
+    "domain_statuses",
+    "episodes",
+    "identifiers",
+    "kept_answers",
+    "password_codes",
+    "patient_keys",
+    "rate_counts",
+    "refresh_tokens",
+    "throttles",
+)
 
 
-def config(url: str | None = None) -> Config:
-    """Alembic's configuration for a database."""
+def config(url: str | None = None, secret_key: str = "") -> Config:
+    """Alembic's configuration for a database, with the service's secret for what is stored sealed."""
     packaged = _HERE / "_migrations"
     found = Config()
     location = packaged if packaged.is_dir() else _HERE.parent / "migrations"
     found.set_main_option("script_location", str(location).replace("%", "%%"))
     found.set_main_option("path_separator", "os")
     found.attributes["url"] = url
+    found.attributes["secret_key"] = secret_key
     return found
 
 
@@ -53,7 +76,7 @@ def head() -> str:
 def upgrade(settings: Settings, revision: str = "head") -> None:
     """Brings the database to a revision, as its owner; on PostgreSQL then grants the service's role what it needs."""
     owner_url = settings.migration_database_url or settings.database_url
-    command.upgrade(config(owner_url), revision)
+    command.upgrade(config(owner_url, settings.secret), revision)
     role = make_url(settings.database_url).username
     if owner_url.startswith("postgresql") and settings.migration_database_url and role:
         engine = open_engine(owner_url)

@@ -5,15 +5,16 @@ import secrets
 from pathlib import Path
 from typing import Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_DATABASE_URL = "sqlite:///./data/holdfast.db"
 
 
 class Settings(BaseSettings):
-    """Every variable is `HOLDFAST_` plus the field's name. Raises ValueError where a secret key is
-    required and absent."""
+    """Every variable is `HOLDFAST_` plus the field's name. `rate_limit` is in requests per minute and caller, 0 for
+    none; `cors_origins` and `trusted_proxies` are separated by commas. Raises ValueError where a secret key is required
+    and absent."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True)
 
@@ -23,14 +24,28 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     public_url: str = "http://127.0.0.1:8000"
     background_jobs: bool = False
+    rate_limit: int = Field(default=12_000, ge=0)
+    cors_origins: str = ""
+    trusted_proxies: str = ""
+    smtp_url: SecretStr = SecretStr("")
+    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+
+    @property
+    def secret(self) -> str:
+        """The one secret from which every key is derived."""
+        return self.secret_key.get_secret_value()
 
     @model_validator(mode="after")
     def _has_a_secret_key(self) -> Self:
-        if not self.secret_key.get_secret_value():
+        if not self.secret:
             key = key_beside(self.database_url)
             object.__setattr__(self, "secret_key", SecretStr(key))
-        if len(self.secret_key.get_secret_value()) < 32:
+        if len(self.secret) < 32:
             raise ValueError("HOLDFAST_SECRET_KEY must have at least 32 characters")
+        if bool(self.oidc_issuer) != bool(self.oidc_audience):
+            raise ValueError("HOLDFAST_OIDC_ISSUER and HOLDFAST_OIDC_AUDIENCE go together")
         return self
 
 

@@ -30,8 +30,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from app import clock
+from app.access import clinics, tokens
 from app.access import service as access
-from app.access import tokens
 from app.access.models import User
 from app.access.tokens import Claims
 from app.demo.clinic import fill
@@ -95,7 +95,7 @@ def template(app: FastAPI, client: TestClient) -> tuple[UUID, UUID]:
     """The clinic, into which the client is logged in, and the patient with five years of daily scores."""
     database: Database = app.state.database
     clinic_id, now = new_id(), clock.now()
-    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "Bench", "America/New_York", [], now))
+    database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Bench", "America/New_York", [], now))
     user = User(
         clinic_id=clinic_id, id=new_id(), email="bench@example.org", role="clinician", password_hash="none",
         created_at=now, disabled_at=None,

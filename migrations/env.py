@@ -21,6 +21,7 @@ def run() -> None:
     url = context.config.attributes.get("url")
     if url is None:
         settings = Settings()
+        context.config.attributes["secret_key"] = settings.secret
         url = settings.migration_database_url or settings.database_url
     engine = open_engine(url)
     with engine.connect() as connection:

@@ -18,8 +18,7 @@ from httpx2 import Response
 from sqlalchemy import create_engine, make_url, text
 
 from app import clock
-from app.access import service as access
-from app.access import tokens
+from app.access import clients, clinics, tokens
 from app.access.models import User
 from app.access.tokens import Tokens
 from app.main import create_app
@@ -158,7 +157,7 @@ def new_clinic(server: TestClient, role: str = "admin", zone: str = ZONE) -> Api
     """A clinic of its own, and one person in it."""
     database: Database = server.app.state.database  # type: ignore[attr-defined]
     clinic_id, now = new_id(), clock.now()
-    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "Test", zone, [], now))
+    database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Test", zone, [], now))
     return new_person(server, clinic_id, role)
 
 
@@ -184,7 +183,7 @@ def new_client(server: TestClient, clinic_id: UUID, scope: str) -> Api:
     state = server.app.state  # type: ignore[attr-defined]
     now = clock.now()
     client_id, secret = state.database.writing(
-        clinic_id, lambda db: access.add_client(db, clinic_id, "EHR", scope, now)
+        clinic_id, lambda db: clients.add_client(db, clinic_id, "EHR", scope, now)
     )
     data = {"grant_type": "client_credentials", "client_id": str(client_id), "client_secret": secret}
     answer = server.post("/oauth/token", data=data)

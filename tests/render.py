@@ -1,9 +1,11 @@
-"""Writes the pages of docs/reference that the suite checks: the book of relief and the OpenAPI document."""
+"""Writes the pages of docs/reference that the suite checks: the book of relief, the OpenAPI document and the table of
+permissions."""
 
 import json
 import tempfile
 from pathlib import Path
 
+from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, ROLE_SCOPES, Permission
 from app.main import create_app
 from app.settings import Settings
 from tests.spec.book import render
@@ -18,6 +20,42 @@ def openapi() -> str:
         return json.dumps(app.openapi(), indent=1, sort_keys=True) + "\n"
 
 
+def permissions() -> str:
+    """The table of permissions as a page."""
+    rows = [f"| `{name}` | {_needs(p)} | {' | '.join(_may(p))} |" for name, p in PERMISSIONS.items()]
+    return _PERMISSIONS + "\n".join(rows) + _OPEN + ", ".join(f"`{name}`" for name in sorted(OPEN_OPERATIONS)) + ".\n"
+
+
+_PERMISSIONS = """# Who may do what
+
+Made from `app/access/policies.py`, the one place where it is decided, and compared with what the service does: every
+operation, by everyone, on their own and on others' patients and clinics (`tests/house/test_permissions.py`).
+
+An integration needs the scopes; people and patients' devices have those of their role. Another clinic's object, and for
+a device another patient's, is 404. "own" is a patient's device asking for its own patient; in brackets, what the clinic
+must show its patients for it (`patient_view`).
+
+| operation | scopes | administrator | clinician | patient's device | integration |
+|---|---|---|---|---|---|
+"""
+_OPEN = "\n\nWithout a token: "
+
+
+def _needs(permission: Permission) -> str:
+    return " ".join(f"`{scope}`" for scope in (permission.scope, permission.also) if scope) or "none"
+
+
+def _may(permission: Permission) -> list[str]:
+    roles = [("user", "admin"), ("user", "clinician"), ("device", "patient")]
+    found = []
+    for kind, role in roles:
+        may = permission.admits(kind, role) and permission.missing(ROLE_SCOPES[role]) is None
+        shown = "" if permission.view == "scores" else f" ({permission.view})"
+        found.append("-" if not may else f"own{shown}" if kind == "device" else "yes")
+    return [*found, "with the scopes" if permission.admits("client", "integration") else "-"]
+
+
 if __name__ == "__main__":
+    (REFERENCE / "permissions.md").write_text(permissions(), encoding="utf-8")
     (REFERENCE / "relief.md").write_text(render(), encoding="utf-8")
     (REFERENCE / "openapi.json").write_text(openapi(), encoding="utf-8")

@@ -2,25 +2,26 @@
 
 import time
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 from sqlmodel import Session
 
 from app import clock
-from app.access import service, tokens
-from app.access.policies import OPEN_OPERATIONS, PERMISSIONS
+from app.access import service, store, tokens
+from app.access.outside import OutsideIssuer
+from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, Permission
 from app.access.service import Caller
-from app.access.tokens import Claims
 from app.api.fields import Answer
 from app.api.idempotency import Reply, once
+from app.api.limits import count
 from app.api.strict import StrictRoute
 from app.audit import service as audit
 from app.audit.service import Act, Shown
-from app.errors import InsufficientScope, InvalidToken, NotFound
-from app.storage import Database
+from app.errors import InsufficientScope, InvalidToken, NotFound, Problem
+from app.storage import NO_CLINIC, Database
 
 A = TypeVar("A", bound=Answer)
 
@@ -32,11 +33,12 @@ bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token", auto_error=False)
 
 class Honoured:
     """Callers whose tokens were verified within the last 30 seconds, by token: a disabled caller is refused within
-    that time, and a busy one costs no query per request."""
+    that time, and a busy one costs no query per request. Tokens are ours, or those of an outside issuer."""
 
-    def __init__(self, database: Database, key: str) -> None:
+    def __init__(self, database: Database, key: str, outside: OutsideIssuer | None) -> None:
         self._database = database
         self._key = key
+        self._outside = outside
         self._known: dict[str, tuple[float, Caller]] = {}
 
     async def caller(self, token: str) -> Caller:
@@ -45,47 +47,102 @@ class Honoured:
         known = self._known.get(token)
         if known is not None and known[0] > now:
             return known[1]
-        claims: Claims = tokens.read_token(self._key, token)
-        caller = await self._database.read(claims.clinic_id, lambda db: service.honour(db, claims))
+        if self._outside is not None and self._outside.issued(token):
+            caller, expires_at = await self._vouched(self._outside, token)
+        else:
+            claims = tokens.read_token(self._key, token)
+            caller = await self._database.read(claims.clinic_id, lambda db: service.honour(db, claims))
+            expires_at = claims.expires_at
         if len(self._known) >= _MOST_HONOURED:
             self._known.clear()
-        left = claims.expires_at - clock.now().timestamp()
+        left = expires_at - clock.now().timestamp()
         self._known[token] = (now + min(_HONOURED_SECONDS, left), caller)
         return caller
 
+    def forget(self) -> None:
+        """Looks at every caller anew: here what changes for somebody counts at once."""
+        self._known.clear()
 
-async def authorise(request: Request) -> Caller | None:
-    """The caller, allowed to do this operation; None for an open one. An operation without an entry in the table of
-    permissions is refused to everyone. Raises InvalidToken, InsufficientScope, NotFound (another patient's object)."""
+    async def _vouched(self, outside: OutsideIssuer, token: str) -> tuple[Caller, float]:
+        vouched = await outside.vouched(token)
+        user = await self._database.read(NO_CLINIC, lambda db: store.user_by_email(db, vouched.email))
+        if user is None:
+            raise InvalidToken
+        caller = await self._database.read(
+            user.clinic_id,
+            lambda db: service.honour_person(db, user.clinic_id, user.id, has_factor=vouched.has_factor),
+        )
+        return caller, vouched.expires_at
+
+
+async def authorise(request: Request) -> None:
+    """Raises unless the request's caller may do this operation; an operation without an entry in the table of
+    permissions is refused to everyone. The caller is kept on the request's state, None for an open operation. Raises
+    InvalidToken, InsufficientScope, NotFound (another patient's object), RateLimited."""
     operation = getattr(request.scope["route"], "operation_id", None)
+    request.state.caller = None
     if operation in OPEN_OPERATIONS:
-        return None
-    token = await bearer(request)
-    if token is None:
-        raise InvalidToken
-    honoured: Honoured = request.app.state.honoured
-    caller = await honoured.caller(token)
-    permission = PERMISSIONS.get(operation or "")
-    if permission is None:
+        count(request, f"address:{address_of(request)}")
+        return
+    try:
+        token = await bearer(request)
+        if token is None:
+            raise InvalidToken
+        honoured: Honoured = request.app.state.honoured
+        caller = await honoured.caller(token)
+    except InvalidToken:
+        count(request, f"address:{address_of(request)}")
+        raise
+    request.state.caller = caller
+    count(request, caller.name)
+    _permit(request, caller, PERMISSIONS.get(operation or ""))
+
+
+def _permit(request: Request, caller: Caller, permission: Permission | None) -> None:
+    if permission is None or not permission.admits(caller.kind, caller.role):
         raise InsufficientScope
+    if caller.is_unfinished and not permission.unfinished:
+        raise InsufficientScope("your clinic requires a second factor: set one up first")
     missing = permission.missing(caller.scopes)
-    if missing is not None:
+    if missing is not None and not caller.is_unfinished:
         raise InsufficientScope(f"this operation needs the scope {missing}")
-    if permission.people and caller.kind != "user":
-        raise InsufficientScope
     if caller.patient_id is not None:
-        if not permission.patients:
-            raise InsufficientScope
         if request.path_params.get("patient_id", str(caller.patient_id)).lower() != str(caller.patient_id):
             raise NotFound
-    return caller
+        if not permission.is_shown(caller.clinic.patient_view):
+            raise InsufficientScope("the clinic does not show this to patients")
+
+
+def address_of(request: Request) -> str:
+    """The network address a request came from; of a trusted proxy, whom it names."""
+    return request.client.host if request.client else ""
 
 
 class GuardedRoute(StrictRoute):
-    """A route that knows its caller, and that they may do this, before it reads a byte of the body."""
+    """A route that knows its caller, and that they may do this, before it reads a byte of the body. What a known caller
+    was refused, or did not find, is audited in a transaction of its own."""
 
     async def admit(self, request: Request) -> None:
-        request.state.caller = await authorise(request)
+        await authorise(request)
+
+    async def refused(self, request: Request, problem: Problem) -> None:
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None or problem.status not in _AUDITED:
+            return
+        act = await act_of(request, caller)
+        attempted = tuple((name, value) for name, value in request.path_params.items() if _is_id(value))
+        shown = Shown(act, (), _AUDITED[problem.status], attempted)
+        await request.app.state.reads.submit(act.clinic_id, shown)
+
+
+_AUDITED = {403: "denied", 404: "not_found"}
+
+
+def _is_id(value: str) -> bool:
+    try:
+        return bool(UUID(str(value)))
+    except ValueError:
+        return False
 
 
 async def known_caller(request: Request) -> Caller:
@@ -100,7 +157,7 @@ async def act_of(request: Request, caller: Annotated[Caller, Depends(known_calle
     """The act to be audited: this caller doing this operation in this request, now."""
     operation = request.scope["route"].operation_id
     request_id: str = request.scope["request_id"]
-    return Act(caller.clinic_id, caller.kind, caller.id, operation, request_id, clock.now())
+    return Act(caller.clinic_id, caller.kind, caller.id, operation, request_id, clock.now(), address_of(request))
 
 
 CallerOf = Annotated[Caller, Depends(known_caller)]
@@ -113,6 +170,14 @@ async def _database(request: Request) -> Database:
 
 
 DatabaseOf = Annotated[Database, Depends(_database)]
+
+
+AssignedTo = Annotated[Literal["me"] | None, Query(description="`me`: only patients on whose care team I am")]
+
+
+def assignee(caller: Caller, assigned_to: str | None) -> UUID | None:
+    """Whose patients alone are asked for. Only people are on care teams."""
+    return caller.id if assigned_to == "me" else None
 
 
 async def showed(request: Request, act: Act, patient_ids: list[UUID]) -> None:

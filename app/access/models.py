@@ -3,23 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import Field as WireField
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Name, Wire, grows, with_examples
 from app.storage import Moment, document, key
 
 
-class CrisisContact(Answer):
-    """Whom to call now, in the clinic's own words."""
-
-    label: str
-    contact: str
-
-
 class Clinic(SQLModel, table=True):
-    """The tenant. Its IANA zone decides what a day is."""
+    """The tenant. Its IANA zone decides what a day is. `patient_view` is what patients see of their own outcomes,
+    `second_factor` whether people must have one, `smallest_group` the least number of patients that callers who may not
+    see patients are told of."""
 
     __tablename__ = "clinics"
 
@@ -29,10 +22,19 @@ class Clinic(SQLModel, table=True):
     synthetic: bool
     crisis_contacts: list[dict[str, str]] = Field(sa_type=document())
     created_at: datetime = Field(sa_type=Moment)
+    version: int = 1
+    alert_recipients: list[str] = Field(default_factory=list, sa_type=document())
+    patient_view: str = "all"
+    second_factor: str = "optional"
+    smallest_group: int = 11
 
 
 class User(SQLModel, table=True):
-    """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic."""
+    """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic. Without a password hash
+    nobody can log in yet. `otp_secret` is sealed, `otp_pending` one that is not
+    confirmed yet. `otp_last_step` is the time step of the
+    last code that was accepted, so that none is accepted twice. Access tokens from before `sessions_ended_at` are
+    not honoured."""
 
     __tablename__ = "users"
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), UniqueConstraint("email"))
@@ -41,13 +43,53 @@ class User(SQLModel, table=True):
     id: UUID = key()
     email: str
     role: str
-    password_hash: str
+    password_hash: str | None
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
+    version: int = 1
+    sessions_ended_at: datetime | None = Field(default=None, sa_type=Moment)
+    otp_secret: str | None = None
+    otp_pending: str | None = None
+    otp_confirmed_at: datetime | None = Field(default=None, sa_type=Moment)
+    otp_last_step: int | None = None
+    recovery_hashes: list[str] = Field(default_factory=list, sa_type=document())
+
+
+class CareTeamMember(SQLModel, table=True):
+    """A person who cares for a patient."""
+
+    __tablename__ = "care_team_members"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
+        Index(None, "clinic_id", "user_id", "patient_id"),
+    )
+
+    clinic_id: UUID = key()
+    patient_id: UUID = key()
+    user_id: UUID = key()
+
+
+class PasswordCode(SQLModel, table=True):
+    """A single-use code with which a person sets a password. Only its hash is stored."""
+
+    __tablename__ = "password_codes"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
+        UniqueConstraint("code_hash"),
+        Index(None, "clinic_id", "expires_at"),
+    )
+
+    clinic_id: UUID = key()
+    id: UUID = key()
+    user_id: UUID = Field(sa_type=Uuid)
+    code_hash: str
+    expires_at: datetime = Field(sa_type=Moment)
+    used_at: datetime | None = Field(sa_type=Moment)
 
 
 class Client(SQLModel, table=True):
-    """An integration with its scopes."""
+    """An integration with its scopes. After a rotation the secret before goes on working until it expires."""
 
     __tablename__ = "clients"
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), UniqueConstraint("id"))
@@ -59,6 +101,9 @@ class Client(SQLModel, table=True):
     secret_hash: str
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
+    version: int = 1
+    previous_secret_hash: str | None = None
+    previous_expires_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class Device(SQLModel, table=True):
@@ -119,60 +164,12 @@ class RefreshToken(SQLModel, table=True):
     revoked_at: datetime | None = Field(sa_type=Moment)
 
 
-# Read before a clinic is known; none holds patient data. Everything else is under row-level security.
-OPEN_TABLES = frozenset({"users", "clients", "enrolments", "refresh_tokens"})
+class Throttle(SQLModel, table=True):
+    """Attempts to prove who one is, by a keyed hash of the account or address: no name and no address is stored."""
 
+    __tablename__ = "throttles"
+    __table_args__ = (Index(None, "started_at"),)
 
-class TokenOut(Answer):
-    """A token answer (RFC 6749, 5.1). `expires_in` is in seconds."""
-
-    access_token: str
-    token_type: str
-    expires_in: int
-    refresh_token: str | None = None
-    scope: str
-
-
-class DeviceTokenOut(TokenOut):
-    """What a device gets for its enrolment code."""
-
-    patient_id: Id
-
-
-class RedeemIn(Wire):
-    """An enrolment code and what to call the device."""
-
-    model_config = with_examples({"code": "the code of the link", "device_name": "phone"})
-
-    code: Name
-    device_name: Name
-
-
-class EnrolmentOut(Answer):
-    """A code for a patient's device, shown once; the link carries it in its fragment, which no server sees."""
-
-    code: str
-    expires_at: MomentOut
-    link: str
-
-
-class ClinicOut(Answer):
-    """The caller's clinic. `notice` says that answers are not watched in real time."""
-
-    id: Id
-    name: str
-    time_zone: str
-    synthetic: bool
-    notice: str
-    crisis_contacts: list[CrisisContact]
-
-
-class MeOut(Answer):
-    """Who is calling."""
-
-    kind: str = grows("user", "client", "device")
-    id: Id
-    role: str = grows("admin", "clinician", "integration", "patient")
-    scopes: list[str]
-    patient_id: Id | None = WireField(default=None)
-    clinic: ClinicOut
+    key: str = Field(primary_key=True)
+    started_at: datetime = Field(sa_type=Moment)
+    count: int

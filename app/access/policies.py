@@ -28,33 +28,71 @@ _ADMIN_ONLY = frozenset({"audit:read", "webhooks:write", "export:read", "import:
 ROLE_SCOPES = {
     "admin": frozenset(SCOPES),
     "clinician": frozenset(SCOPES) - _ADMIN_ONLY,
-    "patient": frozenset({"checkins:read", "checkins:write", "outcomes:read"}),
+    "patient": frozenset({"checkins:read", "checkins:write", "outcomes:read", "plans:read"}),
 }
+
+# What a clinic may show its patients of their own outcomes, from least to most.
+PATIENT_VIEWS = ("scores", "scores_and_trend", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What an operation needs: a scope (None: any caller) and perhaps another (`also`), and whether a patient's own
-    device may do it, for that patient alone. `people` restricts it to users."""
+    """What an operation needs: a scope (None: none) and perhaps another (`also`). `by` restricts it to people
+    (`users`), administrators (`admins`) or patients' devices (`devices`). `patients`: a patient's own device may do it,
+    for that patient alone, where the clinic shows patients at least `view`. `unfinished`: a person may do it before the
+    second factor that their clinic requires is set up."""
 
-    scope: str | None
+    scope: str | None = None
     also: str | None = None
+    by: str | None = None
     patients: bool = False
-    people: bool = False
+    view: str = "scores"
+    unfinished: bool = False
 
     def missing(self, scopes: Collection[str]) -> str | None:
         """A scope that is needed and not among these."""
         return next((scope for scope in (self.scope, self.also) if scope is not None and scope not in scopes), None)
 
+    def admits(self, kind: str, role: str) -> bool:
+        """Whether callers of this kind and role may do it, if their scopes let them."""
+        if kind == "device":
+            return self.patients
+        return self.by is None or (kind == "user" and self.by == "users") or (role == "admin" and self.by == "admins")
+
+    def is_shown(self, view: str) -> bool:
+        """Whether a clinic that shows its patients `view` shows them this."""
+        return PATIENT_VIEWS.index(view) >= PATIENT_VIEWS.index(self.view)
+
 
 PERMISSIONS = {
-    "get_me": Permission(None, patients=True),
+    "get_me": Permission(patients=True, unfinished=True),
+    "list_my_due": Permission("plans:read", by="devices", patients=True),
+    "change_password": Permission(by="users", unfinished=True),
+    "start_second_factor": Permission(by="users", unfinished=True),
+    "confirm_second_factor": Permission(by="users", unfinished=True),
+    "get_clinic": Permission(by="users"),
+    "update_clinic": Permission(by="admins"),
+    "create_user": Permission(by="admins"),
+    "list_users": Permission(by="admins"),
+    "get_user": Permission(by="admins"),
+    "update_user": Permission(by="admins"),
+    "reset_password": Permission(by="admins"),
+    "remove_second_factor": Permission(by="admins"),
+    "create_client": Permission(by="admins"),
+    "list_clients": Permission(by="admins"),
+    "get_client": Permission(by="admins"),
+    "update_client": Permission(by="admins"),
+    "rotate_client_secret": Permission(by="admins"),
     "create_patient": Permission("patients:write"),
     "list_patients": Permission("patients:read"),
     "search_patients": Permission("patients:read"),
     "get_patient": Permission("patients:read"),
     "update_patient": Permission("patients:write"),
-    "enrol_device": Permission("patients:write", people=True),
+    "get_patient_record": Permission("patients:read", also="checkins:read", by="users"),
+    "erase_patient": Permission(by="admins"),
+    "enrol_device": Permission("patients:write", by="users"),
+    "list_devices": Permission("patients:read", by="users"),
+    "revoke_device": Permission("patients:write", by="users"),
     "record_session": Permission("sessions:write"),
     "list_sessions": Permission("sessions:read"),
     "get_session": Permission("sessions:read"),
@@ -66,19 +104,26 @@ PERMISSIONS = {
     "get_check_in": Permission("checkins:read", patients=True),
     "list_check_in_versions": Permission("checkins:read", patients=True),
     "amend_check_in": Permission("checkins:write"),
-    "get_relief": Permission("outcomes:read", patients=True),
+    "get_relief": Permission("outcomes:read", patients=True, view="all"),
     "get_session_effect": Permission("outcomes:read"),
-    "get_trend": Permission("outcomes:read", patients=True),
-    "get_trend_description": Permission("outcomes:read", patients=True),
-    "get_trend_svg": Permission("outcomes:read", patients=True),
-    "get_trend_png": Permission("outcomes:read", patients=True),
+    "get_trend": Permission("outcomes:read", patients=True, view="scores_and_trend"),
+    "get_trend_description": Permission("outcomes:read", patients=True, view="scores_and_trend"),
+    "get_trend_svg": Permission("outcomes:read", patients=True, view="scores_and_trend"),
+    "get_trend_png": Permission("outcomes:read", patients=True, view="scores_and_trend"),
     "get_worklist": Permission("outcomes:read", also="patients:read"),
     "get_durability": Permission("cohorts:read"),
     "get_outcome_rates": Permission("cohorts:read"),
     "list_alerts": Permission("alerts:read"),
     "acknowledge_alert": Permission("alerts:write"),
+    "get_clinic_plan": Permission("plans:read"),
+    "put_clinic_plan": Permission("plans:write", by="users"),
+    "get_plan": Permission("plans:read", patients=True),
+    "put_plan": Permission("plans:write"),
+    "list_due": Permission("plans:read", patients=True),
     "list_audit_events": Permission("audit:read"),
 }
 
 # Answered without a token.
-OPEN_OPERATIONS = frozenset({"issue_token", "revoke_token", "redeem_enrolment", "list_instruments", "get_instrument"})
+OPEN_OPERATIONS = frozenset(
+    {"issue_token", "revoke_token", "set_password", "redeem_enrolment", "list_instruments", "get_instrument"}
+)

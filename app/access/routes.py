@@ -1,4 +1,4 @@
-"""HTTP of access: tokens, enrolment codes and who am I."""
+"""HTTP of access: tokens, enrolment codes, passwords, and who am I."""
 
 import asyncio
 import base64
@@ -13,22 +13,34 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from app import clock
-from app.access import service, store, tokens
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
-from app.access.models import ClinicOut, CrisisContact, DeviceTokenOut, MeOut, RedeemIn, TokenOut
+from app.access import clients, devices, login, passwords, people, store, throttling, tokens
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, address_of
+from app.access.faces import (
+    CrisisContact,
+    DeviceTokenOut,
+    MeOut,
+    MyClinicOut,
+    PasswordChange,
+    PasswordIn,
+    RecoveryCodesOut,
+    RedeemIn,
+    SecondFactorConfirm,
+    SecondFactorOut,
+    SecondFactorStart,
+    TokenOut,
+)
+from app.access.login import Attempt, Refusal
+from app.access.models import User
 from app.access.service import NOTICE
 from app.access.tokens import ACCESS_TOKEN_SECONDS, Tokens
-from app.api import paging
 from app.api.fields import Answer
-from app.api.paging import Cursor, Limit
 from app.api.problems import Responses, problems
 from app.audit import service as audit
-from app.audit.models import AuditEventList
-from app.errors import InvalidToken
-from app.storage import NO_CLINIC
+from app.audit.service import Act
+from app.errors import Fault, Invalid, InvalidToken, RateLimited
+from app.storage import NO_CLINIC, Database
 
 router = APIRouter(tags=["access"], route_class=GuardedRoute)
-audit_router = APIRouter(tags=["audit"], route_class=GuardedRoute)
 
 # Argon2 is slow on purpose and takes 64 MiB a time: two at once, and never on the event loop.
 _slow = ThreadPoolExecutor(2, "holdfast-argon2")
@@ -48,8 +60,9 @@ _TOKEN_ERRORS: Responses = {
         "content": {"application/json": {"example": {"error": error, "error_description": description}}},
     }
     for status, error, description in (
-        (400, "invalid_grant", "The request or grant was not accepted"),
+        (400, "invalid_grant", "The request or grant was not accepted; mfa_required where a code is to be sent too"),
         (401, "invalid_client", "The client was not recognised"),
+        (429, "rate_limited", "Too many attempts: Retry-After says when to come back"),
     )
 }
 
@@ -69,21 +82,22 @@ async def issue_token(
     ] = "",
     username: Annotated[str, Form(examples=["you@example.org"])] = "",
     password: Annotated[str, Form()] = "",
+    otp: Annotated[str, Form(description="A code of the second factor, or a recovery code")] = "",
     refresh_token: Annotated[str, Form()] = "",
     client_id: Annotated[str, Form()] = "",
     client_secret: Annotated[str, Form()] = "",
     scope: Annotated[str, Form()] = "",
 ) -> Response:
     """RFC 6749. `password` for people, `client_credentials` for integrations, `refresh_token` for people and devices.
-    A refresh token rotates: keep the one that comes back."""
-    key: str = request.app.state.key
+    A refresh token rotates: keep the one that comes back. Where a second factor is on, `otp` goes with the password;
+    without it the error is `mfa_required`."""
     if grant_type == "password":
-        return await _password(database, key, username, password)
+        return await _password(request, database, username, password, otp)
     if grant_type == "refresh_token":
-        return await _refresh(database, key, refresh_token)
+        return await _refresh(request, database, refresh_token)
     if grant_type == "client_credentials":
         basic = _basic(request.headers.get("authorization", ""))
-        return await _client(database, key, *(basic or (client_id, client_secret)), scope)
+        return await _client(request, database, *(basic or (client_id, client_secret)), scope)
     if not grant_type:
         return _refused("invalid_request", "grant_type is required, as application/x-www-form-urlencoded")
     return _refused("unsupported_grant_type", "one of password, refresh_token, client_credentials")
@@ -99,6 +113,27 @@ async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "")
 
 
 @router.post(
+    "/oauth/password",
+    operation_id="set_password",
+    summary="Set a password with a code",
+    status_code=204,
+    responses=problems("invalid_token"),
+)
+async def set_password(request: Request, database: DatabaseOf, body: PasswordIn) -> Response:
+    """For a new person, and for one whose password was reset. The code works once; every session before it ends."""
+    await _admit(database, "", address_of(request))
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(body.code)))
+    if clinic_id is None:
+        raise InvalidToken("the code is unknown, used or expired")
+    password_hash, now, request_id = await _hashed(body.password), clock.now(), request.scope["request_id"]
+    await database.write(
+        clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, request_id, now)
+    )
+    await _give_back(database, "", address_of(request))
+    return Response(status_code=204)
+
+
+@router.post(
     "/v1/enrolments/redeem",
     operation_id="redeem_enrolment",
     summary="Make this device a patient's own",
@@ -108,14 +143,16 @@ async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "")
 async def redeem_enrolment(request: Request, database: DatabaseOf, body: RedeemIn) -> DeviceTokenOut:
     """Single use. The refresh token lives 400 days from its last use."""
     key: str = request.app.state.key
+    await _admit(database, "", address_of(request))
     clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, tokens.digest(body.code)))
     if clinic_id is None:
         raise InvalidToken("the code is unknown, used or expired")
     now, request_id = clock.now(), request.scope["request_id"]
     granted = await database.write(
-        clinic_id, lambda db: service.redeem(db, key, body.code, body.device_name, request_id, now)
+        clinic_id, lambda db: devices.redeem(db, key, body.code, body.device_name, request_id, now)
     )
-    return DeviceTokenOut(**_token_answer(granted).model_dump(), patient_id=granted.patient_id)
+    await _give_back(database, "", address_of(request))
+    return DeviceTokenOut(**_token_answer(granted).model_dump(exclude_unset=True), patient_id=granted.patient_id)
 
 
 @router.get(
@@ -126,7 +163,7 @@ async def redeem_enrolment(request: Request, database: DatabaseOf, body: RedeemI
     response_model_exclude_unset=True,
     responses=problems(),
 )
-async def get_me(caller: CallerOf) -> MeOut:
+async def get_me(caller: CallerOf, database: DatabaseOf) -> MeOut:
     """The caller, what it may do, and the clinic's name, zone, notice and crisis contacts."""
     clinic = caller.clinic
     answer = MeOut(
@@ -134,7 +171,7 @@ async def get_me(caller: CallerOf) -> MeOut:
         id=caller.id,
         role=caller.role,
         scopes=sorted(caller.scopes),
-        clinic=ClinicOut(
+        clinic=MyClinicOut(
             id=clinic.id,
             name=clinic.name,
             time_zone=clinic.time_zone,
@@ -145,51 +182,86 @@ async def get_me(caller: CallerOf) -> MeOut:
     )
     if caller.patient_id is not None:
         answer.patient_id = caller.patient_id
+    if caller.kind == "user":
+        user = await database.read(caller.clinic_id, lambda db: people.one(db, caller.clinic_id, caller.id))
+        answer.second_factor = "on" if user.otp_confirmed_at else "required" if caller.is_unfinished else "off"
     return answer
 
 
-@audit_router.get(
-    "/v1/audit-events",
-    operation_id="list_audit_events",
-    summary="Who read or wrote whose data",
-    response_model=AuditEventList,
-    responses=problems("invalid_cursor"),
+@router.post(
+    "/v1/me/password",
+    operation_id="change_password",
+    summary="Change my password",
+    status_code=204,
+    responses=problems("rate_limited"),
 )
-async def list_audit_events(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    patient_id: UUID | None = None,
-    actor: UUID | None = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> AuditEventList:
-    """Newest first. One event per request, with the patients it showed."""
-    after = paging.after(request, caller.name, cursor)
-    found = await database.read(
-        caller.clinic_id, lambda db: audit.events_of(db, caller.clinic_id, patient_id, actor, after, limit)
-    )
-    items, next_cursor = paging.page(
-        request, response, caller.name, found, limit, lambda e: [e.at.isoformat(), str(e.id)]
-    )
-    await showed(request, act, [identifier for event in items for identifier in event.patient_ids])
-    return AuditEventList(items=items, next_cursor=next_cursor)
+async def change_password(
+    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, body: PasswordChange
+) -> Response:
+    """Ends every session of mine: get a token anew."""
+    await _prove(database, act, body.current_password, "/current_password")
+    password_hash = await _hashed(body.password)
+    await database.write(caller.clinic_id, lambda db: people.change_password(db, act, password_hash))
+    return Response(status_code=204)
 
 
-async def _password(database: DatabaseOf, key: str, email: str, password: str) -> Response:
+@router.post(
+    "/v1/me/second-factor",
+    operation_id="start_second_factor",
+    summary="Begin to set up my second factor",
+    status_code=201,
+    response_model=SecondFactorOut,
+    responses=problems("rate_limited"),
+)
+async def start_second_factor(
+    caller: CallerOf, act: ActOf, database: DatabaseOf, body: SecondFactorStart
+) -> SecondFactorOut:
+    """Add the secret to an authenticator, then confirm with a code. One that is on counts until then."""
+    await _prove(database, act, body.password, "/password")
+    clinic = caller.clinic.name
+    return await database.write(
+        caller.clinic_id, lambda db: people.start_second_factor(db, act, body.otp or "", clinic)
+    )
+
+
+@router.post(
+    "/v1/me/second-factor/confirmation",
+    operation_id="confirm_second_factor",
+    summary="Turn my second factor on",
+    response_model=RecoveryCodesOut,
+    responses=problems("rate_limited"),
+)
+async def confirm_second_factor(
+    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, body: SecondFactorConfirm
+) -> RecoveryCodesOut:
+    """With a code of the authenticator. From now on each login needs one. The recovery codes are shown once."""
+    await _admit(database, str(caller.id), act.address)
+    codes = await database.write(caller.clinic_id, lambda db: people.confirm_second_factor(db, act, body.otp))
+    await _give_back(database, str(caller.id), act.address)
+    request.app.state.honoured.forget()
+    return RecoveryCodesOut(recovery_codes=codes)
+
+
+async def _password(request: Request, database: Database, email: str, password: str, otp: str) -> Response:
+    key: str = request.app.state.key
     name = email.strip().lower()
     name = name if name.isprintable() else ""
+    attempt = Attempt(name, otp, address_of(request), request.scope["request_id"])
+    wait = await database.write(NO_CLINIC, lambda db: throttling.take(db, name, attempt.address, clock.now()))
+    if wait is not None:
+        return _too_many(wait)
     user = await database.read(NO_CLINIC, lambda db: store.user_by_email(db, name))
-    fits = await asyncio.get_running_loop().run_in_executor(_slow, service.password_fits, user, password)
-    if not fits or user is None:
-        return _refused("invalid_grant", "the e-mail or the password is not right")
+    stored = user.password_hash if user else None
+    fits = await asyncio.get_running_loop().run_in_executor(_slow, passwords.fits, stored, password)
+    if user is None:
+        return _refused(login.NOT_RIGHT.error, login.NOT_RIGHT.description)
     now = clock.now()
-    return _granted(await database.write(user.clinic_id, lambda db: tokens.open_session(db, key, user, now)))
+    opened = await database.write(user.clinic_id, lambda db: login.open_session(db, key, user, fits, attempt, now))
+    return _refused(opened.error, opened.description) if isinstance(opened, Refusal) else _granted(opened)
 
 
-async def _refresh(database: DatabaseOf, key: str, token: str) -> Response:
+async def _refresh(request: Request, database: Database, token: str) -> Response:
+    key: str = request.app.state.key
     clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
     granted = None
     if clinic_id is not None:
@@ -200,18 +272,55 @@ async def _refresh(database: DatabaseOf, key: str, token: str) -> Response:
     return _granted(granted)
 
 
-async def _client(database: DatabaseOf, key: str, client_id: str, secret: str, scope: str) -> Response:
+async def _client(request: Request, database: Database, client_id: str, secret: str, scope: str) -> Response:
+    key: str = request.app.state.key
+    address, now = address_of(request), clock.now()
+    wait = await database.write(NO_CLINIC, lambda db: throttling.take(db, client_id[:100], address, now))
+    if wait is not None:
+        return _too_many(wait)
     try:
         identifier = UUID(client_id)
     except ValueError:
         return _refused("invalid_client", "the client or its secret is not right", 401)
     client = await database.read(NO_CLINIC, lambda db: store.client_by_id(db, identifier))
-    if not service.secret_fits(client, secret) or client is None:
+    if not clients.secret_fits(client, secret, now) or client is None:
+        if client is not None:
+            act = Act(client.clinic_id, "client", client.id, "issue_token", request.scope["request_id"], now, address)
+            await database.write(client.clinic_id, lambda db: audit.record(db, act, [], outcome="denied"))
         return _refused("invalid_client", "the client or its secret is not right", 401)
-    granted = tokens.client_token(key, client, scope or None, clock.now())
+    await _give_back(database, client_id[:100], address)
+    granted = tokens.client_token(key, client, scope or None, now)
     if granted is None:
         return _refused("invalid_scope", "the client may not have that scope")
+    act = Act(client.clinic_id, "client", client.id, "issue_token", request.scope["request_id"], now, address)
+    await database.write(client.clinic_id, lambda db: audit.record(db, act, []))
     return _granted(granted)
+
+
+async def _admit(database: Database, account: str, address: str) -> None:
+    """Counts an attempt to prove something. Raises RateLimited."""
+    wait = await database.write(NO_CLINIC, lambda db: throttling.take(db, account, address, clock.now()))
+    if wait is not None:
+        raise RateLimited(headers={"Retry-After": str(wait)})
+
+
+async def _give_back(database: Database, account: str, address: str) -> None:
+    await database.write(NO_CLINIC, lambda db: throttling.give_back(db, account, address))
+
+
+async def _prove(database: Database, act: Act, password: str, pointer: str) -> User:
+    """The caller, who has said their password once more. Raises RateLimited, and Invalid naming the place."""
+    await _admit(database, str(act.actor_id), act.address)
+    user = await database.read(act.clinic_id, lambda db: people.one(db, act.clinic_id, act.actor_id))
+    fits = await asyncio.get_running_loop().run_in_executor(_slow, passwords.fits, user.password_hash, password)
+    if not fits:
+        raise Invalid(errors=[Fault("pointer", pointer, "must be your password")])
+    await _give_back(database, str(act.actor_id), act.address)
+    return user
+
+
+async def _hashed(password: str) -> str:
+    return await asyncio.get_running_loop().run_in_executor(_slow, passwords.hashed, password)
 
 
 def _basic(header: str) -> tuple[str, str] | None:
@@ -238,6 +347,11 @@ def _token_answer(granted: Tokens) -> TokenOut:
 def _granted(granted: Tokens) -> Response:
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     return JSONResponse(_token_answer(granted).model_dump(exclude_unset=True), headers=headers)
+
+
+def _too_many(seconds: int) -> Response:
+    body = {"error": "rate_limited", "error_description": "too many attempts"}
+    return JSONResponse(body, 429, {"Cache-Control": "no-store", "Retry-After": str(seconds)})
 
 
 def _refused(error: str, description: str, status: int = 400) -> Response:

@@ -1,20 +1,166 @@
 """Queries on clinics, callers and tokens."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, update
+from sqlalchemy import case, delete, literal, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
-from app.access.models import Client, Clinic, Device, Enrolment, RefreshToken, User
+from app.access.models import (
+    CareTeamMember,
+    Client,
+    Clinic,
+    Device,
+    Enrolment,
+    PasswordCode,
+    RefreshToken,
+    Throttle,
+    User,
+)
+from app.storage import Moment, below
 
 CALLERS: dict[str, Any] = {"user": User, "client": Client, "device": Device}
 
 
 def clinic(db: Session, clinic_id: UUID) -> Clinic | None:
     return db.get(Clinic, clinic_id)
+
+
+def locked_clinic(db: Session, clinic_id: UUID) -> Clinic:
+    return db.exec(select(Clinic).where(col(Clinic.id) == clinic_id).with_for_update()).one()
+
+
+def user(db: Session, clinic_id: UUID, user_id: UUID, *, locked: bool = False) -> User | None:
+    query = select(User).where(col(User.clinic_id) == clinic_id, col(User.id) == user_id)
+    return db.exec(query.with_for_update() if locked else query).first()
+
+
+def users_by_ids(db: Session, clinic_id: UUID, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    query = select(User).where(col(User.clinic_id) == clinic_id, col(User.id).in_(user_ids))
+    return {user.id: user for user in db.exec(query)}
+
+
+def users(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[User]:
+    """Newest first; one row more than `limit` where there is more."""
+    query = select(User).where(col(User.clinic_id) == clinic_id)
+    return _newest(db, User, query, after, limit)
+
+
+def administrators(db: Session, clinic_id: UUID) -> list[UUID]:
+    """Who can administer the clinic, locked in id order: of two who take the right from each other, one waits."""
+    query = select(User.id).where(
+        col(User.clinic_id) == clinic_id,
+        col(User.role) == "admin",
+        col(User.disabled_at).is_(None),
+        col(User.password_hash).is_not(None),
+    )
+    return list(db.exec(query.order_by(col(User.id)).with_for_update()))
+
+
+def client(db: Session, clinic_id: UUID, client_id: UUID, *, locked: bool = False) -> Client | None:
+    query = select(Client).where(col(Client.clinic_id) == clinic_id, col(Client.id) == client_id)
+    return db.exec(query.with_for_update() if locked else query).first()
+
+
+def clients(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Client]:
+    """Newest first; one row more than `limit` where there is more."""
+    query = select(Client).where(col(Client.clinic_id) == clinic_id)
+    return _newest(db, Client, query, after, limit)
+
+
+def device(db: Session, clinic_id: UUID, device_id: UUID) -> Device | None:
+    return db.get(Device, (clinic_id, device_id))
+
+
+def devices(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Device]:
+    query = select(Device).where(col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
+    return db.exec(query.order_by(col(Device.created_at).desc(), col(Device.id).desc())).all()
+
+
+def password_code(db: Session, code_hash: str) -> PasswordCode | None:
+    return db.exec(select(PasswordCode).where(col(PasswordCode.code_hash) == code_hash).with_for_update()).first()
+
+
+def password_code_clinic(db: Session, code_hash: str) -> UUID | None:
+    return db.exec(select(PasswordCode.clinic_id).where(col(PasswordCode.code_hash) == code_hash)).first()
+
+
+def expire_password_codes(db: Session, clinic_id: UUID, user_id: UUID, now: datetime) -> None:
+    """Ends the codes of a person that are still open."""
+    mine = (col(PasswordCode.clinic_id) == clinic_id, col(PasswordCode.user_id) == user_id)
+    db.execute(update(PasswordCode).where(*mine, col(PasswordCode.used_at).is_(None)).values(used_at=now))
+
+
+def revoke_tokens(db: Session, clinic_id: UUID, kind: str, caller_id: UUID, now: datetime) -> None:
+    """Ends every refresh token of a caller."""
+    db.execute(
+        update(RefreshToken)
+        .where(col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.caller_id) == caller_id)
+        .where(col(RefreshToken.caller_kind) == kind, col(RefreshToken.revoked_at).is_(None))
+        .values(revoked_at=now)
+    )
+
+
+def cared_for(clinic_id: UUID, user_id: UUID) -> SelectOfScalar[UUID]:
+    """The query for the patients whom a person cares for."""
+    member = (col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.user_id) == user_id)
+    return select(CareTeamMember.patient_id).where(*member)
+
+
+def care_teams(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Who cares for each of these patients; those without anybody are left out."""
+    found: dict[UUID, list[UUID]] = {}
+    query = select(CareTeamMember).where(
+        col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.patient_id).in_(patient_ids)
+    )
+    for member in db.exec(query.order_by(col(CareTeamMember.user_id))):
+        found.setdefault(member.patient_id, []).append(member.user_id)
+    return found
+
+
+def set_care_team(db: Session, clinic_id: UUID, patient_id: UUID, user_ids: Collection[UUID]) -> None:
+    """Makes these people, and nobody else, a patient's care team."""
+    mine = (col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.patient_id) == patient_id)
+    db.execute(delete(CareTeamMember).where(*mine))
+    db.add_all(CareTeamMember(clinic_id=clinic_id, patient_id=patient_id, user_id=user_id) for user_id in user_ids)
+    db.flush()
+
+
+def count_attempts(db: Session, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
+    """Counts one attempt under each key, anew where the last window began before `stale`; the counts come back."""
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    begun = col(Throttle.started_at) <= stale
+    found = {}
+    for key in sorted(keys):  # in one order, so that two transactions never wait for each other
+        statement = dialect.insert(Throttle).values(key=key, started_at=now, count=1)
+        counted = statement.on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "count": case((begun, 1), else_=col(Throttle.count) + 1),
+                "started_at": case((begun, literal(now, Moment())), else_=col(Throttle.started_at)),
+            },
+        ).returning(Throttle)
+        found[key] = db.execute(counted, execution_options={"populate_existing": True}).scalar_one()
+    return found
+
+
+def forgive_attempts(db: Session, keys: Collection[str]) -> None:
+    db.execute(delete(Throttle).where(col(Throttle.key).in_(keys)))
+
+
+def give_back_attempts(db: Session, keys: Collection[str]) -> None:
+    for key in sorted(keys):
+        mine = (col(Throttle.key) == key, col(Throttle.count) > 0)
+        db.execute(update(Throttle).where(*mine).values(count=col(Throttle.count) - 1))
+
+
+def purge_attempts(db: Session, stale: datetime) -> None:
+    db.execute(delete(Throttle).where(col(Throttle.started_at) <= stale))
 
 
 def user_by_email(db: Session, email: str) -> User | None:
@@ -72,9 +218,15 @@ def clinic_ids(db: Session) -> list[UUID]:
 
 
 def purge(db: Session, clinic_id: UUID, now: datetime) -> None:
-    """Deletes a clinic's refresh tokens that are past their time."""
-    past = col(RefreshToken.expires_at) <= now
-    db.execute(delete(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id, past))
+    """Deletes a clinic's refresh tokens and password codes that are past their time."""
+    for kind in (RefreshToken, PasswordCode):
+        db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.expires_at) <= now))
+
+
+def unname_devices(db: Session, clinic_id: UUID, patient_id: UUID) -> None:
+    """Takes the names that a patient gave to their devices."""
+    mine = (col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
+    db.execute(update(Device).where(*mine).values(name="erased"))
 
 
 def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:
@@ -91,3 +243,11 @@ def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime
         .where(col(Device.disabled_at).is_(None))
         .values(disabled_at=now)
     )
+
+
+def _newest(db: Session, kind: Any, query: Any, after: Sequence[str] | None, limit: int) -> Sequence[Any]:
+    place = (col(kind.created_at), col(kind.id))
+    if after is not None:
+        query = query.where(below(place, (datetime.fromisoformat(after[0]), UUID(after[1]))))
+    found: Sequence[Any] = db.exec(query.order_by(*(column.desc() for column in place)).limit(limit + 1)).all()
+    return found

@@ -87,6 +87,7 @@ class Claims:
     clinic_id: UUID
     scope: str
     expires_at: int
+    issued_at: int = 2**62
 
 
 def read_token(key: str, token: str) -> Claims:
@@ -98,9 +99,11 @@ def read_token(key: str, token: str) -> Claims:
             algorithms=[_ALGORITHM],
             issuer=_ISSUER,
             audience=_ISSUER,
-            options={"require": ["exp", "iss", "aud", "sub"]},
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
-        return Claims(found["kind"], UUID(found["sub"]), UUID(found["clinic"]), found["scope"], found["exp"])
+        return Claims(
+            found["kind"], UUID(found["sub"]), UUID(found["clinic"]), found["scope"], found["exp"], found["iat"]
+        )
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidToken from None
 

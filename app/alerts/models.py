@@ -62,6 +62,37 @@ class Acknowledgement(SQLModel, table=True):
     disposition: str
 
 
+class Notice(SQLModel, table=True):
+    """When somebody is next to be told of an urgent alert. Read before a clinic is known, so it holds no patient's
+    data. `step` counts those who were to be told before, `attempts` the tries of this step that failed."""
+
+    __tablename__ = "alert_notices"
+    __table_args__ = (Index(None, "due_at"),)
+
+    clinic_id: UUID = key()
+    alert_id: UUID = key()
+    step: int
+    attempts: int
+    due_at: datetime = Field(sa_type=Moment)
+
+
+class Notification(SQLModel, table=True):
+    """Who was told of an alert, or was to be."""
+
+    __tablename__ = "alert_notifications"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "alert_id"], ["alerts.clinic_id", "alerts.id"]),
+        Index(None, "clinic_id", "alert_id", "at"),
+    )
+
+    clinic_id: UUID = key()
+    id: UUID = key()
+    alert_id: UUID = Field(sa_type=Uuid)
+    recipient: str
+    at: datetime = Field(sa_type=Moment)
+    outcome: str
+
+
 class AcknowledgementIn(Wire):
     """What was done. `could_not_reach` leaves the alert open."""
 
@@ -92,7 +123,7 @@ class NotificationOut(Answer):
 
     to: str
     at: MomentOut
-    outcome: str
+    outcome: str = grows("sent", "failed")
 
 
 class AlertOut(Answer):
@@ -116,7 +147,9 @@ class AlertOut(Answer):
 
 
 class AlertList(Answer):
-    """A page of alerts: timely ones first, then the most recent."""
+    """A page of alerts: timely ones first, then the most recent. `alerts_reach_nobody`: no mail about urgent alerts can
+    leave, since no recipient or no mail server is set."""
 
+    alerts_reach_nobody: bool
     items: list[AlertOut]
     next_cursor: str | None

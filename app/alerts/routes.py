@@ -5,8 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
+from app.access.dependencies import ActOf, AssignedTo, CallerOf, DatabaseOf, GuardedRoute, assignee, keep, showed
 from app.alerts import service
+from app.alerts.mailing import reaches_nobody
 from app.alerts.models import AcknowledgementIn, AlertList, AlertOut
 from app.api import paging
 from app.api.idempotency import IdempotencyKey, Reply
@@ -31,6 +32,7 @@ async def list_alerts(
     database: DatabaseOf,
     state: Literal["open", "acknowledged"] | None = None,
     late: Literal["true", "false"] | None = None,
+    assigned_to: AssignedTo = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AlertList:
@@ -38,13 +40,15 @@ async def list_alerts(
     after = paging.after(request, caller.name, cursor)
     only = None if late is None else late == "true"
     found = await database.read(
-        caller.clinic_id, lambda db: service.listed(db, caller.clinic_id, state, only, after, limit)
+        caller.clinic_id,
+        lambda db: service.listed(db, caller.clinic_id, state, only, assignee(caller, assigned_to), after, limit),
     )
     items, next_cursor = paging.page(
         request, response, caller.name, found, limit, lambda a: [a.late, a.raised_at.isoformat(), str(a.id)]
     )
     await showed(request, act, [alert.patient_id for alert in items])
-    return AlertList(items=items, next_cursor=next_cursor)
+    nobody = reaches_nobody(caller.clinic.alert_recipients, request.app.state.mail)
+    return AlertList(alerts_reach_nobody=nobody, items=items, next_cursor=next_cursor)
 
 
 @router.post(

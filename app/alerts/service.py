@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
+from app.access import store as access
 from app.alerts import store
 from app.alerts.models import (
     Acknowledgement,
@@ -16,14 +17,18 @@ from app.alerts.models import (
     Alert,
     AlertOut,
     CallerOut,
+    Notice,
+    Notification,
+    NotificationOut,
 )
-from app.alerts.policies import is_late, self_harm_priority
+from app.alerts.policies import is_late, is_notified, self_harm_priority
 from app.audit import service as audit
 from app.audit.service import Act
 from app.errors import NotFound
 from app.instruments import INSTRUMENTS, Instrument
 from app.storage import new_id
 
+KINDS = ("self_harm_item", "reliable_deterioration", "relief_lost", "severe_side_effect")
 _PRIORITIES = {"high": 1, "urgent": 2}
 
 
@@ -51,7 +56,25 @@ class Amended:
     after: Mapping[str, tuple[int, int | None]]
 
 
-def raise_for(db: Session, clinic_id: UUID, answers: Sequence[Answered], amended: Sequence[Amended]) -> list[Alert]:
+@dataclass(frozen=True, slots=True)
+class Worsened:
+    """A track whose latest reading newly says something to be looked at: `kind` is an alert's."""
+
+    kind: str
+    patient_id: UUID
+    check_in_id: UUID | None
+    instrument: str
+    taken_at: datetime
+    recorded_at: datetime
+
+
+def raise_for(
+    db: Session,
+    clinic_id: UUID,
+    answers: Sequence[Answered],
+    amended: Sequence[Amended],
+    worsened: Sequence[Worsened] = (),
+) -> list[Alert]:
     """Alerts of newly recorded scores; every alert of the amended check-ins comes back too. An amendment marks the
     alerts of the answers it changed, erases none, and raises again where an answer came to its line or got worse and
     no open alert of at least that priority says so."""
@@ -62,6 +85,7 @@ def raise_for(db: Session, clinic_id: UUID, answers: Sequence[Answered], amended
             if alert.check_in_id == amendment.check_in_id and alert.instrument in changed:
                 alert.amended_at = alert.amended_at or amendment.at
                 db.add(alert)
+    _make_timely(db, known, answers)
     before = {a.check_in_id: a.before for a in amended}
     raised = []
     for answer in answers:
@@ -87,8 +111,39 @@ def raise_for(db: Session, clinic_id: UUID, answers: Sequence[Answered], amended
                 amended_at=None,
             )
         )
-    db.add_all(raised)
+    raised += _worsened(db, clinic_id, worsened)
+    add(db, raised)
     return known + raised
+
+
+def raise_severe_side_effect(
+    db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID, taken_at: datetime, at: datetime
+) -> None:
+    """An alert of a session with a severe side effect."""
+    alert = Alert(
+        clinic_id=clinic_id,
+        id=new_id(),
+        patient_id=patient_id,
+        check_in_id=None,
+        session_id=session_id,
+        instrument=None,
+        kind="severe_side_effect",
+        priority="routine",
+        late=is_late(taken_at, at),
+        state="open",
+        taken_at=taken_at,
+        raised_at=at,
+        amended_at=None,
+    )
+    add(db, [alert])
+
+
+def add(db: Session, alerts: Sequence[Alert]) -> None:
+    """Keeps alerts, and asks for the notices of those of which somebody is to be told at once."""
+    db.add_all(alerts)
+    for alert in alerts:
+        if is_notified(alert.priority, late=alert.late):
+            _notify(db, alert)
 
 
 def acknowledge(db: Session, act: Act, alert_id: UUID, body: AcknowledgementIn) -> AlertOut:
@@ -111,27 +166,44 @@ def acknowledge(db: Session, act: Act, alert_id: UUID, body: AcknowledgementIn) 
     if body.disposition != "could_not_reach":
         alert.state = "acknowledged"
         db.add(alert)
+        store.end_notices(db, act.clinic_id, alert_id)
     db.flush()
     audit.record(db, act, [alert.patient_id])
     return answers_of(db, act.clinic_id, [alert])[0]
 
 
 def listed(
-    db: Session, clinic_id: UUID, state: str | None, late: bool | None, after: Sequence[Any] | None, limit: int
+    db: Session,
+    clinic_id: UUID,
+    state: str | None,
+    late: bool | None,
+    assigned_to: UUID | None,
+    after: Sequence[Any] | None,
+    limit: int,
 ) -> list[AlertOut]:
-    """A page, one more than `limit` where there is more."""
-    return answers_of(db, clinic_id, store.page(db, clinic_id, state, late, after, limit))
+    """A page, of all patients or of those whom a person cares for; one more than `limit` where there is more."""
+    whose = None if assigned_to is None else access.cared_for(clinic_id, assigned_to)
+    return answers_of(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
+
+
+def of_patient(db: Session, clinic_id: UUID, patient_id: UUID) -> list[AlertOut]:
+    """Every alert of a patient, oldest first."""
+    return answers_of(db, clinic_id, store.of_patients(db, clinic_id, [patient_id], KINDS))
 
 
 def answers_of(db: Session, clinic_id: UUID, alerts: Sequence[Alert]) -> list[AlertOut]:
-    """Alerts with their acknowledgements: one query for all."""
+    """Alerts with their acknowledgements and who was told of them: one query each for all."""
     if not alerts:
         return []
-    done = store.acknowledgements(db, clinic_id, [alert.id for alert in alerts])
-    return [answer(alert, done.get(alert.id, [])) for alert in alerts]
+    ids = [alert.id for alert in alerts]
+    done = store.acknowledgements(db, clinic_id, ids)
+    told = store.notifications(db, clinic_id, ids)
+    return [answer(alert, done.get(alert.id, []), told.get(alert.id, [])) for alert in alerts]
 
 
-def answer(alert: Alert, acknowledgements: Sequence[Acknowledgement] = ()) -> AlertOut:
+def answer(
+    alert: Alert, acknowledgements: Sequence[Acknowledgement] = (), notifications: Sequence[Notification] = ()
+) -> AlertOut:
     """An alert as the service shows it."""
     return AlertOut(
         id=alert.id,
@@ -152,8 +224,53 @@ def answer(alert: Alert, acknowledgements: Sequence[Acknowledgement] = ()) -> Al
             )
             for a in acknowledgements
         ],
-        notifications=[],
+        notifications=[NotificationOut(to=n.recipient, at=n.at, outcome=n.outcome) for n in notifications],
     )
+
+
+def _make_timely(db: Session, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
+    """A late alert whose check-in is found to be recent after all is like any other from now on."""
+    for alert in known:
+        moved = (a for a in answers if (a.check_in_id, a.instrument) == (alert.check_in_id, alert.instrument))
+        answer = next(moved, None)
+        if answer is None or not alert.late or alert.state != "open" or is_late(answer.taken_at, answer.recorded_at):
+            continue
+        alert.late, alert.taken_at = False, answer.taken_at
+        db.add(alert)
+        if is_notified(alert.priority, late=False):
+            _notify(db, alert)
+
+
+def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
+    """Alerts of what worsened, but for what an open alert says already."""
+    if not worsened:
+        return []
+    kinds = sorted({w.kind for w in worsened})
+    standing = store.of_patients(db, clinic_id, [w.patient_id for w in worsened], kinds)
+    said = {(a.patient_id, a.kind, a.instrument) for a in standing if a.state == "open"}
+    return [
+        Alert(
+            clinic_id=clinic_id,
+            id=new_id(),
+            patient_id=w.patient_id,
+            check_in_id=w.check_in_id,
+            session_id=None,
+            instrument=w.instrument,
+            kind=w.kind,
+            priority="routine",
+            late=is_late(w.taken_at, w.recorded_at),
+            state="open",
+            taken_at=w.taken_at,
+            raised_at=w.recorded_at,
+            amended_at=None,
+        )
+        for w in worsened
+        if (w.patient_id, w.kind, w.instrument) not in said
+    ]
+
+
+def _notify(db: Session, alert: Alert) -> None:
+    db.add(Notice(clinic_id=alert.clinic_id, alert_id=alert.id, step=0, attempts=0, due_at=alert.raised_at))
 
 
 def _is_worse(instrument: Instrument, answer: Answered, said: tuple[int, int | None]) -> bool:

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_
+from sqlalchemy import and_, delete, func, or_
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
-from app.alerts.models import Acknowledgement, Alert
+from app.alerts.models import Acknowledgement, Alert, Notice, Notification
 from app.storage import below
 
 
@@ -43,11 +44,66 @@ def acknowledgements(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) ->
     return found
 
 
+def notifications(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) -> dict[UUID, list[Notification]]:
+    found: dict[UUID, list[Notification]] = {}
+    query = select(Notification).where(
+        col(Notification.clinic_id) == clinic_id, col(Notification.alert_id).in_(alert_ids)
+    )
+    for row in db.exec(query.order_by(col(Notification.at), col(Notification.id))):
+        found.setdefault(row.alert_id, []).append(row)
+    return found
+
+
+def of_patients(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], kinds: Sequence[str]) -> list[Alert]:
+    """Every alert of these kinds that these patients have, oldest first."""
+    query = select(Alert).where(
+        col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.kind).in_(kinds)
+    )
+    return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
+
+
+def find(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:
+    return db.get(Alert, (clinic_id, alert_id))
+
+
+def due_notices(db: Session, now: datetime, leased_until: datetime, limit: int) -> list[Notice]:
+    """Notices of any clinic that are due. They are put off until `leased_until`, so that no other process takes them
+    meanwhile, and one that dies only delays them."""
+    query = select(Notice).where(col(Notice.due_at) <= now).order_by(col(Notice.due_at)).limit(limit)
+    found = list(db.exec(query.with_for_update(skip_locked=True)))
+    for notice in found:
+        notice.due_at = leased_until
+        db.add(notice)
+    return found
+
+
+def notice(db: Session, clinic_id: UUID, alert_id: UUID) -> Notice | None:
+    query = select(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id)
+    return db.exec(query.with_for_update()).first()
+
+
+def end_notices(db: Session, clinic_id: UUID, alert_id: UUID) -> None:
+    db.execute(delete(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id))
+
+
+def overdue_notices(db: Session, before: datetime) -> int:
+    """How many notices of any clinic are due by then."""
+    return db.exec(select(func.count()).select_from(Notice).where(col(Notice.due_at) <= before)).one()
+
+
 def page(
-    db: Session, clinic_id: UUID, state: str | None, late: bool | None, after: Sequence[Any] | None, limit: int
+    db: Session,
+    clinic_id: UUID,
+    state: str | None,
+    late: bool | None,
+    patient_ids: SelectOfScalar[UUID] | None,
+    after: Sequence[Any] | None,
+    limit: int,
 ) -> Sequence[Alert]:
     """Timely ones first, newest first in each; one row more than `limit` where there is more."""
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id)
+    if patient_ids is not None:
+        query = query.where(col(Alert.patient_id).in_(patient_ids))
     if state is not None:
         query = query.where(col(Alert.state) == state)
     if late is not None:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Header, Request, Response
-from sqlalchemy import ForeignKeyConstraint, Index, delete, func, select
+from sqlalchemy import ForeignKeyConstraint, Index, cast, delete, func, select
+from sqlalchemy import String as Text
 from sqlmodel import Field, Session, SQLModel, col
 
 from app import clock
@@ -104,6 +105,12 @@ def purge(db: Session, clinic_id: UUID, now: datetime) -> None:
     """Deletes a clinic's kept answers that are older than a day."""
     old = col(KeptAnswer.created_at) < now - KEPT_FOR
     db.execute(delete(KeptAnswer).where(col(KeptAnswer.clinic_id) == clinic_id, old))
+
+
+def forget(db: Session, clinic_id: UUID, subject: UUID) -> None:
+    """Deletes a clinic's kept answers about someone."""
+    about = cast(col(KeptAnswer.subjects), Text).contains(str(subject))
+    db.execute(delete(KeptAnswer).where(col(KeptAnswer.clinic_id) == clinic_id, about))
 
 
 @dataclass(frozen=True, slots=True)

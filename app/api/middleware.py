@@ -5,6 +5,7 @@ import re
 import time
 from uuid import uuid4
 
+from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,7 +14,10 @@ from app.errors import Internal
 
 access_log = logging.getLogger("holdfast.access")
 
+_requests = Histogram("holdfast_request_seconds", "Time of requests", ["method", "route", "status"])
+
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -47,6 +51,8 @@ class Envelope:
                 headers["X-Request-Id"] = scope["request_id"]
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                for name, value in scope.get("holdfast_headers", {}).items():
+                    headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -61,5 +67,7 @@ class Envelope:
         finally:
             route = scope.get("route")
             template = getattr(route, "path", "-")
-            milliseconds = (time.perf_counter() - started) * 1000
-            access_log.info("%s %s %s %.1fms %s", scope["method"], template, status, milliseconds, scope["request_id"])
+            seconds = time.perf_counter() - started
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            _requests.labels(method, template, status).observe(seconds)
+            access_log.info("%s %s %s %.1fms %s", method, template, status, seconds * 1000, scope["request_id"])

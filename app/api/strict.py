@@ -94,12 +94,22 @@ class StrictRoute(APIRoute):
     async def admit(self, request: Request) -> None:
         """Whether the request may be looked at any further; raises its refusal."""
 
+    async def refused(self, request: Request, problem: Problem) -> None:
+        """Told of a refusal before it is given."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         known = _query(self.dependant)
         takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
         async def strict(request: Request) -> Response:
+            try:
+                return await unguarded(request)
+            except Problem as problem:
+                await self.refused(request, problem)
+                raise
+
+        async def unguarded(request: Request) -> Response:
             await self.admit(request)
             unknown = [name for name in request.query_params if name not in known]
             if unknown:

@@ -1,17 +1,19 @@
-"""Audit events and the patients they showed."""
+"""Audit events, the patients they showed, and the seals over them. All of it only ever grows, but for the queue of what
+is to be sealed."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut
-from app.storage import Moment, key
+from app.api.fields import Answer, Id, MomentOut, grows
+from app.storage import Moment, document, key
 
 
 class AuditEvent(SQLModel, table=True):
-    """One request that read or wrote patients' data."""
+    """One request that read or wrote patients' data, or tried to. `attempted` are the ids in the address of a request
+    that was refused. `address` is the network address it came from."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -27,6 +29,9 @@ class AuditEvent(SQLModel, table=True):
     actor_id: UUID = Field(sa_type=Uuid)
     operation: str
     request_id: str
+    outcome: str
+    attempted: dict[str, str] | None = Field(sa_type=document())
+    address: str
 
 
 class AuditSubject(SQLModel, table=True):
@@ -43,6 +48,30 @@ class AuditSubject(SQLModel, table=True):
     patient_id: UUID = key()
 
 
+class Unsealed(SQLModel, table=True):
+    """An event that no seal covers yet. It cannot be removed meanwhile: this row points at it."""
+
+    __tablename__ = "audit_unsealed"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "event_id"], ["audit_events.clinic_id", "audit_events.id"]),)
+
+    clinic_id: UUID = key()
+    event_id: UUID = key()
+
+
+class Seal(SQLModel, table=True):
+    """A keyed hash over some events in order, and over the seal before. `entries` holds, for each event, its id (16
+    bytes) and the keyed hash of its content (32 bytes)."""
+
+    __tablename__ = "audit_seals"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),)
+
+    clinic_id: UUID = key()
+    number: int = Field(primary_key=True)
+    sealed_at: datetime = Field(sa_type=Moment)
+    entries: bytes = Field(sa_type=LargeBinary)
+    mac: bytes = Field(sa_type=LargeBinary)
+
+
 class ActorOut(Answer):
     """Who: `user`, `client`, `device` or `operator`."""
 
@@ -51,14 +80,18 @@ class ActorOut(Answer):
 
 
 class AuditEventOut(Answer):
-    """One request that read or wrote patients' data, and whose."""
+    """One request that read or wrote patients' data, and whose; or that tried to: then `attempted` holds the ids of its
+    address. `address` is the network address it came from."""
 
     id: Id
     at: MomentOut
     actor: ActorOut
     operation: str
+    outcome: str = grows("done", "partly_refused", "denied", "not_found")
     request_id: str
+    address: str
     patient_ids: list[Id]
+    attempted: dict[str, str] | None
 
 
 class AuditEventList(Answer):

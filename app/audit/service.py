@@ -14,7 +14,7 @@ from app.storage import new_id
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does which operation in which request. `at` is when the request came in."""
+    """Who does which operation in which request. `at` is when the request came in, `address` from where."""
 
     clinic_id: UUID
     actor_kind: str
@@ -22,19 +22,22 @@ class Act:
     operation: str
     request_id: str
     at: datetime
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An act, and the patients whose data it read or wrote."""
+    """An act, and the patients whose data it read or wrote; or, where it was refused, the ids it asked for."""
 
     act: Act
     patient_ids: tuple[UUID, ...]
+    outcome: str = "done"
+    attempted: tuple[tuple[str, str], ...] = ()
 
 
-def record(db: Session, act: Act, patient_ids: Iterable[UUID]) -> None:
+def record(db: Session, act: Act, patient_ids: Iterable[UUID], outcome: str = "done") -> None:
     """One event, in the transaction that did the work."""
-    record_many(db, act.clinic_id, [Shown(act, tuple(patient_ids))])
+    record_many(db, act.clinic_id, [Shown(act, tuple(patient_ids), outcome)])
 
 
 def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[None]:
@@ -51,6 +54,9 @@ def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[N
                 "actor_id": act.actor_id,
                 "operation": act.operation,
                 "request_id": act.request_id,
+                "outcome": event.outcome,
+                "attempted": dict(event.attempted) or None,
+                "address": act.address,
             }
         )
         subjects += [
@@ -78,8 +84,11 @@ def events_of(
             at=event.at,
             actor=ActorOut(kind=event.actor_kind, id=event.actor_id),
             operation=event.operation,
+            outcome=event.outcome,
             request_id=event.request_id,
+            address=event.address,
             patient_ids=subjects.get(event.id, []),
+            attempted=event.attempted,
         )
         for event in events
     ]

@@ -5,15 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import delete, func
 from sqlalchemy import insert as _insert
 from sqlmodel import Session, col, select
 
-from app.audit.models import AuditEvent, AuditSubject
+from app.audit.models import AuditEvent, AuditSubject, Seal, Unsealed
 from app.storage import below
 
 
 def insert(db: Session, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
     db.execute(_insert(AuditEvent), events)
+    db.execute(_insert(Unsealed), [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events])
     if subjects:
         db.execute(_insert(AuditSubject), subjects)
 
@@ -49,3 +51,49 @@ def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UU
     for subject in db.exec(query.order_by(col(AuditSubject.patient_id))):
         found.setdefault(subject.event_id, []).append(subject.patient_id)
     return found
+
+
+def by_ids(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, AuditEvent]:
+    query = select(AuditEvent).where(col(AuditEvent.clinic_id) == clinic_id, col(AuditEvent.id).in_(event_ids))
+    return {event.id: event for event in db.exec(query)}
+
+
+def ids(db: Session, clinic_id: UUID) -> list[UUID]:
+    """Every event's."""
+    return list(db.exec(select(AuditEvent.id).where(col(AuditEvent.clinic_id) == clinic_id)))
+
+
+def unsealed(db: Session, clinic_id: UUID, limit: int | None = None) -> list[UUID]:
+    """Ids of events of finished transactions that no seal covers."""
+    query = select(Unsealed.event_id).where(col(Unsealed.clinic_id) == clinic_id).order_by(col(Unsealed.event_id))
+    return list(db.exec(query if limit is None else query.limit(limit)))
+
+
+def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
+    query = select(func.min(AuditEvent.at)).join(
+        Unsealed,
+        (col(Unsealed.clinic_id) == col(AuditEvent.clinic_id)) & (col(Unsealed.event_id) == col(AuditEvent.id)),
+    )
+    found: datetime | None = db.exec(query.where(col(Unsealed.clinic_id) == clinic_id)).one()
+    return found
+
+
+def last_seal(db: Session, clinic_id: UUID) -> Seal | None:
+    query = select(Seal).where(col(Seal.clinic_id) == clinic_id).order_by(col(Seal.number).desc())
+    return db.exec(query.limit(1)).first()
+
+
+def seal_numbered(db: Session, clinic_id: UUID, number: int) -> Seal | None:
+    return db.get(Seal, (clinic_id, number))
+
+
+def seal_numbers(db: Session, clinic_id: UUID) -> list[int]:
+    return list(db.exec(select(Seal.number).where(col(Seal.clinic_id) == clinic_id).order_by(col(Seal.number))))
+
+
+def add_seal(db: Session, seal: Seal, event_ids: Sequence[UUID]) -> None:
+    """Keeps a seal and takes its events from the queue."""
+    db.add(seal)
+    db.flush()
+    covered = (col(Unsealed.clinic_id) == seal.clinic_id, col(Unsealed.event_id).in_(event_ids))
+    db.execute(delete(Unsealed).where(*covered))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from app.access.models import CrisisContact
+from app.access.faces import CrisisContact
 from app.access.service import NOTICE, Caller
 from app.alerts.models import AlertOut
 from app.alerts.policies import needs_notice
@@ -20,6 +20,7 @@ from app.instruments import INSTRUMENTS
 from app.tracks.answers import TrackOut
 from app.tracks.events import Calendar
 from app.tracks.models import ScoreVersion
+from app.tracks.service import in_words_for_patient
 
 
 def answer(
@@ -58,6 +59,8 @@ def receipt(
     if not own and "checkins:read" not in caller.scopes:
         fields["scores"] = []
     seen = relief if "outcomes:read" in caller.scopes else []
+    if caller.patient_id is not None:
+        seen = [in_words_for_patient(track) for track in seen] if caller.clinic.patient_view == "all" else []
     return CheckInReceipt.model_construct(**fields, relief=seen, already_recorded=list(already))
 
 

@@ -9,7 +9,7 @@ from pydantic import Field as WireField
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.access.models import CrisisContact
+from app.access.faces import CrisisContact
 from app.alerts.models import AlertOut
 from app.api.fields import Answer, Flag, Id, MomentIn, MomentOut, Name, Score, Whole, Wire, grows, with_examples
 from app.api.problems import ProblemOut

@@ -62,6 +62,18 @@ def versions(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -
     ]
 
 
+def every_version(db: Session, caller: Caller, patient_id: UUID) -> list[CheckInOut]:
+    """Every version of every check-in of a patient, oldest first; alerts stand apart."""
+    calendar = calendar_of(db, caller, patient_id)
+    scores: dict[tuple[UUID, int], list[ScoreVersion]] = {}
+    for score in tracks_store.every_version(db, caller.clinic_id, patient_id):
+        scores.setdefault((score.check_in_id, score.version), []).append(score)
+    return [
+        answers.answer(caller, version, scores.get((version.check_in_id, version.version), []), calendar, [])
+        for version in store.every_version(db, caller.clinic_id, patient_id)
+    ]
+
+
 def _shown(
     db: Session, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
 ) -> list[CheckInOut]:

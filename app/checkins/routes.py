@@ -15,6 +15,7 @@ from app.api.idempotency import IdempotencyKey, Reply
 from app.api.paging import Cursor, Limit
 from app.api.problems import ProblemOut, Responses, faults_of, problem_body, problems
 from app.api.versions import IfMatch, expected_version, tag
+from app.audit import service as audit
 from app.audit.service import Act
 from app.checkins import amending, reading, service
 from app.checkins.models import (
@@ -29,7 +30,7 @@ from app.checkins.models import (
     CheckInReceipt,
 )
 from app.checkins.service import Post, Receipt
-from app.errors import Fault, Invalid, Problem
+from app.errors import Fault, Invalid, NotFound, Problem
 from app.instruments import INSTRUMENTS
 from app.storage import GroupCommit
 
@@ -236,6 +237,8 @@ def _batch(db: Session, act: Act, posts: dict[int, Post], refused: dict[int, Rec
     recorded = service.record_each(db, act.clinic_id, list(posts.values()))
     outcomes = refused | dict(zip(posts, recorded, strict=True))
     shown = {r.check_in.patient_id for r in recorded if isinstance(r, Receipt)}
+    if not shown and any(isinstance(outcome, NotFound) for outcome in recorded):
+        audit.record(db, act, [], outcome="not_found")
     results = [_result(index, outcomes[index], act) for index in sorted(outcomes)]
     return Reply(BatchOut(results=results), subjects=tuple(shown))
 

@@ -295,13 +295,20 @@ def _keep(
 
 
 def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequence[_Kept | Problem]) -> None:
-    """One event per request, with the patients whose data it wrote or showed."""
+    """One event per request, with the patients whose data it wrote or showed. A request of which nothing is kept is
+    audited where it is refused."""
     shown: dict[Act, list[UUID]] = {}
+    strangers = set()
     for post, outcome in zip(posts, outcomes, strict=True):
         if isinstance(outcome, _Kept):
             shown.setdefault(post.act, []).append(post.patient_id)
+        elif isinstance(outcome, NotFound):
+            strangers.add(post.act)
     if shown:
-        audit.record_many(db, clinic_id, [Shown(act, tuple(ids)) for act, ids in shown.items()])
+        events = [
+            Shown(act, tuple(ids), "partly_refused" if act in strangers else "done") for act, ids in shown.items()
+        ]
+        audit.record_many(db, clinic_id, events)
 
 
 def _receipt(db: Session, post: Post, kept: _Kept, gathered: _Gathered, raised: dict[UUID, list[AlertOut]]) -> Receipt:

@@ -74,6 +74,14 @@ def versions(db: Session, clinic_id: UUID, check_in_id: UUID) -> Sequence[CheckI
     return db.exec(query.order_by(col(CheckInVersion.version))).all()
 
 
+def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[CheckInVersion]:
+    """Every version of a patient's check-ins, oldest first."""
+    query = select(CheckInVersion).where(
+        col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.patient_id) == patient_id
+    )
+    return db.exec(query.order_by(col(CheckInVersion.recorded_at))).all()
+
+
 def newest_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> datetime | None:
     """When the newest version recorded by `known_at` was recorded."""
     query = select(CheckInVersion.recorded_at).where(

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from statistics import median
 
 from app.cohorts.models import CompletenessOut
-from app.cohorts.policies import SMALLEST_GROUP, shown, shown_counts
+from app.cohorts.policies import Sight, shown, shown_counts
 from app.cohorts.tallies import Tallies, Trait
 
 
 def groups_shown(
-    groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], *, overlap: bool, sees_all: bool
+    groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], *, overlap: bool, sight: Sight
 ) -> set[str]:
     """The names of the groups that are shown."""
-    return set(groups) if sees_all else shown(groups, people, SMALLEST_GROUP, traits_overlap=overlap)
+    return set(groups) if sight.sees_all else shown(groups, people, sight.smallest, traits_overlap=overlap)
 
 
 def people_of(traits: set[Trait], people: Mapping[Trait, int]) -> int:
@@ -20,7 +20,7 @@ def people_of(traits: set[Trait], people: Mapping[Trait, int]) -> int:
     return sum(people.get(trait, 0) for trait in traits)
 
 
-def completeness(found: Tallies, *, sees_all: bool) -> CompletenessOut:
+def completeness(found: Tallies, *, sight: Sight) -> CompletenessOut:
     counts = {
         "patients": found.patients,
         "with_baseline": found.with_baseline,
@@ -30,16 +30,16 @@ def completeness(found: Tallies, *, sees_all: bool) -> CompletenessOut:
         "with_early_reading": found.with_early_reading,
     }
     told = set(counts)
-    if not sees_all:
-        given = [name for name in ("responders", "with_early_reading") if counts[name] >= SMALLEST_GROUP]
-        told = shown_counts(counts, given, SMALLEST_GROUP)
+    if not sight.sees_all:
+        given = [name for name in ("responders", "with_early_reading") if counts[name] >= sight.smallest]
+        told = shown_counts(counts, given, sight.smallest)
         # Groups count episodes: beside them, the number of patients would tell of the few who have two.
         if any(
-            0 < extra < SMALLEST_GROUP for extra in (found.extra_spells, found.early_count - found.with_early_reading)
+            0 < extra < sight.smallest for extra in (found.extra_spells, found.early_count - found.with_early_reading)
         ):
             told = set()
     gaps = [gap for gap, n in found.gaps.items() for _ in range(n)]
     return CompletenessOut(
         **{name: count if name in told else None for name, count in counts.items()},
-        median_gap_days=median(gaps) if gaps and (sees_all or (told and len(gaps) >= SMALLEST_GROUP)) else None,
+        median_gap_days=median(gaps) if gaps and (sight.sees_all or (told and len(gaps) >= sight.smallest)) else None,
     )

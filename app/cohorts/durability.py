@@ -16,7 +16,7 @@ from app.cohorts.models import (
     RestrictedMeanOut,
     StepOut,
 )
-from app.cohorts.policies import SMALLEST_AT_RISK, SMALLEST_GROUP, members, shown
+from app.cohorts.policies import SMALLEST_AT_RISK, Sight, members, shown
 from app.cohorts.tallies import Question, Tallies, Trait
 from app.relief import VERSION
 from app.statistics import Step, Times, kaplan_meier, log_rank, median, median_interval, restricted_mean
@@ -30,19 +30,19 @@ Groups = Mapping[str, set[Trait]]
 
 
 def durability(
-    question: Question, found: Tallies, known_at: datetime, tau: int | None, *, sees_all: bool
+    question: Question, found: Tallies, known_at: datetime, tau: int | None, *, sight: Sight
 ) -> CohortDurabilityOut:
-    """The answer about durability. Without `sees_all`, small groups are hidden and everything is read from the curve in
-    weeks, as far as each may be shown."""
+    """The answer about durability. Unless all may be seen, small groups are hidden and everything is read from the
+    curve in weeks, as far as each may be shown."""
     groups = members(question.group_by, found.people)
-    visible = groups_shown(groups, found.people, overlap=found.people_overlap, sees_all=sees_all)
+    visible = groups_shown(groups, found.people, overlap=found.people_overlap, sight=sight)
     times = {name: _times(found, traits) for name, traits in groups.items()}
-    if sees_all:
+    if sight.sees_all:
         enough = [time for time in times.values() if time.size >= SMALLEST_AT_RISK]
         tau = tau or _shared_tau(time.last for time in enough or times.values())
         told = {name: _by_day(times[name], tau) for name in groups}
     else:
-        until = _weeks_shown(groups, visible, found)
+        until = _weeks_shown(groups, visible, found, sight.smallest)
         tau = tau or max(0, _shared_tau(until.values())) // WEEK * WEEK
         told = {name: _by_week(times[name], until[name], tau) for name in visible}
     test, reason = _log_rank(groups, visible, times, found)
@@ -54,16 +54,16 @@ def durability(
         as_of=question.as_of,
         known_at=known_at,
         rule=VERSION,
-        method=durability_method(question, sees_all=sees_all),
+        method=durability_method(question, sight=sight),
         groups=[
-            told[name].model_copy(update={"group": name, "small": people_of(traits, found.people) < SMALLEST_GROUP})
+            told[name].model_copy(update={"group": name, "small": people_of(traits, found.people) < sight.smallest})
             if name in told
             else _hidden(name)
             for name, traits in groups.items()
         ],
         log_rank=test,
         reason=reason,
-        completeness=completeness(found, sees_all=sees_all),
+        completeness=completeness(found, sight=sight),
     )
 
 
@@ -80,11 +80,11 @@ def _shared_tau(lasts: Iterable[int]) -> int:
     return min([_LONGEST_TAU, *lasts])
 
 
-def _weeks_shown(groups: Groups, visible: set[str], found: Tallies) -> dict[str, int]:
+def _weeks_shown(groups: Groups, visible: set[str], found: Tallies, smallest: int) -> dict[str, int]:
     """The last day, in weeks, to which each group's curve may be shown: as long as no sum or difference of those at
     risk comes to fewer patients than the limit. Spells are counted, so those that patients have beyond their first
     must stand on top of it."""
-    limit = SMALLEST_GROUP + found.extra_spells
+    limit = smallest + found.extra_spells
     until = dict.fromkeys(visible, -1)
     open_groups, day = set(visible), 0
     while open_groups:

@@ -1,7 +1,7 @@
 """What an answer over many patients says of its own making: definitions, sources, and what it does not say."""
 
 from app.cohorts.models import MethodOut
-from app.cohorts.policies import SMALLEST_AT_RISK, SMALLEST_GROUP
+from app.cohorts.policies import SMALLEST_AT_RISK, Sight
 from app.cohorts.tallies import Question
 
 _EVENTS = {
@@ -17,7 +17,7 @@ _BOOSTERS = {
 _CURVES = {
     True: f"the curve ends where fewer than {SMALLEST_AT_RISK} are at risk",
     False: "the curve is read every 7 days, as far as no sum or difference of those at risk comes to fewer than "
-    f"{SMALLEST_GROUP}; medians, their intervals and restricted means (by trapezoids) are those of the curve as shown",
+    "{smallest}; medians, their intervals and restricted means (by trapezoids) are those of the curve as shown",
 }
 _CAUTIONS = [
     "Groups differ in more than the grouping: patients were not assigned to them.",
@@ -27,7 +27,7 @@ _CAUTIONS = [
 ]
 
 
-def durability_method(question: Question, *, sees_all: bool) -> MethodOut:
+def durability_method(question: Question, *, sight: Sight) -> MethodOut:
     """Of `CohortDurabilityOut`."""
     return MethodOut(
         unit="one spell per patient and episode of infusions, by one instrument",
@@ -42,12 +42,12 @@ def durability_method(question: Question, *, sees_all: bool) -> MethodOut:
             "comparison: log-rank, Mantel 1966 Cancer Chemother Rep 50:163",
             "restricted mean: Irwin 1949 J Hyg 47:188",
         ],
-        shown=f"{_CURVES[sees_all]}; {_groups_shown(sees_all=sees_all)}",
+        shown=f"{_CURVES[sight.sees_all].format(smallest=sight.smallest)}; {_groups_shown(sight=sight)}",
         cautions=_CAUTIONS,
     )
 
 
-def outcomes_method(*, sees_all: bool) -> MethodOut:
+def outcomes_method(*, sight: Sight) -> MethodOut:
     """Of `CohortOutcomesOut`."""
     return MethodOut(
         unit="one first course per patient and episode of infusions, by one instrument",
@@ -55,14 +55,14 @@ def outcomes_method(*, sees_all: bool) -> MethodOut:
         event="response, partial response, remission and reliable deterioration against the episode's baseline",
         censoring="episodes without such a reading are missing; the bounds count them as no response, and as response",
         statistics=["95% interval: Wilson 1927 J Am Stat Assoc 22:209", "window: McInnes 2022 J Affect Disord 301:486"],
-        shown=_groups_shown(sees_all=sees_all),
+        shown=_groups_shown(sight=sight),
         cautions=_CAUTIONS,
     )
 
 
-def _groups_shown(*, sees_all: bool) -> str:
-    if sees_all:
-        return f"groups of fewer than {SMALLEST_GROUP} patients are marked small"
+def _groups_shown(*, sight: Sight) -> str:
+    if sight.sees_all:
+        return f"groups of fewer than {sight.smallest} patients are marked small"
     return (
-        f"groups are hidden where anything shown would tell of fewer than {SMALLEST_GROUP} patients; days are in weeks"
+        f"groups are hidden where anything shown would tell of fewer than {sight.smallest} patients; days are in weeks"
     )

@@ -6,11 +6,10 @@ That is kept by construction: the sets shown cut the cohort into cells, and no c
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from app.cohorts.tallies import GroupBy, Trait
 
-# Source: the cell-size policy of the US Centers for Medicare & Medicaid Services (no count of 1 to 10).
-SMALLEST_GROUP = 11
 # Where fewer are at risk a curve is too uncertain to be drawn.
 SMALLEST_AT_RISK = 5
 RESISTANT_FROM_TRIALS = 2
@@ -18,6 +17,15 @@ RESISTANT_FROM_TRIALS = 2
 # Nested, each in the one before; responders and those with an early reading both lie in the last. The number of all
 # patients is not among them: it is the same for every instrument, so it stands beside the counts of all of them.
 _NESTED = ("with_baseline", "evaluable", "with_follow_up")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a caller may see: everything, or only what tells of at least `smallest` patients (a setting of the clinic;
+    by default 11, after the cell-size policy of the US Centers for Medicare & Medicaid Services)."""
+
+    sees_all: bool
+    smallest: int
 
 
 def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:

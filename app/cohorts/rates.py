@@ -6,7 +6,7 @@ from datetime import datetime
 from app.cohorts.completeness import completeness, groups_shown, people_of
 from app.cohorts.method import outcomes_method
 from app.cohorts.models import BoundsOut, CohortOutcomesOut, OutcomeGroupOut, RateOut
-from app.cohorts.policies import SMALLEST_GROUP, members
+from app.cohorts.policies import Sight, members
 from app.cohorts.tallies import Question, Tallies, Trait
 from app.instruments import Rule
 from app.relief import VERSION
@@ -14,28 +14,26 @@ from app.statistics import wilson
 from app.tracks.domains import rule
 
 
-def rates(question: Question, found: Tallies, known_at: datetime, *, sees_all: bool) -> CohortOutcomesOut:
-    """The answer about outcome rates. Without `sees_all`, small groups are hidden."""
+def rates(question: Question, found: Tallies, known_at: datetime, *, sight: Sight) -> CohortOutcomesOut:
+    """The answer about outcome rates. Unless all may be seen, small groups are hidden."""
     groups = members(question.group_by, [*found.early_people, *found.early_missing])
-    visible = groups_shown(groups, found.early_people, overlap=found.early_overlap, sees_all=sees_all)
+    visible = groups_shown(groups, found.early_people, overlap=found.early_overlap, sight=sight)
     return CohortOutcomesOut(
         instrument=question.instrument,
         group_by=question.group_by,
         as_of=question.as_of,
         known_at=known_at,
         rule=VERSION,
-        method=outcomes_method(sees_all=sees_all),
+        method=outcomes_method(sight=sight),
         groups=[
-            _group(name, traits, found, rule(question.instrument), sees_all=sees_all)
-            if name in visible
-            else _hidden(name)
+            _group(name, traits, found, rule(question.instrument), sight=sight) if name in visible else _hidden(name)
             for name, traits in groups.items()
         ],
-        completeness=completeness(found, sees_all=sees_all),
+        completeness=completeness(found, sight=sight),
     )
 
 
-def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sees_all: bool) -> OutcomeGroupOut:
+def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sight: Sight) -> OutcomeGroupOut:
     counts: Counter[str] = Counter()
     for (trait, baseline, severity), n in found.early.items():
         if trait in traits:
@@ -46,12 +44,12 @@ def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sees_all:
     return OutcomeGroupOut(
         group=name,
         suppressed=False,
-        small=people < SMALLEST_GROUP,
+        small=people < sight.smallest,
         response=_rate(counts["response"], counts["of"]),
         partial=_rate(counts["partial"], counts["of"]),
         remission=_rate(counts["remission"], counts["of"]) if by.remission is not None else None,
         deterioration=_rate(counts["deterioration"], counts["of"]),
-        response_bounds=_bounds(counts["response"], counts["of"], missing) if sees_all else None,
+        response_bounds=_bounds(counts["response"], counts["of"], missing) if sight.sees_all else None,
     )
 
 

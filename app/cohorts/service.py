@@ -12,6 +12,7 @@ from app.access.service import Caller
 from app.cohorts import store
 from app.cohorts.durability import WEEK, durability
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
+from app.cohorts.policies import Sight
 from app.cohorts.rates import rates
 from app.cohorts.tallies import Question, Tallies, Trait
 from app.errors import Busy, Fault, InsufficientScope, Invalid
@@ -36,7 +37,7 @@ def durability_of(
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     found = _gathered(db, caller, question, known_at, now, store.spells)
-    return durability(question, found, known_at or now, tau, sees_all=sees_patients(caller))
+    return durability(question, found, known_at or now, tau, sight=sight_of(caller))
 
 
 def outcomes_of(
@@ -44,7 +45,12 @@ def outcomes_of(
 ) -> CohortOutcomesOut:
     """How many had responded 14 to 31 days after their first course. Raises as `durability_of`."""
     found = _gathered(db, caller, question, known_at, now, store.early)
-    return rates(question, found, known_at or now, sees_all=sees_patients(caller))
+    return rates(question, found, known_at or now, sight=sight_of(caller))
+
+
+def sight_of(caller: Caller) -> Sight:
+    """What this caller may see of a cohort."""
+    return Sight(sees_patients(caller), caller.clinic.smallest_group)
 
 
 def sees_patients(caller: Caller) -> bool:

@@ -153,7 +153,7 @@ def _record(db: Session, caller: Caller, batch: list[_Arrival], ids: list[UUID])
 def _acknowledge(db: Session, caller: Caller, until: datetime, seed: int) -> None:
     """Someone looked at every alert raised before `until`, within a working day."""
     rng = random.Random(f"{seed} alerts")  # noqa: S311 - a simulation
-    for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, 1_000_000):
+    for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, None, 1_000_000):
         if alert.raised_at < until:
             at = alert.raised_at + timedelta(minutes=rng.randrange(5, 480))
             body = AcknowledgementIn(disposition=rng.choice(_DISPOSITIONS))

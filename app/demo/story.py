@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from app import clock
+from app.access import clinics, people
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
@@ -82,11 +83,11 @@ Stop with Ctrl-C.
 """
 
 
-def fresh_database(path: Path) -> Database:
+def fresh_database(path: Path, secret_key: str) -> Database:
     """An empty database at `path`; what was left there before is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(path)
-    return Database(f"sqlite:///{path}")
+    return Database(f"sqlite:///{path}", secret_key)
 
 
 def put_in_place(filled: Path, path: Path) -> None:
@@ -101,8 +102,8 @@ def _remove(path: Path) -> None:
 
 
 def _add_clinic(db: Session, clinic_id: UUID, password: str, now: datetime) -> UUID:
-    access.add_clinic(db, clinic_id, "Synthetic demo clinic", "America/New_York", _CONTACTS, now, synthetic=True)
-    return access.add_user(db, clinic_id, EMAIL, "admin", password, now)
+    clinics.add_clinic(db, clinic_id, "Synthetic demo clinic", "America/New_York", _CONTACTS, now, synthetic=True)
+    return people.add_user(db, clinic_id, EMAIL, "admin", password, now)
 
 
 def _one_answer(db: Session, caller: Caller, filled: Filled, now: datetime) -> tuple[UUID, str]:

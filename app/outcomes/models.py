@@ -53,6 +53,8 @@ class WorklistOut(Answer):
     fading, deteriorated, and so on; within each the longest standing first. `as_of` stays the same on every page."""
 
     as_of: date
+    alerts_reach_nobody: bool
+    """No mail about urgent alerts can leave: no recipient, or no mail server, is set."""
     items: list[WorklistRowOut]
     next_cursor: str | None
 

@@ -6,8 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
+from app.access.dependencies import ActOf, AssignedTo, CallerOf, DatabaseOf, GuardedRoute, assignee, showed
 from app.access.service import Caller
+from app.alerts.mailing import reaches_nobody
 from app.api import paging
 from app.api.fields import DayIn, MomentIn
 from app.api.paging import Cursor, Limit
@@ -69,7 +70,8 @@ async def _trend(request: Request, caller: Caller, act: Act, patient_id: UUID, q
     database: Database = request.app.state.database
     answer = await database.read(caller.clinic_id, lambda db: trend.trend_of(db, caller, patient_id, question, act.at))
     await showed(request, act, [patient_id])
-    return answer
+    own = caller.patient_id is not None and caller.clinic.patient_view != "all"
+    return trend.without_verdicts(answer) if own else answer
 
 
 def _question(
@@ -169,6 +171,7 @@ async def get_worklist(
     database: DatabaseOf,
     domain: Annotated[Domain | None, Query(description="Only this domain")] = None,
     status: Annotated[list[Status] | None, Query(description="Only these statuses; may be repeated")] = None,
+    assigned_to: AssignedTo = None,
     care_status: Annotated[CareStatus, Query(description="Whom to show")] = "active",
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -179,11 +182,14 @@ async def get_worklist(
     day, after = worklist.place_at(at) if at else (local_day(act.at, caller.time_zone), None)
     found = await database.read(
         caller.clinic_id,
-        lambda db: worklist.listed(db, caller, day, care_status, domain, status or (), after, limit),
+        lambda db: worklist.listed(
+            db, caller, day, care_status, domain, status or (), assignee(caller, assigned_to), after, limit
+        ),
     )
     shown, next_cursor = paging.page(
         request, response, caller.name, found, limit, lambda row: worklist.position(day, row[0])
     )
     items = [item for _, item in shown]
     await showed(request, act, [item.patient.id for item in items])
-    return WorklistOut(as_of=day, items=items, next_cursor=next_cursor)
+    nobody = reaches_nobody(caller.clinic.alert_recipients, request.app.state.mail)
+    return WorklistOut(as_of=day, alerts_reach_nobody=nobody, items=items, next_cursor=next_cursor)

@@ -43,14 +43,16 @@ def relief_of(
     if known_at is None:
         known = tracks.gather(db, clinic_id, [patient_id])[patient_id]
         if tracks.is_readable_on(known, day):
-            return _answer(patients.subject_of(patient, zone), known, day, patient.last_recorded_at)
+            return _answer(caller, patients.subject_of(patient, zone), known, day, patient.last_recorded_at)
     subject = _subject_known(db, caller, patient, known_at)
     known, newest = tracks.known_on(db, clinic_id, patient_id, zone, day, known_at)
-    return _answer(subject, known, day, _newest(db, patient, known_at, newest))
+    return _answer(caller, subject, known, day, _newest(db, patient, known_at, newest))
 
 
-def _answer(subject: Subject, known: Known, as_of: date, known_at: datetime | None) -> ReliefOut:
+def _answer(caller: Caller, subject: Subject, known: Known, as_of: date, known_at: datetime | None) -> ReliefOut:
     found = tracks.answers(subject, known, as_of)
+    if caller.patient_id is not None:
+        found = tracks.for_patient(found)
     return ReliefOut(
         patient_id=subject.patient_id,
         as_of=as_of,

@@ -83,6 +83,41 @@ def page(
     return found
 
 
+def assigned_page(
+    db: Session,
+    clinic_id: UUID,
+    day: date,
+    care_status: str,
+    domain: str | None,
+    statuses: Collection[str],
+    user_id: UUID,
+    after: Place | None,
+    limit: int,
+) -> list[Place]:
+    """`page` of the patients whom a person cares for: as many rows are sorted as those patients have."""
+    values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
+    values |= {"most": limit + 1, "user": user_id}
+    where = "clinic_id = :clinic and care_status = :care and patient_id in (select patient_id from care_team_members "
+    where += "where care_team_members.clinic_id = :clinic and user_id = :user)"
+    if domain is not None:
+        where += " and domain = :domain"
+        values["domain"] = domain
+    if statuses:
+        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
+        where += f" and {_STATUS} in ({listed})"
+    placed = (
+        f"select case when patient_id in ({_ALERTED}) then 0 when stale_on <= :day then stale_priority else priority "
+        f"end as priority, {_SINCE} as since, patient_id, domain from domain_statuses where {where}"
+    )
+    sql = f"select priority, since, patient_id, domain from ({placed}) as placed"
+    if after is not None:
+        sql += " where (priority, since, patient_id, domain) > (:after, :since, :patient, :last_domain)"
+        values |= {"after": after.priority, "since": after.since}
+        values |= {"patient": after.patient_id, "last_domain": after.domain}
+    statement, _ = _bound(f"{sql} order by priority, since, patient_id, domain limit :most")
+    return [Place(*row) for row in db.execute(statement, values)]
+
+
 @lru_cache(maxsize=512)
 def _statement(
     priorities: Sequence[int], statuses: frozenset[str], by_domain: bool, after: int
@@ -94,9 +129,13 @@ def _statement(
     if not ranges:
         return None
     parts = " union all ".join(f"select * from ({part} limit :most) as r{n}" for n, part in enumerate(ranges))
-    sql = f"{parts} order by priority, since, patient_id, domain limit :most"
+    return _bound(f"{parts} order by priority, since, patient_id, domain limit :most")
+
+
+def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
+    """A statement that gives places, and the values it asks for."""
     types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
-    types |= {"most": Integer}
+    types |= {"most": Integer, "after": Integer, "user": Uuid}
     names = sorted(set(re.findall(r":(\w+)", sql)))
     statement = text(sql).bindparams(*(bindparam(name, type_=types.get(name, Date)) for name in names))
     columns = {"priority": Integer, "since": Date, "patient_id": Uuid, "domain": String}
@@ -136,15 +175,14 @@ def _range(priority: int, since: str, where: str, after: int) -> str:
 
 def _alerted(shared: str, statuses: frozenset[str], is_after: bool) -> str:
     """Every row of patients with an open timely alert: as many as there are such alerts, sorted."""
-    since = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
     where = f"{shared} and patient_id in ({_ALERTED})"
     if statuses:
         listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
-        where += f" and case when stale_on <= :day then 'stale' else status end in ({listed})"
+        where += f" and {_STATUS} in ({listed})"
     if is_after:
-        where += f" and ({since}, patient_id, domain) > (:since, :patient, :last_domain)"
+        where += f" and ({_SINCE}, patient_id, domain) > (:since, :patient, :last_domain)"
     return (
-        f"select 0 as priority, {since} as since, patient_id, domain from domain_statuses "
+        f"select 0 as priority, {_SINCE} as since, patient_id, domain from domain_statuses "
         f"where {where} order by 2, 3, 4"
     )
 
@@ -152,3 +190,5 @@ def _alerted(shared: str, statuses: frozenset[str], is_after: bool) -> str:
 # What lies further ahead was recorded after the day of an old cursor.
 _DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
 _ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
+_STATUS = "case when stale_on <= :day then 'stale' else status end"

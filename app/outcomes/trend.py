@@ -92,6 +92,13 @@ def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, 
     return answer
 
 
+def without_verdicts(answer: TrendOut) -> TrendOut:
+    """A trend for patients whose clinic shows them their scores and not what is made of them."""
+    points = [point.model_copy(update={"status": None}) for point in answer.points]
+    shown = answer.model_copy(update={"status": None, "last_known": None, "points": points})
+    return shown.model_copy(update={"description": described(shown, INSTRUMENTS[shown.instrument].name)})
+
+
 def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calendar: Calendar) -> PointOut:
     has_rule, infusion, tenths = instrument.rule is not None, reading.infusion, reading.improvement_tenths
     recall_reaches_back = infusion is not None and instrument.recall_days > (reading.score.day - infusion.day).days

@@ -11,8 +11,8 @@ from app.alerts import store as alerts_store
 from app.outcomes import store
 from app.outcomes.models import WorklistPatientOut, WorklistRowOut
 from app.outcomes.store import Place
-from app.patients import store as patients_store
-from app.patients.models import Patient
+from app.patients import identifiers
+from app.patients.identifiers import Identity
 from app.relief import STALE_AFTER_DAYS
 from app.tracks import store as tracks_store
 from app.tracks.models import DomainStatus
@@ -27,15 +27,21 @@ def listed(
     care_status: str,
     domain: str | None,
     statuses: Collection[str],
+    assigned_to: UUID | None,
     after: Place | None,
     limit: int,
 ) -> list[Row]:
-    """A page as of a day, one more than `limit` where there is more."""
-    places = store.page(db, caller.clinic_id, day, care_status, domain, statuses, after, limit)
+    """A page as of a day, of all patients or of those whom a person cares for; one more than `limit` where there is
+    more."""
+    asked = (db, caller.clinic_id, day, care_status, domain, statuses)
+    if assigned_to is None:
+        places = store.page(*asked, after, limit)
+    else:
+        places = store.assigned_page(*asked, assigned_to, after, limit)
     ids = list(dict.fromkeys(place.patient_id for place in places))
     if not ids:
         return []
-    people = patients_store.by_ids(db, caller.clinic_id, ids)
+    people = identifiers.of_patients(db, caller.clinic_id, ids)
     rows = {(r.patient_id, r.domain): r for r in tracks_store.domain_statuses(db, caller.clinic_id, ids)}
     alerts = alerts_store.open_counts(db, caller.clinic_id, ids)
     unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, ids)
@@ -67,14 +73,14 @@ def place_at(position: Sequence[str]) -> tuple[date, Place]:
 
 
 def _answer(
-    row: DomainStatus, patient: Patient, day: date, open_alerts: int, self_harm_unknown_since: datetime | None
+    row: DomainStatus, identity: Identity, day: date, open_alerts: int, self_harm_unknown_since: datetime | None
 ) -> WorklistRowOut:
     is_silent = row.stale_on is not None and row.stale_on <= day
     status = "stale" if is_silent else row.status
     value = row.latest_value
     old = row.latest_on is not None and (day - row.latest_on).days > STALE_AFTER_DAYS  # what is old raises no flag
     return WorklistRowOut(
-        patient=WorklistPatientOut(id=patient.id, external_id=patient.external_id, label=patient.label),
+        patient=WorklistPatientOut(id=row.patient_id, external_id=identity.external_id, label=identity.label),
         domain=row.domain,
         instrument=row.instrument,
         status=status,

@@ -1,13 +1,13 @@
 """Patients, and the versions of what a verdict depends on."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import MISSING, AfterValidator
 from pydantic import Field as WireField
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows, with_examples
@@ -28,7 +28,7 @@ FailedTreatment = Literal["psychotherapy", "antidepressant", "anxiolytic", "opio
 CareStatus = Literal["active", "paused", "discharged", "deceased", "entered_in_error"]
 
 
-def _each_once(values: list[str]) -> list[str]:
+def _each_once(values: list[Any]) -> list[Any]:
     if len(set(values)) != len(values):
         raise PydanticCustomError("rule", "must name each only once")
     return values
@@ -50,6 +50,8 @@ Trials = Annotated[Whole, WireField(ge=0, le=100)]
 Primaries = Annotated[dict[str, Annotated[str, WireField(max_length=50)]], AfterValidator(_primaries_fit)]
 PrimariesPatch = Annotated[dict[str, Annotated[str, WireField(max_length=50)] | None], AfterValidator(_primaries_fit)]
 
+CareTeam = Annotated[list[Id], WireField(max_length=50), AfterValidator(_each_once)]
+
 _EXAMPLE = {
     "external_id": "MRN-0042",
     "label": "A.B.",
@@ -63,21 +65,18 @@ _EXAMPLE = {
 
 
 class Patient(SQLModel, table=True):
-    """A patient as they stand now. `last_recorded_at` is the clock of the patient's versions: it only goes up.
-    `posted` is the normalised content of version 1, with which a repeated create is compared."""
+    """A patient as they stand now, but for who they are. `last_recorded_at` is the clock of the patient's versions: it
+    only goes up. `posted` is a keyed hash of the normalised content of version 1, with which a repeated create is
+    compared."""
 
     __tablename__ = "patients"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
-        UniqueConstraint("clinic_id", "external_id"),
         Index(None, "clinic_id", "created_at", "id"),
     )
 
     clinic_id: UUID = key()
     id: UUID = key()
-    external_id: str
-    label: str | None
-    birth_year: int | None
     indications: list[str] = Field(sa_type=document())
     failed_treatments: list[str] = Field(sa_type=document())
     failed_antidepressant_trials: int | None
@@ -88,6 +87,33 @@ class Patient(SQLModel, table=True):
     version: int
     posted: str
     last_recorded_at: datetime | None = Field(sa_type=Moment)
+    erased_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class Identifiers(SQLModel, table=True):
+    """Who a patient is, sealed under the patient's key. Equal external ids have equal keyed hashes."""
+
+    __tablename__ = "identifiers"
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        UniqueConstraint("clinic_id", "external_id_digest"),
+    )
+
+    clinic_id: UUID = key()
+    patient_id: UUID = key()
+    external_id_digest: str
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class PatientKey(SQLModel, table=True):
+    """The key of a patient's identifiers, itself sealed under the service's secret."""
+
+    __tablename__ = "patient_keys"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+
+    clinic_id: UUID = key()
+    patient_id: UUID = key()
+    wrapped: bytes = Field(sa_type=LargeBinary)
 
 
 class PatientVersion(SQLModel, table=True):
@@ -118,6 +144,7 @@ class PatientIn(Wire):
     failed_antidepressant_trials: Trials | None = None
     primary_instruments: Primaries = WireField(default_factory=dict)
     care_status: CareStatus = "active"
+    care_team: CareTeam = WireField(default_factory=list)
 
 
 class PatientPatch(Wire):
@@ -133,6 +160,7 @@ class PatientPatch(Wire):
     failed_antidepressant_trials: Trials | MISSING | None = MISSING
     primary_instruments: PrimariesPatch | MISSING = MISSING
     care_status: CareStatus | MISSING = MISSING
+    care_team: CareTeam | MISSING = MISSING
 
 
 class PatientSearch(Wire):
@@ -145,7 +173,8 @@ class PatientSearch(Wire):
 
 
 class PatientOut(Answer):
-    """A patient. `version` counts what clients set."""
+    """A patient. `care_team` are the people who care for them, by user id. Once their identity is erased (`erased_at`),
+    a pseudonym stands in the place of the external id. `version` counts what clients set."""
 
     id: Id
     external_id: str
@@ -156,6 +185,8 @@ class PatientOut(Answer):
     failed_antidepressant_trials: int | None
     primary_instruments: dict[str, str]
     care_status: str = grows("active", "paused", "discharged", "deceased", "entered_in_error")
+    care_team: list[Id]
+    erased_at: MomentOut | None
     created_at: MomentOut
     updated_at: MomentOut
     version: int

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.access import devices
 from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
-from app.access.models import EnrolmentOut
+from app.access.faces import DeviceList, EnrolmentOut
 from app.api import paging
 from app.api.idempotency import IdempotencyKey
 from app.api.paging import Cursor, Limit
@@ -66,7 +67,9 @@ async def list_patients(
     after = paging.after(request, caller.name, cursor)
     found = await database.read(
         caller.clinic_id,
-        lambda db: [service.answer(p) for p in store.page(db, caller.clinic_id, indication, care_status, after, limit)],
+        lambda db: service.answers(
+            db, caller.clinic_id, store.page(db, caller.clinic_id, indication, care_status, after, limit)
+        ),
     )
     items, next_cursor = paging.page(request, response, caller.name, found, limit, _position)
     await showed(request, act, [p.id for p in items])
@@ -114,7 +117,7 @@ async def get_patient(
 ) -> PatientOut:
     """With its ETag, which a change must name."""
     patient = await database.read(
-        caller.clinic_id, lambda db: service.answer(service.one(db, caller.clinic_id, patient_id))
+        caller.clinic_id, lambda db: service.answer(db, service.one(db, caller.clinic_id, patient_id))
     )
     await showed(request, act, [patient_id])
     tag(response, patient.version)
@@ -160,6 +163,38 @@ async def enrol_device(
     """Single use, valid for 72 hours, shown once."""
     public_url: str = request.app.state.public_url
     return await keep(request, caller, act, key, lambda db: service.enrol(db, act, patient_id, public_url))
+
+
+@router.get(
+    "/{patient_id}/devices",
+    operation_id="list_devices",
+    summary="A patient's devices",
+    response_model=DeviceList,
+    responses=problems("not_found"),
+)
+async def list_devices(
+    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID
+) -> DeviceList:
+    """Newest first, revoked ones too."""
+    items = await database.read(caller.clinic_id, lambda db: service.devices_of(db, caller.clinic_id, patient_id))
+    await showed(request, act, [patient_id])
+    return DeviceList(items=items, next_cursor=None)
+
+
+@router.delete(
+    "/{patient_id}/devices/{device_id}",
+    operation_id="revoke_device",
+    summary="Revoke a patient's device",
+    status_code=204,
+    responses=problems("not_found"),
+)
+async def revoke_device(
+    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, device_id: UUID
+) -> Response:
+    """It is refused everywhere within 30 seconds. What it recorded stays."""
+    await database.write(caller.clinic_id, lambda db: devices.revoke(db, act, patient_id, device_id))
+    request.app.state.honoured.forget()
+    return Response(status_code=204)
 
 
 def _position(patient: PatientOut) -> list[str]:

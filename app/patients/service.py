@@ -1,23 +1,28 @@
 """Use cases of patients: creating, changing, finding."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import MISSING
 from sqlmodel import Session
 
-from app.access import service as access
+from app.access import devices
 from app.access import store as access_store
-from app.access.models import EnrolmentOut
+from app.access.faces import DeviceOut, EnrolmentOut
 from app.access.service import Caller
+from app.api import idempotency
 from app.api.idempotency import Reply
 from app.api.versions import require_version
 from app.audit import service as audit
 from app.audit.service import Act
-from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem
-from app.patients import store
+from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem, ReferenceNotFound
+from app.patients import identifiers, store
+from app.patients.identifiers import Identity
 from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
 from app.storage import new_id
 from app.tracks import service as tracks
@@ -28,6 +33,7 @@ from app.tracks.service import Change
 _ENDED = ("discharged", "deceased", "entered_in_error")
 _PATIENTS_A_ROUND = 10
 _RECORDED = frozenset({"primary_instruments", "indications"})
+_IDENTIFYING = frozenset({"external_id", "label", "birth_year"})
 _KEPT_WITH_TRACKS = _RECORDED | {"care_status"}
 
 
@@ -37,24 +43,33 @@ class ExternalIdTaken(Problem):
     code, status, title = "external_id_taken", 409, "The external id is taken"
 
 
+class Erased(Problem):
+    """The patient's identity was erased on request; nothing that tells who they are is recorded any more."""
+
+    code, status, title = "erased", 409, "The patient's identity was erased"
+
+
 def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[PatientOut]:
     """A new patient, or the one that stands when the same id is posted again with the same content."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
-    posted = _normalised(body)
+    posted = identifiers.digest(db, clinic_id, _normalised(body))
     _check_birth_year(body.birth_year, act)
+    number = identifiers.digest(db, clinic_id, body.external_id)
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
-    holder = store.by_external_id(db, clinic_id, body.external_id)
-    if holder is not None and holder.id == patient_id:
-        existing = holder  # committed by an equal post between the two looks
+    holder = store.holder(db, clinic_id, number)
+    if holder == patient_id and existing is None:  # committed by an equal post between the two looks
+        existing = one(db, clinic_id, patient_id)
     if existing is not None:
         if existing.posted != posted:
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a patient with other content")])
         audit.record(db, act, [patient_id])
-        return Reply(answer(existing), 200, {"Replayed": "true", **_headers(existing)}, subjects=(patient_id,))
+        headers = {"Replayed": "true", **_headers(existing)}
+        return Reply(answer(db, existing), 200, headers, subjects=(patient_id,))
     if holder is not None:
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
+    _check_team(db, clinic_id, body.care_team)
     patient = Patient(
-        **body.model_dump(exclude={"id"}),
+        **body.model_dump(exclude={"id", "care_team", *_IDENTIFYING}),
         clinic_id=clinic_id,
         id=patient_id,
         created_at=act.at,
@@ -65,28 +80,38 @@ def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[Pati
     )
     db.add(patient)
     db.flush()
+    identity = Identity(body.external_id, body.label, body.birth_year)
+    identifiers.seal(db, clinic_id, patient_id, identity)
+    if body.care_team:
+        access_store.set_care_team(db, clinic_id, patient_id, body.care_team)
     _add_version(db, patient, act.at)
     tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: Known()})
     audit.record(db, act, [patient_id])
-    return Reply(answer(patient), 201, _headers(patient), subjects=(patient_id,))
+    return Reply(_answer(patient, identity, body.care_team), 201, _headers(patient), subjects=(patient_id,))
 
 
 def update(
     db: Session, caller: Caller, act: Act, patient_id: UUID, expected: int | None, patch: PatientPatch
 ) -> PatientOut:
     """A changed patient; an empty patch makes no version. Raises NotFound, PreconditionFailed, Invalid,
-    ExternalIdTaken."""
+    ExternalIdTaken, Erased."""
     patient = lock_one(db, act.clinic_id, patient_id)
     require_version(expected, patient.version)
-    changed = {name: value for name, value in _merged(patient, patch).items() if getattr(patient, name) != value}
+    before = answer(db, patient)
+    changed = {name: value for name, value in _merged(patient, patch).items() if getattr(before, name) != value}
     audit.record(db, act, [patient_id])
     if not changed:
-        return answer(patient)
+        return before
+    if patient.erased_at is not None and changed.keys() & _IDENTIFYING:
+        raise Erased
     _check_birth_year(changed.get("birth_year"), act)
-    if "external_id" in changed and store.by_external_id(db, act.clinic_id, str(changed["external_id"])):
-        raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
-    for name, value in changed.items():
-        setattr(patient, name, value)
+    _identify(db, act.clinic_id, before, changed)
+    if "care_team" in changed:
+        team = [UUID(str(user_id)) for user_id in changed["care_team"]]
+        _check_team(db, act.clinic_id, team)
+        access_store.set_care_team(db, act.clinic_id, patient_id, team)
+    for name in changed.keys() - _IDENTIFYING - {"care_team"}:
+        setattr(patient, name, changed[name])
     patient.version += 1
     patient.updated_at = act.at
     if patient.care_status in _ENDED:
@@ -99,7 +124,24 @@ def update(
         tracks.apply(db, act.clinic_id, [Change(subject_of(patient, caller.time_zone))], known)
     db.add(patient)
     db.flush()
-    return answer(patient)
+    return answer(db, patient)
+
+
+def erase(db: Session, act: Act, patient_id: UUID) -> PatientOut:
+    """Destroys what tells who a patient is: identifiers, their key, the answers kept for repeats, and the right of
+    every device. The clinical record stays under a pseudonym. Erasing again changes nothing. Raises NotFound."""
+    patient = lock_one(db, act.clinic_id, patient_id)
+    if patient.erased_at is None:
+        store.erase(db, act.clinic_id, patient_id)
+        idempotency.forget(db, act.clinic_id, patient_id)
+        access_store.revoke_devices(db, act.clinic_id, patient_id, act.at)
+        access_store.unname_devices(db, act.clinic_id, patient_id)
+        patient.erased_at, patient.updated_at, patient.version = act.at, act.at, patient.version + 1
+        patient.posted = ""
+        db.add(patient)
+        db.flush()
+    audit.record(db, act, [patient_id])
+    return answer(db, patient)
 
 
 def one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
@@ -130,19 +172,36 @@ def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UU
 def search(
     db: Session, clinic_id: UUID, body: PatientSearch, after: Sequence[str] | None, limit: int
 ) -> Sequence[PatientOut]:
-    """A page, one more than `limit` where there is more."""
-    return [answer(p) for p in store.search(db, clinic_id, body.external_id, body.q, after, limit)]
+    """A page, newest first, one more than `limit` where there is more."""
+    if body.external_id is None and body.q is None:
+        return answers(db, clinic_id, store.page(db, clinic_id, None, None, after, limit))
+    if body.external_id is not None:
+        holder = store.holder(db, clinic_id, identifiers.digest(db, clinic_id, body.external_id))
+        found = [] if holder is None or after is not None else [holder]
+    else:
+        assert body.q is not None  # one of the two is given
+        found = list(islice(identifiers.matching(db, clinic_id, body.q, after, limit), limit + 1))
+    patients = store.by_ids(db, clinic_id, found)
+    shown = answers(db, clinic_id, [patients[patient_id] for patient_id in found])
+    part = (body.q or "").casefold()
+    return [p for p in shown if part in p.external_id.casefold() or part in (p.label or "").casefold()]
 
 
 def enrol(db: Session, act: Act, patient_id: UUID, public_url: str) -> Reply[EnrolmentOut]:
     """A single-use code for a patient's device. Raises NotFound, and Invalid where care has ended."""
     patient = lock_one(db, act.clinic_id, patient_id)
-    if patient.care_status in _ENDED:
+    if patient.care_status in _ENDED or patient.erased_at is not None:
         raise Invalid("a device cannot be enrolled for a patient whose care has ended")
-    code, expires_at = access.open_enrolment(db, act.clinic_id, patient_id, act.at)
+    code, expires_at = devices.open_enrolment(db, act.clinic_id, patient_id, act.at)
     audit.record(db, act, [patient_id])
     link = f"{public_url.rstrip('/')}/enrol#{code}"
     return Reply(EnrolmentOut(code=code, expires_at=expires_at, link=link), 201, secret=True)
+
+
+def devices_of(db: Session, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut]:
+    """A patient's devices, newest first. Raises NotFound."""
+    one(db, clinic_id, patient_id)
+    return devices.listed(db, clinic_id, patient_id)
 
 
 def next_moment(patient: Patient, now: datetime) -> datetime:
@@ -159,9 +218,43 @@ def subject_of(patient: Patient, zone: ZoneInfo) -> Subject:
     return Subject(patient.id, zone, patient.primary_instruments, patient.indications, patient.care_status)
 
 
-def answer(patient: Patient) -> PatientOut:
+def answer(db: Session, patient: Patient) -> PatientOut:
     """A patient as the service shows them."""
-    return PatientOut.model_validate(patient.model_dump(include=set(PatientOut.model_fields)))
+    return answers(db, patient.clinic_id, [patient])[0]
+
+
+def answers(db: Session, clinic_id: UUID, patients: Sequence[Patient]) -> list[PatientOut]:
+    """Patients as the service shows them: one query each for all identities and all care teams."""
+    ids = [patient.id for patient in patients]
+    if not ids:
+        return []
+    who, teams = identifiers.of_patients(db, clinic_id, ids), access_store.care_teams(db, clinic_id, ids)
+    return [_answer(patient, who[patient.id], teams.get(patient.id, [])) for patient in patients]
+
+
+def _answer(patient: Patient, identity: Identity, care_team: Sequence[UUID]) -> PatientOut:
+    stored = patient.model_dump(include=set(PatientOut.model_fields))
+    return PatientOut.model_validate({**stored, **asdict(identity), "care_team": sorted(care_team)})
+
+
+def _identify(db: Session, clinic_id: UUID, before: PatientOut, changed: Mapping[str, Any]) -> None:
+    """Keeps what changed of who a patient is. Raises ExternalIdTaken."""
+    if not changed.keys() & _IDENTIFYING:
+        return
+    identity = Identity(**{name: changed.get(name, getattr(before, name)) for name in _IDENTIFYING})
+    holder = store.holder(db, clinic_id, identifiers.digest(db, clinic_id, identity.external_id))
+    if holder not in (None, before.id):
+        raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
+    identifiers.seal(db, clinic_id, before.id, identity)
+
+
+def _check_team(db: Session, clinic_id: UUID, team: Sequence[UUID]) -> None:
+    """Raises ReferenceNotFound for somebody who is not of this clinic."""
+    known = access_store.users_by_ids(db, clinic_id, team) if team else {}
+    strangers = [index for index, user_id in enumerate(team) if user_id not in known]
+    if strangers:
+        rule = "must be a person of this clinic"
+        raise ReferenceNotFound(errors=[Fault("pointer", f"/care_team/{index}", rule) for index in strangers])
 
 
 def _check_birth_year(year: object, act: Act) -> None:
@@ -171,12 +264,20 @@ def _check_birth_year(year: object, act: Act) -> None:
 
 def _normalised(body: PatientIn) -> str:
     """What a repeat is compared with: the content without the id and without the order of its lists."""
-    lists = {"indications": sorted(body.indications), "failed_treatments": sorted(body.failed_treatments)}
+    lists = {
+        "indications": sorted(body.indications),
+        "failed_treatments": sorted(body.failed_treatments),
+        "care_team": sorted(body.care_team),
+    }
     return body.model_copy(update={"id": None, **lists}).model_dump_json()
 
 
-def _merged(patient: Patient, patch: PatientPatch) -> dict[str, object]:
-    sent = {name: value for name in PatientPatch.model_fields if (value := getattr(patch, name)) is not MISSING}
+def _merged(patient: Patient, patch: PatientPatch) -> dict[str, Any]:
+    sent: dict[str, Any] = {
+        name: value for name in PatientPatch.model_fields if (value := getattr(patch, name)) is not MISSING
+    }
+    if "care_team" in sent:
+        sent["care_team"] = sorted(sent["care_team"])
     if "primary_instruments" in sent:
         merged = patient.primary_instruments | sent["primary_instruments"]
         sent["primary_instruments"] = {domain: code for domain, code in merged.items() if code is not None}

@@ -1,16 +1,22 @@
 """Queries on patients."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
-from sqlalchemy import cast, func, or_
+from sqlalchemy import cast, delete
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from app.patients.models import Patient, PatientVersion
+from app.patients.models import Identifiers, Patient, PatientKey, PatientVersion
 from app.storage import below
+
+_SEALED_AT_ONCE = 500
+
+# Whose, sealed under which key, and that key as it is kept.
+Sealed = tuple[UUID, bytes, bytes]
 
 
 def locked(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
@@ -29,9 +35,51 @@ def by_ids(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UU
     return {patient.id: patient for patient in db.exec(query)}
 
 
-def by_external_id(db: Session, clinic_id: UUID, external_id: str) -> Patient | None:
-    query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.external_id) == external_id)
+def holder(db: Session, clinic_id: UUID, external_id_digest: str) -> UUID | None:
+    """The patient who has this external id."""
+    query = select(Identifiers.patient_id).where(
+        col(Identifiers.clinic_id) == clinic_id, col(Identifiers.external_id_digest) == external_id_digest
+    )
     return db.exec(query).first()
+
+
+def identifiers(db: Session, clinic_id: UUID, patient_id: UUID) -> Identifiers | None:
+    return db.get(Identifiers, (clinic_id, patient_id))
+
+
+def key(db: Session, clinic_id: UUID, patient_id: UUID) -> PatientKey | None:
+    return db.get(PatientKey, (clinic_id, patient_id))
+
+
+def sealed(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Sealed]:
+    """The sealed identifiers of these patients with the keys that open them."""
+    query = _sealed(clinic_id).where(col(Identifiers.patient_id).in_(patient_ids))
+    return [tuple(row) for row in db.exec(query)]
+
+
+def sealed_newest_first(
+    db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int
+) -> Iterator[list[Sealed]]:
+    """All sealed identifiers of a clinic, some at a time."""
+    place = (col(Patient.created_at), col(Patient.id))
+    query = _sealed(clinic_id, Patient.created_at).join(
+        Patient,
+        (col(Patient.clinic_id) == col(Identifiers.clinic_id)) & (col(Patient.id) == col(Identifiers.patient_id)),
+    )
+    query = query.order_by(*(column.desc() for column in place)).limit(max(limit, _SEALED_AT_ONCE))
+    position = None if after is None else (datetime.fromisoformat(after[0]), UUID(after[1]))
+    while True:
+        found = list(db.exec(query if position is None else query.where(below(place, position))))
+        if not found:
+            return
+        yield [tuple(row[:3]) for row in found]
+        position = (found[-1][3], found[-1][0])
+
+
+def erase(db: Session, clinic_id: UUID, patient_id: UUID) -> None:
+    """Destroys a patient's key, and what it opened."""
+    for kind in (PatientKey, Identifiers):
+        db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.patient_id) == patient_id))
 
 
 def version_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime) -> PatientVersion:
@@ -63,26 +111,33 @@ def page(
     return _page(db, query, after, limit)
 
 
-def search(
-    db: Session, clinic_id: UUID, external_id: str | None, q: str | None, after: Sequence[str] | None, limit: int
-) -> Sequence[Patient]:
-    """Newest first; one row more than `limit` where there is more."""
-    query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
-    if external_id is not None:
-        query = query.where(col(Patient.external_id) == external_id)
-    if q is not None:
-        part = q.lower()
-        query = query.where(
-            or_(
-                func.lower(col(Patient.external_id)).contains(part, autoescape=True),
-                func.lower(col(Patient.label)).contains(part, autoescape=True),
-            )
-        )
-    return _page(db, query, after, limit)
-
-
 def _page(db: Session, query: SelectOfScalar[Patient], after: Sequence[str] | None, limit: int) -> Sequence[Patient]:
     place = (col(Patient.created_at), col(Patient.id))
     if after is not None:
         query = query.where(below(place, (datetime.fromisoformat(after[0]), UUID(after[1]))))
     return db.exec(query.order_by(*(column.desc() for column in place)).limit(limit + 1)).all()
+
+
+def _sealed(clinic_id: UUID, *more: Any) -> Any:
+    query: Any = select(Identifiers.patient_id, Identifiers.sealed, PatientKey.wrapped, *more).join(
+        PatientKey,
+        (col(PatientKey.clinic_id) == col(Identifiers.clinic_id))
+        & (col(PatientKey.patient_id) == col(Identifiers.patient_id)),
+    )
+    return query.where(col(Identifiers.clinic_id) == clinic_id)
+
+
+def versions(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[PatientVersion]:
+    """Oldest first."""
+    query = select(PatientVersion).where(
+        col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
+    )
+    return db.exec(query.order_by(col(PatientVersion.version))).all()
+
+
+def ids_after(db: Session, clinic_id: UUID, after: UUID | None, limit: int) -> list[UUID]:
+    """Some patients in the order of their ids."""
+    query = select(Patient.id).where(col(Patient.clinic_id) == clinic_id)
+    if after is not None:
+        query = query.where(col(Patient.id) > after)
+    return list(db.exec(query.order_by(col(Patient.id)).limit(limit)))

@@ -25,6 +25,10 @@ class SessionOverlaps(Problem):
     code, status, title = "session_overlaps", 409, "Two sessions overlap"
 
 
+def has_severe_side_effect(session: SessionIn) -> bool:
+    return any(effect.severity == "severe" for effect in session.side_effects)
+
+
 def check(session: SessionIn, now: datetime) -> None:
     """Raises Invalid or DoseMismatch for a session that cannot be."""
     if session.started_at > now + CLOCK_TOLERANCE:

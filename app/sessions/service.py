@@ -1,13 +1,14 @@
 """Use cases of sessions: recording, changing, reading."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from pydantic import MISSING
 from sqlmodel import Session
 
 from app.access.service import Caller
+from app.alerts import service as alerts
 from app.api.idempotency import Reply
 from app.api.versions import require_version
 from app.audit import service as audit
@@ -27,7 +28,7 @@ from app.sessions.models import (
     SessionVersion,
     SessionVersionOut,
 )
-from app.sessions.policies import check, check_overlap
+from app.sessions.policies import check, check_overlap, has_severe_side_effect
 from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -72,7 +73,8 @@ def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: Sessio
         started_at=body.started_at,
         created_at=act.at,
     )
-    version = _keep(db, caller, act, patient, session, body, None, known)
+    severe = has_severe_side_effect(body)
+    version = _keep(db, caller, act, patient, session, body, None, known, is_newly_severe=severe)
     return Reply(
         _answer(session, version, _of(known[patient_id], caller)),
         201,
@@ -108,7 +110,8 @@ def update(
         check_overlap(body, [i for i in known[patient_id].infusions if i.session_id != session_id])
     session.version += 1
     session.started_at = body.started_at
-    version = _keep(db, caller, act, patient, session, body, patch.reason, known)
+    severe = has_severe_side_effect(body) and not has_severe_side_effect(current)
+    version = _keep(db, caller, act, patient, session, body, patch.reason, known, is_newly_severe=severe)
     return _answer(session, version, _of(known[patient_id], caller))
 
 
@@ -158,6 +161,12 @@ def versions(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -
     return [SessionVersionOut(**_fields(session, version)) for version in store.versions(db, clinic_id, session_id)]
 
 
+def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> list[SessionVersionOut]:
+    """Every version of every session of a patient, oldest first."""
+    rows = store.every_version(db, clinic_id, patient_id)
+    return [SessionVersionOut(**_fields(session, version)) for session, version in rows]
+
+
 def _keep(
     db: Session,
     caller: Caller,
@@ -167,6 +176,8 @@ def _keep(
     body: SessionIn,
     reason: str | None,
     known: dict[UUID, Known],
+    *,
+    is_newly_severe: bool,
 ) -> SessionVersion:
     """Writes a version and folds it into the patient's tracks."""
     recorded_at = patients.next_moment(patient, act.at)
@@ -203,6 +214,8 @@ def _keep(
         at=recorded_at,
     )
     tracks.apply(db, act.clinic_id, [change], known)
+    if is_newly_severe and body.status in COUNTED:
+        alerts.raise_severe_side_effect(db, act.clinic_id, patient.id, session.id, body.started_at, recorded_at)
     audit.record(db, act, [patient.id])
     return version
 
@@ -244,3 +257,13 @@ def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, obje
 def _headers(session: InfusionSession) -> dict[str, str]:
     location = f"/v1/patients/{session.patient_id}/sessions/{session.id}"
     return {"Location": location, "ETag": f'"{session.version}"'}
+
+
+def severe(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, datetime]]:
+    """Patient, session and start of every session that counts and had a severe side effect."""
+    found = []
+    for session, version in store.of_patients(db, clinic_id, patient_ids):
+        body = SessionIn.model_validate(version.content)
+        if body.status in COUNTED and has_severe_side_effect(body):
+            found.append((session.patient_id, session.id, body.started_at))
+    return found

@@ -1,6 +1,6 @@
 """Queries on sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,20 @@ def versions(db: Session, clinic_id: UUID, session_id: UUID) -> Sequence[Session
     return db.exec(query.order_by(col(SessionVersion.version))).all()
 
 
+def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Row]:
+    """Every version of a patient's sessions, oldest first."""
+    query: Any = select(InfusionSession, SessionVersion).join(
+        SessionVersion,
+        and_(
+            col(SessionVersion.clinic_id) == col(InfusionSession.clinic_id),
+            col(SessionVersion.session_id) == col(InfusionSession.id),
+        ),
+    )
+    query = query.where(col(InfusionSession.clinic_id) == clinic_id, col(InfusionSession.patient_id) == patient_id)
+    rows: Sequence[Row] = db.exec(query.order_by(col(SessionVersion.recorded_at))).all()
+    return rows
+
+
 def _current(clinic_id: UUID) -> SelectOfScalar[Row]:
     query: Any = select(InfusionSession, SessionVersion).join(
         SessionVersion,
@@ -57,3 +71,9 @@ def _current(clinic_id: UUID) -> SelectOfScalar[Row]:
         ),
     )
     return query.where(col(InfusionSession.clinic_id) == clinic_id)  # type: ignore[no-any-return]
+
+
+def of_patients(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> Sequence[Row]:
+    """The sessions of these patients with their current versions."""
+    rows: Sequence[Row] = db.exec(_current(clinic_id).where(col(InfusionSession.patient_id).in_(patient_ids))).all()
+    return rows

@@ -35,10 +35,12 @@ _UNREACHABLE = {"08006", "53300", "57P01", "57P03"}
 
 
 class Database:
-    """One database, embedded SQLite or PostgreSQL. `read` and `write` run blocking work off the event loop."""
+    """One database, embedded SQLite or PostgreSQL. `read` and `write` run blocking work off the event loop. What is
+    stored sealed can be read and written only with the service's secret."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret_key: str = "") -> None:
         self.engine = open_engine(url)
+        self._secret_key = secret_key
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         # SQLite has one writer; queueing here costs less than waiting on its lock.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
@@ -92,6 +94,7 @@ class Database:
             if not self.is_sqlite:
                 _name_clinic(connection, clinic_id, writes=writes)
             with Session(connection, expire_on_commit=False) as session:
+                session.info["secret_key"] = self._secret_key
                 yield session
 
 

@@ -9,6 +9,7 @@ from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
 from app.relief import (
     STALE_AFTER_DAYS,
     Candidate,
+    Track,
     Verdict,
     choose,
     fold,
@@ -109,6 +110,15 @@ def verdicts_on(known: Known, as_of: date) -> dict[str, Verdict]:
         for code in INSTRUMENTS
         if code in known.tracks and known.tracks[code].latest_score is not None
     }
+
+
+def alarming(track: Track, code: str) -> set[str]:
+    """The kinds of alert that a track's latest reading calls for."""
+    if track.last is None:
+        return set()
+    verdict = read(track, rule(code), track.last.day)
+    found = {"relief_lost"} if verdict.status == "lost" else set()
+    return found | ({"reliable_deterioration"} & set(verdict.flags))
 
 
 def blank_verdict(known: Known, zone: ZoneInfo, as_of: date) -> Verdict:

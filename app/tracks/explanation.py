@@ -47,7 +47,7 @@ def _not_started(track: TrackOut, instrument: Instrument) -> str:
 
 def _no_baseline(track: TrackOut, instrument: Instrument) -> str:
     assert track.episode is not None
-    first = _day(track.episode.first_session_on)
+    first = day_in_words(track.episode.first_session_on)
     later = ", though later ones are" if track.reason == "baseline_after_first_infusion" else ""
     return (
         f"No {instrument.name} score from the 28 days up to the first infusion on {first} is recorded{later}: without "
@@ -58,15 +58,15 @@ def _no_baseline(track: TrackOut, instrument: Instrument) -> str:
 def _not_evaluable(track: TrackOut, instrument: Instrument) -> str:
     assert track.baseline is not None
     text = (
-        f"The {instrument.name} baseline of {_number(track.baseline.value)} is milder than the entry line of "
+        f"The {instrument.name} baseline of {number(track.baseline.value)} is milder than the entry line of "
         f"{_line(instrument, _rule(instrument).entry)}, so a percentage change from it would say little."
     )
     if track.latest is None or track.change is None:
         return text
     change = (
-        f"{_number(abs(track.change))} {'more' if track.change > 0 else 'less'} than" if track.change else "equal to"
+        f"{number(abs(track.change))} {'more' if track.change > 0 else 'less'} than" if track.change else "equal to"
     )
-    return f"{text} The latest score, {_number(track.latest.value)}{_taken(track)}, is {change} it."
+    return f"{text} The latest score, {number(track.latest.value)}{_taken(track)}, is {change} it."
 
 
 def _awaiting(track: TrackOut, instrument: Instrument) -> str:
@@ -92,7 +92,7 @@ def _holding(track: TrackOut, instrument: Instrument) -> str:
     assert track.holding_since_on is not None
     assert track.holding_through_on is not None
     if track.days_holding == 0:
-        run = f"the run of such readings began on {_day(track.holding_since_on)}"
+        run = f"the run of such readings began on {day_in_words(track.holding_since_on)}"
     else:
         days = _count(track.days_holding, "day")
         span = _span(track.holding_since_on, track.holding_through_on)
@@ -110,7 +110,7 @@ def _fading(track: TrackOut, instrument: Instrument) -> str:
 def _lost(track: TrackOut, instrument: Instrument) -> str:
     return (
         f"{_standing(track, instrument)}. After a response, readings at least 5 days apart, with no response between "
-        f"them, were worse than the line: measured relief has counted as lost since {_day(track.since_on)}."
+        f"them, were worse than the line: measured relief has counted as lost since {day_in_words(track.since_on)}."
     )
 
 
@@ -126,12 +126,12 @@ def _standing(track: TrackOut, instrument: Instrument) -> str:
     """Where the latest score stands against the baseline and the response line, and when it was taken."""
     assert track.latest is not None
     assert track.baseline is not None
-    value, baseline = _number(track.latest.value), _number(track.baseline.value)
+    value, baseline = number(track.latest.value), number(track.baseline.value)
     compared = _compared(track, instrument, baseline)
     if track.latest.value == track.response_line:
         return f"{instrument.name} is {value}{_taken(track)}, {compared} and so at the response line"
     return (
-        f"{instrument.name} is {value}{_taken(track)}, {compared}; the response line is {_number(track.response_line)}"
+        f"{instrument.name} is {value}{_taken(track)}, {compared}; the response line is {number(track.response_line)}"
     )
 
 
@@ -142,9 +142,9 @@ def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
     if percent is None:
         assert track.change is not None
         side = "below" if track.change < 0 else "above"
-        return f"{_number(abs(track.change))} points {side} the baseline of {baseline}"
+        return f"{number(abs(track.change))} points {side} the baseline of {baseline}"
     if instrument.direction == "higher_is_better":
-        best = _number(instrument.value(instrument.points[-1]))
+        best = number(instrument.value(instrument.points[-1]))
         moved = "closer to" if percent >= 0 else "further from"
         return f"{abs(percent)}% {moved} the best score of {best} than the baseline of {baseline}"
     if percent == 50.0 and track.latest is not None and track.baseline is not None:
@@ -156,9 +156,9 @@ def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
 def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
     rule = _rule(instrument)
     published = rule.reliable_change_kind in ("nhs", "published", "computed")
-    amount = _number(instrument.value(rule.reliable_change))
+    amount = number(instrument.value(rule.reliable_change))
     change = f"{amount} points, " + ("a reliable change" if published else "by convention a change beyond noise")
-    entry, remission = _line(instrument, rule.entry), _number(track.remission_line)
+    entry, remission = _line(instrument, rule.entry), number(track.remission_line)
     words = {
         "emergent_symptoms": f"It has worsened by at least {change}, and has reached the entry line of {entry}.",
         "reliable_deterioration": f"The score is worse than the baseline by at least {change}.",
@@ -176,7 +176,7 @@ def _rule(instrument: Instrument) -> Rule:
 
 def _line(instrument: Instrument, severity: int) -> str:
     """A line of the rule as a score."""
-    return _number(instrument.value(instrument.points_of_severity(severity)))
+    return number(instrument.value(instrument.points_of_severity(severity)))
 
 
 def _taken(track: TrackOut) -> str:
@@ -197,7 +197,7 @@ def _ago(days: int | None) -> str:
     return "today" if days == 0 else f"{_count(days, 'day')} ago"
 
 
-def _number(value: Value | None) -> str:
+def number(value: Value | None) -> str:
     return f"{value:g}" if value is not None else "none"
 
 
@@ -205,13 +205,13 @@ def _count(number: int | None, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _day(day: date | None) -> str:
+def day_in_words(day: date | None) -> str:
     return "an unknown day" if day is None else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def _span(first: date, last: date) -> str:
-    begin = _day(first) if first.year != last.year else f"{first.day} {_MONTHS[first.month - 1]}"
-    return f"{begin} to {_day(last)}"
+    begin = day_in_words(first) if first.year != last.year else f"{first.day} {_MONTHS[first.month - 1]}"
+    return f"{begin} to {day_in_words(last)}"
 
 
 _SENTENCES = {

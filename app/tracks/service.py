@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from app.alerts import service as alerts
 from app.alerts.models import Alert
-from app.alerts.service import Amended, Answered
+from app.alerts.service import Amended, Answered, Worsened
 from app.instruments import INSTRUMENTS
 from app.relief import (
     VERSION,
@@ -27,12 +27,13 @@ from app.relief import (
 from app.storage import upsert
 from app.tracks import store
 from app.tracks.answers import DomainOut, SpellOut, TrackOut, domain_answer, spell_answers, track_answer
-from app.tracks.domains import blank_verdict, chosen, domain_values, rule, verdicts_on
+from app.tracks.domains import alarming, blank_verdict, chosen, domain_values, rule, verdicts_on
 from app.tracks.episodes import episode_values
 from app.tracks.events import counting, events_of, local_day, score_event
 from app.tracks.explanation import explain
 from app.tracks.known import Known, Subject
 from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
+from app.tracks.plain import explain_to_patient
 
 _TRACK = TypeAdapter(Track)
 # The rules, and the shape in which a track is kept. One that was kept by another is folded again.
@@ -93,14 +94,14 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
     store.insert_scores(db, [row.model_dump() for change in changes for row in change.scores])
     store.insert_infusions(db, [row.model_dump() for change in changes for row in change.infusions])
     _refold(db, clinic_id, changes, known)
-    _keep(db, clinic_id, changes, known)
+    worsened = _keep(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]
     amended = [
         Amended(change.replaces_check_in, change.at, _said(replaced[id(change)]), _said(change.scores))
         for change in changes
         if change.replaces_check_in is not None and change.at is not None
     ]
-    return alerts.raise_for(db, clinic_id, answered, amended)
+    return alerts.raise_for(db, clinic_id, answered, amended, worsened)
 
 
 def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
@@ -112,6 +113,15 @@ def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
         for domain, instrument, note in chosen(subject, known, verdicts)
     ]
     return ReliefAnswer(domains, [_shown(code, verdict) for code, verdict in verdicts.items()], spell_answers(verdicts))
+
+
+def for_patient(found: ReliefAnswer) -> ReliefAnswer:
+    """The same answers, with explanations in words for the patient."""
+    return replace(found, tracks=[in_words_for_patient(track) for track in found.tracks])
+
+
+def in_words_for_patient(track: TrackOut) -> TrackOut:
+    return track.model_copy(update={"explanation": explain_to_patient(track)})
 
 
 def track_answers(
@@ -214,13 +224,15 @@ def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapp
         mine.needs_fold = set()
 
 
-def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
-    """Stores the tracks, the episodes and the domain statuses that the changes touched."""
+def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Worsened]:
+    """Stores the tracks, the episodes and the domain statuses that the changes touched; what got worse comes back."""
     episodes: list[dict[str, Any]] = []
+    worsened: list[Worsened] = []
     for change in {change.subject.patient_id: change for change in changes}.values():
         subject, mine = change.subject, known[change.subject.patient_id]
         for code, track in mine.tracks.items():
             if track != mine.stored.get(code):
+                worsened += _worsened(changes, subject.patient_id, mine, code)
                 episodes += _keep_track(db, clinic_id, subject.patient_id, mine, code)
         listed = domain_values(subject, mine)
         for domain in mine.domain_rows.keys() - {values["domain"] for values in listed}:
@@ -235,6 +247,27 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
                     setattr(status, name, value)
             db.add(status)
     upsert(db, EpisodeRow, episodes)
+    return worsened
+
+
+def _worsened(changes: Sequence[Change], patient_id: UUID, known: Known, code: str) -> list[Worsened]:
+    """What a track's latest reading says that the track stored before did not. Of a track that was kept by other rules
+    nothing is known to be new."""
+    before = known.stored.get(code)
+    if before is None and code in known.track_rows:
+        return []
+    mine = [change for change in changes if change.subject.patient_id == patient_id]
+    recorded = [change.at for change in mine if change.at] + [s.recorded_at for c in mine for s in c.scores]
+    recorded += [infusion.recorded_at for change in mine for infusion in change.infusions]
+    track, check_ins = known.tracks[code], {str(s.id): s.check_in_id for c in mine for s in c.scores}
+    latest = track.episode.standing.latest if track.episode else None
+    kinds = alarming(track, code) - (alarming(before, code) if before else set())
+    if latest is None or not recorded:
+        return []
+    return [
+        Worsened(kind, patient_id, check_ins.get(latest.id), code, latest.taken_at, max(recorded))
+        for kind in sorted(kinds)
+    ]
 
 
 def _keep_track(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, code: str) -> list[dict[str, Any]]:

@@ -196,3 +196,41 @@ def supersede_infusion(db: Session, clinic_id: UUID, session_id: UUID, now: date
         .where(col(InfusionVersion.superseded_at).is_(None))
         .values(superseded_at=now)
     )
+
+
+def taken_between(
+    db: Session, clinic_id: UUID, patient_id: UUID, since: datetime, until: datetime
+) -> list[tuple[str, datetime]]:
+    """Instrument and instant of every score of a patient that stands, taken from `since` to before `until`."""
+    query: Any = select(ScoreVersion.instrument, ScoreVersion.taken_at).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.patient_id) == patient_id,
+        col(ScoreVersion.superseded_at).is_(None),
+        col(ScoreVersion.taken_at) >= since,
+        col(ScoreVersion.taken_at) < until,
+    )
+    return [(instrument, taken_at) for instrument, taken_at in db.exec(query)]
+
+
+def has_scores(db: Session, clinic_id: UUID) -> bool:
+    """Whether the clinic has recorded a check-in."""
+    return db.exec(select(ScoreVersion.id).where(col(ScoreVersion.clinic_id) == clinic_id).limit(1)).first() is not None
+
+
+def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> list[ScoreVersion]:
+    """Every version of every score of a patient, in the order they were recorded."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id) == patient_id
+    )
+    return list(db.exec(query.order_by(col(ScoreVersion.recorded_at), col(ScoreVersion.id))))
+
+
+def with_self_harm_item(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[ScoreVersion]:
+    """Current scores of instruments that ask about self-harm, oldest first."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.patient_id).in_(patient_ids),
+        col(ScoreVersion.instrument).in_([code for code, known in INSTRUMENTS.items() if known.self_harm]),
+        col(ScoreVersion.superseded_at).is_(None),
+    )
+    return list(db.exec(query.order_by(col(ScoreVersion.taken_at), col(ScoreVersion.id))))

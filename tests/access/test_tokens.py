@@ -9,8 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import service as access
-from app.access import store, tokens
+from app.access import clients, devices, people, store, tokens
 from app.access.models import User
 from app.access.tokens import digest
 from app.errors import Invalid, InvalidToken
@@ -32,7 +31,7 @@ def me(server: TestClient, access_token: str) -> Any:
 def email(api: Api, database: Database) -> str:
     address = f"{new_id()}@Example.org"
     now = clock.now()
-    database.writing(api.clinic_id, lambda db: access.add_user(db, api.clinic_id, address, "clinician", PASSWORD, now))
+    database.writing(api.clinic_id, lambda db: people.add_user(db, api.clinic_id, address, "clinician", PASSWORD, now))
     return address
 
 
@@ -69,7 +68,7 @@ def test_a_client_gets_the_scopes_it_asks_for_and_has(server: TestClient, api: A
     now = clock.now()
     scope = "patients:read outcomes:read"
     client_id, secret = database.writing(
-        api.clinic_id, lambda db: access.add_client(db, api.clinic_id, "EHR", scope, now)
+        api.clinic_id, lambda db: clients.add_client(db, api.clinic_id, "EHR", scope, now)
     )
     basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
     answer = server.post(
@@ -190,7 +189,7 @@ def test_an_expired_enrolment_code_is_refused(server: TestClient, api: Api, data
     key = server.app.state.key  # type: ignore[attr-defined]
     late = clock.now() + timedelta(hours=73)
     with pytest.raises(InvalidToken):
-        database.writing(api.clinic_id, lambda db: access.redeem(db, key, code, "phone", "r", late))
+        database.writing(api.clinic_id, lambda db: devices.redeem(db, key, code, "phone", "r", late))
 
 
 def test_a_repeated_enrolment_under_a_key_is_not_shown_again(api: Api) -> None:
@@ -217,5 +216,5 @@ def test_one_email_is_one_login(api: Api, email: str, database: Database) -> Non
     now = clock.now()
     with pytest.raises(Invalid):
         database.writing(
-            api.clinic_id, lambda db: access.add_user(db, api.clinic_id, email, "clinician", PASSWORD, now)
+            api.clinic_id, lambda db: people.add_user(db, api.clinic_id, email, "clinician", PASSWORD, now)
         )

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
+from app.access import clinics
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
@@ -37,7 +38,7 @@ def at(day: int, hour: int = 0) -> str:
 def demo(server: TestClient) -> Demo:
     database: Database = server.app.state.database  # type: ignore[attr-defined]
     clinic_id, now = new_id(), clock.now()
-    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "Demo", "Europe/Paris", [], now))
+    database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Demo", "Europe/Paris", [], now))
     api = new_person(server, clinic_id, "admin")
     claims = Claims("user", api.caller_id, clinic_id, "", 0)
     caller = database.reading(clinic_id, lambda db: access.honour(db, claims))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
 from app import clock
-from app.cohorts.policies import SMALLEST_GROUP, groups_of, shown, shown_counts
+from app.cohorts.policies import groups_of, shown, shown_counts
 from app.cohorts.tallies import GroupBy, Trait
 from app.patients.models import Patient
 from app.relief import Boosters, Endpoint
@@ -25,6 +25,8 @@ from app.tracks.events import local_day
 from app.tracks.models import EpisodeRow
 from tests.cohorts.conftest import Demo, at
 from tests.conftest import Api, new_client
+
+SMALLEST_GROUP = 11
 
 INSTRUMENTS = ("phq-9", "gad-7", "peg", "nrs-mood")
 CODES = ("anxiety_disorder", "chronic_pain", "major_depressive_disorder", "ocd", "ptsd")

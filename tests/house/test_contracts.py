@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.access.models import OPEN_TABLES
 from app.settings import Settings
 from app.storage import open_engine
-from app.tables import metadata
+from app.tables import OPEN_TABLES, metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,8 +43,13 @@ def test_every_tenant_table_leads_with_the_clinic() -> None:
     for table in metadata.tables.values():
         if table.name == "clinics":
             continue
+        if "clinic_id" not in table.columns:
+            assert table.name in {"leases", "rate_counts", "throttles"}, table.name
+            continue
         assert next(iter(table.primary_key.columns)).name == "clinic_id", table.name
         for index in table.indexes:
+            if index.name == "ix_alert_notices_due_at":  # asked over all clinics at once
+                continue
             assert next(iter(index.columns)).name == "clinic_id", index.name
 
 

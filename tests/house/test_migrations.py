@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 from sqlmodel import Session, select
 
 from app import clock, work
+from app.access import clinics, people
 from app.access import service as access
 from app.access import store as access_store
 from app.access.tokens import Claims
@@ -29,13 +30,13 @@ from tests.conftest import ENGINES, fresh_settings
 def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     settings = fresh_settings(request.param, request, tmp_path)
     upgrade(settings)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.secret)
     clinic_id, now = new_id(), clock.now()
     database.writing(
-        clinic_id, lambda db: access.add_clinic(db, clinic_id, "Filled", "Europe/Paris", [], now, synthetic=True)
+        clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Filled", "Europe/Paris", [], now, synthetic=True)
     )
     user_id = database.writing(
-        clinic_id, lambda db: access.add_user(db, clinic_id, "a@example.org", "admin", "password one", now)
+        clinic_id, lambda db: people.add_user(db, clinic_id, "a@example.org", "admin", "password one", now)
     )
     caller = database.reading(clinic_id, lambda db: access.honour(db, Claims("user", user_id, clinic_id, "", 0)))
     fill(database, caller, 12, 90, now - timedelta(days=1), seed=5)
@@ -63,7 +64,7 @@ def counts(settings: Settings) -> dict[str, int]:
 
 def contents(settings: Settings) -> dict[str, Any]:
     """What is kept of the folds, row by row."""
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.secret)
     [clinic_id] = database.reading(NO_CLINIC, access_store.clinic_ids)
 
     def read(db: Session) -> dict[str, Any]:
@@ -84,11 +85,11 @@ def test_upgrading_again_changes_nothing_and_the_models_match(filled: Settings) 
     assert before["domain_statuses"] >= 36
     upgrade(filled)
     assert counts(filled) == before
-    command.check(config(owner_url(filled)))
+    command.check(config(owner_url(filled), filled.secret))
 
 
 def test_down_to_nothing_and_up_again(filled: Settings) -> None:
-    command.downgrade(config(owner_url(filled)), "base")
+    command.downgrade(config(owner_url(filled), filled.secret), "base")
     engine = open_engine(owner_url(filled))
     with engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) == {"alembic_version"}
@@ -100,9 +101,9 @@ def test_down_to_nothing_and_up_again(filled: Settings) -> None:
 def test_each_step_down_and_up_keeps_every_row(filled: Settings) -> None:
     """From the second migration on, one step back and forward must keep what was there."""
     before, derived = counts(filled), contents(filled)
-    command.downgrade(config(owner_url(filled)), "-1")
+    command.downgrade(config(owner_url(filled), filled.secret), "-1")
     upgrade(filled)
-    database = Database(filled.database_url)
+    database = Database(filled.database_url, filled.secret)
     asyncio.run(work.refold(database))
     database.close()
     assert counts(filled) == before

@@ -20,6 +20,7 @@ import pytest
 from sqlmodel import select
 
 from app import clock
+from app.access import clinics
 from app.access import service as access
 from app.access.models import User
 from app.access.tokens import Claims
@@ -188,13 +189,13 @@ def moved(start: datetime, number: int, patient: str) -> str:
 
 def check_tracks(settings: Settings, expected: int) -> None:
     """Stored tracks equal a refold, and no score is doubled or lost."""
-    database = Database(settings.migration_database_url or settings.database_url)
+    database = Database(settings.migration_database_url or settings.database_url, settings.secret)
     with database.engine.connect() as connection:
         connection.exec_driver_sql("alter table clinics no force row level security")
         clinic_id = connection.exec_driver_sql("select id from clinics").scalar_one()
         connection.rollback()
     database.close()
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.secret)
 
     def compare(db: Any) -> int:
         scores = db.exec(select(ScoreVersion)).all()
@@ -215,9 +216,9 @@ def check_tracks(settings: Settings, expected: int) -> None:
 def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings = fresh_settings("postgresql", request, tmp_path)
     upgrade(settings)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.secret)
     clinic_id, now = new_id(), clock.now()
-    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "S", "UTC", [], now))
+    database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "S", "UTC", [], now))
     user = User(clinic_id=clinic_id, id=new_id(), email="s@example.org", role="admin", password_hash="none",
                 created_at=now, disabled_at=None)  # fmt: skip
     database.writing(clinic_id, lambda db: db.add(user))

@@ -43,15 +43,15 @@ def post(api: Api, patient_id: str, day: int) -> None:
 
 
 @pytest.mark.parametrize(("request_of", "most"), [
-    (lambda api, patient: post(api, patient, 2), 14),
-    (lambda api, patient: api.relief(patient), 6),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 8),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 5),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions", params={"include": "effect"}), 6),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/trend", params={"instrument": "phq-9"}), 6),
-    (lambda api, patient: api.get("/v1/worklist"), 9),
-    (lambda api, patient: api.get("/v1/cohorts/durability", params={"instrument": "phq-9"}), 9),
-    (lambda api, patient: api.get("/v1/cohorts/outcomes", params={"instrument": "phq-9"}), 10),
+    (lambda api, patient: post(api, patient, 2), 15),
+    (lambda api, patient: api.relief(patient), 7),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 10),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 6),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions", params={"include": "effect"}), 7),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/trend", params={"instrument": "phq-9"}), 7),
+    (lambda api, patient: api.get("/v1/worklist"), 10),
+    (lambda api, patient: api.get("/v1/cohorts/durability", params={"instrument": "phq-9"}), 10),
+    (lambda api, patient: api.get("/v1/cohorts/outcomes", params={"instrument": "phq-9"}), 11),
 ], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates"])  # fmt: skip
 def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
     api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int
@@ -64,7 +64,7 @@ def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
         with counted(database) as statements:
             request_of(api, patient_id)
         counts.append(len(statements))
-    assert counts[1] <= counts[0] + 1, counts  # one more where there are alerts to show
+    assert counts[1] <= counts[0] + 2, counts  # two more where there are alerts to show
     assert counts[1] <= most, counts
 
 

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app import clock
+from app.access import clinics
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
@@ -35,7 +36,7 @@ def clinic(server: TestClient) -> Clinic:
     """A synthetic clinic, some of whose alerts are open."""
     database: Database = server.app.state.database  # type: ignore[attr-defined]
     clinic_id, now = new_id(), clock.now()
-    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "W", "Pacific/Auckland", [], now))
+    database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "W", "Pacific/Auckland", [], now))
     api = new_person(server, clinic_id, "clinician")
     claims = Claims("user", api.caller_id, clinic_id, "", 0)
     caller = database.reading(clinic_id, lambda db: access.honour(db, claims))
@@ -57,7 +58,7 @@ def pages(clinic: Clinic, day: date, limit: int, *, domain: str | None = None, s
         place = after
 
         def work(db: Session, place: Any = place) -> list[worklist.Row]:
-            return worklist.listed(db, caller, day, "active", domain, statuses, place, limit)
+            return worklist.listed(db, caller, day, "active", domain, statuses, None, place, limit)
 
         rows = database.reading(caller.clinic_id, work)
         found += [item for _, item in rows[:limit]]

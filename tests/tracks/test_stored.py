@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import col, select
 
 from app import clock, work
+from app.access import clinics, people
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
@@ -33,11 +34,11 @@ def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A synthetic clinic whose scores came late, twice and out of order."""
     settings = fresh_settings(request.param, request, Path(tmp_path_factory.mktemp("stored")))
     upgrade(settings)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.secret)
     clinic_id, now = new_id(), clock.now()
-    database.writing(clinic_id, lambda db: access.add_clinic(db, clinic_id, "S", "Pacific/Auckland", [], now))
+    database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "S", "Pacific/Auckland", [], now))
     user_id = database.writing(
-        clinic_id, lambda db: access.add_user(db, clinic_id, f"{clinic_id}@example.org", "admin", "password 1", now)
+        clinic_id, lambda db: people.add_user(db, clinic_id, f"{clinic_id}@example.org", "admin", "password 1", now)
     )
     caller = database.reading(clinic_id, lambda db: access.honour(db, Claims("user", user_id, clinic_id, "", 0)))
     filled = fill(database, caller, 30, 240, now, seed=11)

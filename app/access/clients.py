@@ -1,0 +1,133 @@
+"""Integrations: adding, changing, rotating their secrets."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import MISSING
+from sqlmodel import Session
+
+from app.access import store
+from app.access.faces import ClientCreated, ClientIn, ClientOut, ClientPatch, SecretRotation
+from app.access.models import Client
+from app.access.policies import SCOPES
+from app.access.tokens import digest
+from app.api.idempotency import Reply
+from app.api.versions import require_version
+from app.audit import service as audit
+from app.audit.service import Act
+from app.errors import Fault, Invalid, NotFound
+from app.storage import new_id
+
+
+def add_client(db: Session, clinic_id: UUID, name: str, scope: str, now: datetime) -> tuple[UUID, str]:
+    """An integration and its secret, which is shown once, as the operator adds it. Raises Invalid for an unknown
+    scope."""
+    unknown = [word for word in scope.split() if word not in SCOPES]
+    if unknown or not scope.split():
+        raise Invalid(errors=[Fault("parameter", "scope", "must be scopes from: " + " ".join(SCOPES))])
+    if store.clinic(db, clinic_id) is None:
+        raise NotFound("there is no such clinic")
+    client, secret = _add(db, clinic_id, name, " ".join(dict.fromkeys(scope.split())), now)
+    return client.id, secret
+
+
+def create(db: Session, act: Act, body: ClientIn) -> Reply[ClientCreated]:
+    """A new integration with its secret."""
+    client, secret = _add(db, act.clinic_id, body.name, body.scope, act.at)
+    audit.record(db, act, [])
+    headers = {"Location": f"/v1/clients/{client.id}", "ETag": f'"{client.version}"'}
+    return Reply(ClientCreated(**answer(client).model_dump(), client_secret=secret), 201, headers, secret=True)
+
+
+def update(db: Session, act: Act, client_id: UUID, expected: int | None, patch: ClientPatch) -> ClientOut:
+    """A changed integration. Raises NotFound, PreconditionFailed."""
+    client = _locked(db, act.clinic_id, client_id)
+    require_version(expected, client.version)
+    before = answer(client)
+    client.name = client.name if patch.name is MISSING else patch.name
+    client.scope = client.scope if patch.scope is MISSING else patch.scope
+    if patch.disabled is not MISSING:
+        client.disabled_at = (client.disabled_at or act.at) if patch.disabled else None
+    audit.record(db, act, [])
+    if answer(client) != before:
+        client.version += 1
+    db.add(client)
+    db.flush()
+    return answer(client)
+
+
+def rotate(db: Session, act: Act, client_id: UUID, body: SecretRotation) -> Reply[ClientCreated]:
+    """A new secret; the one before works for `overlap_hours` more. Raises NotFound."""
+    client, secret = _locked(db, act.clinic_id, client_id), secrets.token_urlsafe(32)
+    overlap = timedelta(hours=body.overlap_hours)
+    client.previous_secret_hash = client.secret_hash if overlap else None
+    client.previous_expires_at = act.at + overlap if overlap else None
+    client.secret_hash = digest(secret)
+    client.version += 1
+    db.add(client)
+    audit.record(db, act, [])
+    headers = {"ETag": f'"{client.version}"'}
+    return Reply(ClientCreated(**answer(client).model_dump(), client_secret=secret), 201, headers, secret=True)
+
+
+def one(db: Session, clinic_id: UUID, client_id: UUID) -> Client:
+    """An integration of this clinic. Raises NotFound."""
+    client = store.client(db, clinic_id, client_id)
+    if client is None:
+        raise NotFound
+    return client
+
+
+def _locked(db: Session, clinic_id: UUID, client_id: UUID) -> Client:
+    """An integration of this clinic, until the transaction ends. Raises NotFound."""
+    client = store.client(db, clinic_id, client_id, locked=True)
+    if client is None:
+        raise NotFound
+    return client
+
+
+def listed(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> list[ClientOut]:
+    """A page, newest first, one more than `limit` where there is more."""
+    return [answer(client) for client in store.clients(db, clinic_id, after, limit)]
+
+
+def secret_fits(client: Client | None, secret: str, now: datetime) -> bool:
+    """Whether the secret is the client's. Client secrets are random, so a plain digest is enough."""
+    given = digest(secret)
+    same = secrets.compare_digest(client.secret_hash if client else digest(""), given)
+    if client is None or client.disabled_at is not None:
+        return False
+    overlapping = client.previous_expires_at is not None and client.previous_expires_at > now
+    before = secrets.compare_digest(client.previous_secret_hash or digest(""), given)
+    return same or (overlapping and before and bool(client.previous_secret_hash))
+
+
+def answer(client: Client) -> ClientOut:
+    """An integration as the service shows it."""
+    return ClientOut(
+        id=client.id,
+        name=client.name,
+        scope=client.scope,
+        disabled=client.disabled_at is not None,
+        previous_secret_expires_at=client.previous_expires_at,
+        created_at=client.created_at,
+        version=client.version,
+    )
+
+
+def _add(db: Session, clinic_id: UUID, name: str, scope: str, now: datetime) -> tuple[Client, str]:
+    secret = secrets.token_urlsafe(32)
+    client = Client(
+        clinic_id=clinic_id,
+        id=new_id(),
+        name=name,
+        scope=scope,
+        secret_hash=digest(secret),
+        created_at=now,
+        disabled_at=None,
+    )
+    db.add(client)
+    db.flush()
+    return client, secret

@@ -1,0 +1,50 @@
+"""Slowing down who guesses: attempts to prove who one is are counted by account and by address.
+
+An attempt is counted before it is looked at, so that many at once cannot slip past, and given back when it succeeds. An
+account is closed sooner to one address than to all, so that a stranger cannot easily lock its owner out.
+"""
+
+import hmac
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import ceil
+
+from sqlmodel import Session
+
+from app.access import store
+from app.storage import key_for
+
+_WINDOW = timedelta(minutes=15)
+_MOST = {"account and address": 5, "account": 30, "address": 100}
+
+
+def take(db: Session, account: str, address: str, now: datetime) -> int | None:
+    """Counts one attempt; the seconds to wait where there were too many, else None. `account` is empty where the
+    attempt names none."""
+    counts = store.count_attempts(db, list(_keys(db, account, address).values()), now, now - _WINDOW)
+    waits = [
+        ceil((counts[key].started_at + _WINDOW - now).total_seconds())
+        for kind, key in _keys(db, account, address).items()
+        if counts[key].count > _MOST[kind]
+    ]
+    return max(1, *waits) if waits else None
+
+
+def give_back(db: Session, account: str, address: str) -> None:
+    """Takes back a counted attempt that succeeded; what that address tried on that account before is forgiven."""
+    keys = _keys(db, account, address)
+    store.forgive_attempts(db, [key for kind, key in keys.items() if kind == "account and address"])
+    store.give_back_attempts(db, [key for kind, key in keys.items() if kind != "account and address"])
+
+
+def purge(db: Session, now: datetime) -> None:
+    """Deletes counts that are past their time."""
+    store.purge_attempts(db, now - _WINDOW)
+
+
+def _keys(db: Session, account: str, address: str) -> Mapping[str, str]:
+    named = {"address": address}
+    if account:
+        named |= {"account": account, "account and address": f"{account} {address}"}
+    key = key_for(db, "throttles")
+    return {kind: hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex() for kind, value in named.items()}

@@ -1,0 +1,153 @@
+"""Telling people of urgent alerts by mail, without a patient's data."""
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import unquote, urlsplit
+
+from sqlmodel import Session
+
+from app import clock
+from app.access import store as access
+from app.alerts import policies, store
+from app.alerts.models import Notice, Notification
+from app.storage import NO_CLINIC, Database, new_id
+
+logger = logging.getLogger("holdfast")
+
+_A_ROUND = 50
+# A process that dies while it sends delays its notices by this much.
+_LEASE = timedelta(minutes=2)
+_TIMEOUT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail server: `smtp://user:password@host:587?from=holdfast@example.org` (STARTTLS where there is a password or
+    `?starttls=1`), or `smtps://` (TLS from the start)."""
+
+    url: str
+    public_url: str
+
+    def send(self, to: str, subject: str, body: str, identifier: str) -> None:
+        """Sends one message. `identifier` is the same when it is sent again, so that a mailbox can tell. Raises OSError
+        or SMTPException where it could not be handed over."""
+        parts = urlsplit(self.url)
+        options = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+        sender = unquote(options.get("from", "")) or f"holdfast@{parts.hostname or 'localhost'}"
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = sender, to, subject
+        message["Date"] = format_datetime(clock.now())
+        message["Message-ID"] = f"<{identifier}@{sender.rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(body)
+        context = ssl.create_default_context()
+        host, port = parts.hostname or "localhost", parts.port
+        if parts.scheme == "smtps":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port or 465, timeout=_TIMEOUT_SECONDS, context=context)
+        else:
+            server = smtplib.SMTP(host, port or 25, timeout=_TIMEOUT_SECONDS)
+        with server:
+            if parts.scheme == "smtp" and (parts.password or options.get("starttls")):
+                server.starttls(context=context)
+            if parts.username and parts.password:
+                server.login(unquote(parts.username), unquote(parts.password))
+            server.send_message(message)
+
+
+def reaches_nobody(recipients: Sequence[str], mail: Mail | None) -> bool:
+    """Whether no mail about urgent alerts can leave."""
+    return mail is None or not recipients
+
+
+def send_due(database: Database, mail: Mail | None) -> int:
+    """One round: sends what is due, of any clinic; how many. Where alerts reach nobody they wait, and go out once a
+    recipient and a server are named."""
+    if mail is None:
+        return 0
+    now = clock.now()
+    if not database.reading(NO_CLINIC, lambda db: store.overdue_notices(db, now)):
+        return 0
+    due = database.writing(NO_CLINIC, lambda db: store.due_notices(db, now, now + _LEASE, _A_ROUND))
+    return sum(_send(database, mail, notice) for notice in due)
+
+
+def _send(database: Database, mail: Mail, notice: Notice) -> bool:
+    """Sends one notice, and keeps what became of it."""
+    clinic_id, alert_id = notice.clinic_id, notice.alert_id
+    to = database.reading(clinic_id, lambda db: _recipient(db, notice))
+    if to is None:
+        database.writing(clinic_id, lambda db: _put_off(db, notice))
+        return False
+    address, clinic = to
+    outcome = "failed"
+    with suppress(OSError, smtplib.SMTPException, ValueError):
+        mail.send(address, *_words(clinic, notice.step, mail.public_url), f"{alert_id}.{notice.step}")
+        outcome = "sent"
+    if outcome == "failed":
+        logger.warning("a notice of an urgent alert could not be sent")
+    database.writing(clinic_id, lambda db: _keep(db, notice, address, outcome, clock.now()))
+    return outcome == "sent"
+
+
+def _recipient(db: Session, notice: Notice) -> tuple[str, str] | None:
+    """Whom to tell, and the clinic's name; None where nobody is named or the alert no longer waits."""
+    clinic, alert = access.clinic(db, notice.clinic_id), store.find(db, notice.clinic_id, notice.alert_id)
+    if clinic is None or alert is None or alert.state != "open" or not clinic.alert_recipients:
+        return None
+    return policies.recipient(clinic.alert_recipients, notice.step), clinic.name
+
+
+def _put_off(db: Session, notice: Notice) -> None:
+    """A notice whose alert was acknowledged ends; one that reaches nobody is looked at again in a minute."""
+    alert = store.find(db, notice.clinic_id, notice.alert_id)
+    if alert is None or alert.state != "open":
+        store.end_notices(db, notice.clinic_id, notice.alert_id)
+        return
+    mine = store.notice(db, notice.clinic_id, notice.alert_id)
+    if mine is not None:
+        mine.due_at = clock.now() + timedelta(minutes=1)
+        db.add(mine)
+
+
+def _keep(db: Session, notice: Notice, address: str, outcome: str, now: datetime) -> None:
+    """What became of a notice, and when the next is due."""
+    alert = store.find(db, notice.clinic_id, notice.alert_id)
+    db.add(
+        Notification(
+            clinic_id=notice.clinic_id,
+            id=new_id(),
+            alert_id=notice.alert_id,
+            recipient=address,
+            at=now,
+            outcome=outcome,
+        )
+    )
+    mine = store.notice(db, notice.clinic_id, notice.alert_id)
+    if mine is None or alert is None:  # acknowledged meanwhile
+        return
+    after = policies.next_notice(alert.raised_at, mine.step, mine.attempts, now, sent=outcome == "sent")
+    if after is None:
+        store.end_notices(db, notice.clinic_id, notice.alert_id)
+        return
+    mine.step, mine.attempts, mine.due_at = after
+    db.add(mine)
+
+
+def _words(clinic: str, step: int, public_url: str) -> tuple[str, str]:
+    """Subject and text. Neither says anything of a patient."""
+    still = " still" if step else ""
+    subject = f"Holdfast: an urgent alert{still} waits at {' '.join(clinic.split())}"
+    text = (
+        f"An urgent alert{still} waits for a person at {clinic}.\n\n"
+        f"Open the worklist of Holdfast at {public_url} and say what was done about it. Until somebody does, the next "
+        "person on the clinic's list is told.\n\n"
+        "This message names no patient on purpose. Do not answer it.\n"
+    )
+    return subject, text

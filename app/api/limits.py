@@ -1,0 +1,140 @@
+"""Rate limits: how many requests a caller may make a minute, over all processes of the service.
+
+Each process counts by itself and answers at once; once a second it adds its counts to a shared table and learns what
+the others counted. So the limit is that of the whole service, give or take what arrives within a second, and no request
+waits for it. With one process nothing is shared.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from math import ceil, floor
+from typing import Any
+
+from fastapi import Request
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql
+from sqlmodel import Field, Session, SQLModel, col
+
+from app.errors import RateLimited
+from app.storage import NO_CLINIC, Database
+
+logger = logging.getLogger("holdfast")
+
+_WINDOW_SECONDS = 60
+_SHARE_SECONDS = 1.0
+_MOST_COUNTED = 50_000
+_ROUNDING = 1e-6
+
+
+class RateCount(SQLModel, table=True):
+    """How many requests a caller made in a minute of the clock."""
+
+    __tablename__ = "rate_counts"
+
+    caller: str = Field(primary_key=True)
+    minute: int = Field(primary_key=True)
+    count: int
+
+
+@dataclass(slots=True)
+class _Counts:
+    """One caller's: of this minute and of the one before, and what of this one the others do not know yet."""
+
+    minute: int
+    now: int = 0
+    before: int = 0
+    untold: int = 0
+
+    def turn(self, minute: int) -> None:
+        if minute != self.minute:
+            self.before = self.now if minute == self.minute + 1 else 0
+            self.minute, self.now, self.untold = minute, 0, 0
+
+
+@dataclass(slots=True)
+class RateLimiter:
+    """At most `most` requests in any minute of each caller; 0 is no limit. The last minute is estimated from those of
+    the clock: the one before counts for the share of it that is less than a minute ago."""
+
+    most: int
+    _counts: dict[str, _Counts] = field(default_factory=dict)
+
+    def take(self, caller: str) -> dict[str, str]:
+        """Counts a request: the fields that tell the caller where they stand. Raises RateLimited."""
+        if not self.most:
+            return {}
+        minute, passed = divmod(time.time(), _WINDOW_SECONDS)
+        mine = self._mine(caller, int(minute))
+        left_share = 1 - passed / _WINDOW_SECONDS
+        used = mine.now + mine.before * left_share
+        policy = {"RateLimit-Policy": f'"caller";q={self.most};w={_WINDOW_SECONDS}'}
+        if used >= self.most:
+            seconds = self._wait(mine, passed)
+            told = {**policy, "RateLimit": f'"caller";r=0;t={seconds}', "Retry-After": str(seconds)}
+            raise RateLimited(headers=told)
+        mine.now += 1
+        mine.untold += 1
+        left = int(self.most - used) - 1
+        return {**policy, "RateLimit": f'"caller";r={max(0, left)};t={ceil(_WINDOW_SECONDS - passed)}'}
+
+    def _wait(self, mine: _Counts, passed: float) -> int:
+        """Whole seconds until a request is taken again: once little enough of the earlier minute counts."""
+        if mine.now < self.most:
+            wait = _WINDOW_SECONDS * (1 - (self.most - mine.now) / mine.before) - passed
+        else:
+            wait = _WINDOW_SECONDS - passed + _WINDOW_SECONDS * (1 - self.most / mine.now)
+        return floor(wait + _ROUNDING) + 1
+
+    async def share(self, database: Database) -> None:
+        """Tells the other processes and learns from them, once a second until cancelled."""
+        while self.most:
+            await asyncio.sleep(_SHARE_SECONDS)
+            try:
+                await self.shared_once(database)
+            except Exception as error:  # the next second may well succeed; until then each process counts alone
+                logger.warning("request counts could not be shared: %s", type(error).__name__)
+
+    async def shared_once(self, database: Database) -> None:
+        """Adds what is untold to the shared counts and takes their totals."""
+        told = {caller: (counts.minute, counts.untold) for caller, counts in self._counts.items() if counts.untold}
+        if not told:
+            return
+        totals = await database.write(NO_CLINIC, lambda db: _add(db, told))
+        for caller, minute, total in totals:
+            counts = self._counts.get(caller)
+            if counts is not None and counts.minute == minute:
+                counts.untold -= told[caller][1]
+                counts.now = total + counts.untold
+
+    def _mine(self, caller: str, minute: int) -> _Counts:
+        mine = self._counts.get(caller)
+        if mine is None:
+            if len(self._counts) >= _MOST_COUNTED:
+                self._counts = {name: c for name, c in self._counts.items() if c.minute >= minute - 1}
+            mine = self._counts[caller] = _Counts(minute)
+        mine.turn(minute)
+        return mine
+
+
+def count(request: Request, caller: str) -> None:
+    """Counts a request of a caller. Its answer tells where they stand. Raises RateLimited."""
+    limiter: RateLimiter = request.app.state.limiter
+    request.scope["holdfast_headers"] = limiter.take(caller)
+
+
+def _add(db: Session, told: dict[str, tuple[int, int]]) -> list[tuple[str, int, int]]:
+    rows: list[dict[str, Any]] = [
+        {"caller": caller, "minute": minute, "count": added} for caller, (minute, added) in sorted(told.items())
+    ]
+    statement = postgresql.insert(RateCount)
+    added = statement.on_conflict_do_update(
+        index_elements=["caller", "minute"], set_={"count": col(RateCount.count) + statement.excluded["count"]}
+    ).returning(col(RateCount.caller), col(RateCount.minute), col(RateCount.count))
+    return [(caller, minute, total) for caller, minute, total in db.execute(added, rows)]
+
+
+def purge(db: Session) -> None:
+    """Deletes counts of minutes that are over."""
+    db.execute(delete(RateCount).where(col(RateCount.minute) < int(time.time()) // _WINDOW_SECONDS - 2))

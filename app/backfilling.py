@@ -1,0 +1,84 @@
+"""Raising the alerts that what is recorded calls for and that were never raised, as after an upgrade."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app import clock
+from app.alerts import service as alerts
+from app.alerts import store as alerts_store
+from app.alerts.models import Alert
+from app.alerts.service import Answered, Worsened
+from app.patients import store as patients
+from app.sessions import service as sessions
+from app.storage import Database
+from app.tracks import service as tracks
+from app.tracks import store as tracks_store
+from app.tracks.domains import alarming
+
+_PATIENTS_A_ROUND = 20
+_WORSENED = ("relief_lost", "reliable_deterioration")
+
+
+def backfill(database: Database, clinic_id: UUID) -> int:
+    """How many were raised. What was answered more than 72 hours ago is late: listed, and nobody is told of it. Running
+    it again raises nothing."""
+    raised, after = 0, None
+    while ids := database.reading(clinic_id, partial(_next, clinic_id=clinic_id, after=after)):
+        raised += database.writing(clinic_id, partial(_round, clinic_id=clinic_id, patient_ids=ids, now=clock.now()))
+        after = ids[-1]
+    return raised
+
+
+def _next(db: Session, clinic_id: UUID, after: UUID | None) -> list[UUID]:
+    return patients.ids_after(db, clinic_id, after, _PATIENTS_A_ROUND)
+
+
+def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], now: datetime) -> int:
+    patients.locked(db, clinic_id, patient_ids)
+    standing = alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)
+    before = len(standing)
+    answered = {(alert.check_in_id, alert.instrument) for alert in standing if alert.kind == "self_harm_item"}
+    unanswered = [
+        Answered(
+            score.patient_id,
+            score.check_in_id,
+            None,
+            score.instrument,
+            score.points,
+            score.self_harm_item,
+            score.taken_at,
+            now,
+        )
+        for score in tracks_store.with_self_harm_item(db, clinic_id, patient_ids)
+        if (score.check_in_id, score.instrument) not in answered
+    ]
+    alerts.raise_for(db, clinic_id, unanswered, (), _worsened(db, clinic_id, patient_ids, standing, now))
+    seen = {alert.session_id for alert in standing if alert.kind == "severe_side_effect"}
+    for patient_id, session_id, started_at in sessions.severe(db, clinic_id, patient_ids):
+        if session_id not in seen:
+            alerts.raise_severe_side_effect(db, clinic_id, patient_id, session_id, started_at, now)
+    db.flush()
+    return len(alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)) - before
+
+
+def _worsened(
+    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], standing: Sequence[Alert], now: datetime
+) -> list[Worsened]:
+    """What the latest readings say that no alert has said of them."""
+    said = {(alert.patient_id, alert.kind, alert.instrument, alert.taken_at) for alert in standing}
+    found = []
+    for patient_id, known in tracks.gather(db, clinic_id, patient_ids).items():
+        for code, track in known.tracks.items():
+            latest = track.episode.standing.latest if track.episode else None
+            if latest is None:
+                continue
+            found += [
+                Worsened(kind, patient_id, None, code, latest.taken_at, now)
+                for kind in sorted(alarming(track, code))
+                if (patient_id, kind, code, latest.taken_at) not in said
+            ]
+    return found

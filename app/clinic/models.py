@@ -1,0 +1,66 @@
+"""What a clinic's settings take and give. Their table is in `access`, which every caller's rights rest on."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import MISSING, AfterValidator
+from pydantic import Field as WireField
+from pydantic_core import PydanticCustomError
+
+from app.access.faces import Email
+from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows, with_examples
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("rule", "must name each only once")
+    return values
+
+
+class CrisisContactIn(Wire):
+    """Whom to call now: what it is, and the number or address."""
+
+    label: Name
+    contact: Name
+
+
+class ClinicPatch(Wire):
+    """What is absent stays. The time zone is fixed once a check-in is recorded."""
+
+    model_config = with_examples({"alert_recipients": ["oncall@example.org", "lead@example.org"]})
+
+    name: Name | MISSING = MISSING
+    time_zone: Name | MISSING = MISSING
+    crisis_contacts: Annotated[list[CrisisContactIn], WireField(min_length=1, max_length=20)] | MISSING = MISSING
+    alert_recipients: Annotated[list[Email], WireField(max_length=20), AfterValidator(_each_once)] | MISSING = MISSING
+    patient_view: Literal["scores", "scores_and_trend", "all"] | MISSING = MISSING
+    second_factor: Literal["optional", "required"] | MISSING = MISSING
+    smallest_group: Annotated[Whole, WireField(ge=5, le=1_000)] | MISSING = MISSING
+
+
+class CrisisContactOut(Answer):
+    """Whom to call now."""
+
+    label: str
+    contact: str
+
+
+class ClinicOut(Answer):
+    """The clinic's settings. `alert_recipients` are told of urgent alerts, the first at once, the next after 4 and 24
+    hours. `patient_view` is what patients see of their own outcomes. `second_factor`: whether people must have one.
+    `smallest_group`: callers who may not see patients are told of no fewer. `alerts_reach_nobody`: no mail about urgent
+    alerts can leave, and `alerts_reach_nobody_because` says why."""
+
+    id: Id
+    name: str
+    time_zone: str
+    synthetic: bool
+    notice: str
+    crisis_contacts: list[CrisisContactOut]
+    alert_recipients: list[str]
+    alerts_reach_nobody: bool
+    alerts_reach_nobody_because: str | None = grows("no_recipients", "no_mail_server")
+    patient_view: str = grows("scores", "scores_and_trend", "all")
+    second_factor: str = grows("optional", "required")
+    smallest_group: int
+    created_at: MomentOut
+    version: int

@@ -1,0 +1,49 @@
+"""Metrics in Prometheus' format, on a port of their own: requests by route, the audit log's unsealed tail, and notices
+that have not gone out. No label ever carries an id."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+
+from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from app import clock
+from app.access import store as access
+from app.alerts import store as alerts
+from app.audit import sealing
+from app.settings import Settings
+from app.storage import NO_CLINIC, Database
+
+
+def serve(settings: Settings, host: str, workers: int) -> None:
+    """Serves them until the process ends. Of several workers, each counts in a folder that this process reads."""
+    registry = REGISTRY
+    if workers > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="holdfast-metrics-")
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Stored(Database(settings.database_url, settings.secret)))
+    start_http_server(settings.metrics_port, host, registry)
+
+
+class _Stored(Collector):
+    """What the database knows, asked for when the metrics are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterable[Metric]:
+        now = clock.now()
+        oldest = [
+            self._database.reading(clinic_id, lambda db, c=clinic_id: sealing.oldest_unsealed_at(db, c))  # type: ignore[misc]
+            for clinic_id in self._database.reading(NO_CLINIC, access.clinic_ids)
+        ]
+        age = max(((now - at).total_seconds() for at in oldest if at is not None), default=0.0)
+        overdue = self._database.reading(NO_CLINIC, lambda db: alerts.overdue_notices(db, now))
+        yield GaugeMetricFamily(
+            "holdfast_audit_unsealed_age_seconds", "Age of the oldest audit event that no seal covers", age
+        )
+        yield GaugeMetricFamily("holdfast_alert_notices_due", "Notices of urgent alerts that are due", overdue)

@@ -1,0 +1,153 @@
+"""Plans: versions of what a clinic asks of its patients, and of what is asked of one."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic import Field as WireField
+from pydantic_core import PydanticCustomError
+from sqlalchemy import ForeignKeyConstraint, Uuid
+from sqlmodel import Field, SQLModel
+
+from app.api.fields import Answer, Id, MomentOut, Wire, grows, with_examples
+from app.instruments import INSTRUMENTS
+from app.plans.schedule import Item
+from app.storage import Moment, document, key
+
+_LONGEST_OFFSET = 3_650
+_LONGEST_WINDOW = 60
+
+
+def _days(value: Any) -> Any:
+    if not isinstance(value, str) or not (found := re.fullmatch(r"P(?:(\d{1,3})W|(\d{1,4})D)", value)):
+        raise PydanticCustomError("rule", "must be a duration of whole weeks or days, as in P2W or P3D")
+    return f"P{7 * int(found[1])}D" if found[1] else f"P{int(found[2])}D"
+
+
+def days_of(duration: str) -> int:
+    """The days of a duration as it is kept: `P3D`."""
+    return int(duration[1:-1])
+
+
+def _at_most(days: int) -> Any:
+    def check(value: str) -> str:
+        if days_of(value) > days:
+            raise PydanticCustomError("rule", f"must be at most {days} days")
+        return value
+
+    return AfterValidator(check)
+
+
+def _known(codes: list[str]) -> list[str]:
+    if any(code not in INSTRUMENTS for code in codes):
+        raise PydanticCustomError("rule", "must be codes of /v1/instruments")
+    if len(set(codes)) != len(codes):
+        raise PydanticCustomError("rule", "must name each only once")
+    return codes
+
+
+_DURATION = {"type": "string", "pattern": r"^P(\d{1,3}W|\d{1,4}D)$", "examples": ["P3D"]}
+
+Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET), WireField(json_schema_extra=_DURATION)]
+Window = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_WINDOW), WireField(json_schema_extra=_DURATION)]
+Codes = Annotated[
+    list[Annotated[str, WireField(max_length=50)]], WireField(min_length=1, max_length=20), AfterValidator(_known)
+]
+
+_EXAMPLE = {"items": [{"after": "session", "offset": "P3D", "window": "P2D", "instruments": ["nrs-pain"]}]}
+
+
+class ClinicPlanVersion(SQLModel, table=True):
+    """What a clinic asks of its patients, from the day after it was recorded. Version 1 is the default and not kept."""
+
+    __tablename__ = "clinic_plan_versions"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),)
+
+    clinic_id: UUID = key()
+    version: int = Field(primary_key=True)
+    recorded_at: datetime = Field(sa_type=Moment)
+    recorded_by_id: UUID = Field(sa_type=Uuid)
+    items: list[dict[str, Any]] = Field(sa_type=document())
+
+
+class PatientPlanVersion(SQLModel, table=True):
+    """What is asked of one patient, from the day after it was recorded; without items, what the clinic asks of all.
+    Version 1 is that, and not kept."""
+
+    __tablename__ = "patient_plan_versions"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+
+    clinic_id: UUID = key()
+    patient_id: UUID = key()
+    version: int = Field(primary_key=True)
+    recorded_at: datetime = Field(sa_type=Moment)
+    recorded_by_id: UUID = Field(sa_type=Uuid)
+    items: list[dict[str, Any]] | None = Field(sa_type=document())
+
+
+class PlanItemIn(Wire):
+    """One check-in that is asked for: how long after each session, or after the last one of each course, and how long
+    it may then be answered. Durations are whole days or weeks (ISO 8601: P3D, P2W)."""
+
+    after: Literal["session", "course"]
+    offset: Offset
+    window: Window
+    instruments: Codes
+
+    def item(self) -> Item:
+        return Item(self.after, days_of(self.offset), days_of(self.window), tuple(self.instruments))
+
+
+class ClinicPlanIn(Wire):
+    """What the clinic asks of its patients, from tomorrow on."""
+
+    model_config = with_examples(_EXAMPLE)
+
+    items: Annotated[list[PlanItemIn], WireField(max_length=200)]
+
+
+class PlanIn(Wire):
+    """What is asked of this patient, from tomorrow on; null: what the clinic asks of all."""
+
+    model_config = with_examples(_EXAMPLE, {"items": None})
+
+    items: Annotated[list[PlanItemIn], WireField(max_length=200)] | None
+
+
+class PlanItemOut(Answer):
+    """One check-in that is asked for."""
+
+    after: str = grows("session", "course")
+    offset: str
+    window: str
+    instruments: list[str]
+
+
+class PlanOut(Answer):
+    """The plan as last set. `source` is whose it is; `from_on` the first day it asks on, null where it always did."""
+
+    source: str = grows("default", "clinic", "patient")
+    from_on: date | None
+    recorded_at: MomentOut | None
+    items: list[PlanItemOut]
+    version: int
+
+
+class DueOut(Answer):
+    """One check-in that is asked for on account of a session, and what became of it. `missing` are the instruments that
+    no check-in of these days answers."""
+
+    due_on: date
+    window_ends_on: date
+    instruments: list[str]
+    state: str = grows("upcoming", "due", "overdue", "done", "missed")
+    missing: list[str]
+    session_id: Id
+
+
+class DueList(Answer):
+    """What is due between two days, in order. Nothing is asked of a patient who is not in active care."""
+
+    items: list[DueOut]

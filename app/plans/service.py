@@ -1,0 +1,186 @@
+"""Use cases of plans: reading and setting them, and what is due."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session
+
+from app.access import store as access
+from app.access.service import Caller
+from app.api.versions import require_version
+from app.audit import service as audit
+from app.audit.service import Act
+from app.errors import Fault, Invalid
+from app.instruments import INSTRUMENTS
+from app.patients import service as patients
+from app.plans import store
+from app.plans.models import (
+    ClinicPlanIn,
+    ClinicPlanVersion,
+    DueList,
+    DueOut,
+    PatientPlanVersion,
+    PlanIn,
+    PlanItemIn,
+    PlanItemOut,
+    PlanOut,
+)
+from app.plans.schedule import DEFAULT_ITEMS, DEFAULT_VERSION, Due, Item, Template, due
+from app.tracks import store as tracks
+from app.tracks.events import Calendar, local_day
+
+_BEHIND = timedelta(days=28)
+_AHEAD = timedelta(days=60)
+_LONGEST_SPAN = timedelta(days=400)
+
+
+def clinic_plan(db: Session, caller: Caller) -> PlanOut:
+    """What the clinic asks of its patients."""
+    versions = store.clinic_versions(db, caller.clinic_id)
+    return _clinic_answer(versions, caller.time_zone)
+
+
+def put_clinic_plan(db: Session, caller: Caller, act: Act, expected: int | None, body: ClinicPlanIn) -> PlanOut:
+    """A new version of what the clinic asks. Raises PreconditionFailed."""
+    access.locked_clinic(db, act.clinic_id)
+    versions = store.clinic_versions(db, act.clinic_id)
+    require_version(expected, _version(versions))
+    items = [item.model_dump() for item in body.items]
+    audit.record(db, act, [])
+    if (versions[-1].items if versions else [_kept(item) for item in DEFAULT_ITEMS]) == items:
+        return _clinic_answer(versions, caller.time_zone)
+    new = ClinicPlanVersion(
+        clinic_id=act.clinic_id,
+        version=_version(versions) + 1,
+        recorded_at=act.at,
+        recorded_by_id=act.actor_id,
+        items=items,
+    )
+    db.add(new)
+    return _clinic_answer([new], caller.time_zone)
+
+
+def plan(db: Session, caller: Caller, patient_id: UUID) -> PlanOut:
+    """What is asked of a patient. Raises NotFound."""
+    patients.one(db, caller.clinic_id, patient_id)
+    versions = store.patient_versions(db, caller.clinic_id, patient_id)
+    return _answer(db, caller, versions)
+
+
+def put_plan(db: Session, caller: Caller, act: Act, patient_id: UUID, expected: int | None, body: PlanIn) -> PlanOut:
+    """A new version of what is asked of a patient. Raises NotFound, PreconditionFailed."""
+    patients.lock_one(db, act.clinic_id, patient_id)
+    versions = store.patient_versions(db, act.clinic_id, patient_id)
+    require_version(expected, _version(versions))
+    items = None if body.items is None else [item.model_dump() for item in body.items]
+    audit.record(db, act, [patient_id])
+    if (versions[-1].items if versions else None) == items:
+        return _answer(db, caller, versions)
+    new = PatientPlanVersion(
+        clinic_id=act.clinic_id,
+        patient_id=patient_id,
+        version=_version(versions) + 1,
+        recorded_at=act.at,
+        recorded_by_id=act.actor_id,
+        items=items,
+    )
+    db.add(new)
+    return _answer(db, caller, [new])
+
+
+def due_of(
+    db: Session, caller: Caller, patient_id: UUID, first: date | None, last: date | None, now: datetime
+) -> DueList:
+    """What is due of a patient, by default from four weeks ago until in 60 days. To patients only what they rate
+    themselves is shown. Raises NotFound, Invalid."""
+    patient = patients.one(db, caller.clinic_id, patient_id)
+    zone, today = caller.time_zone, local_day(now, caller.time_zone)
+    first = first or (min(last, today) if last else today) - _BEHIND
+    last = last or max(first, today) + _AHEAD
+    if last < first:
+        raise Invalid(errors=[Fault("parameter", "to", "must not be before from")])
+    if last - first > _LONGEST_SPAN:
+        raise Invalid(errors=[Fault("parameter", "to", f"must be within {_LONGEST_SPAN.days} days of from")])
+    if patient.care_status != "active":
+        return DueList(items=[])
+    calendar = Calendar(tracks.infusions(db, caller.clinic_id, [patient_id]), zone)
+    since, until = (datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=62)))
+    answered: dict[str, set[date]] = {}
+    for instrument, taken_at in tracks.taken_between(db, caller.clinic_id, patient_id, since, until):
+        answered.setdefault(instrument, set()).add(local_day(taken_at, zone))
+    asked = due(
+        [_template(version, zone) for version in store.clinic_versions(db, caller.clinic_id)],
+        [_template(version, zone) for version in store.patient_versions(db, caller.clinic_id, patient_id)],
+        calendar.events,
+        calendar.places,
+        answered,
+        first,
+        last,
+    )
+    shown = [_due_answer(one, today, own=caller.patient_id is not None) for one in asked]
+    return DueList(items=[one for one in shown if one is not None])
+
+
+def _due_answer(one: Due, today: date, *, own: bool) -> DueOut | None:
+    codes = [code for code in one.instruments if not own or INSTRUMENTS[code].rater == "self"]
+    if not codes:
+        return None
+    missing = tuple(code for code in one.missing if code in codes)
+    seen = Due(one.due_on, one.window_ends_on, tuple(codes), one.session_id, missing)
+    return DueOut(
+        due_on=one.due_on,
+        window_ends_on=one.window_ends_on,
+        instruments=codes,
+        state=seen.state(today),
+        missing=list(missing),
+        session_id=UUID(one.session_id),
+    )
+
+
+def _template(version: ClinicPlanVersion | PatientPlanVersion, zone: ZoneInfo) -> Template:
+    items = version.items
+    asked = None if items is None else tuple(PlanItemIn.model_validate(item).item() for item in items)
+    return Template(_from_on(version, zone), asked)
+
+
+def _from_on(version: ClinicPlanVersion | PatientPlanVersion, zone: ZoneInfo) -> date:
+    return local_day(version.recorded_at, zone) + timedelta(days=1)
+
+
+def _version(versions: Sequence[ClinicPlanVersion] | Sequence[PatientPlanVersion]) -> int:
+    return versions[-1].version if versions else DEFAULT_VERSION
+
+
+def _clinic_answer(versions: Sequence[ClinicPlanVersion], zone: ZoneInfo) -> PlanOut:
+    if not versions:
+        items = [_kept(item) for item in DEFAULT_ITEMS]
+        return _plan_answer("default", None, None, items, DEFAULT_VERSION)
+    last = versions[-1]
+    return _plan_answer("clinic", _from_on(last, zone), last.recorded_at, last.items, last.version)
+
+
+def _answer(db: Session, caller: Caller, versions: Sequence[PatientPlanVersion]) -> PlanOut:
+    last = versions[-1] if versions else None
+    if last is not None and last.items is not None:
+        zone = caller.time_zone
+        return _plan_answer("patient", _from_on(last, zone), last.recorded_at, last.items, last.version)
+    return clinic_plan(db, caller).model_copy(update={"version": _version(versions)})
+
+
+def _plan_answer(
+    source: str, from_on: date | None, recorded_at: datetime | None, items: Sequence[dict[str, Any]], version: int
+) -> PlanOut:
+    shown = [PlanItemOut.model_validate(item) for item in items]
+    return PlanOut(source=source, from_on=from_on, recorded_at=recorded_at, items=shown, version=version)
+
+
+def _kept(item: Item) -> dict[str, Any]:
+    return {
+        "after": item.after,
+        "offset": f"P{item.offset}D",
+        "window": f"P{item.window}D",
+        "instruments": list(item.instruments),
+    }

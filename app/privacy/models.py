@@ -1,0 +1,43 @@
+"""What the whole record gives, and what erasing takes."""
+
+from app.access.faces import DeviceOut
+from app.alerts.models import AlertOut
+from app.api.fields import Answer, MomentOut, Name, Wire, with_examples
+from app.audit.models import AuditEventOut
+from app.checkins.models import CheckInOut
+from app.patients.models import PatientOut
+from app.plans.models import PlanOut
+from app.sessions.models import SessionVersionOut
+
+
+class BasisVersionOut(Answer):
+    """What a verdict depended on of a patient, from when it was recorded."""
+
+    version: int
+    recorded_at: MomentOut
+    primary_instruments: dict[str, str]
+    indications: list[str]
+
+
+class PatientRecord(Answer):
+    """Everything that is stored of one patient, as it stands. `sessions` and `check_ins` are every version, voided ones
+    too, oldest first; `audit_events` says who read or wrote it, newest first."""
+
+    patient: PatientOut
+    made_at: MomentOut
+    basis: list[BasisVersionOut]
+    sessions: list[SessionVersionOut]
+    check_ins: list[CheckInOut]
+    alerts: list[AlertOut]
+    devices: list[DeviceOut]
+    plan: PlanOut
+    audit_events: list[AuditEventOut]
+
+
+class ErasureIn(Wire):
+    """Why, and the patient's external id once more, so that nobody erases the wrong one."""
+
+    model_config = with_examples({"reason": "the patient's request", "external_id": "MRN-0042"})
+
+    reason: Name
+    external_id: Name

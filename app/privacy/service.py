@@ -1,0 +1,68 @@
+"""Use cases of privacy: the whole record of one patient, and erasing who they are."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.access import devices
+from app.access.service import Caller
+from app.alerts import service as alerts
+from app.audit import service as audit
+from app.audit.models import AuditEventOut
+from app.audit.service import Act
+from app.checkins import reading
+from app.errors import Fault, Invalid
+from app.patients import service as patients
+from app.patients import store as patients_store
+from app.patients.models import PatientOut
+from app.plans import service as plans
+from app.privacy.models import BasisVersionOut, ErasureIn, PatientRecord
+from app.sessions import service as sessions
+
+_PAGE = 500
+
+
+def record_of(db: Session, caller: Caller, act: Act, patient_id: UUID) -> PatientRecord:
+    """Everything that is stored of a patient. Raises NotFound."""
+    patient = patients.one(db, caller.clinic_id, patient_id)
+    return PatientRecord(
+        patient=patients.answer(db, patient),
+        made_at=act.at,
+        basis=[
+            BasisVersionOut(
+                version=version.version,
+                recorded_at=version.recorded_at,
+                primary_instruments=version.primary_instruments,
+                indications=version.indications,
+            )
+            for version in patients_store.versions(db, caller.clinic_id, patient_id)
+        ],
+        sessions=sessions.every_version(db, caller.clinic_id, patient_id),
+        check_ins=reading.every_version(db, caller, patient_id),
+        alerts=alerts.of_patient(db, caller.clinic_id, patient_id),
+        devices=devices.listed(db, caller.clinic_id, patient_id),
+        plan=plans.plan(db, caller, patient_id),
+        audit_events=_events(db, caller.clinic_id, patient_id),
+    )
+
+
+def erase(db: Session, act: Act, patient_id: UUID, body: ErasureIn) -> PatientOut:
+    """Destroys what tells who a patient is; the clinical record stays under a pseudonym. Raises NotFound, and Invalid
+    where the external id is not the patient's."""
+    patient = patients.lock_one(db, act.clinic_id, patient_id)
+    if patients.answer(db, patient).external_id != body.external_id:
+        raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])
+    return patients.erase(db, act, patient_id)
+
+
+def _events(db: Session, clinic_id: UUID, patient_id: UUID) -> list[AuditEventOut]:
+    """Who read or wrote it. Other patients that the same request showed are nobody's business here."""
+    found: list[AuditEventOut] = []
+    after: Sequence[str] | None = None
+    while True:
+        page = audit.events_of(db, clinic_id, patient_id, None, after, _PAGE)
+        found += [event.model_copy(update={"patient_ids": [patient_id]}) for event in page[:_PAGE]]
+        if len(page) <= _PAGE:
+            return found
+        after = [found[-1].at.isoformat(), str(found[-1].id)]

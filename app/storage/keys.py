@@ -1,0 +1,21 @@
+"""Keys for one purpose each, derived from the service's one secret."""
+
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlmodel import Session
+
+
+@lru_cache(maxsize=64)
+def derived_key(secret_key: str, purpose: str) -> bytes:
+    """A 32-byte key for one purpose. Source: RFC 5869 (HKDF with SHA-256)."""
+    return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(secret_key.encode())
+
+
+def key_for(db: Session, purpose: str) -> bytes:
+    """The key of the session's database for one purpose. Raises ValueError where it was opened without the secret."""
+    secret: str = db.info["secret_key"]
+    if not secret:
+        raise ValueError("this database was opened without the service's secret")
+    return derived_key(secret, purpose)

@@ -1,0 +1,35 @@
+"""Leases: of several processes, one at a time does a job."""
+
+from datetime import datetime
+
+from sqlalchemy import or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Field, Session, SQLModel, col
+
+from app.storage.types import Moment
+
+
+class Lease(SQLModel, table=True):
+    """Who does a job, and until when. A holder that dies loses it then."""
+
+    __tablename__ = "leases"
+
+    name: str = Field(primary_key=True)
+    holder: str
+    until: datetime = Field(sa_type=Moment)
+
+
+def lease(db: Session, name: str, holder: str, now: datetime, until: datetime) -> bool:
+    """Whether the job is the holder's until then: it was free, its lease had run out, or it was theirs already."""
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(Lease).values(name=name, holder=holder, until=until)
+    free = or_(col(Lease.until) <= now, col(Lease.holder) == holder)
+    taken = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"holder": holder, "until": until}, where=free
+    )
+    return db.execute(taken.returning(col(Lease.name))).first() is not None
+
+
+def give_up(db: Session, name: str, holder: str, now: datetime) -> None:
+    """Ends the holder's lease, so that another need not wait for it to run out."""
+    db.execute(update(Lease).where(col(Lease.name) == name, col(Lease.holder) == holder).values(until=now))

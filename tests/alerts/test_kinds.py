@@ -1,0 +1,142 @@
+"""Every kind of alert is raised in the recording transaction, once, and by what was recorded before an upgrade too."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app import backfilling
+from app.storage import Database, open_engine
+from tests.alerts.test_alerts import amend, item_9
+from tests.conftest import Api, days_ago, new_clinic
+
+
+def alerts(api: Api, **params: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.get("/v1/alerts", params={"limit": 200, **params}).json()["items"]
+    return found
+
+
+def kinds(api: Api) -> list[str]:
+    return sorted(alert["kind"] for alert in alerts(api))
+
+
+@pytest.fixture
+def patient(api: Api) -> str:
+    """Responded to one infusion 30 days ago."""
+    patient_id = api.patient()
+    api.check_in(patient_id, days_ago(31), "gad-7", 16)
+    api.session(patient_id, days_ago(30))
+    api.check_in(patient_id, days_ago(25), "gad-7", 5)
+    return patient_id
+
+
+def test_relief_lost_is_raised_by_the_reading_that_confirms_it_and_once(api: Api, patient: str) -> None:
+    api.check_in(patient, days_ago(9), "gad-7", 12)
+    assert kinds(api) == []
+    receipt = api.check_in(patient, days_ago(1), "gad-7", 13)
+    [alert] = receipt["alerts"]
+    assert (alert["kind"], alert["priority"], alert["late"]) == ("relief_lost", "routine", False)
+    assert (alert["check_in_id"], alert["instrument"]) == (receipt["id"], "gad-7")
+    api.check_in(patient, days_ago(0.1), "gad-7", 13)
+    assert kinds(api) == ["relief_lost"]
+
+
+def test_it_is_raised_again_when_relief_is_lost_again(api: Api, patient: str) -> None:
+    for days, score in ((20, 12), (14, 13), (13, 4), (9, 12), (1, 13)):
+        api.check_in(patient, days_ago(days), "gad-7", score)
+    found = alerts(api)
+    assert [a["kind"] for a in found] == ["relief_lost"], "one is open already"
+    api.post(f"/v1/alerts/{found[0]['id']}/acknowledgement", {"disposition": "contacted"})
+    api.check_in(patient, days_ago(0.9), "gad-7", 4)
+    assert len(alerts(api, state="open")) == 0
+
+
+def test_deterioration_is_raised(api: Api) -> None:
+    patient_id = api.patient()
+    api.check_in(patient_id, days_ago(31), "gad-7", 12)
+    api.session(patient_id, days_ago(30))
+    api.check_in(patient_id, days_ago(20), "gad-7", 13)
+    assert kinds(api) == []
+    assert api.check_in(patient_id, days_ago(1), "gad-7", 18)["alerts"][0]["kind"] == "reliable_deterioration"
+
+
+def test_history_that_comes_in_is_late(api: Api) -> None:
+    patient_id = api.patient()
+    api.check_in(patient_id, days_ago(131), "gad-7", 12)
+    api.session(patient_id, days_ago(130))
+    api.check_in(patient_id, days_ago(101), "gad-7", 19)
+    assert [(a["kind"], a["late"]) for a in alerts(api)] == [("reliable_deterioration", True)]
+
+
+def test_a_loss_that_only_a_late_score_shows_is_raised(api: Api, patient: str) -> None:
+    api.check_in(patient, days_ago(1), "gad-7", 13)
+    assert kinds(api) == []
+    api.check_in(patient, days_ago(8), "gad-7", 12)
+    assert kinds(api) == ["relief_lost"]
+
+
+def test_a_severe_side_effect_is_raised_once_and_when_it_is_added(api: Api) -> None:
+    patient_id = api.patient()
+    mild = [{"effect": "nausea", "severity": "mild"}]
+    severe = [{"effect": "hypertension", "severity": "severe"}]
+    first = api.session(patient_id, days_ago(10), side_effects=severe)
+    second = api.session(patient_id, days_ago(1), side_effects=mild)
+    assert [(a["kind"], a["session_id"], a["late"]) for a in alerts(api)] == [("severe_side_effect", first["id"], True)]
+    path = f"/v1/patients/{patient_id}/sessions/{second['id']}"
+    assert api.patch(path, {"side_effects": severe}, 1).status_code == 200
+    assert api.patch(path, {"notes": "Settled."}, 2).status_code == 200
+    assert [a["session_id"] for a in alerts(api)] == [second["id"], first["id"]], "timely ones first"
+
+
+def test_a_late_alert_whose_check_in_was_recent_after_all_is_timely(api: Api) -> None:
+    posted = {"taken_at": days_ago(20), "responses": item_9(3)}
+    check_in = api.post(f"/v1/patients/{api.patient()}/check-ins", posted).json()
+    assert check_in["alerts"][0]["late"] is True
+    moved = amend(api, check_in, 1, taken_at=days_ago(1))
+    assert moved["alerts"][0]["late"] is False
+
+
+def test_only_the_care_teams_alerts_are_listed_when_asked(server: TestClient, api: Api) -> None:
+    mine, other = api.patient(care_team=[str(api.caller_id)]), api.patient()
+    for patient_id in (mine, other):
+        posted = {"taken_at": days_ago(1), "responses": item_9(2)}
+        api.post(f"/v1/patients/{patient_id}/check-ins", posted)
+    assert {a["patient_id"] for a in alerts(api)} == {mine, other}
+    assert [a["patient_id"] for a in alerts(api, assigned_to="me")] == [mine]
+    assert api.get("/v1/alerts", params={"assigned_to": "you"}).status_code == 422
+    assert new_clinic(server).get("/v1/alerts", params={"assigned_to": "me"}).json()["items"] == []
+
+
+def test_backfill_raises_what_was_never_raised_and_nothing_twice(api: Api, patient: str, database: Database) -> None:
+    api.check_in(patient, days_ago(9), "gad-7", 12)
+    api.check_in(patient, days_ago(1), "gad-7", 13)
+    api.session(patient, days_ago(0.5), side_effects=[{"effect": "other", "severity": "severe"}])
+    api.post(f"/v1/patients/{patient}/check-ins", {"taken_at": days_ago(1), "responses": item_9(2)})
+    api.post(f"/v1/patients/{patient}/check-ins", {"taken_at": days_ago(20), "responses": item_9(1)})
+    before = {(a["kind"], a["late"], a["priority"]) for a in alerts(api)}
+    assert len(before) == 4
+    assert backfilling.backfill(database, api.clinic_id) == 0
+    forget(database, api)
+    assert kinds(api) == []
+    raised = backfilling.backfill(database, api.clinic_id)
+    after = {(a["kind"], a["late"], a["priority"]) for a in alerts(api)}
+    # The new session began a course, so the loss is no longer what the latest reading says.
+    assert after == before - {("relief_lost", False, "routine")}
+    assert raised == 3
+    assert backfilling.backfill(database, api.clinic_id) == 0
+
+
+def forget(database: Database, api: Api) -> None:
+    """Takes a clinic's alerts away, as if they had never been raised."""
+    clinic = api.clinic_id.hex if database.is_sqlite else api.clinic_id
+    url = database.engine.url.render_as_string(hide_password=False)
+    if not database.is_sqlite:
+        url = url.replace("_service:", "_owner:").replace("postgresql+psycopg", "postgresql")
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("select set_config('holdfast.clinic_id', :id, true)"), {"id": str(clinic)})
+        for table in ("alert_notices", "alerts"):
+            connection.execute(text(f"delete from {table} where clinic_id = :clinic"), {"clinic": clinic})
+    engine.dispose()

@@ -1,0 +1,198 @@
+"""Mail about urgent alerts: to a real server, without a patient's data, again and to the next until somebody acts."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from app import clock
+from app.alerts import mailing
+from app.alerts.mailing import Mail
+from app.main import create_app
+from app.migrating import upgrade
+from app.storage import Database
+from tests.alerts.test_alerts import item_9
+from tests.conftest import ENGINES, Api, days_ago, fresh_settings, new_clinic, new_person
+
+
+class Mailbox:
+    """What a mail server took."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[list[str], EmailMessage]] = []
+        self.refuses = False
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if self.refuses:
+            return "451 try again later"
+        self.taken.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
+        return "250 taken"
+
+    @property
+    def told(self) -> list[str]:
+        return [to[0] for to, _ in self.taken]
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, str]]:
+    box = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, f"smtp://127.0.0.1:{port}?from=holdfast@example.org"
+    controller.stop()
+
+
+@dataclass
+class Clinic:
+    """A clinic in a database of its own, whose mail goes to a real server."""
+
+    api: Api
+    database: Database
+    box: Mailbox
+    mail: Mail
+
+    def urgent(self, item: int = 3, days: float = 0.01) -> dict[str, Any]:
+        posted = {"taken_at": days_ago(days), "responses": item_9(item)}
+        answer = self.api.post(f"/v1/patients/{self.api.patient(label='Marker')}/check-ins", posted)
+        found: dict[str, Any] = answer.json()["alerts"][0]
+        return found
+
+    def shown(self, alert: dict[str, Any]) -> dict[str, Any]:
+        items = self.api.get("/v1/alerts").json()["items"]
+        found: dict[str, Any] = next(item for item in items if item["id"] == alert["id"])
+        return found
+
+    def send(self) -> int:
+        return mailing.send_due(self.database, self.mail)
+
+
+@pytest.fixture(params=ENGINES)
+def clinic(request: pytest.FixtureRequest, tmp_path: Path, mailbox: tuple[Mailbox, str]) -> Iterator[Clinic]:
+    box, url = mailbox
+    settings = fresh_settings(request.param, request, tmp_path)
+    upgrade(settings)
+    settings = settings.model_copy(update={"smtp_url": SecretStr(url)})
+    with TestClient(create_app(settings)) as server:
+        api = new_clinic(server)
+        assert api.patch("/v1/clinic", {"alert_recipients": ["first@example.org", "second@example.org"]}, 1)
+        state = server.app.state  # type: ignore[attr-defined]
+        yield Clinic(api, state.database, box, state.mail)
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets the clock of the job stand at a moment."""
+
+    def stand(moment: datetime) -> None:
+        monkeypatch.setattr(clock, "now", lambda: moment)
+
+    return stand
+
+
+def test_an_urgent_alert_is_mailed_without_a_patients_data(clinic: Clinic) -> None:
+    alert = clinic.urgent()
+    assert clinic.send() == 1
+    [(to, message)] = clinic.box.taken
+    assert to == ["first@example.org"]
+    content = message.as_string()
+    for said in (alert["patient_id"], alert["id"][:13] + "x", "Marker", "phq", "item", "harm", "score"):
+        assert said not in content.lower()
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert "urgent alert" in str(message["Subject"])
+    [told] = clinic.shown(alert)["notifications"]
+    assert (told["to"], told["outcome"]) == ("first@example.org", "sent")
+    assert clinic.send() == 0, "told once"
+
+
+def test_it_goes_to_the_next_after_4_and_24_hours_unless_acknowledged(clinic: Clinic, at: Any) -> None:
+    alert, now = clinic.urgent(), clock.now()
+    clinic.send()
+    for hours, told in ((3.9, 1), (4.1, 2), (23.9, 2), (24.1, 3), (90, 3)):
+        at(now + timedelta(hours=hours))
+        clinic.send()
+        assert len(clinic.box.told) == told, hours
+    assert clinic.box.told == ["first@example.org", "second@example.org", "first@example.org"]
+    assert "still" in str(clinic.box.taken[1][1]["Subject"])
+    assert len(clinic.shown(alert)["notifications"]) == 3
+
+
+@pytest.mark.parametrize(("disposition", "told"), [("contacted", 1), ("could_not_reach", 2)])
+def test_an_acknowledged_alert_is_not_mailed_again(clinic: Clinic, at: Any, disposition: str, told: int) -> None:
+    alert, now = clinic.urgent(), clock.now()
+    clinic.send()
+    clinic.api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": disposition})
+    at(now + timedelta(hours=5))
+    clinic.send()
+    assert len(clinic.box.told) == told
+
+
+def test_high_and_late_alerts_tell_nobody(clinic: Clinic) -> None:
+    clinic.urgent(item=1)
+    clinic.urgent(item=3, days=4)
+    assert clinic.send() == 0
+
+
+def test_a_server_that_refuses_is_tried_again_and_then_the_next_person(clinic: Clinic, at: Any) -> None:
+    clinic.box.refuses = True
+    alert, now = clinic.urgent(), clock.now()
+    assert clinic.send() == 0
+    assert clinic.shown(alert)["notifications"][0]["outcome"] == "failed"
+    for minutes in range(1, 6):
+        at(now + timedelta(minutes=minutes, seconds=5))
+        clinic.send()
+    told = [n["to"] for n in clinic.shown(alert)["notifications"]]
+    assert told == ["first@example.org"] * 5 + ["second@example.org"]
+    clinic.box.refuses = False
+    at(now + timedelta(minutes=8))
+    assert clinic.send() == 1
+    assert clinic.box.told == ["second@example.org"]
+
+
+def test_where_alerts_reach_nobody_it_is_said_and_they_wait(clinic: Clinic, at: Any) -> None:
+    api = clinic.api
+    assert api.get("/v1/clinic").json()["alerts_reach_nobody"] is False
+    assert api.get("/v1/worklist").json()["alerts_reach_nobody"] is False
+    assert api.patch("/v1/clinic", {"alert_recipients": []}, 2).json()["alerts_reach_nobody_because"] == "no_recipients"
+    for path in ("/v1/clinic", "/v1/worklist", "/v1/alerts"):
+        assert api.get(path).json()["alerts_reach_nobody"] is True, path
+    clinic.urgent()
+    now = clock.now()
+    assert clinic.send() == 0
+    assert mailing.send_due(clinic.database, None) == 0
+    api.patch("/v1/clinic", {"alert_recipients": ["late@example.org"]}, 3)
+    at(now + timedelta(minutes=2))
+    assert clinic.send() == 1
+    assert clinic.box.told == ["late@example.org"]
+
+
+def test_without_a_mail_server_alerts_reach_nobody(api: Api) -> None:
+    assert api.patch("/v1/clinic", {"alert_recipients": ["a@example.org"]}, 1).status_code == 200
+    found = api.get("/v1/clinic").json()
+    assert (found["alerts_reach_nobody"], found["alerts_reach_nobody_because"]) == (True, "no_mail_server")
+
+
+def test_recipients_are_addresses_and_no_header_comes_with_them(api: Api) -> None:
+    for bad in ("x", "a@example.org\r\nBcc: b@example.org", "a@example.org, b@example.org", "a b@example.org"):
+        assert api.patch("/v1/clinic", {"alert_recipients": [bad]}, 1).status_code == 422, bad
+
+
+def test_two_clinics_are_told_apart(clinic: Clinic) -> None:
+    other = new_clinic(clinic.api.server)
+    assert other.patch("/v1/clinic", {"alert_recipients": ["other@example.org"]}, 1).status_code == 200
+    elsewhere = replace(clinic, api=new_person(clinic.api.server, other.clinic_id, "admin"))
+    elsewhere.urgent()
+    clinic.urgent()
+    assert clinic.send() == 2
+    assert sorted(clinic.box.told) == ["first@example.org", "other@example.org"]

@@ -1,0 +1,100 @@
+"""Row-level security repeats the rule: a query that forgets its clinic sees nothing, and no transaction has two."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import select
+
+from app.access.models import Clinic
+from app.migrating import upgrade
+from app.patients.models import Patient
+from app.settings import Settings
+from app.storage import NO_CLINIC, Database, GroupCommit, new_id, role_faults
+from app.tables import OPEN_TABLES
+from tests.conftest import Api, fresh_settings, new_clinic
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def own(settings: Settings) -> Settings:
+    if not settings.database_url.startswith("postgresql"):
+        pytest.skip("row-level security is PostgreSQL's")
+    return settings
+
+
+def test_a_forgotten_filter_shows_one_clinic_and_without_a_clinic_nothing(
+    own: Settings, api: Api, database: Database, server: Any
+) -> None:
+    mine, theirs = api.patient(), new_clinic(server).patient()
+    seen = database.reading(api.clinic_id, lambda db: {str(p.id) for p in db.exec(select(Patient))})
+    assert mine in seen
+    assert theirs not in seen
+    assert database.reading(NO_CLINIC, lambda db: db.exec(select(Patient)).all()) == []
+    assert database.reading(NO_CLINIC, lambda db: db.exec(select(Clinic)).all()) == []
+
+
+def test_nothing_is_written_into_another_clinic(own: Settings, api: Api, database: Database, server: Any) -> None:
+    other = new_clinic(server).clinic_id
+
+    def write(db: Any) -> None:
+        db.connection().execute(
+            text("insert into clinic_plan_versions values (:clinic, 2, now(), :clinic, '[]')"), {"clinic": other}
+        )
+
+    with pytest.raises(DBAPIError, match="row-level security"):
+        database.writing(api.clinic_id, write)
+
+
+def test_a_transaction_of_one_clinic_leaves_nothing_for_the_next(own: Settings, api: Api, database: Database) -> None:
+    query = text("select nullif(current_setting('holdfast.clinic_id', true), '')")
+    for _ in range(3):
+        assert database.reading(api.clinic_id, lambda db: db.connection().execute(query).scalar()) == str(api.clinic_id)
+        with database.engine.connect() as connection:  # the same pooled connection, by hand
+            assert connection.execute(query).scalar() is None
+
+
+def test_posts_of_two_clinics_at_once_never_share_a_transaction(own: Settings, database: Database) -> None:
+    """Group commit queues per clinic: what it calls gets posts of one clinic only."""
+    named = text("select current_setting('holdfast.clinic_id', true)")
+
+    def record(db: Any, clinic_id: Any, posts: Any) -> Any:
+        assert set(posts) == {clinic_id}
+        assert db.connection().execute(named).scalar() == str(clinic_id)
+        return list(posts)
+
+    async def both() -> None:
+        commit: GroupCommit[Any, Any] = GroupCommit(database, record)
+        clinics = [new_id() for _ in range(3)]
+        await asyncio.gather(*(commit.submit(clinic, clinic) for _ in range(20) for clinic in clinics))
+
+    asyncio.run(both())
+
+
+def test_a_role_that_could_see_everything_is_named(
+    own: Settings, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    assert role_faults(own.database_url, OPEN_TABLES) == []
+    assert role_faults(own.migration_database_url or "", OPEN_TABLES)[0].startswith("owns the table")
+    superuser = make_url(request.getfixturevalue("postgres_owner_url")).set(
+        database=make_url(own.database_url).database
+    )
+    faults = role_faults(superuser.set(drivername="postgresql").render_as_string(hide_password=False), OPEN_TABLES)
+    assert faults[:2] == ["is a superuser", "bypasses row-level security"]
+    assert role_faults("sqlite:///x.db", OPEN_TABLES) == []
+
+
+def test_a_role_that_is_in_the_owners_owns_too(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    settings = fresh_settings("postgresql", request, tmp_path)
+    upgrade(settings)
+    service, owner = make_url(settings.database_url).username, make_url(settings.migration_database_url or "").username
+    admin = make_url(request.getfixturevalue("postgres_owner_url")).set(drivername="postgresql+psycopg")
+    engine = create_engine(admin, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"grant {owner} to {service}"))
+    engine.dispose()
+    assert role_faults(settings.database_url, OPEN_TABLES)[0].startswith("owns the table")
