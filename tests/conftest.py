@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,13 @@ ENGINES = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgres_owner_url() -> Iterator[str]:
     """The URL of a PostgreSQL database's owner: the one given, or a server of the suite's own."""
+    with postgres_server() as url:
+        yield url
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL, by its superuser's URL: the one given, or a server of its own for the while."""
     given = os.environ.get("HOLDFAST_TEST_DATABASE_URL")
     if given:
         yield given

@@ -1,15 +1,11 @@
 """Real processes: two of them writing to the same patients, the command line, and the demo a newcomer sees."""
 
-import json
 import os
 import re
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,55 +32,8 @@ from app.settings import Settings
 from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks.models import ScoreVersion, TrackRow
-from tests.conftest import SECRET, fresh_settings
-
-HOLDFAST = str(Path(sys.executable).with_name("holdfast"))
-PASSWORD = "correct horse battery"
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    found = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
-    found |= {"HOLDFAST_DATABASE_URL": settings.database_url, "HOLDFAST_SECRET_KEY": SECRET}
-    if settings.migration_database_url:
-        found["HOLDFAST_MIGRATION_DATABASE_URL"] = settings.migration_database_url
-    return found
-
-
-def run(settings: Settings, *words: str, stdin: str = "") -> dict[str, str]:
-    result = subprocess.run(
-        [HOLDFAST, *words], env=environment(settings), input=stdin, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    found: dict[str, str] = json.loads(result.stdout) if result.stdout.startswith("{") else {}
-    return found
-
-
-@contextmanager
-def serving(settings: Settings, *words: str) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [HOLDFAST, "serve", "--port", str(port), *words]
-    with subprocess.Popen(command, env=environment(settings), stderr=subprocess.PIPE) as process:
-        address = f"http://127.0.0.1:{port}"
-        try:
-            wait_for(address)
-            yield address
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
-
-
-def wait_for(address: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if httpx.get(f"{address}/readyz").status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline, "the service did not come up"
-        time.sleep(0.1)
+from tests.conftest import fresh_settings
+from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving, wait_for
 
 
 def logged_in(address: str, email: str) -> httpx.Client:

@@ -1,0 +1,450 @@
+"""The attack list: what somebody would try against a running service, and what must come back.
+
+Each attack is told with its answer in docs/attacks.md (`make bench` writes it), and the suite tries all of them on both
+engines.
+"""
+
+import base64
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+
+from tests.house.processes import PASSWORD, environment, run, serving
+
+__all__ = ["ATTACKS", "Came", "Target", "environment", "target"]
+
+RECENT = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+
+
+@dataclass
+class Target:
+    """Two clinics on one running service: one that is attacked, and one whose people attack."""
+
+    address: str
+    admin: httpx.Client
+    outsider: httpx.Client
+    device: httpx.Client
+    refresh_token: str
+    patient: str
+    other_patient: str
+    session: str
+    check_in: str
+    alert: str
+    secret_key: str
+    log: list[Path] = field(default_factory=list)
+
+    @property
+    def anyone(self) -> httpx.Client:
+        return httpx.Client(base_url=self.address, timeout=30)
+
+    @property
+    def token(self) -> str:
+        return str(self.admin.headers["authorization"]).removeprefix("Bearer ")
+
+    def bearing(self, token: str) -> httpx.Response:
+        with self.anyone as client:
+            return client.get("/v1/patients", headers={"Authorization": f"Bearer {token}"})
+
+
+@dataclass(frozen=True)
+class Came:
+    """What came back: whether it is as it must be, in words."""
+
+    held: bool
+    told: str
+
+
+Attack = Callable[[Target], Came]
+ATTACKS: dict[str, dict[str, Attack]] = {}
+
+
+def attack(kind: str, tried: str) -> Callable[[Attack], Attack]:
+    def keep(function: Attack) -> Attack:
+        ATTACKS.setdefault(kind, {})[tried] = function
+        return function
+
+    return keep
+
+
+def came(answers: list[httpx.Response], *statuses: int, without: tuple[str, ...] = ()) -> Came:
+    """Every answer has one of these statuses and says none of `without`."""
+    told = sorted({f"{a.status_code} {_code(a)}".strip() for a in answers})
+    held = all(a.status_code in statuses for a in answers) and not any(w in a.text for w in without for a in answers)
+    return Came(held, ", ".join(told))
+
+
+def _code(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return ""
+    return str(body.get("code") or body.get("error") or "") if isinstance(body, dict) else ""
+
+
+def _paths(t: Target) -> list[str]:
+    patient = f"/v1/patients/{t.patient}"
+    return [
+        patient,
+        f"{patient}/relief",
+        f"{patient}/record",
+        f"{patient}/check-ins",
+        f"{patient}/check-ins/{t.check_in}",
+        f"{patient}/sessions/{t.session}",
+        f"{patient}/trend.png?instrument=phq-9",
+        f"{patient}/plan/due",
+        f"{patient}/devices",
+    ]
+
+
+@attack("Other people's data", "Read another clinic's patient, sessions, check-ins, record and pictures by id")
+def _(t: Target) -> Came:
+    return came([t.outsider.get(path) for path in _paths(t)], 404, without=(t.check_in, "Marker"))
+
+
+@attack("Other people's data", "Change, amend, acknowledge, enrol and erase in another clinic by id")
+def _(t: Target) -> Came:
+    patient, any_version = f"/v1/patients/{t.patient}", {"If-Match": "*"}
+    amendment = {"reason": "x", "void": True}
+    return came(
+        [
+            t.outsider.patch(patient, json={"label": "x"}, headers=any_version),
+            t.outsider.post(f"{patient}/check-ins/{t.check_in}/amendments", json=amendment, headers=any_version),
+            t.outsider.post(f"/v1/alerts/{t.alert}/acknowledgement", json={"disposition": "contacted"}),
+            t.outsider.post(f"{patient}/enrolments"),
+            t.outsider.post(f"{patient}/erasure", json={"reason": "x", "external_id": "Marker"}),
+        ],
+        404,
+    )
+
+
+@attack("Other people's data", "Post a check-in to another clinic's patient, singly and hidden in a batch")
+def _(t: Target) -> Came:
+    body = {"taken_at": RECENT, "responses": [{"instrument": "nrs-pain", "score": 3}]}
+    single = t.outsider.post(f"/v1/patients/{t.patient}/check-ins", json=body)
+    batch = t.outsider.post("/v1/check-ins/batch", json={"items": [body | {"patient_id": t.patient}]})
+    refused = batch.json()["results"][0]["http_status"]
+    return Came(single.status_code == 404 and refused == 404, f"{single.status_code}; in the batch {refused}")
+
+
+@attack("Other people's data", "Take over another clinic's id for a patient of one's own")
+def _(t: Target) -> Came:
+    made = t.outsider.post("/v1/patients", json={"id": t.patient, "external_id": uuid4().hex})
+    own = t.outsider.get(f"/v1/patients/{t.patient}")
+    theirs = t.admin.get(f"/v1/patients/{t.patient}").json()["label"]
+    held = made.status_code == 201 and own.json()["label"] is None and theirs == "Marker"
+    return Came(held, f"{made.status_code}: a patient of the attacker's own clinic; the other is untouched and unseen")
+
+
+@attack("Other people's data", "Read the clinic's lists, and another patient, with a patient's device")
+def _(t: Target) -> Came:
+    lists = ["/v1/patients", "/v1/worklist", "/v1/alerts", "/v1/audit-events", "/v1/users", "/v1/clinic"]
+    return came(
+        [t.device.get(path) for path in lists] + [t.device.get(f"/v1/patients/{t.other_patient}/check-ins")], 403, 404
+    )
+
+
+@attack("Other people's data", "Reach another patient's check-in under one's own address with a device")
+def _(t: Target) -> Came:
+    mine = t.device.get("/v1/me").json()["patient_id"]
+    paths = [f"/v1/patients/{mine}/check-ins/{t.check_in}", f"/v1/patients/{mine}/check-ins/{t.check_in}/versions"]
+    return came([t.device.get(path) for path in paths], 404)
+
+
+def _claims(t: Target) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(t.token, options={"verify_signature": False})
+    return found
+
+
+@attack("Tokens", "alg none, alg HS512, an empty key, a guessed key, and a signature cut short")
+def _(t: Target) -> Came:
+    claims = _claims(t)
+    head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    forged = [
+        f"{head}.{body}.",
+        f"{head}.{body}.{t.token.rsplit('.', 1)[1]}",
+        jwt.encode(claims, t.secret_key * 2, "HS512"),
+        jwt.encode(claims, t.secret_key, "HS256"),
+        jwt.encode(claims, "secret" * 8, "HS256"),
+        t.token[:-3],
+    ]
+    return came([t.bearing(token) for token in forged], 401)
+
+
+@attack("Tokens", "Headers that name a key of the attacker's (jwk, jku, kid as a path and as SQL)")
+def _(t: Target) -> Came:
+    claims = _claims(t)
+    heads: list[dict[str, Any]] = [
+        {"jwk": {"kty": "oct", "k": "AAAA"}},
+        {"jku": "http://127.0.0.1:1/keys"},
+        {"kid": "../../dev/null"},
+        {"kid": "x' union select 'AAAA"},
+    ]
+    return came([t.bearing(jwt.encode(claims, "A" * 40, "HS256", headers=head)) for head in heads], 401)
+
+
+@attack("Tokens", "An expired token, one for another audience, one that names another clinic or an operator")
+def _(t: Target) -> Came:
+    claims, key = _claims(t), "k" * 40
+    changed: list[dict[str, Any]] = [{"exp": 1}, {"aud": "other"}, {"clinic": str(uuid4())}, {"kind": "operator"}]
+    return came([t.bearing(jwt.encode(claims | change, key, "HS256")) for change in changed], 401)
+
+
+@attack("Tokens", "Replay a refresh token after its successor was used")
+def _(t: Target) -> Came:
+    def refresh(token: str) -> httpx.Response:
+        with t.anyone as client:
+            return client.post("/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token})
+
+    second = refresh(t.refresh_token).json()["refresh_token"]
+    third = refresh(second).json()["refresh_token"]
+    replayed, ended = refresh(t.refresh_token), refresh(third)
+    held = replayed.status_code == 400 and ended.status_code == 400
+    return Came(held, f"{replayed.status_code} {_code(replayed)}; the whole family has ended: {ended.status_code}")
+
+
+@attack("Guessing", "Passwords of one account, then the right one")
+def _(t: Target) -> Came:
+    with t.anyone as client:
+        form = {"grant_type": "password", "username": "victim@example.org"}
+        statuses = [client.post("/oauth/token", data=form | {"password": f"guess {n}"}).status_code for n in range(8)]
+        right = client.post("/oauth/token", data=form | {"password": PASSWORD})
+    return Came(set(statuses) == {400, 429} and right.status_code == 429, f"{statuses}, then {right.status_code}")
+
+
+@attack("Guessing", "Tell by the time of a login whether an account exists")
+def _(t: Target) -> Came:
+    def seconds(name: str) -> float:
+        with t.anyone as client:
+            form = {"grant_type": "password", "username": name, "password": "wrong password"}
+            started = time.perf_counter()
+            client.post("/oauth/token", data=form)
+            return time.perf_counter() - started
+
+    seconds("warm@example.org")
+    known = [seconds(f"known{n}@example.org") for n in range(5)]
+    unknown = [seconds(f"{uuid4().hex}@example.org") for n in range(5)]
+    ratio = statistics.median(known) / statistics.median(unknown)
+    told = f"{1000 * statistics.median(known):.0f} ms and {1000 * statistics.median(unknown):.0f} ms, the same answer"
+    return Came(0.6 < ratio < 1.67, told)
+
+
+@attack("Guessing", "Client secrets of an unknown and of a known client")
+def _(t: Target) -> Came:
+    with t.anyone as client:
+        form = {"grant_type": "client_credentials", "client_id": str(uuid4()), "client_secret": "x"}
+        return came([client.post("/oauth/token", data=form)], 401, 429)
+
+
+@attack("Bodies", "Assign what is not the caller's to set: version, clinic, role, timestamps, scores' severities")
+def _(t: Target) -> Came:
+    patient = f"/v1/patients/{t.patient}"
+    score = {"instrument": "nrs-pain", "score": 3, "severity": "none"}
+    return came(
+        [
+            t.admin.post("/v1/patients", json={"external_id": uuid4().hex, "clinic_id": str(uuid4())}),
+            t.admin.post("/v1/patients", json={"external_id": uuid4().hex, "version": 9}),
+            t.admin.patch(patient, json={"created_at": RECENT}, headers={"If-Match": "*"}),
+            t.admin.post(f"{patient}/check-ins", json={"taken_at": RECENT, "responses": [score]}),
+            t.device.post(f"{patient}/check-ins", json={"recorded_by": {"kind": "user"}}),
+            t.admin.patch("/v1/clinic", json={"synthetic": True}, headers={"If-Match": "*"}),
+            t.admin.post("/v1/users", json={"email": "x@example.org", "role": "operator"}),
+        ],
+        404,
+        422,
+    )
+
+
+@attack("Bodies", "A body over 1 MiB, with and without saying how long it is")
+def _(t: Target) -> Came:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"external_id": "'
+        for _ in range(40):
+            yield b"x" * 65_536
+        yield b'"}'
+
+    json_type = {"Content-Type": "application/json"}
+    told = t.admin.post("/v1/patients", content=b'{"external_id": "' + b"x" * 2_000_000 + b'"}', headers=json_type)
+    try:
+        untold = t.admin.post("/v1/patients", content=chunks(), headers=json_type)
+    except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
+        untold = told  # it hung up before everything was sent
+    return came([told, untold], 413)
+
+
+@attack("Bodies", "100,000 brackets, 10,000 keys, a repeated key, NaN, a huge number, lone surrogates, NUL")
+def _(t: Target) -> Came:
+    bodies = [
+        b"[" * 100_000,
+        b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
+        json.dumps({f"k{n}": n for n in range(10_000)}).encode(),
+        b'{"external_id": "a", "external_id": "b"}',
+        b'{"external_id": "a", "birth_year": NaN}',
+        b'{"external_id": "a", "birth_year": 1e400}',
+        b'{"external_id": "a", "birth_year": ' + b"9" * 5_000 + b"}",
+        b'{"external_id": "\\ud800"}',
+        b'{"external_id": "a\\u0000"}',
+        b"\xff\xfe",
+    ]
+    headers = {"Content-Type": "application/json"}
+    return came([t.admin.post("/v1/patients", content=body, headers=headers) for body in bodies], 422)
+
+
+@attack("Bodies", "Another media type, a form, and no type at all")
+def _(t: Target) -> Came:
+    types = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+    return came([t.admin.post("/v1/patients", content=b"{}", headers={"Content-Type": kind}) for kind in types], 415)
+
+
+@attack("Addresses and headers", "A cursor that was changed, of another list, of another caller, of other filters")
+def _(t: Target) -> Came:
+    cursor = t.admin.get("/v1/patients", params={"limit": 1}).json()["next_cursor"]
+    alerts = {"cursor": cursor}
+    return came(
+        [
+            t.admin.get("/v1/patients", params={"cursor": cursor[:-4] + "AAAA"}),
+            t.admin.get("/v1/patients", params={"cursor": "x"}),
+            t.admin.get("/v1/alerts", params=alerts),
+            t.admin.get("/v1/patients", params={"cursor": cursor, "care_status": "paused"}),
+            t.outsider.get("/v1/patients", params={"cursor": cursor}),
+        ],
+        400,
+    )
+
+
+@attack("Addresses and headers", "SQL in every place that takes text")
+def _(t: Target) -> Came:
+    sql = "x' or 1=1; drop table patients; --"
+    answers = [
+        t.admin.get("/v1/patients", params={"care_status": sql}),
+        t.admin.get(f"/v1/patients/{t.patient}/trend", params={"instrument": sql}),
+        t.admin.get("/v1/worklist", params={"status": sql}),
+        t.admin.get("/v1/audit-events", params={"actor": sql}),
+        t.admin.get(f"/v1/patients/{sql}"),
+    ]
+    searched = t.admin.post("/v1/patients/search", json={"q": sql})
+    held = searched.json()["items"] == [] and t.admin.get("/v1/patients").status_code == 200
+    found = came(answers, 404, 422, without=("drop",))
+    return Came(found.held and held, f"{found.told}; a search finds nothing")
+
+
+@attack("Addresses and headers", "Line breaks and markup in X-Request-Id, Idempotency-Key and If-Match")
+def _(t: Target) -> Came:
+    sent = "a\tb<script>"
+    echoed = t.admin.get("/v1/me", headers={"X-Request-Id": sent}).headers["x-request-id"]
+    key = t.admin.post("/v1/patients", json={"external_id": "k"}, headers={"Idempotency-Key": "a b" * 200})
+    match = t.admin.patch(f"/v1/patients/{t.patient}", json={}, headers={"If-Match": '"1", "2"'})
+    held = echoed != sent and key.status_code == 422 and match.status_code == 422
+    return Came(held, f"another request id is made; {key.status_code}; {match.status_code}")
+
+
+@attack("Addresses and headers", "Line breaks in a clinic's name, which stands in the subject of its mail")
+def _(t: Target) -> Came:
+    name = {"name": "North\r\nBcc: everyone@example.org"}
+    return came([t.admin.patch("/v1/clinic", json=name, headers={"If-Match": "*"})], 422)
+
+
+@attack("Addresses and headers", "X-Forwarded-For to look like another address, from somebody who is no trusted proxy")
+def _(t: Target) -> Came:
+    with t.anyone as client:
+        form = {"grant_type": "password", "username": "forwarded@example.org", "password": "wrong password"}
+        statuses = [
+            client.post("/oauth/token", data=form, headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code
+            for n in range(8)
+        ]
+    return Came(statuses[-1] == 429, f"counted as one address: {statuses}")
+
+
+@attack("Addresses and headers", "A page of another origin calls with the browser's help")
+def _(t: Target) -> Came:
+    answer = t.admin.get("/v1/me", headers={"Origin": "https://elsewhere.example"})
+    allowed = answer.headers.get("access-control-allow-origin")
+    return Came(allowed is None, "no Access-Control-Allow-Origin: the browser keeps the answer")
+
+
+@attack("Addresses and headers", "Paths that climb out of /docs, and methods that nothing answers")
+def _(t: Target) -> Came:
+    paths = ["/docs/..%2f..%2fetc%2fpasswd", "/docs/%2e%2e/main.py", "/problems/..%2f..%2fx", "/v1/../docs/x.js"]
+    return came(
+        [t.admin.get(path) for path in paths] + [t.admin.request("TRACE", "/v1/me"), t.admin.delete("/v1/me")], 404, 405
+    )
+
+
+@attack("Flooding", "A hundred and twenty enrolment codes from one address")
+def _(t: Target) -> Came:
+    with t.anyone as client:
+        answers = [
+            client.post("/v1/enrolments/redeem", json={"code": uuid4().hex, "device_name": "x"}) for _ in range(120)
+        ]
+    statuses = [answer.status_code for answer in answers]
+    held = set(statuses) == {401, 429} and statuses[-1] == 429
+    return Came(
+        held, f"{statuses.count(401)} times 401, then 429 with Retry-After {answers[-1].headers['retry-after']}"
+    )
+
+
+@attack("What is left behind", "Anything of a patient, a token or a password in the service's log")
+def _(t: Target) -> Came:
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in t.log)
+    leaked = [word for word in ("Marker", t.patient, t.token, PASSWORD, "victim@", "drop table") if word in text]
+    lines = text.count("\n")
+    return Came(not leaked and lines > 100, f"nothing of it in {lines} lines")
+
+
+def target(settings: Any, folder: Path) -> Iterator[Target]:
+    """A running service with the two clinics in it."""
+    run(settings, "migrate")
+    for name in ("attacked", "attacker"):
+        run(
+            settings, "clinics", "add", "--name", name, "--time-zone", "UTC", "--admin-email", f"{name}@example.org",
+            "--admin-password-stdin", stdin=f"{PASSWORD}\n",
+        )  # fmt: skip
+    log = folder / "service.log"
+    with serving(settings, log=log) as address, httpx.Client(base_url=address, timeout=30) as anyone:
+
+        def login(name: str) -> tuple[httpx.Client, str]:
+            form = {"grant_type": "password", "username": f"{name}@example.org", "password": PASSWORD}
+            held = anyone.post("/oauth/token", data=form).json()
+            headers = {"Authorization": f"Bearer {held['access_token']}"}
+            return httpx.Client(base_url=address, headers=headers, timeout=30), held["refresh_token"]
+
+        (admin, refresh_token), (outsider, _) = login("attacked"), login("attacker")
+        patient = admin.post("/v1/patients", json={"external_id": "Marker", "label": "Marker"}).json()["id"]
+        other = admin.post("/v1/patients", json={"external_id": "other"}).json()["id"]
+        path = f"/v1/patients/{patient}"
+        session = admin.post(f"{path}/sessions", json={"started_at": "2025-01-06T10:00:00Z"}).json()["id"]
+        responses = [{"instrument": "phq-9", "answers": [0] * 8 + [3]}]
+        posted = admin.post(f"{path}/check-ins", json={"taken_at": RECENT, "responses": responses}).json()
+        code = admin.post(f"/v1/patients/{other}/enrolments").json()["code"]
+        redeemed = anyone.post("/v1/enrolments/redeem", json={"code": code, "device_name": "phone"}).json()
+        bearer = {"Authorization": f"Bearer {redeemed['access_token']}"}
+        device = httpx.Client(base_url=address, headers=bearer, timeout=30)
+        for number in range(5):
+            admin.post("/v1/users", json={"email": f"known{number}@example.org", "role": "clinician"})
+        made = admin.post("/v1/users", json={"email": "victim@example.org", "role": "clinician"}).json()
+        anyone.post("/oauth/password", json={"code": made["password_code"]["code"], "password": PASSWORD})
+        yield Target(
+            address=address,
+            admin=admin,
+            outsider=outsider,
+            device=device,
+            refresh_token=refresh_token,
+            patient=patient,
+            other_patient=patient,
+            session=session,
+            check_in=posted["id"],
+            alert=posted["alerts"][0]["id"],
+            secret_key=settings.secret,
+            log=[log],
+        )
+        for client in (admin, outsider, device):
+            client.close()
