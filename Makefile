@@ -44,8 +44,10 @@ fix: setup ## Format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup ## Measure: accuracy (writes docs/accuracy.md), and what answers cost at 1,000 to 100,000 patients
+bench: setup ## Measure: accuracy and attacks (writes their pages), recording with and without audit, what answers cost
 	@$(BIN)/python -m bench.accuracy
+	@$(BIN)/python -m bench.attacks
+	@$(BIN)/python -m bench.recording
 	@$(BIN)/python -m bench.outcomes
 
 docs: openapi
