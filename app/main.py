@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import work
 from app.access.dependencies import Honoured, bearer
 from app.access.managing import audit_router, clients_router, users_router
+from app.access.my import router as mine
 from app.access.outside import OutsideIssuer
 from app.access.policies import OPEN_OPERATIONS
 from app.access.routes import router as access
@@ -116,6 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(documents)
     for router in (
         access,
+        mine,
         catalogue,
         patients,
         sessions,

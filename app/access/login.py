@@ -54,6 +54,6 @@ def open_session(
         if not factors.accepts(db, current, attempt.otp, now):
             audit.record(db, act, [], outcome="denied")
             return NOT_RIGHT
-    throttling.give_back(db, attempt.email, attempt.address)
+    throttling.forgive(db, attempt.email, attempt.address)
     audit.record(db, act, [])
     return tokens.open_session(db, key, current, now)

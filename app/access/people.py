@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access import factors, passwords, store
-from app.access.faces import PasswordCodeOut, SecondFactorOut, UserCreated, UserIn, UserOut, UserPatch
+from app.access.faces import PasswordCodeOut, RecoveryCodesOut, SecondFactorOut, UserCreated, UserIn, UserOut, UserPatch
 from app.access.models import PasswordCode, User
 from app.access.tokens import digest
 from app.api.idempotency import Reply
@@ -165,23 +165,24 @@ def change_password(db: Session, act: Act, password_hash: str) -> None:
     audit.record(db, act, [])
 
 
-def start_second_factor(db: Session, act: Act, code: str, clinic: str) -> SecondFactorOut:
+def start_second_factor(db: Session, act: Act, code: str, clinic: str) -> Reply[SecondFactorOut]:
     """A secret for the caller's authenticator. Raises Invalid where a second factor is on and `code` is not of it."""
     user = _locked(db, act.clinic_id, act.actor_id)
     if user.otp_confirmed_at is not None and not factors.accepts(db, user, code, act.at):
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a code of the second factor that is on")])
     secret = factors.start(db, user)
     audit.record(db, act, [])
-    return SecondFactorOut(secret=secret, uri=factors.uri(secret, user.email, clinic))
+    answer = SecondFactorOut(secret=secret, uri=factors.uri(secret, user.email, clinic))
+    return Reply(answer, 201, secret=True)
 
 
-def confirm_second_factor(db: Session, act: Act, code: str) -> list[str]:
+def confirm_second_factor(db: Session, act: Act, code: str) -> Reply[RecoveryCodesOut]:
     """Turns the caller's second factor on: their recovery codes. Raises Invalid for a code that does not fit."""
     codes = factors.confirm(db, _locked(db, act.clinic_id, act.actor_id), code, act.at)
     if codes is None:
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a current code of the secret that was begun")])
     audit.record(db, act, [])
-    return codes
+    return Reply(RecoveryCodesOut(recovery_codes=codes), secret=True)
 
 
 def answer(user: User) -> UserOut:

@@ -1,9 +1,7 @@
-"""HTTP of access: tokens, enrolment codes, passwords, and who am I."""
+"""HTTP of access before a caller is known: tokens, enrolment codes, setting a password."""
 
-import asyncio
 import base64
 import binascii
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 from urllib.parse import unquote_plus
 from uuid import UUID
@@ -13,37 +11,24 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from app import clock
-from app.access import clients, devices, login, passwords, people, store, throttling, tokens
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, address_of
+from app.access import clients, devices, login, people, proving, store, tokens
+from app.access.dependencies import DatabaseOf, GuardedRoute, address_of
 from app.access.faces import (
-    CrisisContact,
     DeviceTokenOut,
-    MeOut,
-    MyClinicOut,
-    PasswordChange,
     PasswordIn,
-    RecoveryCodesOut,
     RedeemIn,
-    SecondFactorConfirm,
-    SecondFactorOut,
-    SecondFactorStart,
     TokenOut,
 )
 from app.access.login import Attempt, Refusal
-from app.access.models import User
-from app.access.service import NOTICE
 from app.access.tokens import ACCESS_TOKEN_SECONDS, Tokens
 from app.api.fields import Answer
 from app.api.problems import Responses, problems
 from app.audit import service as audit
 from app.audit.service import Act
-from app.errors import Fault, Invalid, InvalidToken, RateLimited
+from app.errors import InvalidToken
 from app.storage import NO_CLINIC, Database
 
 router = APIRouter(tags=["access"], route_class=GuardedRoute)
-
-# Argon2 is slow on purpose and takes 64 MiB a time: two at once, and never on the event loop.
-_slow = ThreadPoolExecutor(2, "holdfast-argon2")
 
 
 class TokenError(Answer):
@@ -121,15 +106,15 @@ async def revoke_token(database: DatabaseOf, token: Annotated[str, Form()] = "")
 )
 async def set_password(request: Request, database: DatabaseOf, body: PasswordIn) -> Response:
     """For a new person, and for one whose password was reset. The code works once; every session before it ends."""
-    await _admit(database, "", address_of(request))
+    await proving.admit(database, "", address_of(request))
     clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(body.code)))
     if clinic_id is None:
         raise InvalidToken("the code is unknown, used or expired")
-    password_hash, now, request_id = await _hashed(body.password), clock.now(), request.scope["request_id"]
+    password_hash, now, request_id = await proving.hashed(body.password), clock.now(), request.scope["request_id"]
     await database.write(
         clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, request_id, now)
     )
-    await _give_back(database, "", address_of(request))
+    await proving.forgive(database, "", address_of(request))
     return Response(status_code=204)
 
 
@@ -143,7 +128,7 @@ async def set_password(request: Request, database: DatabaseOf, body: PasswordIn)
 async def redeem_enrolment(request: Request, database: DatabaseOf, body: RedeemIn) -> DeviceTokenOut:
     """Single use. The refresh token lives 400 days from its last use."""
     key: str = request.app.state.key
-    await _admit(database, "", address_of(request))
+    await proving.admit(database, "", address_of(request))
     clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, tokens.digest(body.code)))
     if clinic_id is None:
         raise InvalidToken("the code is unknown, used or expired")
@@ -151,95 +136,8 @@ async def redeem_enrolment(request: Request, database: DatabaseOf, body: RedeemI
     granted = await database.write(
         clinic_id, lambda db: devices.redeem(db, key, body.code, body.device_name, request_id, now)
     )
-    await _give_back(database, "", address_of(request))
+    await proving.forgive(database, "", address_of(request))
     return DeviceTokenOut(**_token_answer(granted).model_dump(exclude_unset=True), patient_id=granted.patient_id)
-
-
-@router.get(
-    "/v1/me",
-    operation_id="get_me",
-    summary="Who am I, and in which clinic",
-    response_model=MeOut,
-    response_model_exclude_unset=True,
-    responses=problems(),
-)
-async def get_me(caller: CallerOf, database: DatabaseOf) -> MeOut:
-    """The caller, what it may do, and the clinic's name, zone, notice and crisis contacts."""
-    clinic = caller.clinic
-    answer = MeOut(
-        kind=caller.kind,
-        id=caller.id,
-        role=caller.role,
-        scopes=sorted(caller.scopes),
-        clinic=MyClinicOut(
-            id=clinic.id,
-            name=clinic.name,
-            time_zone=clinic.time_zone,
-            synthetic=clinic.synthetic,
-            notice=NOTICE,
-            crisis_contacts=[CrisisContact(**contact) for contact in clinic.crisis_contacts],
-        ),
-    )
-    if caller.patient_id is not None:
-        answer.patient_id = caller.patient_id
-    if caller.kind == "user":
-        user = await database.read(caller.clinic_id, lambda db: people.one(db, caller.clinic_id, caller.id))
-        answer.second_factor = "on" if user.otp_confirmed_at else "required" if caller.is_unfinished else "off"
-    return answer
-
-
-@router.post(
-    "/v1/me/password",
-    operation_id="change_password",
-    summary="Change my password",
-    status_code=204,
-    responses=problems("rate_limited"),
-)
-async def change_password(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, body: PasswordChange
-) -> Response:
-    """Ends every session of mine: get a token anew."""
-    await _prove(database, act, body.current_password, "/current_password")
-    password_hash = await _hashed(body.password)
-    await database.write(caller.clinic_id, lambda db: people.change_password(db, act, password_hash))
-    return Response(status_code=204)
-
-
-@router.post(
-    "/v1/me/second-factor",
-    operation_id="start_second_factor",
-    summary="Begin to set up my second factor",
-    status_code=201,
-    response_model=SecondFactorOut,
-    responses=problems("rate_limited"),
-)
-async def start_second_factor(
-    caller: CallerOf, act: ActOf, database: DatabaseOf, body: SecondFactorStart
-) -> SecondFactorOut:
-    """Add the secret to an authenticator, then confirm with a code. One that is on counts until then."""
-    await _prove(database, act, body.password, "/password")
-    clinic = caller.clinic.name
-    return await database.write(
-        caller.clinic_id, lambda db: people.start_second_factor(db, act, body.otp or "", clinic)
-    )
-
-
-@router.post(
-    "/v1/me/second-factor/confirmation",
-    operation_id="confirm_second_factor",
-    summary="Turn my second factor on",
-    response_model=RecoveryCodesOut,
-    responses=problems("rate_limited"),
-)
-async def confirm_second_factor(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, body: SecondFactorConfirm
-) -> RecoveryCodesOut:
-    """With a code of the authenticator. From now on each login needs one. The recovery codes are shown once."""
-    await _admit(database, str(caller.id), act.address)
-    codes = await database.write(caller.clinic_id, lambda db: people.confirm_second_factor(db, act, body.otp))
-    await _give_back(database, str(caller.id), act.address)
-    request.app.state.honoured.forget()
-    return RecoveryCodesOut(recovery_codes=codes)
 
 
 async def _password(request: Request, database: Database, email: str, password: str, otp: str) -> Response:
@@ -247,12 +145,12 @@ async def _password(request: Request, database: Database, email: str, password: 
     name = email.strip().lower()
     name = name if name.isprintable() else ""
     attempt = Attempt(name, otp, address_of(request), request.scope["request_id"])
-    wait = await database.write(NO_CLINIC, lambda db: throttling.take(db, name, attempt.address, clock.now()))
+    wait = await proving.seconds_to_wait(database, name, attempt.address)
     if wait is not None:
         return _too_many(wait)
     user = await database.read(NO_CLINIC, lambda db: store.user_by_email(db, name))
     stored = user.password_hash if user else None
-    fits = await asyncio.get_running_loop().run_in_executor(_slow, passwords.fits, stored, password)
+    fits = await proving.fits(stored, password)
     if user is None:
         return _refused(login.NOT_RIGHT.error, login.NOT_RIGHT.description)
     now = clock.now()
@@ -275,7 +173,7 @@ async def _refresh(request: Request, database: Database, token: str) -> Response
 async def _client(request: Request, database: Database, client_id: str, secret: str, scope: str) -> Response:
     key: str = request.app.state.key
     address, now = address_of(request), clock.now()
-    wait = await database.write(NO_CLINIC, lambda db: throttling.take(db, client_id[:100], address, now))
+    wait = await proving.seconds_to_wait(database, client_id[:100], address)
     if wait is not None:
         return _too_many(wait)
     try:
@@ -288,39 +186,13 @@ async def _client(request: Request, database: Database, client_id: str, secret: 
             act = Act(client.clinic_id, "client", client.id, "issue_token", request.scope["request_id"], now, address)
             await database.write(client.clinic_id, lambda db: audit.record(db, act, [], outcome="denied"))
         return _refused("invalid_client", "the client or its secret is not right", 401)
-    await _give_back(database, client_id[:100], address)
+    await proving.forgive(database, client_id[:100], address)
     granted = tokens.client_token(key, client, scope or None, now)
     if granted is None:
         return _refused("invalid_scope", "the client may not have that scope")
     act = Act(client.clinic_id, "client", client.id, "issue_token", request.scope["request_id"], now, address)
     await database.write(client.clinic_id, lambda db: audit.record(db, act, []))
     return _granted(granted)
-
-
-async def _admit(database: Database, account: str, address: str) -> None:
-    """Counts an attempt to prove something. Raises RateLimited."""
-    wait = await database.write(NO_CLINIC, lambda db: throttling.take(db, account, address, clock.now()))
-    if wait is not None:
-        raise RateLimited(headers={"Retry-After": str(wait)})
-
-
-async def _give_back(database: Database, account: str, address: str) -> None:
-    await database.write(NO_CLINIC, lambda db: throttling.give_back(db, account, address))
-
-
-async def _prove(database: Database, act: Act, password: str, pointer: str) -> User:
-    """The caller, who has said their password once more. Raises RateLimited, and Invalid naming the place."""
-    await _admit(database, str(act.actor_id), act.address)
-    user = await database.read(act.clinic_id, lambda db: people.one(db, act.clinic_id, act.actor_id))
-    fits = await asyncio.get_running_loop().run_in_executor(_slow, passwords.fits, user.password_hash, password)
-    if not fits:
-        raise Invalid(errors=[Fault("pointer", pointer, "must be your password")])
-    await _give_back(database, str(act.actor_id), act.address)
-    return user
-
-
-async def _hashed(password: str) -> str:
-    return await asyncio.get_running_loop().run_in_executor(_slow, passwords.hashed, password)
 
 
 def _basic(header: str) -> tuple[str, str] | None:

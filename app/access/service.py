@@ -44,7 +44,7 @@ def honour(db: Session, claims: Claims) -> Caller:
         raise InvalidToken
     if isinstance(found, User):
         ended_at = found.sessions_ended_at
-        if ended_at is not None and claims.issued_at < int(ended_at.timestamp()):
+        if ended_at is not None and claims.issued_at < ended_at.timestamp():
             raise InvalidToken
         return _person(clinic, found, has_factor=found.otp_confirmed_at is not None)
     if isinstance(found, Device):

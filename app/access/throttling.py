@@ -15,7 +15,8 @@ from app.access import store
 from app.storage import key_for
 
 _WINDOW = timedelta(minutes=15)
-_MOST = {"account and address": 5, "account": 30, "address": 100}
+_PAIR = "account and address"
+_MOST = {_PAIR: 5, "account": 30, "address": 100}
 
 
 def take(db: Session, account: str, address: str, now: datetime) -> int | None:
@@ -31,10 +32,14 @@ def take(db: Session, account: str, address: str, now: datetime) -> int | None:
 
 
 def give_back(db: Session, account: str, address: str) -> None:
-    """Takes back a counted attempt that succeeded; what that address tried on that account before is forgiven."""
-    keys = _keys(db, account, address)
-    store.forgive_attempts(db, [key for kind, key in keys.items() if kind == "account and address"])
-    store.give_back_attempts(db, [key for kind, key in keys.items() if kind != "account and address"])
+    """Takes back an attempt that was none."""
+    store.give_back_attempts(db, list(_keys(db, account, address).values()))
+
+
+def forgive(db: Session, account: str, address: str) -> None:
+    """Takes back an attempt that succeeded, and what that address tried on that account before."""
+    give_back(db, account, address)
+    store.forgive_attempts(db, [key for kind, key in _keys(db, account, address).items() if kind == _PAIR])
 
 
 def purge(db: Session, now: datetime) -> None:
@@ -45,6 +50,6 @@ def purge(db: Session, now: datetime) -> None:
 def _keys(db: Session, account: str, address: str) -> Mapping[str, str]:
     named = {"address": address}
     if account:
-        named |= {"account": account, "account and address": f"{account} {address}"}
+        named |= {"account": account, _PAIR: f"{account} {address}"}
     key = key_for(db, "throttles")
     return {kind: hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex() for kind, value in named.items()}

@@ -87,7 +87,7 @@ class Claims:
     clinic_id: UUID
     scope: str
     expires_at: int
-    issued_at: int = 2**62
+    issued_at: float = float("inf")
 
 
 def read_token(key: str, token: str) -> Claims:
@@ -148,7 +148,7 @@ def _access_token(key: str, kind: str, caller_id: UUID, clinic_id: UUID, scope: 
         "kind": kind,
         "clinic": str(clinic_id),
         "scope": scope,
-        "iat": int(now.timestamp()),
+        "iat": now.timestamp(),  # to the microsecond, so that what ended sessions came surely before or after
         "exp": int(now.timestamp()) + ACCESS_TOKEN_SECONDS,
     }
     return jwt.encode(claims, key, _ALGORITHM)

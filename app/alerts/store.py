@@ -66,14 +66,14 @@ def find(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:
     return db.get(Alert, (clinic_id, alert_id))
 
 
-def due_notices(db: Session, now: datetime, leased_until: datetime, limit: int) -> list[Notice]:
-    """Notices of any clinic that are due. They are put off until `leased_until`, so that no other process takes them
-    meanwhile, and one that dies only delays them."""
-    query = select(Notice).where(col(Notice.due_at) <= now).order_by(col(Notice.due_at)).limit(limit)
-    found = list(db.exec(query.with_for_update(skip_locked=True)))
-    for notice in found:
-        notice.due_at = leased_until
-        db.add(notice)
+def due_notice(db: Session, now: datetime, leased_until: datetime) -> Notice | None:
+    """The notice of any clinic that has been due longest. It is put off until `leased_until`, so that no other process
+    takes it meanwhile, and one that dies only delays it."""
+    query = select(Notice).where(col(Notice.due_at) <= now).order_by(col(Notice.due_at)).limit(1)
+    found = db.exec(query.with_for_update(skip_locked=True)).first()
+    if found is not None:
+        found.due_at = leased_until
+        db.add(found)
     return found
 
 

@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, Honoured, showed
+from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, Honoured, keep, showed
+from app.api.idempotency import IdempotencyKey
 from app.api.problems import problems
 from app.patients.models import PatientOut
 from app.privacy import service
@@ -37,12 +38,12 @@ async def get_patient_record(
     responses=problems("not_found"),
 )
 async def erase_patient(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, body: ErasureIn
-) -> PatientOut:
+    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: ErasureIn, key: IdempotencyKey = None
+) -> Response:
     """Cannot be undone. Identifiers and the key that opens them are destroyed, answers kept for repeats go, and the
     patient's devices are revoked. The clinical record stays under a pseudonym. Texts that people wrote (notes, reasons)
     stay as they are."""
-    erased = await database.write(caller.clinic_id, lambda db: service.erase(db, act, patient_id, body))
+    answer = await keep(request, caller, act, key, lambda db: service.erase(db, act, patient_id, body))
     honoured: Honoured = request.app.state.honoured
     honoured.forget()
-    return erased
+    return answer

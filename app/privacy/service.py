@@ -8,6 +8,7 @@ from sqlmodel import Session
 from app.access import devices
 from app.access.service import Caller
 from app.alerts import service as alerts
+from app.api.idempotency import Reply
 from app.audit import service as audit
 from app.audit.models import AuditEventOut
 from app.audit.service import Act
@@ -47,13 +48,13 @@ def record_of(db: Session, caller: Caller, act: Act, patient_id: UUID) -> Patien
     )
 
 
-def erase(db: Session, act: Act, patient_id: UUID, body: ErasureIn) -> PatientOut:
-    """Destroys what tells who a patient is; the clinical record stays under a pseudonym. Raises NotFound, and Invalid
-    where the external id is not the patient's."""
+def erase(db: Session, act: Act, patient_id: UUID, body: ErasureIn) -> Reply[PatientOut]:
+    """Destroys what tells who a patient is; the clinical record stays under a pseudonym. Erasing again changes nothing.
+    Raises NotFound, and Invalid where the external id is not the patient's."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
-    if patients.answer(db, patient).external_id != body.external_id:
+    if patient.erased_at is None and patients.answer(db, patient).external_id != body.external_id:
         raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])
-    return patients.erase(db, act, patient_id)
+    return Reply(patients.erase(db, act, patient_id), subjects=(patient_id,))
 
 
 def _events(db: Session, clinic_id: UUID, patient_id: UUID) -> list[AuditEventOut]:

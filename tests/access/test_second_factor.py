@@ -114,3 +114,18 @@ def test_the_secret_is_stored_sealed(api: Api, person: Person, database: Databas
     assert user is not None
     assert totp.secret not in str(user.model_dump())
     assert codes[0] not in str(user.model_dump())
+
+
+def test_codes_cannot_be_guessed_by_asking_in_between_without_one(person: Person) -> None:
+    set_up(person)
+    for _ in range(5):
+        assert person.login("000000").json()["error"] == "invalid_grant"
+        last = person.login()
+    assert (last.status_code, person.login("000000").status_code) == (429, 429)
+
+
+def test_what_is_shown_once_is_not_shown_again_under_its_key(person: Person) -> None:
+    api, key = person.api(), {"Idempotency-Key": "once"}
+    assert api.post("/v1/me/second-factor", {"password": PASSWORD}, headers=key).status_code == 201
+    again = api.post("/v1/me/second-factor", {"password": PASSWORD}, headers=key)
+    assert (again.status_code, again.json()["code"]) == (409, "already_done")

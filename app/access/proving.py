@@ -1,0 +1,49 @@
+"""Proving something over HTTP: attempts are counted, and what is slow on purpose runs off the event loop."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from app import clock
+from app.access import passwords, people, throttling
+from app.audit.service import Act
+from app.errors import Fault, Invalid, RateLimited
+from app.storage import NO_CLINIC, Database
+
+# Argon2 is slow on purpose and takes 64 MiB a time: two at once, and never on the event loop.
+_slow = ThreadPoolExecutor(2, "holdfast-argon2")
+
+
+async def fits(stored: str | None, password: str) -> bool:
+    """Whether the password is the one stored; as slow where none is."""
+    return await asyncio.get_running_loop().run_in_executor(_slow, passwords.fits, stored, password)
+
+
+async def hashed(password: str) -> str:
+    """How a password is stored."""
+    return await asyncio.get_running_loop().run_in_executor(_slow, passwords.hashed, password)
+
+
+async def seconds_to_wait(database: Database, account: str, address: str) -> int | None:
+    """Counts an attempt: how long to wait where there were too many, else None."""
+    return await database.write(NO_CLINIC, lambda db: throttling.take(db, account, address, clock.now()))
+
+
+async def admit(database: Database, account: str, address: str) -> None:
+    """Counts an attempt to prove something. Raises RateLimited."""
+    wait = await seconds_to_wait(database, account, address)
+    if wait is not None:
+        raise RateLimited(headers={"Retry-After": str(wait)})
+
+
+async def forgive(database: Database, account: str, address: str) -> None:
+    """Takes back an attempt that succeeded."""
+    await database.write(NO_CLINIC, lambda db: throttling.forgive(db, account, address))
+
+
+async def prove(database: Database, act: Act, password: str, pointer: str) -> None:
+    """Lets only a person pass who says their password once more. Raises RateLimited, and Invalid naming the place."""
+    await admit(database, str(act.actor_id), act.address)
+    user = await database.read(act.clinic_id, lambda db: people.one(db, act.clinic_id, act.actor_id))
+    if not await fits(user.password_hash, password):
+        raise Invalid(errors=[Fault("pointer", pointer, "must be your password")])
+    await forgive(database, str(act.actor_id), act.address)
