@@ -14,6 +14,7 @@ from app.api.versions import require_version
 from app.audit import service as audit
 from app.audit.service import Act
 from app.checkins import answers
+from app.checkins.deciding import score_version
 from app.checkins.models import (
     AmendmentIn,
     CheckInReceipt,
@@ -26,7 +27,6 @@ from app.checkins.policies import (
     score_responses,
 )
 from app.checkins.reading import find, headers
-from app.checkins.service import score_version
 from app.errors import AlreadyRecorded, Fault, Invalid
 from app.instruments import Scored
 from app.patients import service as patients

@@ -18,6 +18,7 @@ from app.api.versions import IfMatch, expected_version, tag
 from app.audit import service as audit
 from app.audit.service import Act
 from app.checkins import amending, reading, service
+from app.checkins.deciding import Post
 from app.checkins.models import (
     AmendmentIn,
     BatchIn,
@@ -29,7 +30,7 @@ from app.checkins.models import (
     CheckInOut,
     CheckInReceipt,
 )
-from app.checkins.service import Post, Receipt
+from app.checkins.service import Receipt
 from app.errors import Fault, Invalid, NotFound, Problem
 from app.instruments import INSTRUMENTS
 from app.storage import GroupCommit

@@ -15,8 +15,8 @@ from app.alerts import store as alerts_store
 from app.alerts.models import AcknowledgementIn, Disposition
 from app.audit.service import Act
 from app.checkins import service as checkins
+from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn, ResponseIn
-from app.checkins.service import Post
 from app.demo.law import Person, answers, check_in_days, people
 from app.instruments import INSTRUMENTS
 from app.patients import service as patients

@@ -22,8 +22,8 @@ from app.access.models import User
 from app.access.tokens import Claims
 from app.audit.service import Act
 from app.checkins import service as checkins
+from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn, ResponseIn
-from app.checkins.service import Post
 from app.migrating import upgrade
 from app.outcomes import service as outcomes
 from app.patients import service as patients
