@@ -480,7 +480,7 @@ def test_one_item_that_breaks_the_batch_fails_alone(
             raise ZeroDivisionError
         return whole(posted)
 
-    monkeypatch.setattr(service, "digest", broken)
+    monkeypatch.setattr(deciding, "digest", broken)
     items = [body(patient_id=patient, taken_at=f"2025-01-{day}T09:00:00Z") for day in (12, 13, 14)]
     results = api.post("/v1/check-ins/batch", {"items": items}).json()["results"]
     assert [r["http_status"] for r in results] == [201, 500, 201]
