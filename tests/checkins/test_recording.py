@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.checkins import policies, service
+from app.checkins import deciding, policies
 from tests.conftest import Api, days_ago, instant, new_client, new_clinic, new_device, new_person
 
 PHQ_9 = [2, 2, 2, 2, 2, 2, 2, 0, 0]
