@@ -112,7 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=_GIVEN_HEADERS,
             max_age=600,
         )
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"))
     problems.install(app)
     app.include_router(documents)
     for router in (

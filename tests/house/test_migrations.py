@@ -19,6 +19,8 @@ from app.access.tokens import Claims
 from app.demo.clinic import fill
 from app.main import create_app
 from app.migrating import config, upgrade
+from app.patients import identifiers
+from app.patients.models import Patient
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, open_engine
 from app.tracks import service as tracks
@@ -72,6 +74,7 @@ def contents(settings: Settings) -> dict[str, Any]:
             "tracks": {(row.patient_id, row.instrument): tracks.kept(row) for row in db.exec(select(TrackRow))},
             "domain_statuses": sorted(row.model_dump_json() for row in db.exec(select(DomainStatus))),
             "episodes": sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow))),
+            "identities": identifiers.of_patients(db, clinic_id, list(db.exec(select(Patient.id)))),
         }
 
     found = database.reading(clinic_id, read)
@@ -98,10 +101,11 @@ def test_down_to_nothing_and_up_again(filled: Settings) -> None:
     assert set(counts(filled).values()) <= {0, 1}
 
 
-def test_each_step_down_and_up_keeps_every_row(filled: Settings) -> None:
-    """From the second migration on, one step back and forward must keep what was there."""
+@pytest.mark.parametrize("steps", ["-1", "-2", "-3"])
+def test_each_step_down_and_up_keeps_every_row(filled: Settings, steps: str) -> None:
+    """From the second migration on, steps back and forward must keep what was there."""
     before, derived = counts(filled), contents(filled)
-    command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    command.downgrade(config(owner_url(filled), filled.secret), steps)
     upgrade(filled)
     database = Database(filled.database_url, filled.secret)
     asyncio.run(work.refold(database))
