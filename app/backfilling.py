@@ -4,31 +4,39 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
 from app import clock
+from app.access import store as access
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import Alert
 from app.alerts.service import Answered, Worsened
+from app.patients import service as people
 from app.patients import store as patients
 from app.sessions import service as sessions
 from app.storage import Database
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.domains import alarming
+from app.tracks.events import local_day
 
 _PATIENTS_A_ROUND = 20
-_WORSENED = ("relief_lost", "reliable_deterioration")
 
 
 def backfill(database: Database, clinic_id: UUID) -> int:
     """How many were raised. What was answered more than 72 hours ago is late: listed, and nobody is told of it. Running
     it again raises nothing."""
+    zone = database.reading(clinic_id, lambda db: access.time_zone(db, clinic_id))
+    while database.writing(clinic_id, lambda db: people.refold_outdated(db, clinic_id, zone)):
+        pass  # what an older release folded says nothing of now
     raised, after = 0, None
     while ids := database.reading(clinic_id, partial(_next, clinic_id=clinic_id, after=after)):
-        raised += database.writing(clinic_id, partial(_round, clinic_id=clinic_id, patient_ids=ids, now=clock.now()))
+        raised += database.writing(
+            clinic_id, partial(_round, clinic_id=clinic_id, patient_ids=ids, zone=zone, now=clock.now())
+        )
         after = ids[-1]
     return raised
 
@@ -37,7 +45,7 @@ def _next(db: Session, clinic_id: UUID, after: UUID | None) -> list[UUID]:
     return patients.ids_after(db, clinic_id, after, _PATIENTS_A_ROUND)
 
 
-def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], now: datetime) -> int:
+def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], zone: ZoneInfo, now: datetime) -> int:
     patients.locked(db, clinic_id, patient_ids)
     standing = alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)
     before = len(standing)
@@ -56,7 +64,7 @@ def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], now: datet
         for score in tracks_store.with_self_harm_item(db, clinic_id, patient_ids)
         if (score.check_in_id, score.instrument) not in answered
     ]
-    alerts.raise_for(db, clinic_id, unanswered, (), _worsened(db, clinic_id, patient_ids, standing, now))
+    alerts.raise_for(db, clinic_id, unanswered, (), _worsened(db, clinic_id, patient_ids, standing, zone, now))
     seen = {alert.session_id for alert in standing if alert.kind == "severe_side_effect"}
     for patient_id, session_id, started_at in sessions.severe(db, clinic_id, patient_ids):
         if session_id not in seen:
@@ -66,19 +74,17 @@ def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], now: datet
 
 
 def _worsened(
-    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], standing: Sequence[Alert], now: datetime
+    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], standing: Sequence[Alert], zone: ZoneInfo, now: datetime
 ) -> list[Worsened]:
-    """What the latest readings say that no alert has said of them."""
-    said = {(alert.patient_id, alert.kind, alert.instrument, alert.taken_at) for alert in standing}
+    """What the latest readings say that no alert has said since it is so."""
     found = []
     for patient_id, known in tracks.gather(db, clinic_id, patient_ids).items():
+        mine = [alert for alert in standing if alert.patient_id == patient_id]
         for code, track in known.tracks.items():
             latest = track.episode.standing.latest if track.episode else None
-            if latest is None:
-                continue
-            found += [
-                Worsened(kind, patient_id, None, code, latest.taken_at, now)
-                for kind in sorted(alarming(track, code))
-                if (patient_id, kind, code, latest.taken_at) not in said
-            ]
+            for kind, since_on in alarming(track, code).items():
+                said = (a for a in mine if a.kind == kind and a.instrument == code)
+                if latest is None or any(local_day(a.taken_at, zone) >= since_on for a in said):
+                    continue
+                found.append(Worsened(kind, patient_id, None, code, latest.taken_at, now))
     return found

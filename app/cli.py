@@ -11,6 +11,7 @@ from uuid import UUID
 
 import typer
 import uvicorn
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
@@ -21,15 +22,16 @@ from app.access import clinics as access_clinics
 from app.access import people
 from app.access import store as access
 from app.audit import sealing
+from app.audit import service as audited
 from app.audit.sealing import Witness
-from app.audit.service import Act
+from app.audit.service import by_operator
 from app.demo import story
 from app.errors import Problem
 from app.logs import configure
 from app.main import create_app, mail_of
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, role_faults
-from app.tables import OPEN_TABLES
+from app.tables import APPEND_ONLY, OPEN_TABLES
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 clinics = typer.Typer(no_args_is_help=True, help="Clinics.")
@@ -49,7 +51,7 @@ PasswordFromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read 
 @cli.command()
 def migrate() -> None:
     """Apply migrations, and grant the service's role what it needs."""
-    migrating.upgrade(Settings())
+    migrating.upgrade(_settings())
     print(f"the database is at revision {migrating.head()}")
 
 
@@ -61,7 +63,7 @@ def serve(
     no_work: Annotated[bool, typer.Option("--no-work", help="Leave background jobs to `holdfast work`")] = False,
 ) -> None:
     """Serve the API. SQLite serves with one process."""
-    settings = Settings()
+    settings = _settings()
     if workers > 1 and settings.database_url.startswith("sqlite"):
         _fail("SQLite serves with one process: use PostgreSQL for more workers")
     configure(settings.log_level)
@@ -86,7 +88,7 @@ def serve(
 
 def served() -> object:
     """The application that `serve` runs in each process."""
-    settings = Settings()
+    settings = _settings()
     configure(settings.log_level)
     return create_app(settings)
 
@@ -94,7 +96,7 @@ def served() -> object:
 @cli.command()
 def work() -> None:
     """Run background jobs until interrupted."""
-    settings = Settings()
+    settings = _settings()
     configure(settings.log_level)
     _check_role(settings)
     background.forever(Database(settings.database_url, settings.secret), mail_of(settings))
@@ -155,7 +157,9 @@ def add_clinic(
 
         def work(db: Session) -> UUID:
             access_clinics.add_clinic(db, clinic_id, name, time_zone, contacts, now, second_factor=second_factor)
-            return people.add_user(db, clinic_id, admin_email, "admin", password, now)
+            user_id = people.add_user(db, clinic_id, admin_email, "admin", password, now)
+            audited.record(db, by_operator(clinic_id, "add_clinic", now), [])
+            return user_id
 
         user_id = database.writing(clinic_id, work)
     _answer(clinic_id=clinic_id, user_id=user_id)
@@ -171,7 +175,13 @@ def add_user(
     """Add a person."""
     password, now = _password(password_stdin, "--password-stdin"), clock.now()
     with _database() as database:
-        user_id = database.writing(clinic, lambda db: people.add_user(db, clinic, email, role, password, now))
+
+        def work(db: Session) -> UUID:
+            made = people.add_user(db, clinic, email, role, password, now)
+            audited.record(db, by_operator(clinic, "add_user", now), [])
+            return made
+
+        user_id = database.writing(clinic, work)
     _answer(user_id=user_id)
 
 
@@ -184,7 +194,13 @@ def add_client(
     """Add an integration. Its secret is shown once."""
     now = clock.now()
     with _database() as database:
-        client_id, secret = database.writing(clinic, lambda db: access_clients.add_client(db, clinic, name, scope, now))
+
+        def work(db: Session) -> tuple[UUID, str]:
+            made = access_clients.add_client(db, clinic, name, scope, now)
+            audited.record(db, by_operator(clinic, "add_client", now), [])
+            return made
+
+        client_id, secret = database.writing(clinic, work)
     _answer(client_id=client_id, client_secret=secret)
 
 
@@ -196,7 +212,7 @@ def reset_password(email: Annotated[str, typer.Option()]) -> None:
         user = database.reading(NO_CLINIC, lambda db: access.user_by_email(db, email.strip().lower()))
         if user is None:
             _fail("there is no such login")
-        act = Act(user.clinic_id, "operator", user.id, "reset_password", "command line", now)
+        act = by_operator(user.clinic_id, "reset_password", now)
         reset = database.writing(user.clinic_id, lambda db: people.reset_password(db, act, user.id)).body
     _answer(code=reset.code, expires_at=reset.expires_at.isoformat())
 
@@ -205,6 +221,8 @@ def reset_password(email: Annotated[str, typer.Option()]) -> None:
 def backfill_alerts(clinic: Annotated[UUID, typer.Option()]) -> None:
     """Raise the alerts that what is recorded calls for and that were never raised, as after an upgrade."""
     with _database() as database:
+        if database.reading(clinic, lambda db: access.clinic(db, clinic)) is None:
+            _fail("there is no such clinic")
         raised = backfilling.backfill(database, clinic)
     print(json.dumps({"raised": raised}))
 
@@ -221,8 +239,10 @@ def verify_audit(
     witnesses = [_witness(text) for text in seal or []]
     wrong = 0
     with _database() as database:
-        for clinic_id in [clinic] if clinic else database.reading(NO_CLINIC, access.clinic_ids):
-            found = database.reading(clinic_id, lambda db, c=clinic_id: list(sealing.verify(db, c, witnesses)))  # type: ignore[misc]
+        named = [witness.clinic_id for witness in witnesses]
+        known = [clinic] if clinic else database.reading(NO_CLINIC, access.clinic_ids)
+        for clinic_id in dict.fromkeys([*known, *named]):
+            found = database.reading(clinic_id, lambda db, c=clinic_id: _verified(db, c, witnesses))  # type: ignore[misc]
             last = database.reading(clinic_id, lambda db, c=clinic_id: sealing.last_witness(db, c))  # type: ignore[misc]
             for problem in found:
                 print(f"{clinic_id} {problem.kind}: {problem.what}")
@@ -233,11 +253,17 @@ def verify_audit(
     print("the audit log is as it was sealed")
 
 
+def _verified(db: Session, clinic_id: UUID, witnesses: list[Witness]) -> list[sealing.Found]:
+    clinic = access.clinic(db, clinic_id)
+    is_synthetic = clinic is not None and clinic.synthetic
+    return list(sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic))
+
+
 class _database:  # noqa: N801 - used as a function
     """The configured database for one command; a refusal is said in one line."""
 
     def __enter__(self) -> Database:
-        settings = Settings()
+        settings = _settings()
         self._database = Database(settings.database_url, settings.secret)
         return self._database
 
@@ -248,6 +274,15 @@ class _database:  # noqa: N801 - used as a function
         if isinstance(error, Problem):
             rules = [f"{fault.name}: {fault.detail}" for fault in error.errors]
             _fail("; ".join(rules) or error.detail)
+
+
+def _settings() -> Settings:
+    """From the environment; what is wrong with it is said without its values."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [(f"HOLDFAST_{e['loc'][0]}: ".upper() if e["loc"] else "") + e["msg"] for e in error.errors()]
+        _fail("; ".join(wrong))
 
 
 def _password(from_stdin: bool, option: str) -> str:
@@ -269,7 +304,7 @@ def _witness(text: str) -> Witness:
 
 def _check_role(settings: Settings) -> None:
     """Row-level security does not hold a role that owns the tables or may bypass it."""
-    faults = role_faults(settings.database_url, OPEN_TABLES)
+    faults = role_faults(settings.database_url, OPEN_TABLES, APPEND_ONLY)
     if faults:
         _fail("the service's database role is not safe: it " + "; it ".join(faults))
 

@@ -17,7 +17,7 @@ _UPDATED = {
     "alert_notices": "*",
     "alerts": "state, amended_at, late, taken_at",
     "check_ins": "version, taken_at, voided",
-    "clients": "name, scope, secret_hash, previous_secret_hash, previous_expires_at, disabled_at, version",
+    "clients": "name, scope, secret_hash, previous_secrets, disabled_at, version",
     "clinics": "name, time_zone, crisis_contacts, alert_recipients, patient_view, second_factor, smallest_group, "
     "version",
     "devices": "name, disabled_at",
@@ -43,6 +43,7 @@ _DELETED = (
     "audit_unsealed",
     "care_team_members",
     "domain_statuses",
+    "enrolments",
     "episodes",
     "identifiers",
     "kept_answers",

@@ -16,7 +16,9 @@ class Settings(BaseSettings):
     none; `cors_origins` and `trusted_proxies` are separated by commas. Raises ValueError where a secret key is required
     and absent."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: str = DEFAULT_DATABASE_URL
     migration_database_url: str | None = None

@@ -16,6 +16,9 @@ import app.tracks.models  # noqa: F401
 
 metadata = SQLModel.metadata
 
+# Only ever grow, for the service's role too.
+APPEND_ONLY = frozenset({"audit_events", "audit_subjects", "audit_seals"})
+
 # Read before a clinic is known, or by jobs over all clinics; none holds a patient's data. Everything else is under
 # row-level security.
 OPEN_TABLES = frozenset(

@@ -54,8 +54,7 @@ def jobs(database: Database, mail: Mail | None) -> list[Job]:
 
 def seal(database: Database) -> None:
     """Seals what every clinic's log holds unsealed."""
-    for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
-        _seal_clinic(database, clinic_id)
+    _each_clinic(database, "sealed", lambda clinic_id: _seal_clinic(database, clinic_id))
 
 
 def _seal_clinic(database: Database, clinic_id: UUID) -> None:
@@ -69,11 +68,22 @@ def _seal_clinic(database: Database, clinic_id: UUID) -> None:
 def expire(database: Database) -> None:
     """One round: kept answers older than a day, tokens and codes past their time, and counts that are over."""
     now = clock.now()
-    for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
-        database.writing(clinic_id, lambda db, clinic=clinic_id: idempotency.purge(db, clinic, now))  # type: ignore[misc]
-        database.writing(clinic_id, lambda db, clinic=clinic_id: access.purge(db, clinic, now))  # type: ignore[misc]
+    _each_clinic(database, "cleared", lambda clinic_id: _expire_clinic(database, clinic_id, now))
     database.writing(NO_CLINIC, lambda db: throttling.purge(db, now))
     database.writing(NO_CLINIC, limits.purge)
+
+
+def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
+    database.writing(clinic_id, lambda db: idempotency.purge(db, clinic_id, now))
+    database.writing(clinic_id, lambda db: access.purge(db, clinic_id, now))
+
+
+def _each_clinic(database: Database, done: str, work: Callable[[UUID], None]) -> None:
+    for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
+        try:
+            work(clinic_id)
+        except Exception as error:  # one clinic's fault is not the next one's
+            logger.warning("a clinic could not be %s: %s", done, type(error).__name__)
 
 
 async def refold(database: Database) -> None:

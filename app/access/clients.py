@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pydantic import MISSING
@@ -59,11 +59,12 @@ def update(db: Session, act: Act, client_id: UUID, expected: int | None, patch: 
 
 
 def rotate(db: Session, act: Act, client_id: UUID, body: SecretRotation) -> Reply[ClientCreated]:
-    """A new secret; the one before works for `overlap_hours` more. Raises NotFound."""
+    """A new secret; the one before works for `overlap_hours` more, and those before it as long as was promised. With no
+    overlap all of them end. Raises NotFound."""
     client, secret = _locked(db, act.clinic_id, client_id), secrets.token_urlsafe(32)
-    overlap = timedelta(hours=body.overlap_hours)
-    client.previous_secret_hash = client.secret_hash if overlap else None
-    client.previous_expires_at = act.at + overlap if overlap else None
+    now, until = act.at.timestamp(), (act.at + timedelta(hours=body.overlap_hours)).timestamp()
+    overlapping = [(held, expires) for held, expires in client.previous_secrets if expires > now]
+    client.previous_secrets = [*overlapping, (client.secret_hash, until)] if body.overlap_hours else []
     client.secret_hash = digest(secret)
     client.version += 1
     db.add(client)
@@ -96,12 +97,11 @@ def listed(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int
 def secret_fits(client: Client | None, secret: str, now: datetime) -> bool:
     """Whether the secret is the client's. Client secrets are random, so a plain digest is enough."""
     given = digest(secret)
-    same = secrets.compare_digest(client.secret_hash if client else digest(""), given)
-    if client is None or client.disabled_at is not None:
-        return False
-    overlapping = client.previous_expires_at is not None and client.previous_expires_at > now
-    before = secrets.compare_digest(client.previous_secret_hash or digest(""), given)
-    return same or (overlapping and before and bool(client.previous_secret_hash))
+    previous = client.previous_secrets if client else []
+    held = [client.secret_hash if client else digest("")]
+    held += [before for before, expires in previous if expires > now.timestamp()]
+    fits = [secrets.compare_digest(one, given) for one in held]
+    return any(fits) and client is not None and client.disabled_at is None
 
 
 def answer(client: Client) -> ClientOut:
@@ -111,10 +111,14 @@ def answer(client: Client) -> ClientOut:
         name=client.name,
         scope=client.scope,
         disabled=client.disabled_at is not None,
-        previous_secret_expires_at=client.previous_expires_at,
+        previous_secret_expires_at=max((_moment(e) for _, e in client.previous_secrets), default=None),
         created_at=client.created_at,
         version=client.version,
     )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _add(db: Session, clinic_id: UUID, name: str, scope: str, now: datetime) -> tuple[Client, str]:

@@ -20,19 +20,19 @@ from app.api.limits import count
 from app.api.strict import StrictRoute
 from app.audit import service as audit
 from app.audit.service import Act, Shown
-from app.errors import InsufficientScope, InvalidToken, NotFound, Problem
+from app.errors import Fault, InsufficientScope, Invalid, InvalidToken, NotFound, Problem
 from app.storage import NO_CLINIC, Database
 
 A = TypeVar("A", bound=Answer)
 
-_HONOURED_SECONDS = 30.0
+_HONOURED_SECONDS = 25.0
 _MOST_HONOURED = 10_000
 
 bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token", auto_error=False)
 
 
 class Honoured:
-    """Callers whose tokens were verified within the last 30 seconds, by token: a disabled caller is refused within
+    """Callers whose tokens were verified within the last 25 seconds, by token: a disabled caller is refused within
     that time, and a busy one costs no query per request. Tokens are ours, or those of an outside issuer."""
 
     def __init__(self, database: Database, key: str, outside: OutsideIssuer | None) -> None:
@@ -102,7 +102,7 @@ def _permit(request: Request, caller: Caller, permission: Permission | None) -> 
     if permission is None or not permission.admits(caller.kind, caller.role):
         raise InsufficientScope
     if caller.is_unfinished and not permission.unfinished:
-        raise InsufficientScope("your clinic requires a second factor: set one up first")
+        raise InsufficientScope("your clinic requires a second factor: set one up, or log in with the one you have")
     missing = permission.missing(caller.scopes)
     if missing is not None and not caller.is_unfinished:
         raise InsufficientScope(f"this operation needs the scope {missing}")
@@ -131,7 +131,9 @@ class GuardedRoute(StrictRoute):
             return
         act = await act_of(request, caller)
         attempted = tuple((name, value) for name, value in request.path_params.items() if _is_id(value))
-        shown = Shown(act, (), _AUDITED[problem.status], attempted)
+        asked = request.path_params.get("patient_id")
+        patients = (UUID(str(asked)),) if asked is not None and _is_id(asked) else ()
+        shown = Shown(act, (), _AUDITED[problem.status], attempted, patients)
         await request.app.state.reads.submit(act.clinic_id, shown)
 
 
@@ -176,8 +178,12 @@ AssignedTo = Annotated[Literal["me"] | None, Query(description="`me`: only patie
 
 
 def assignee(caller: Caller, assigned_to: str | None) -> UUID | None:
-    """Whose patients alone are asked for. Only people are on care teams."""
-    return caller.id if assigned_to == "me" else None
+    """Whose patients alone are asked for. Raises Invalid for callers who are nobody's care team: only people are."""
+    if assigned_to is None:
+        return None
+    if caller.kind != "user":
+        raise Invalid(errors=[Fault("parameter", "assigned_to", "is for people: integrations are on no care team")])
+    return caller.id
 
 
 async def showed(request: Request, act: Act, patient_ids: list[UUID]) -> None:

@@ -66,7 +66,7 @@ def listed(db: Session, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut]:
 
 def revoke(db: Session, act: Act, patient_id: UUID, device_id: UUID) -> None:
     """Ends a device: its tokens are refused within 30 seconds. One that has ended stays so. Raises NotFound."""
-    device = store.device(db, act.clinic_id, device_id)
+    device = store.locked_device(db, act.clinic_id, device_id)
     if device is None or device.patient_id != patient_id:
         raise NotFound
     device.disabled_at = device.disabled_at or act.at

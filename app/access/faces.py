@@ -1,5 +1,6 @@
 """What access takes and gives."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import MISSING, AfterValidator
@@ -11,12 +12,24 @@ from app.api.fields import Answer, Flag, Id, MomentOut, Name, Text, Whole, Wire,
 
 Role = Literal["admin", "clinician"]
 Password = Annotated[Text, WireField(min_length=8, max_length=1_000)]
+_LONGEST_ADDRESS = 254
 OneTimeCode = Annotated[Text, WireField(min_length=6, max_length=40)]
 
 
+# Source: the e-mail input of the HTML standard, with at least one dot in the domain.
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
+)
+
+
+def is_address(value: str) -> bool:
+    """Whether a text is an e-mail address that mail can go to."""
+    return len(value) <= _LONGEST_ADDRESS and _EMAIL.fullmatch(value) is not None
+
+
 def _address(value: str) -> str:
-    local, _, domain = value.strip().rpartition("@")
-    if not local or "." not in domain or any(c.isspace() or not c.isprintable() for c in value.strip()):
+    if not is_address(value.strip()):
         raise PydanticCustomError("rule", "must be an e-mail address")
     return value.strip().lower()
 
@@ -28,7 +41,7 @@ def _known_scopes(value: str) -> str:
     return " ".join(dict.fromkeys(words))
 
 
-Email = Annotated[Text, WireField(max_length=254), AfterValidator(_address)]
+Email = Annotated[Text, WireField(max_length=_LONGEST_ADDRESS), AfterValidator(_address)]
 Scope = Annotated[Text, WireField(max_length=1_000), AfterValidator(_known_scopes)]
 
 
@@ -190,8 +203,9 @@ class SecondFactorConfirm(Wire):
     otp: OneTimeCode
 
 
-class RecoveryCodesOut(Answer):
-    """Each works once in place of a code. Shown once; older ones no longer work."""
+class SecondFactorConfirmed(TokenOut):
+    """Recovery codes, each of which works once in place of a code (older ones no longer work), and the tokens of a
+    session that has shown the factor: use them from now on. Shown once."""
 
     recovery_codes: list[str]
 
@@ -241,7 +255,7 @@ class ClientCreated(ClientOut):
 
 
 class SecretRotation(Wire):
-    """For how many hours the secret before goes on working: 0 to 720."""
+    """For how many hours the secret before goes on working: 0 (none before works any more) to 720."""
 
     model_config = with_examples({"overlap_hours": 24})
 

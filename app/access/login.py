@@ -56,4 +56,4 @@ def open_session(
             return NOT_RIGHT
     throttling.forgive(db, attempt.email, attempt.address)
     audit.record(db, act, [])
-    return tokens.open_session(db, key, current, now)
+    return tokens.open_session(db, key, current, now, has_factor=current.otp_confirmed_at is not None)

@@ -130,7 +130,9 @@ async def reset_password(
 ) -> Response:
     """The password and every session of theirs end now. The code to set a new one is shown once; hand it over in
     person or by a way you trust."""
-    return await keep(request, caller, act, key, lambda db: people.reset_password(db, act, user_id))
+    answer = await keep(request, caller, act, key, lambda db: people.reset_password(db, act, user_id))
+    _look_anew(request)
+    return answer
 
 
 @users_router.delete(

@@ -89,7 +89,8 @@ class PasswordCode(SQLModel, table=True):
 
 
 class Client(SQLModel, table=True):
-    """An integration with its scopes. After a rotation the secret before goes on working until it expires."""
+    """An integration with its scopes. After a rotation the secrets before go on working until they expire: each of
+    `previous_secrets` is a hash and when it expires, in seconds since 1970."""
 
     __tablename__ = "clients"
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), UniqueConstraint("id"))
@@ -102,8 +103,7 @@ class Client(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
     version: int = 1
-    previous_secret_hash: str | None = None
-    previous_expires_at: datetime | None = Field(default=None, sa_type=Moment)
+    previous_secrets: list[tuple[str, float]] = Field(default_factory=list, sa_type=document())
 
 
 class Device(SQLModel, table=True):
@@ -141,7 +141,8 @@ class Enrolment(SQLModel, table=True):
 
 
 class RefreshToken(SQLModel, table=True):
-    """A refresh token by its hash. `parent_id` is the token it succeeded; a family shares `family_id`."""
+    """A refresh token by its hash. `parent_id` is the token it succeeded; a family shares `family_id`. `has_factor`:
+    its person showed a second factor when the family began."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
@@ -162,6 +163,7 @@ class RefreshToken(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=Moment)
     used_at: datetime | None = Field(sa_type=Moment)
     revoked_at: datetime | None = Field(sa_type=Moment)
+    has_factor: bool = False
 
 
 class Throttle(SQLModel, table=True):

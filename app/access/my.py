@@ -10,8 +10,8 @@ from app.access.faces import (
     MeOut,
     MyClinicOut,
     PasswordChange,
-    RecoveryCodesOut,
     SecondFactorConfirm,
+    SecondFactorConfirmed,
     SecondFactorOut,
     SecondFactorStart,
 )
@@ -66,9 +66,11 @@ async def change_password(
     request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, body: PasswordChange
 ) -> Response:
     """Ends every session of mine: get a token anew."""
-    await proving.prove(database, act, body.current_password, "/current_password")
-    password_hash = await proving.hashed(body.password)
-    await database.write(caller.clinic_id, lambda db: people.change_password(db, act, password_hash))
+    async with proving.attempt(database, act):
+        await proving.check_password(database, act, body.current_password, "/current_password")
+        password_hash = await proving.hashed(body.password)
+        await database.write(caller.clinic_id, lambda db: people.change_password(db, act, password_hash))
+    request.app.state.honoured.forget()
     return Response(status_code=204)
 
 
@@ -89,16 +91,19 @@ async def start_second_factor(
     key: IdempotencyKey = None,
 ) -> Response:
     """Add the secret to an authenticator, then confirm with a code. One that is on counts until then."""
-    await proving.prove(database, act, body.password, "/password")
     clinic = caller.clinic.name
-    return await keep(request, caller, act, key, lambda db: people.start_second_factor(db, act, body.otp or "", clinic))
+    async with proving.attempt(database, act):
+        await proving.check_password(database, act, body.password, "/password")
+        return await keep(
+            request, caller, act, key, lambda db: people.start_second_factor(db, act, body.otp or "", clinic)
+        )
 
 
 @router.post(
     "/v1/me/second-factor/confirmation",
     operation_id="confirm_second_factor",
     summary="Turn my second factor on",
-    response_model=RecoveryCodesOut,
+    response_model=SecondFactorConfirmed,
     responses=problems("already_done", "request_in_progress"),
 )
 async def confirm_second_factor(
@@ -109,9 +114,12 @@ async def confirm_second_factor(
     body: SecondFactorConfirm,
     key: IdempotencyKey = None,
 ) -> Response:
-    """With a code of the authenticator. From now on each login needs one. The recovery codes are shown once."""
-    await proving.admit(database, str(caller.id), act.address)
-    answer = await keep(request, caller, act, key, lambda db: people.confirm_second_factor(db, act, body.otp))
-    await proving.forgive(database, str(caller.id), act.address)
+    """With a code of the authenticator. From now on each login needs one. Recovery codes and the tokens to go on with
+    are shown once; other sessions end."""
+    signing: str = request.app.state.key
+    async with proving.attempt(database, act):
+        answer = await keep(
+            request, caller, act, key, lambda db: people.confirm_second_factor(db, signing, act, body.otp)
+        )
     request.app.state.honoured.forget()
     return answer

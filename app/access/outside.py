@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
@@ -11,15 +12,18 @@ import jwt
 from app.errors import InvalidToken
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-# Authentication methods that are more than a password. Source: RFC 8176.
-_FACTORS = frozenset({"mfa", "otp", "hwk", "swk", "pop", "sc", "fpt", "face", "iris", "vbm"})
+# Authentication methods. Source: RFC 8176.
+_SEVERAL = "mfa"
+_KNOWN = frozenset({"pwd", "pin", "kba"})
+_HELD = frozenset({"otp", "hwk", "swk", "pop", "sc", "sms", "tel"})
+_OWN = frozenset({"fpt", "face", "iris", "retina", "vbm"})
 _CLOCKS_DIFFER_SECONDS = 30
 _DISCOVERY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """Whom the issuer speaks for: a verified e-mail, and whether they showed more than a password."""
+    """Whom the issuer speaks for: a verified e-mail, and whether they showed more than one kind of proof."""
 
     email: str
     has_factor: bool
@@ -34,6 +38,8 @@ class OutsideIssuer:
         self._issuer = issuer
         self._audience = audience
         self._keys: jwt.PyJWKClient | None = None
+        # Of its own: while the issuer does not answer, nothing else waits.
+        self._pool = ThreadPoolExecutor(2, "holdfast-issuer")
 
     def issued(self, token: str) -> bool:
         """Whether the token says that it is of this issuer. Nothing is verified yet."""
@@ -45,7 +51,7 @@ class OutsideIssuer:
     async def vouched(self, token: str) -> Vouched:
         """Whom the token speaks for. Raises InvalidToken for one that is not signed by the issuer, for us and current,
         or that names no verified e-mail."""
-        return await asyncio.to_thread(self._vouched, token)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._vouched, token)
 
     def _vouched(self, token: str) -> Vouched:
         try:
@@ -59,13 +65,14 @@ class OutsideIssuer:
                 leeway=_CLOCKS_DIFFER_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except (jwt.PyJWTError, KeyError, OSError, ValueError, TypeError):
+        except (jwt.PyJWTError, KeyError, OSError, ValueError, TypeError, AttributeError):
             raise InvalidToken from None
         email, verified, methods = claims.get("email"), claims.get("email_verified"), claims.get("amr")
         if not isinstance(email, str) or verified is not True:
             raise InvalidToken("the issuer vouches for no verified e-mail")
         shown = set(methods) if isinstance(methods, list) and all(isinstance(m, str) for m in methods) else set()
-        return Vouched(email.strip().lower(), bool(shown & _FACTORS), float(claims["exp"]))
+        kinds = sum(bool(shown & kind) for kind in (_KNOWN, _HELD, _OWN))
+        return Vouched(email.strip().lower(), _SEVERAL in shown or kinds > 1, float(claims["exp"]))
 
     def _client(self) -> jwt.PyJWKClient:
         if self._keys is None:

@@ -9,10 +9,20 @@ from pydantic import MISSING
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from app.access import factors, passwords, store
-from app.access.faces import PasswordCodeOut, RecoveryCodesOut, SecondFactorOut, UserCreated, UserIn, UserOut, UserPatch
+from app import clock
+from app.access import factors, passwords, store, tokens
+from app.access.faces import (
+    PasswordCodeOut,
+    SecondFactorConfirmed,
+    SecondFactorOut,
+    UserCreated,
+    UserIn,
+    UserOut,
+    UserPatch,
+    is_address,
+)
 from app.access.models import PasswordCode, User
-from app.access.tokens import digest
+from app.access.tokens import ACCESS_TOKEN_SECONDS, digest
 from app.api.idempotency import Reply
 from app.api.versions import require_version
 from app.audit import service as audit
@@ -42,7 +52,7 @@ def add_user(db: Session, clinic_id: UUID, email: str, role: str, password: str,
     that will not do, or an e-mail in use."""
     if role not in ("admin", "clinician"):
         raise Invalid(errors=[Fault("parameter", "role", "must be admin or clinician")])
-    if "@" not in email or len(email) > 254:
+    if not is_address(email.strip()):
         raise Invalid(errors=[Fault("parameter", "email", "must be an e-mail address")])
     check_password(password)
     if store.clinic(db, clinic_id) is None:
@@ -83,7 +93,7 @@ def update(db: Session, act: Act, user_id: UUID, expected: int | None, patch: Us
     if (role != "admin" or disabled_at is not None) and _is_last(db, user):
         raise LastAdministrator
     if disabled_at is not None:
-        _end_sessions(db, user, act.at)
+        _end_sessions(db, user)
     user.role, user.disabled_at, user.version = role, disabled_at, user.version + 1
     db.add(user)
     db.flush()
@@ -115,7 +125,7 @@ def reset_password(db: Session, act: Act, user_id: UUID) -> Reply[PasswordCodeOu
     """A code with which a person sets a new password; the old one and every token end now. Raises NotFound."""
     user = _locked(db, act.clinic_id, user_id)
     user.password_hash = None
-    _end_sessions(db, user, act.at)
+    _end_sessions(db, user)
     audit.record(db, act, [])
     return Reply(password_code(db, user, act.at), 201, secret=True)
 
@@ -124,7 +134,7 @@ def remove_second_factor(db: Session, act: Act, user_id: UUID) -> None:
     """Takes a person's second factor off, for one who lost it. Raises NotFound."""
     user = _locked(db, act.clinic_id, user_id)
     factors.remove(db, user)
-    _end_sessions(db, user, act.at)
+    _end_sessions(db, user)
     audit.record(db, act, [])
 
 
@@ -176,13 +186,25 @@ def start_second_factor(db: Session, act: Act, code: str, clinic: str) -> Reply[
     return Reply(answer, 201, secret=True)
 
 
-def confirm_second_factor(db: Session, act: Act, code: str) -> Reply[RecoveryCodesOut]:
-    """Turns the caller's second factor on: their recovery codes. Raises Invalid for a code that does not fit."""
-    codes = factors.confirm(db, _locked(db, act.clinic_id, act.actor_id), code, act.at)
+def confirm_second_factor(db: Session, key: str, act: Act, code: str) -> Reply[SecondFactorConfirmed]:
+    """Turns the caller's second factor on: recovery codes, and tokens of a session that has shown it. No other session
+    can be refreshed any more. Raises Invalid for a code that does not fit."""
+    user = _locked(db, act.clinic_id, act.actor_id)
+    codes = factors.confirm(db, user, code, act.at)
     if codes is None:
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a current code of the secret that was begun")])
+    store.revoke_tokens(db, act.clinic_id, "user", user.id, act.at)
+    granted = tokens.open_session(db, key, user, clock.now(), has_factor=True)
     audit.record(db, act, [])
-    return Reply(RecoveryCodesOut(recovery_codes=codes), secret=True)
+    answer = SecondFactorConfirmed(
+        recovery_codes=codes,
+        access_token=granted.access_token,
+        token_type="bearer",
+        expires_in=ACCESS_TOKEN_SECONDS,
+        refresh_token=granted.refresh_token,
+        scope=granted.scope,
+    )
+    return Reply(answer, secret=True)
 
 
 def answer(user: User) -> UserOut:
@@ -201,14 +223,15 @@ def answer(user: User) -> UserOut:
 
 def _set(db: Session, user: User, password_hash: str, now: datetime) -> None:
     user.password_hash = password_hash
-    _end_sessions(db, user, now)
+    _end_sessions(db, user)
     store.expire_password_codes(db, user.clinic_id, user.id, now)
 
 
-def _end_sessions(db: Session, user: User, now: datetime) -> None:
-    user.sessions_ended_at = now
+def _end_sessions(db: Session, user: User) -> None:
+    """Ends every session that was opened before now: not before the request came in, under the person's lock."""
+    user.sessions_ended_at = clock.now()
     db.add(user)
-    store.revoke_tokens(db, user.clinic_id, "user", user.id, now)
+    store.revoke_tokens(db, user.clinic_id, "user", user.id, user.sessions_ended_at)
 
 
 def _add(db: Session, clinic_id: UUID, email: str, role: str, password_hash: str | None, now: datetime) -> User:

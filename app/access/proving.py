@@ -1,10 +1,13 @@
 """Proving something over HTTP: attempts are counted, and what is slow on purpose runs off the event loop."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 from app import clock
 from app.access import passwords, people, throttling
+from app.audit import service as audit
 from app.audit.service import Act
 from app.errors import Fault, Invalid, RateLimited
 from app.storage import NO_CLINIC, Database
@@ -40,10 +43,21 @@ async def forgive(database: Database, account: str, address: str) -> None:
     await database.write(NO_CLINIC, lambda db: throttling.forgive(db, account, address))
 
 
-async def prove(database: Database, act: Act, password: str, pointer: str) -> None:
-    """Lets only a person pass who says their password once more. Raises RateLimited, and Invalid naming the place."""
+@asynccontextmanager
+async def attempt(database: Database, act: Act) -> AsyncIterator[None]:
+    """An attempt of a known person to prove something more: counted, audited where it is refused, and forgiven where it
+    is not. Raises RateLimited."""
     await admit(database, str(act.actor_id), act.address)
+    try:
+        yield
+    except Invalid:
+        await database.write(act.clinic_id, lambda db: audit.record(db, act, [], outcome="denied"))
+        raise
+    await forgive(database, str(act.actor_id), act.address)
+
+
+async def check_password(database: Database, act: Act, password: str, pointer: str) -> None:
+    """Raises Invalid naming the place where the password is not the caller's."""
     user = await database.read(act.clinic_id, lambda db: people.one(db, act.clinic_id, act.actor_id))
     if not await fits(user.password_hash, password):
         raise Invalid(errors=[Fault("pointer", pointer, "must be your password")])
-    await forgive(database, str(act.actor_id), act.address)

@@ -115,6 +115,7 @@ async def set_password(request: Request, database: DatabaseOf, body: PasswordIn)
         clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, request_id, now)
     )
     await proving.forgive(database, "", address_of(request))
+    request.app.state.honoured.forget()
     return Response(status_code=204)
 
 

@@ -46,7 +46,7 @@ def honour(db: Session, claims: Claims) -> Caller:
         ended_at = found.sessions_ended_at
         if ended_at is not None and claims.issued_at < ended_at.timestamp():
             raise InvalidToken
-        return _person(clinic, found, has_factor=found.otp_confirmed_at is not None)
+        return _person(clinic, found, has_factor=claims.has_factor)
     if isinstance(found, Device):
         scopes = ROLE_SCOPES["patient"]
         return _caller(clinic, found, "device", "patient", scopes)

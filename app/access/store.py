@@ -73,8 +73,8 @@ def clients(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: in
     return _newest(db, Client, query, after, limit)
 
 
-def device(db: Session, clinic_id: UUID, device_id: UUID) -> Device | None:
-    return db.get(Device, (clinic_id, device_id))
+def locked_device(db: Session, clinic_id: UUID, device_id: UUID) -> Device | None:
+    return db.get(Device, (clinic_id, device_id), with_for_update=True)
 
 
 def devices(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Device]:
@@ -171,9 +171,18 @@ def client_by_id(db: Session, client_id: UUID) -> Client | None:
     return db.exec(select(Client).where(col(Client.id) == client_id)).first()
 
 
-def caller(db: Session, clinic_id: UUID, kind: str, caller_id: UUID) -> User | Client | Device | None:
-    found: User | Client | Device | None = db.get(CALLERS[kind], (clinic_id, caller_id))
+def caller(
+    db: Session, clinic_id: UUID, kind: str, caller_id: UUID, *, locked: bool = False
+) -> User | Client | Device | None:
+    found: User | Client | Device | None = db.get(
+        CALLERS[kind], (clinic_id, caller_id), with_for_update=locked or None, populate_existing=locked
+    )
     return found
+
+
+def refresh_token(db: Session, clinic_id: UUID, token_hash: str) -> RefreshToken | None:
+    query = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
+    return db.exec(query.where(col(RefreshToken.token_hash) == token_hash)).first()
 
 
 def enrolment_by_hash(db: Session, code_hash: str) -> Enrolment | None:
@@ -191,6 +200,7 @@ def enrolment_clinic(db: Session, code_hash: str) -> UUID | None:
 def relatives(db: Session, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
     """The token, its successors and its siblings, locked: whoever refreshes or revokes waits for the other."""
     of_clinic = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
+    of_clinic = of_clinic.execution_options(populate_existing=True)
     mine = db.exec(of_clinic.where(col(RefreshToken.token_hash) == token_hash).with_for_update()).first()
     if mine is None:
         return []
@@ -218,8 +228,8 @@ def clinic_ids(db: Session) -> list[UUID]:
 
 
 def purge(db: Session, clinic_id: UUID, now: datetime) -> None:
-    """Deletes a clinic's refresh tokens and password codes that are past their time."""
-    for kind in (RefreshToken, PasswordCode):
+    """Deletes a clinic's refresh tokens, enrolment codes and password codes that are past their time."""
+    for kind in (RefreshToken, Enrolment, PasswordCode):
         db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.expires_at) <= now))
 
 

@@ -32,9 +32,9 @@ class Tokens:
     patient_id: UUID | None = None
 
 
-def open_session(db: Session, key: str, user: User, now: datetime) -> Tokens:
-    """Tokens for a person who has proved who they are."""
-    return issue(db, key, "user", user.id, user.clinic_id, now)
+def open_session(db: Session, key: str, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
+    """Tokens for a person who has proved who they are, with a second factor or without."""
+    return issue(db, key, "user", user.id, user.clinic_id, now, has_factor=has_factor)
 
 
 def client_token(key: str, client: Client, scope: str | None, now: datetime) -> Tokens | None:
@@ -49,6 +49,11 @@ def client_token(key: str, client: Client, scope: str | None, now: datetime) -> 
 def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
     """New tokens for a refresh token, or None. The old token goes on working until its successor has been used (a lost
     answer must not lock a phone out), 7 days at most; a use after that revokes the whole family."""
+    held = store.refresh_token(db, clinic_id, digest(token))
+    if held is None:
+        return None
+    # Its caller first: what ends their sessions waits, or has ended them.
+    caller = store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)
     family = store.relatives(db, clinic_id, digest(token))
     mine = next((t for t in family if t.token_hash == digest(token)), None)
     if mine is None or mine.revoked_at is not None or mine.expires_at <= now:
@@ -64,12 +69,11 @@ def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -
         return None
     if sibling_used:  # two refreshes at once: one of the two new tokens is in use, the other is no use any more
         return None
-    caller = store.caller(db, clinic_id, mine.caller_kind, mine.caller_id)
     if caller is None or caller.disabled_at is not None:
         return None
     mine.used_at = mine.used_at or now
     db.add(mine)
-    return issue(db, key, mine.caller_kind, mine.caller_id, clinic_id, now, mine)
+    return issue(db, key, mine.caller_kind, mine.caller_id, clinic_id, now, mine, has_factor=mine.has_factor)
 
 
 def revoke(db: Session, clinic_id: UUID, token: str, now: datetime) -> None:
@@ -88,6 +92,7 @@ class Claims:
     scope: str
     expires_at: int
     issued_at: float = float("inf")
+    has_factor: bool = False
 
 
 def read_token(key: str, token: str) -> Claims:
@@ -102,7 +107,13 @@ def read_token(key: str, token: str) -> Claims:
             options={"require": ["exp", "iat", "iss", "aud", "sub"]},
         )
         return Claims(
-            found["kind"], UUID(found["sub"]), UUID(found["clinic"]), found["scope"], found["exp"], found["iat"]
+            found["kind"],
+            UUID(found["sub"]),
+            UUID(found["clinic"]),
+            found["scope"],
+            found["exp"],
+            found["iat"],
+            found.get("factor") is True,
         )
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidToken from None
@@ -116,6 +127,8 @@ def issue(
     clinic_id: UUID,
     now: datetime,
     parent: RefreshToken | None = None,
+    *,
+    has_factor: bool = False,
 ) -> Tokens:
     token = secrets.token_urlsafe(32)
     held = store.caller(db, clinic_id, kind, caller_id)
@@ -134,13 +147,16 @@ def issue(
             expires_at=now + _REFRESH[kind],
             used_at=None,
             revoked_at=None,
+            has_factor=has_factor,
         )
     )
-    access = _access_token(key, kind, caller_id, clinic_id, scope, now)
+    access = _access_token(key, kind, caller_id, clinic_id, scope, now, has_factor=has_factor)
     return Tokens(access, token, scope, held.patient_id if isinstance(held, Device) else None)
 
 
-def _access_token(key: str, kind: str, caller_id: UUID, clinic_id: UUID, scope: str, now: datetime) -> str:
+def _access_token(
+    key: str, kind: str, caller_id: UUID, clinic_id: UUID, scope: str, now: datetime, *, has_factor: bool = False
+) -> str:
     claims = {
         "iss": _ISSUER,
         "aud": _ISSUER,
@@ -148,6 +164,7 @@ def _access_token(key: str, kind: str, caller_id: UUID, clinic_id: UUID, scope: 
         "kind": kind,
         "clinic": str(clinic_id),
         "scope": scope,
+        "factor": has_factor,
         "iat": now.timestamp(),  # to the microsecond, so that what ended sessions came surely before or after
         "exp": int(now.timestamp()) + ACCESS_TOKEN_SECONDS,
     }

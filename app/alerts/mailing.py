@@ -4,12 +4,12 @@ import logging
 import smtplib
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 from sqlmodel import Session
 
@@ -25,6 +25,8 @@ _A_ROUND = 50
 # A process that dies while it sends delays that notice by this much; no sending takes as long.
 _LEASE = timedelta(minutes=5)
 _TIMEOUT_SECONDS = 20
+# When a notice is due that has nobody to go to.
+_ASLEEP = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +90,22 @@ def _send(database: Database, mail: Mail, notice: Notice) -> bool:
     clinic_id, alert_id = notice.clinic_id, notice.alert_id
     to = database.reading(clinic_id, lambda db: _recipient(db, notice))
     if to is None:
-        database.writing(clinic_id, lambda db: _put_off(db, notice))
+        database.writing(clinic_id, lambda db: _put_away(db, notice))
         return False
     address, clinic = to
-    outcome = "failed"
-    with suppress(OSError, smtplib.SMTPException, ValueError):
-        mail.send(address, *_words(clinic, notice.step, mail.public_url), f"{alert_id}.{notice.step}")
-        outcome = "sent"
-    if outcome == "failed":
-        logger.warning("a notice of an urgent alert could not be sent")
-    database.writing(clinic_id, lambda db: _keep(db, notice, address, outcome, clock.now()))
-    return outcome == "sent"
+    is_sent = False
+    try:
+        mail.send(address, *_words(clinic, notice.told, mail.public_url), f"{alert_id}.{notice.told}")
+        is_sent = True
+    except Exception as error:  # whatever it is, the next person's turn must come
+        logger.warning("a notice of an urgent alert could not be sent: %s", type(error).__name__)
+    database.writing(clinic_id, lambda db: _keep(db, notice, address, is_sent=is_sent))
+    return is_sent
+
+
+def wake(db: Session, clinic_id: UUID) -> None:
+    """Makes a clinic's notices due that waited for somebody to be named."""
+    store.wake_notices(db, clinic_id, _ASLEEP, clock.now())
 
 
 def _recipient(db: Session, notice: Notice) -> tuple[str, str] | None:
@@ -106,53 +113,62 @@ def _recipient(db: Session, notice: Notice) -> tuple[str, str] | None:
     clinic, alert = access.clinic(db, notice.clinic_id), store.find(db, notice.clinic_id, notice.alert_id)
     if clinic is None or alert is None or alert.state != "open" or not clinic.alert_recipients:
         return None
-    return policies.recipient(clinic.alert_recipients, notice.step), clinic.name
+    return policies.recipient(clinic.alert_recipients, notice.told, notice.attempts), clinic.name
 
 
-def _put_off(db: Session, notice: Notice) -> None:
-    """A notice whose alert was acknowledged ends; one that reaches nobody is looked at again in a minute."""
+def _put_away(db: Session, notice: Notice) -> None:
+    """A notice whose alert was acknowledged ends; one that reaches nobody sleeps until somebody is named, so that it
+    does not stand in other clinics' way."""
     alert = store.find(db, notice.clinic_id, notice.alert_id)
     if alert is None or alert.state != "open":
         store.end_notices(db, notice.clinic_id, notice.alert_id)
         return
+    clinic = access.locked_clinic(db, notice.clinic_id)  # whoever names somebody waits, and then wakes it
     mine = store.notice(db, notice.clinic_id, notice.alert_id)
     if mine is not None:
-        mine.due_at = clock.now() + timedelta(minutes=1)
+        mine.due_at = clock.now() if clinic.alert_recipients else _ASLEEP
         db.add(mine)
 
 
-def _keep(db: Session, notice: Notice, address: str, outcome: str, now: datetime) -> None:
+def _keep(db: Session, notice: Notice, address: str, *, is_sent: bool) -> None:
     """What became of a notice, and when the next is due."""
-    alert = store.find(db, notice.clinic_id, notice.alert_id)
-    db.add(
-        Notification(
-            clinic_id=notice.clinic_id,
-            id=new_id(),
-            alert_id=notice.alert_id,
-            recipient=address,
-            at=now,
-            outcome=outcome,
+    now = clock.now()
+    if is_sent or policies.is_first_try(notice.attempts):
+        db.add(
+            Notification(
+                clinic_id=notice.clinic_id,
+                id=new_id(),
+                alert_id=notice.alert_id,
+                recipient=address,
+                at=now,
+                outcome="sent" if is_sent else "failed",
+            )
         )
-    )
     mine = store.notice(db, notice.clinic_id, notice.alert_id)
-    if mine is None or alert is None:  # acknowledged meanwhile
+    if mine is None:  # acknowledged meanwhile
         return
-    after = policies.next_notice(alert.raised_at, mine.step, mine.attempts, now, sent=outcome == "sent")
-    if after is None:
-        store.end_notices(db, notice.clinic_id, notice.alert_id)
-        return
-    mine.step, mine.attempts, mine.due_at = after
     db.add(mine)
+    if not is_sent:
+        mine.attempts += 1
+        mine.due_at = policies.retried_at(mine.attempts, now)
+        return
+    mine.told, mine.attempts, mine.first_told_at = mine.told + 1, 0, mine.first_told_at or now
+    due_at = policies.next_told_at(mine.told, mine.first_told_at)
+    if due_at is None:
+        store.end_notices(db, notice.clinic_id, notice.alert_id)
+    else:
+        mine.due_at = due_at
 
 
-def _words(clinic: str, step: int, public_url: str) -> tuple[str, str]:
+def _words(clinic: str, told: int, public_url: str) -> tuple[str, str]:
     """Subject and text. Neither says anything of a patient."""
-    still = " still" if step else ""
+    still = " still" if told else ""
+    is_last = told + 1 >= len(policies.TOLD_AFTER)
+    after = "This is the last message about it." if is_last else "If nobody does, the next person is told."
     subject = f"Holdfast: an urgent alert{still} waits at {' '.join(clinic.split())}"
     text = (
         f"An urgent alert{still} waits for a person at {clinic}.\n\n"
-        f"Open the worklist of Holdfast at {public_url} and say what was done about it. Until somebody does, the next "
-        "person on the clinic's list is told.\n\n"
+        f"Open the alerts of Holdfast at {public_url} and say what was done about it. {after}\n\n"
         "This message names no patient on purpose. Do not answer it.\n"
     )
     return subject, text

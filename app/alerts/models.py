@@ -64,15 +64,17 @@ class Acknowledgement(SQLModel, table=True):
 
 class Notice(SQLModel, table=True):
     """When somebody is next to be told of an urgent alert. Read before a clinic is known, so it holds no patient's
-    data. `step` counts those who were to be told before, `attempts` the tries of this step that failed."""
+    data. `told` counts the mails that left, the first of them at `first_told_at`; `attempts` the tries since then that
+    failed."""
 
     __tablename__ = "alert_notices"
     __table_args__ = (Index(None, "due_at"),)
 
     clinic_id: UUID = key()
     alert_id: UUID = key()
-    step: int
+    told: int
     attempts: int
+    first_told_at: datetime | None = Field(sa_type=Moment)
     due_at: datetime = Field(sa_type=Moment)
 
 

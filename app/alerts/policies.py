@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from app.instruments import Instrument
 
 LATE_AFTER = timedelta(hours=72)
-# An urgent alert is told at once, and to the next 4 and 24 hours after it was raised, unless acknowledged.
+# An urgent alert is told at once, and to the next 4 and 24 hours after the first mail left, unless acknowledged.
 TOLD_AFTER = (timedelta(0), timedelta(hours=4), timedelta(hours=24))
+# A mail that cannot be sent is tried again each minute for an hour, then every ten; after five tries the next person's.
 _RETRIED_AFTER = timedelta(minutes=1)
-_ATTEMPTS = 5
+_RETRIED_LATER = timedelta(minutes=10)
+_OFTEN = 60
+_TRIES_EACH = 5
 
 
 def self_harm_priority(instrument: Instrument, points: int, item: int | None) -> str | None:
@@ -45,19 +48,21 @@ def is_notified(priority: str, *, late: bool) -> bool:
     return priority == "urgent" and not late
 
 
-def recipient(recipients: Sequence[str], step: int) -> str:
-    """Who is told at a step: the next each time, and after the last the first again."""
-    return recipients[step % len(recipients)]
+def recipient(recipients: Sequence[str], told: int, attempts: int) -> str:
+    """Who is told: the next each time, also after five tries that failed, and after the last the first again."""
+    return recipients[(told + attempts // _TRIES_EACH) % len(recipients)]
 
 
-def next_notice(
-    raised_at: datetime, step: int, attempts: int, now: datetime, *, sent: bool
-) -> tuple[int, int, datetime] | None:
-    """The step, attempts and time of the next notice after one at `now`; None when everybody was told. A mail that
-    cannot be sent is tried again every minute, and after five tries the next person's turn comes at once."""
-    if not sent and attempts + 1 < _ATTEMPTS:
-        return step, attempts + 1, now + _RETRIED_AFTER
-    if step + 1 >= len(TOLD_AFTER):
-        # Nobody could be told: silence would be worse than one more hour of trying.
-        return None if sent else (step, 0, now + timedelta(hours=1))
-    return step + 1, 0, raised_at + TOLD_AFTER[step + 1] if sent else now
+def is_first_try(attempts: int) -> bool:
+    """Whether this is the first try to reach this person: a failure of the others says nothing new."""
+    return attempts % _TRIES_EACH == 0
+
+
+def retried_at(attempts: int, now: datetime) -> datetime:
+    """When a mail is tried again after so many tries that failed."""
+    return now + (_RETRIED_AFTER if attempts < _OFTEN else _RETRIED_LATER)
+
+
+def next_told_at(told: int, first_told_at: datetime) -> datetime | None:
+    """When the next is told, after so many mails that left; None after the last."""
+    return first_told_at + TOLD_AFTER[told] if told < len(TOLD_AFTER) else None

@@ -138,6 +138,13 @@ def raise_severe_side_effect(
     add(db, [alert])
 
 
+def mark_amended(db: Session, clinic_id: UUID, session_id: UUID, at: datetime) -> None:
+    """Marks the alerts of a session whose severe side effects were taken back. They stand all the same."""
+    for alert in store.of_session(db, clinic_id, session_id):
+        alert.amended_at = alert.amended_at or at
+        db.add(alert)
+
+
 def add(db: Session, alerts: Sequence[Alert]) -> None:
     """Keeps alerts, and asks for the notices of those of which somebody is to be told at once."""
     db.add_all(alerts)
@@ -242,12 +249,12 @@ def _make_timely(db: Session, known: Sequence[Alert], answers: Sequence[Answered
 
 
 def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
-    """Alerts of what worsened, but for what an open alert says already."""
+    """Alerts of what worsened, but for what an open alert says already; one that came late says nothing of now."""
     if not worsened:
         return []
     kinds = sorted({w.kind for w in worsened})
     standing = store.of_patients(db, clinic_id, [w.patient_id for w in worsened], kinds)
-    said = {(a.patient_id, a.kind, a.instrument) for a in standing if a.state == "open"}
+    said = {(a.patient_id, a.kind, a.instrument, a.late) for a in standing if a.state == "open"}
     return [
         Alert(
             clinic_id=clinic_id,
@@ -265,12 +272,22 @@ def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> lis
             amended_at=None,
         )
         for w in worsened
-        if (w.patient_id, w.kind, w.instrument) not in said
+        if (w.patient_id, w.kind, w.instrument, False) not in said
+        and (w.patient_id, w.kind, w.instrument, is_late(w.taken_at, w.recorded_at)) not in said
     ]
 
 
 def _notify(db: Session, alert: Alert) -> None:
-    db.add(Notice(clinic_id=alert.clinic_id, alert_id=alert.id, step=0, attempts=0, due_at=alert.raised_at))
+    db.add(
+        Notice(
+            clinic_id=alert.clinic_id,
+            alert_id=alert.id,
+            told=0,
+            attempts=0,
+            first_told_at=None,
+            due_at=alert.raised_at,
+        )
+    )
 
 
 def _is_worse(instrument: Instrument, answer: Answered, said: tuple[int, int | None]) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_
+from sqlalchemy import and_, delete, func, or_, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -54,6 +54,12 @@ def notifications(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) -> di
     return found
 
 
+def of_session(db: Session, clinic_id: UUID, session_id: UUID) -> Sequence[Alert]:
+    """The alerts of a session's own side effects."""
+    query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.session_id) == session_id)
+    return db.exec(query.where(col(Alert.kind) == "severe_side_effect")).all()
+
+
 def of_patients(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], kinds: Sequence[str]) -> list[Alert]:
     """Every alert of these kinds that these patients have, oldest first."""
     query = select(Alert).where(
@@ -84,6 +90,11 @@ def notice(db: Session, clinic_id: UUID, alert_id: UUID) -> Notice | None:
 
 def end_notices(db: Session, clinic_id: UUID, alert_id: UUID) -> None:
     db.execute(delete(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id))
+
+
+def wake_notices(db: Session, clinic_id: UUID, asleep: datetime, now: datetime) -> None:
+    mine = (col(Notice.clinic_id) == clinic_id, col(Notice.due_at) >= asleep)
+    db.execute(update(Notice).where(*mine).values(due_at=now))
 
 
 def overdue_notices(db: Session, before: datetime) -> int:

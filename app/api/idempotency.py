@@ -5,6 +5,7 @@ Because key and work commit together, there is no moment at which one exists wit
 
 import asyncio
 import hashlib
+import hmac
 import re
 import time
 from collections.abc import Callable
@@ -20,8 +21,9 @@ from sqlmodel import Field, Session, SQLModel, col
 
 from app import clock
 from app.api.fields import Answer
+from app.api.sealing import Sealer
 from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, RequestInProgress
-from app.storage import Database, Moment, document, key
+from app.storage import Database, Moment, document, key, key_for
 
 A = TypeVar("A", bound=Answer)
 ShownAgain = Callable[[Session, list[UUID]], None]
@@ -36,7 +38,8 @@ IdempotencyKey = Annotated[
 
 
 class KeptAnswer(SQLModel, table=True):
-    """An answer given under a key. `body` is None where the answer carried a secret."""
+    """An answer given under a key. `body` is sealed, and None where the answer carried a secret; `fingerprint` is a
+    keyed hash of the request: both could tell of a patient, or of a password."""
 
     __tablename__ = "kept_answers"
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), Index(None, "clinic_id", "created_at"))
@@ -88,12 +91,12 @@ async def once(
         raise Invalid(errors=[Fault("header", "Idempotency-Key", "must be 1 to 255 printable characters")])
     body = await request.body()
     target = f"{request.method} {request.url.path}?{request.url.query}"
-    fingerprint = hashlib.sha256(target.encode() + b"\0" + body).hexdigest()
+    content = target.encode() + b"\0" + body
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             return await database.write(
-                clinic_id, lambda db: _once(db, _Key(clinic_id, caller, sent, fingerprint), work, shown_again)
+                clinic_id, lambda db: _once(db, _Key(clinic_id, caller, sent, content), work, shown_again)
             )
         except RequestInProgress:
             if time.monotonic() > deadline:
@@ -118,7 +121,7 @@ class _Key:
     clinic_id: UUID
     caller: str
     key: str
-    fingerprint: str
+    content: bytes
 
 
 def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]], shown_again: ShownAgain) -> Response:
@@ -126,8 +129,10 @@ def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]], shown_aga
     now = clock.now()
     purge(db, key.clinic_id, now)
     kept = db.get(KeptAnswer, (key.clinic_id, key.caller, key.key))
+    fingerprint = hmac.digest(key_for(db, "fingerprints"), key.content, hashlib.sha256).hex()
+    sealer = Sealer(key_for(db, "kept answers"))
     if kept is not None:
-        response = _again(kept, key.fingerprint)
+        response = _again(kept, fingerprint, sealer)
         shown_again(db, [UUID(subject) for subject in kept.subjects])
         return response
     reply = work(db)
@@ -137,10 +142,10 @@ def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]], shown_aga
             clinic_id=key.clinic_id,
             caller=key.caller,
             key=key.key,
-            fingerprint=key.fingerprint,
+            fingerprint=fingerprint,
             status=reply.status,
             headers=reply.headers,
-            body=None if reply.secret else reply.content(),
+            body=None if reply.secret else sealer.seal(reply.content()),
             subjects=[str(subject) for subject in reply.subjects],
             created_at=now,
         )
@@ -148,13 +153,13 @@ def _once(db: Session, key: _Key, work: Callable[[Session], Reply[A]], shown_aga
     return response
 
 
-def _again(kept: KeptAnswer, fingerprint: str) -> Response:
+def _again(kept: KeptAnswer, fingerprint: str, sealer: Sealer) -> Response:
     if kept.fingerprint != fingerprint:
         raise IdempotencyKeyReused
     if kept.body is None:
         raise AlreadyDone
     headers: dict[str, Any] = {**kept.headers, "Idempotency-Replayed": "true"}
-    return Response(kept.body, kept.status, headers, "application/json")
+    return Response(sealer.open(kept.body), kept.status, headers, "application/json")
 
 
 def _hold(db: Session, key: _Key) -> None:

@@ -26,6 +26,7 @@ _WINDOW_SECONDS = 60
 _SHARE_SECONDS = 1.0
 _MOST_COUNTED = 50_000
 _ROUNDING = 1e-6
+_OTHERS = "others"
 
 
 class RateCount(SQLModel, table=True):
@@ -60,6 +61,7 @@ class RateLimiter:
 
     most: int
     _counts: dict[str, _Counts] = field(default_factory=dict)
+    _swept: int = 0
 
     def take(self, caller: str) -> dict[str, str]:
         """Counts a request: the fields that tell the caller where they stand. Raises RateLimited."""
@@ -111,9 +113,12 @@ class RateLimiter:
     def _mine(self, caller: str, minute: int) -> _Counts:
         mine = self._counts.get(caller)
         if mine is None:
-            if len(self._counts) >= _MOST_COUNTED:
+            if len(self._counts) >= _MOST_COUNTED and self._swept != minute:
                 self._counts = {name: c for name, c in self._counts.items() if c.minute >= minute - 1}
-            mine = self._counts[caller] = _Counts(minute)
+                self._swept = minute
+            if len(self._counts) >= _MOST_COUNTED:  # a flood of addresses: those that are too many share one count
+                caller = _OTHERS
+            mine = self._counts.setdefault(caller, _Counts(minute))
         mine.turn(minute)
         return mine
 

@@ -35,7 +35,7 @@ class AuditEvent(SQLModel, table=True):
 
 
 class AuditSubject(SQLModel, table=True):
-    """A patient whose data an audit event's request showed or changed."""
+    """A patient whose data an audit event's request showed or changed; or, `attempted`, asked for and did not get."""
 
     __tablename__ = "audit_subjects"
     __table_args__ = (
@@ -46,6 +46,7 @@ class AuditSubject(SQLModel, table=True):
     clinic_id: UUID = key()
     event_id: UUID = key()
     patient_id: UUID = key()
+    attempted: bool = False
 
 
 class Unsealed(SQLModel, table=True):
@@ -81,7 +82,7 @@ class ActorOut(Answer):
 
 class AuditEventOut(Answer):
     """One request that read or wrote patients' data, and whose; or that tried to: then `attempted` holds the ids of its
-    address. `address` is the network address it came from."""
+    address, and `attempted_patient_ids` whom it asked for. `address` is the network address it came from."""
 
     id: Id
     at: MomentOut
@@ -91,6 +92,7 @@ class AuditEventOut(Answer):
     request_id: str
     address: str
     patient_ids: list[Id]
+    attempted_patient_ids: list[Id]
     attempted: dict[str, str] | None
 
 

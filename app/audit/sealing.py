@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from app.audit import store
-from app.audit.models import AuditEvent, Seal
+from app.audit.models import AuditEvent, AuditSubject, Seal
 from app.storage import key_for
 
 logger = logging.getLogger("holdfast.audit")
@@ -26,6 +26,12 @@ _EVENTS_A_QUERY = 500
 _ID_BYTES, _MAC_BYTES = 16, 32
 _ENTRY_BYTES = _ID_BYTES + _MAC_BYTES
 _PURPOSE = "audit seals"
+# Sealed in the place of an event that cannot be read, so that the others' seals do not wait for it.
+_UNREADABLE = bytes(_MAC_BYTES)
+_LONGEST_REQUEST_MILLISECONDS = 15 * 60 * 1_000
+
+# An event and the patients it showed.
+Stands = tuple[AuditEvent, Sequence[AuditSubject]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,9 @@ def seal(db: Session, clinic_id: UUID, now: datetime) -> int:
     events = _with_subjects(db, clinic_id, event_ids)
     before = store.last_seal(db, clinic_id)
     number = before.number + 1 if before else 1
-    entries = b"".join(event_id.bytes + _event_mac(key, *events[event_id], event_id) for event_id in event_ids)
+    entries = b"".join(
+        event_id.bytes + (_mac_as(key, events[event_id], event_id) or _UNREADABLE) for event_id in event_ids
+    )
     mac = _seal_mac(key, clinic_id, number, before.mac if before else b"", entries)
     store.add_seal(db, Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac), event_ids)
     return len(event_ids)
@@ -82,11 +90,14 @@ def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
     return store.oldest_unsealed_at(db, clinic_id)
 
 
-def verify(db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = ()) -> Iterator[Found]:
-    """Everything that is wrong with a clinic's log. Events of the last moments, not sealed yet, are not wrong."""
+def verify(
+    db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
+) -> Iterator[Found]:
+    """Everything that is wrong with a clinic's log. Events of the last moments, not sealed yet, are not wrong. In a
+    synthetic clinic what is told to have happened was made up later."""
     key = key_for(db, _PURPOSE)
     sealed: set[UUID] = set()
-    before, expected = b"", 1
+    before, expected, latest = b"", 1, 0
     macs: dict[int, str] = {}
     for number in store.seal_numbers(db, clinic_id):
         if number != expected:
@@ -94,17 +105,23 @@ def verify(db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = ()) -> I
         found = store.seal_numbered(db, clinic_id, number)
         assert found is not None  # it was listed on this snapshot
         mac = _seal_mac(key, clinic_id, number, before, found.entries)
-        if number == expected and not hmac.compare_digest(mac, found.mac):
+        whole = len(found.entries) % _ENTRY_BYTES == 0
+        if not whole or (number == expected and not hmac.compare_digest(mac, found.mac)):
             yield Found("broken_seal", f"seal {number}")
-        order = [event_id for event_id, _ in _entries(found.entries)]
+        entries = list(_entries(found.entries)) if whole else []
+        order = [event_id for event_id, _ in entries]
         if order != sorted(order):  # they are sealed in the order of their ids
             yield Found("reordered", f"the entries of seal {number}")
-        yield from _events(db, clinic_id, key, found, sealed)
+        yield from _backdated(order, latest)
+        latest = max([latest, *map(_milliseconds, order)])
+        yield from _events(db, clinic_id, key, dict(entries), is_synthetic=is_synthetic)
+        sealed.update(order)
         macs[number] = found.mac.hex()
         before, expected = found.mac, number + 1
         db.expunge(found)
-    waiting = set(store.unsealed(db, clinic_id))
-    for event_id in sorted(set(store.ids(db, clinic_id)) - sealed - waiting):
+    waiting = store.unsealed(db, clinic_id)
+    yield from _backdated(waiting, latest)
+    for event_id in sorted(set(store.ids(db, clinic_id)) - sealed - set(waiting)):
         yield Found("inserted", f"event {event_id}")
     for witness in witnesses:
         if witness.clinic_id == clinic_id and macs.get(witness.number) != witness.mac:
@@ -112,22 +129,47 @@ def verify(db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = ()) -> I
             yield Found(kind, f"seal {witness.number} of the service's log")
 
 
-def _events(db: Session, clinic_id: UUID, key: bytes, found: Seal, sealed: set[UUID]) -> Iterator[Found]:
+def _backdated(event_ids: Sequence[UUID], latest: int) -> Iterator[Found]:
+    """Events whose ids say that they were made long before others that were sealed earlier: ids carry the moment they
+    were made in, and no request lasts so long."""
+    for event_id in event_ids:
+        if _milliseconds(event_id) < latest - _LONGEST_REQUEST_MILLISECONDS:
+            yield Found("inserted", f"event {event_id}")
+
+
+def _is_made_up(stands: Stands | None, event_id: UUID) -> bool:
+    """Whether an event says another time than the one its id was made in."""
+    said = 0 if stands is None else int(stands[0].at.timestamp() * 1_000)
+    return abs(said - _milliseconds(event_id)) > _LONGEST_REQUEST_MILLISECONDS
+
+
+def _milliseconds(event_id: UUID) -> int:
+    """When an id was made, in milliseconds since 1970. Source: RFC 9562, version 7."""
+    return event_id.int >> 80
+
+
+def _events(
+    db: Session, clinic_id: UUID, key: bytes, entries: dict[UUID, bytes], *, is_synthetic: bool
+) -> Iterator[Found]:
     """What is wrong with the events of one seal."""
-    entries = dict(_entries(found.entries))
     events = _with_subjects(db, clinic_id, list(entries))
     altered = []
     for event_id, mac in entries.items():
-        sealed.add(event_id)
         if event_id not in events:
             yield Found("removed", f"event {event_id}")
-        elif not hmac.compare_digest(_event_mac(key, *events[event_id], event_id), mac):
+        elif _mac_as(key, events[event_id], event_id) != mac:
             altered.append(event_id)
+        elif not is_synthetic and _is_made_up(events[event_id], event_id):
+            yield Found("inserted", f"event {event_id}")
     # What stands under one event's id may be what was sealed under another's.
-    others = {entries[event_id]: event_id for event_id in altered}
     for event_id in altered:
-        moved = any(_event_mac(key, *events[event_id], other) == mac for mac, other in others.items())
+        moved = any(_mac_as(key, events[event_id], other) == entries[other] for other in altered if other != event_id)
         yield Found("reordered" if moved else "altered", f"event {event_id}")
+
+
+def _mac_as(key: bytes, stands: Stands | None, event_id: UUID) -> bytes | None:
+    """The keyed hash of what stands, as it would be under an id; None where it cannot even be read."""
+    return None if stands is None else _event_mac(key, *stands, event_id)
 
 
 def _entries(entries: bytes) -> Iterator[tuple[UUID, bytes]]:
@@ -135,21 +177,32 @@ def _entries(entries: bytes) -> Iterator[tuple[UUID, bytes]]:
         yield UUID(bytes=entries[at : at + _ID_BYTES]), entries[at + _ID_BYTES : at + _ENTRY_BYTES]
 
 
-def _with_subjects(
-    db: Session, clinic_id: UUID, event_ids: Sequence[UUID]
-) -> dict[UUID, tuple[AuditEvent, Sequence[UUID]]]:
-    """Those of these events that are there, with the patients they showed."""
-    found: dict[UUID, tuple[AuditEvent, Sequence[UUID]]] = {}
+def _with_subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
+    """Those of these events that are there, with the patients they showed; None for one that cannot be read."""
+    found: dict[UUID, Stands | None] = {}
     for at in range(0, len(event_ids), _EVENTS_A_QUERY):
         some = event_ids[at : at + _EVENTS_A_QUERY]
-        subjects = store.subjects(db, clinic_id, some)
-        for event in store.by_ids(db, clinic_id, some).values():
-            found[event.id] = (event, subjects.get(event.id, []))
-            db.expunge(event)
+        try:
+            found |= _read(db, clinic_id, some)
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            # Something that was never written by us: found one by one.
+            for event_id in some:
+                try:
+                    found |= _read(db, clinic_id, [event_id])
+                except (ValueError, TypeError, AttributeError, OverflowError):
+                    found[event_id] = None
     return found
 
 
-def _event_mac(key: bytes, event: AuditEvent, patient_ids: Sequence[UUID], event_id: UUID) -> bytes:
+def _read(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
+    subjects = store.subjects(db, clinic_id, event_ids)
+    events = store.by_ids(db, clinic_id, event_ids)
+    for row in [*events.values(), *(subject for some in subjects.values() for subject in some)]:
+        db.expunge(row)
+    return {event_id: (event, subjects.get(event_id, [])) for event_id, event in events.items()}
+
+
+def _event_mac(key: bytes, event: AuditEvent, subjects: Sequence[AuditSubject], event_id: UUID) -> bytes:
     """The keyed hash of an event's content, as it would be under this id."""
     content = {
         "clinic": str(event.clinic_id),
@@ -161,7 +214,7 @@ def _event_mac(key: bytes, event: AuditEvent, patient_ids: Sequence[UUID], event
         "outcome": event.outcome,
         "attempted": event.attempted,
         "address": event.address,
-        "patients": sorted(str(patient_id) for patient_id in patient_ids),
+        "patients": sorted([str(subject.patient_id), subject.attempted] for subject in subjects),
     }
     return hmac.digest(key, json.dumps(content, sort_keys=True, separators=(",", ":")).encode(), hashlib.sha256)
 

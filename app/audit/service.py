@@ -25,19 +25,28 @@ class Act:
     address: str = ""
 
 
+def by_operator(clinic_id: UUID, operation: str, at: datetime) -> Act:
+    """What is done on the command line: nobody of the clinic did it."""
+    return Act(clinic_id, "operator", UUID(int=0), operation, "command-line", at)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An act, and the patients whose data it read or wrote; or, where it was refused, the ids it asked for."""
+    """An act, and the patients whose data it read or wrote; or, where it was refused, the ids of its address and the
+    patients it asked for."""
 
     act: Act
     patient_ids: tuple[UUID, ...]
     outcome: str = "done"
     attempted: tuple[tuple[str, str], ...] = ()
+    asked_for: tuple[UUID, ...] = ()
 
 
-def record(db: Session, act: Act, patient_ids: Iterable[UUID], outcome: str = "done") -> None:
+def record(
+    db: Session, act: Act, patient_ids: Iterable[UUID], outcome: str = "done", asked_for: Iterable[UUID] = ()
+) -> None:
     """One event, in the transaction that did the work."""
-    record_many(db, act.clinic_id, [Shown(act, tuple(patient_ids), outcome)])
+    record_many(db, act.clinic_id, [Shown(act, tuple(patient_ids), outcome, asked_for=tuple(asked_for))])
 
 
 def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[None]:
@@ -59,9 +68,10 @@ def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[N
                 "address": act.address,
             }
         )
+        whose = dict.fromkeys(event.asked_for, True) | dict.fromkeys(event.patient_ids, False)
         subjects += [
-            {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id}
-            for patient_id in dict.fromkeys(event.patient_ids)
+            {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
+            for patient_id, attempted in whose.items()
         ]
     store.insert(db, rows, subjects)
     return [None] * len(events)
@@ -87,7 +97,8 @@ def events_of(
             outcome=event.outcome,
             request_id=event.request_id,
             address=event.address,
-            patient_ids=subjects.get(event.id, []),
+            patient_ids=[s.patient_id for s in subjects.get(event.id, []) if not s.attempted],
+            attempted_patient_ids=[s.patient_id for s in subjects.get(event.id, []) if s.attempted],
             attempted=event.attempted,
         )
         for event in events

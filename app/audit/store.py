@@ -43,13 +43,13 @@ def page(
     return db.exec(query.order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc()).limit(limit + 1)).all()
 
 
-def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
-    found: dict[UUID, list[UUID]] = {}
+def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[AuditSubject]]:
+    found: dict[UUID, list[AuditSubject]] = {}
     query = select(AuditSubject).where(
         col(AuditSubject.clinic_id) == clinic_id, col(AuditSubject.event_id).in_(event_ids)
     )
     for subject in db.exec(query.order_by(col(AuditSubject.patient_id))):
-        found.setdefault(subject.event_id, []).append(subject.patient_id)
+        found.setdefault(subject.event_id, []).append(subject)
     return found
 
 

@@ -42,7 +42,7 @@ def answer(
         clock_corrected_by_seconds=version.clock_corrected_by_seconds,
         version=version.version,
         status="voided" if version.voided else "recorded",
-        reason=version.reason,
+        reason=version.reason if caller.patient_id is None else None,  # what people of the clinic wrote to each other
         recorded_by=CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
         scores=[score_answer(score) for score in scores],
         alerts=list(raised) if "alerts:read" in caller.scopes else [],

@@ -238,8 +238,9 @@ def _batch(db: Session, act: Act, posts: dict[int, Post], refused: dict[int, Rec
     recorded = service.record_each(db, act.clinic_id, list(posts.values()))
     outcomes = refused | dict(zip(posts, recorded, strict=True))
     shown = {r.check_in.patient_id for r in recorded if isinstance(r, Receipt)}
-    if not shown and any(isinstance(outcome, NotFound) for outcome in recorded):
-        audit.record(db, act, [], outcome="not_found")
+    strangers = {p.patient_id for p, o in zip(posts.values(), recorded, strict=True) if isinstance(o, NotFound)}
+    if strangers and not shown:
+        audit.record(db, act, [], outcome="not_found", asked_for=strangers)
     results = [_result(index, outcomes[index], act) for index in sorted(outcomes)]
     return Reply(BatchOut(results=results), subjects=tuple(shown))
 

@@ -136,15 +136,16 @@ def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequen
     """One event per request, with the patients whose data it wrote or showed. A request of which nothing is kept is
     audited where it is refused."""
     shown: dict[Act, list[UUID]] = {}
-    strangers = set()
+    strangers: dict[Act, list[UUID]] = {}
     for post, outcome in zip(posts, outcomes, strict=True):
         if isinstance(outcome, Kept):
             shown.setdefault(post.act, []).append(post.patient_id)
         elif isinstance(outcome, NotFound):
-            strangers.add(post.act)
+            strangers.setdefault(post.act, []).append(post.patient_id)
     if shown:
         events = [
-            Shown(act, tuple(ids), "partly_refused" if act in strangers else "done") for act, ids in shown.items()
+            Shown(act, tuple(ids), "partly_refused" if act in strangers else "done", (), tuple(strangers.get(act, ())))
+            for act, ids in shown.items()
         ]
         audit.record_many(db, clinic_id, events)
 

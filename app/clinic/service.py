@@ -7,6 +7,7 @@ from app.access import store
 from app.access.clinics import check_zone
 from app.access.models import Clinic
 from app.access.service import NOTICE
+from app.alerts import mailing
 from app.alerts.mailing import Mail, reaches_nobody
 from app.api.versions import require_version
 from app.audit import service as audit
@@ -32,6 +33,8 @@ def update(db: Session, act: Act, expected: int | None, patch: ClinicPatch, mail
             raise Invalid(errors=[Fault("pointer", "/time_zone", "is fixed once a check-in is recorded")])
     for name, value in changed.items():
         setattr(clinic, name, value)
+    if changed.get("alert_recipients"):
+        mailing.wake(db, act.clinic_id)
     clinic.version += bool(changed)
     db.add(clinic)
     db.flush()

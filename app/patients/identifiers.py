@@ -46,11 +46,15 @@ def of_patients(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> 
 def matching(db: Session, clinic_id: UUID, q: str, after: Sequence[str] | None, limit: int) -> Iterator[UUID]:
     """Patients whose external id or label has `q` in it, newest first. Sealed text cannot be searched by the database:
     identities are opened one after the other until the caller has enough."""
-    part = q.casefold()
     for rows in store.sealed_newest_first(db, clinic_id, after, limit):
         for patient_id, identity in _opened(db, clinic_id, rows):
-            if part in identity.external_id.casefold() or part in (identity.label or "").casefold():
+            if has(identity.external_id, identity.label, q):
                 yield patient_id
+
+
+def has(external_id: str, label: str | None, q: str) -> bool:
+    """Whether an external id or a label has `q` in it, in capitals or not."""
+    return q.casefold() in external_id.casefold() or q.casefold() in (label or "").casefold()
 
 
 def seal(db: Session, clinic_id: UUID, patient_id: UUID, identity: Identity) -> None:

@@ -129,9 +129,10 @@ async def get_patient(
     operation_id="update_patient",
     summary="Change a patient",
     response_model=PatientOut,
-    responses=problems("not_found", "external_id_taken", "precondition_failed", "precondition_required"),
+    responses=problems("not_found", "external_id_taken", "erased", "precondition_failed", "precondition_required"),
 )
 async def update_patient(
+    request: Request,
     response: Response,
     caller: CallerOf,
     act: ActOf,
@@ -145,6 +146,8 @@ async def update_patient(
     patient = await database.write(
         caller.clinic_id, lambda db: service.update(db, caller, act, patient_id, expected, body)
     )
+    if patient.care_status != "active":  # whose devices may have been revoked
+        request.app.state.honoured.forget()
     tag(response, patient.version)
     return patient
 
@@ -155,7 +158,7 @@ async def update_patient(
     summary="Make a code for a patient's device",
     status_code=201,
     response_model=EnrolmentOut,
-    responses=problems("not_found", "already_done"),
+    responses=problems("not_found", "already_done", "erased"),
 )
 async def enrol_device(
     request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, key: IdempotencyKey = None

@@ -183,14 +183,15 @@ def search(
         found = list(islice(identifiers.matching(db, clinic_id, body.q, after, limit), limit + 1))
     patients = store.by_ids(db, clinic_id, found)
     shown = answers(db, clinic_id, [patients[patient_id] for patient_id in found])
-    part = (body.q or "").casefold()
-    return [p for p in shown if part in p.external_id.casefold() or part in (p.label or "").casefold()]
+    return [p for p in shown if body.q is None or identifiers.has(p.external_id, p.label, body.q)]
 
 
 def enrol(db: Session, act: Act, patient_id: UUID, public_url: str) -> Reply[EnrolmentOut]:
     """A single-use code for a patient's device. Raises NotFound, and Invalid where care has ended."""
     patient = lock_one(db, act.clinic_id, patient_id)
-    if patient.care_status in _ENDED or patient.erased_at is not None:
+    if patient.erased_at is not None:
+        raise Erased
+    if patient.care_status in _ENDED:
         raise Invalid("a device cannot be enrolled for a patient whose care has ended")
     code, expires_at = devices.open_enrolment(db, act.clinic_id, patient_id, act.at)
     audit.record(db, act, [patient_id])

@@ -70,6 +70,21 @@ def plan(db: Session, caller: Caller, patient_id: UUID) -> PlanOut:
     return _answer(db, caller, versions)
 
 
+def versions(db: Session, caller: Caller, patient_id: UUID) -> list[PlanOut]:
+    """Every plan that was set for a patient, oldest first; one that went back to the clinic's has no items."""
+    zone = caller.time_zone
+    return [
+        _plan_answer(
+            "clinic" if version.items is None else "patient",
+            _from_on(version, zone),
+            version.recorded_at,
+            version.items or (),
+            version.version,
+        )
+        for version in store.patient_versions(db, caller.clinic_id, patient_id)
+    ]
+
+
 def put_plan(db: Session, caller: Caller, act: Act, patient_id: UUID, expected: int | None, body: PlanIn) -> PlanOut:
     """A new version of what is asked of a patient. Raises NotFound, PreconditionFailed."""
     patients.lock_one(db, act.clinic_id, patient_id)

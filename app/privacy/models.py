@@ -3,7 +3,6 @@
 from app.access.faces import DeviceOut
 from app.alerts.models import AlertOut
 from app.api.fields import Answer, MomentOut, Name, Wire, with_examples
-from app.audit.models import AuditEventOut
 from app.checkins.models import CheckInOut
 from app.patients.models import PatientOut
 from app.plans.models import PlanOut
@@ -21,7 +20,7 @@ class BasisVersionOut(Answer):
 
 class PatientRecord(Answer):
     """Everything that is stored of one patient, as it stands. `sessions` and `check_ins` are every version, voided ones
-    too, oldest first; `audit_events` says who read or wrote it, newest first."""
+    too, oldest first. Who read or wrote it is at `GET /v1/audit-events?patient_id=`."""
 
     patient: PatientOut
     made_at: MomentOut
@@ -31,7 +30,7 @@ class PatientRecord(Answer):
     alerts: list[AlertOut]
     devices: list[DeviceOut]
     plan: PlanOut
-    audit_events: list[AuditEventOut]
+    plan_versions: list[PlanOut]
 
 
 class ErasureIn(Wire):

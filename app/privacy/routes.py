@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["privacy"], route_c
 async def get_patient_record(
     request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID
 ) -> PatientRecord:
-    """Every version of everything, and who read or wrote it: to be handed to the patient who asks for it."""
+    """Every version of everything: to be handed to the patient who asks for it."""
     record = await database.read(caller.clinic_id, lambda db: service.record_of(db, caller, act, patient_id))
     await showed(request, act, [patient_id])
     return record
@@ -38,12 +38,19 @@ async def get_patient_record(
     responses=problems("not_found"),
 )
 async def erase_patient(
-    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: ErasureIn, key: IdempotencyKey = None
+    request: Request,
+    caller: CallerOf,
+    act: ActOf,
+    database: DatabaseOf,
+    patient_id: UUID,
+    body: ErasureIn,
+    key: IdempotencyKey = None,
 ) -> Response:
     """Cannot be undone. Identifiers and the key that opens them are destroyed, answers kept for repeats go, and the
     patient's devices are revoked. The clinical record stays under a pseudonym. Texts that people wrote (notes, reasons)
     stay as they are."""
     answer = await keep(request, caller, act, key, lambda db: service.erase(db, act, patient_id, body))
+    await database.overwrite_deleted()
     honoured: Honoured = request.app.state.honoured
     honoured.forget()
     return answer

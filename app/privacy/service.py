@@ -1,6 +1,5 @@
 """Use cases of privacy: the whole record of one patient, and erasing who they are."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlmodel import Session
@@ -9,8 +8,6 @@ from app.access import devices
 from app.access.service import Caller
 from app.alerts import service as alerts
 from app.api.idempotency import Reply
-from app.audit import service as audit
-from app.audit.models import AuditEventOut
 from app.audit.service import Act
 from app.checkins import reading
 from app.errors import Fault, Invalid
@@ -20,8 +17,6 @@ from app.patients.models import PatientOut
 from app.plans import service as plans
 from app.privacy.models import BasisVersionOut, ErasureIn, PatientRecord
 from app.sessions import service as sessions
-
-_PAGE = 500
 
 
 def record_of(db: Session, caller: Caller, act: Act, patient_id: UUID) -> PatientRecord:
@@ -44,7 +39,7 @@ def record_of(db: Session, caller: Caller, act: Act, patient_id: UUID) -> Patien
         alerts=alerts.of_patient(db, caller.clinic_id, patient_id),
         devices=devices.listed(db, caller.clinic_id, patient_id),
         plan=plans.plan(db, caller, patient_id),
-        audit_events=_events(db, caller.clinic_id, patient_id),
+        plan_versions=plans.versions(db, caller, patient_id),
     )
 
 
@@ -55,15 +50,3 @@ def erase(db: Session, act: Act, patient_id: UUID, body: ErasureIn) -> Reply[Pat
     if patient.erased_at is None and patients.answer(db, patient).external_id != body.external_id:
         raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])
     return Reply(patients.erase(db, act, patient_id), subjects=(patient_id,))
-
-
-def _events(db: Session, clinic_id: UUID, patient_id: UUID) -> list[AuditEventOut]:
-    """Who read or wrote it. Other patients that the same request showed are nobody's business here."""
-    found: list[AuditEventOut] = []
-    after: Sequence[str] | None = None
-    while True:
-        page = audit.events_of(db, clinic_id, patient_id, None, after, _PAGE)
-        found += [event.model_copy(update={"patient_ids": [patient_id]}) for event in page[:_PAGE]]
-        if len(page) <= _PAGE:
-            return found
-        after = [found[-1].at.isoformat(), str(found[-1].id)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from app.errors import Fault, Invalid, Problem
-from app.sessions.models import SessionIn
+from app.sessions.models import COUNTED, SessionIn
 from app.tracks.models import InfusionVersion
 
 _ASSUMED_LENGTH = timedelta(hours=2)
@@ -25,8 +25,9 @@ class SessionOverlaps(Problem):
     code, status, title = "session_overlaps", 409, "Two sessions overlap"
 
 
-def has_severe_side_effect(session: SessionIn) -> bool:
-    return any(effect.severity == "severe" for effect in session.side_effects)
+def severe_side_effects(session: SessionIn) -> set[str]:
+    """The severe side effects of a session that counts."""
+    return {e.effect for e in session.side_effects if e.severity == "severe"} if session.status in COUNTED else set()
 
 
 def check(session: SessionIn, now: datetime) -> None:

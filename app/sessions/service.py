@@ -28,7 +28,7 @@ from app.sessions.models import (
     SessionVersion,
     SessionVersionOut,
 )
-from app.sessions.policies import check, check_overlap, has_severe_side_effect
+from app.sessions.policies import check, check_overlap, severe_side_effects
 from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -73,8 +73,7 @@ def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: Sessio
         started_at=body.started_at,
         created_at=act.at,
     )
-    severe = has_severe_side_effect(body)
-    version = _keep(db, caller, act, patient, session, body, None, known, is_newly_severe=severe)
+    version = _keep(db, caller, act, patient, session, body, None, known, severe_before=set())
     return Reply(
         _answer(session, version, _of(known[patient_id], caller)),
         201,
@@ -110,8 +109,8 @@ def update(
         check_overlap(body, [i for i in known[patient_id].infusions if i.session_id != session_id])
     session.version += 1
     session.started_at = body.started_at
-    severe = has_severe_side_effect(body) and not has_severe_side_effect(current)
-    version = _keep(db, caller, act, patient, session, body, patch.reason, known, is_newly_severe=severe)
+    severe = severe_side_effects(current)
+    version = _keep(db, caller, act, patient, session, body, patch.reason, known, severe_before=severe)
     return _answer(session, version, _of(known[patient_id], caller))
 
 
@@ -177,7 +176,7 @@ def _keep(
     reason: str | None,
     known: dict[UUID, Known],
     *,
-    is_newly_severe: bool,
+    severe_before: set[str],
 ) -> SessionVersion:
     """Writes a version and folds it into the patient's tracks."""
     recorded_at = patients.next_moment(patient, act.at)
@@ -214,7 +213,10 @@ def _keep(
         at=recorded_at,
     )
     tracks.apply(db, act.clinic_id, [change], known)
-    if is_newly_severe and body.status in COUNTED:
+    severe = severe_side_effects(body)
+    if severe_before - severe:
+        alerts.mark_amended(db, act.clinic_id, session.id, recorded_at)
+    if severe - severe_before:
         alerts.raise_severe_side_effect(db, act.clinic_id, patient.id, session.id, body.started_at, recorded_at)
     audit.record(db, act, [patient.id])
     return version
@@ -264,6 +266,6 @@ def severe(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> list[tu
     found = []
     for session, version in store.of_patients(db, clinic_id, patient_ids):
         body = SessionIn.model_validate(version.content)
-        if body.status in COUNTED and has_severe_side_effect(body):
+        if severe_side_effects(body):
             found.append((session.patient_id, session.id, body.started_at))
     return found

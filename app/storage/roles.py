@@ -6,25 +6,35 @@ from sqlalchemy import text
 
 from app.storage.database import open_engine
 
-_FAULTS = {
-    "is a superuser": "select rolsuper from pg_roles where rolname = current_user",
-    "bypasses row-level security": "select rolbypassrls from pg_roles where rolname = current_user",
-}
-_OWNED = """
-select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = current_schema and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'usage')
-order by 1
+# A role may become every role it is in, whether it inherits from it or not.
+_ROLES = """
+select coalesce(bool_or(rolsuper), false) as superuser, coalesce(bool_or(rolbypassrls), false) as bypasses
+from pg_roles where pg_has_role(current_user, oid, 'member')
+"""
+_TABLES = """
+select c.relname, pg_has_role(current_user, c.relowner, 'member') as owned,
+       c.relrowsecurity and c.relforcerowsecurity as secured,
+       has_table_privilege(current_user, c.oid, 'update, delete, truncate') as changeable
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = current_schema and c.relkind in ('r', 'p') order by 1
 """
 
 
-def role_faults(url: str, open_tables: Collection[str]) -> list[str]:
-    """Why the role of this URL could see more than one clinic's rows: it is a superuser, bypasses row-level security,
-    or owns (itself or by a role it is in) a table of clinics. None on SQLite, which has no roles."""
+def role_faults(url: str, open_tables: Collection[str], append_only: Collection[str]) -> list[str]:
+    """Why the role of this URL could see more than one clinic's rows, or change what only grows: it is, or may become,
+    a superuser, one that bypasses row-level security, or the owner of a clinic's table; or a table lacks row-level
+    security, or lets it change or remove rows. None on SQLite, which has no roles."""
     if not url.startswith("postgresql"):
         return []
     engine = open_engine(url)
     with engine.connect() as connection:
-        found = [fault for fault, query in _FAULTS.items() if connection.execute(text(query)).scalar()]
-        owned = [row[0] for row in connection.execute(text(_OWNED)) if row[0] not in {*open_tables, "alembic_version"}]
+        roles = connection.execute(text(_ROLES)).one()
+        tables = connection.execute(text(_TABLES)).all()
     engine.dispose()
-    return found + ([f"owns the table {owned[0]}"] if owned else [])
+    found = ["is a superuser, or may become one"] if roles.superuser else []
+    found += ["bypasses row-level security, or may"] if roles.bypasses else []
+    closed = [table for table in tables if table.relname not in {*open_tables, "alembic_version"}]
+    found += [f"owns the table {table.relname}, or may" for table in closed if table.owned][:1]
+    found += [f"is not held by row-level security on {table.relname}" for table in closed if not table.secured]
+    found += [f"may change {table.relname}" for table in closed if table.relname in append_only and table.changeable]
+    return found

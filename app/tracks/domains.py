@@ -112,13 +112,16 @@ def verdicts_on(known: Known, as_of: date) -> dict[str, Verdict]:
     }
 
 
-def alarming(track: Track, code: str) -> set[str]:
-    """The kinds of alert that a track's latest reading calls for."""
+def alarming(track: Track, code: str) -> dict[str, date]:
+    """The kinds of alert that a track's latest reading calls for, and the day since when: of a loss, since relief has
+    counted as lost; of a deterioration, the first day of the episode."""
     if track.last is None:
-        return set()
+        return {}
     verdict = read(track, rule(code), track.last.day)
-    found = {"relief_lost"} if verdict.status == "lost" else set()
-    return found | ({"reliable_deterioration"} & set(verdict.flags))
+    found = {"relief_lost": verdict.since_on} if verdict.status == "lost" else {}
+    if "reliable_deterioration" in verdict.flags:
+        found["reliable_deterioration"] = verdict.first_session_on
+    return {kind: since for kind, since in found.items() if since is not None}
 
 
 def blank_verdict(known: Known, zone: ZoneInfo, as_of: date) -> Verdict:

@@ -23,8 +23,8 @@ class Subject:
 
 @dataclass(slots=True)
 class Known:
-    """What one patient's verdicts rest on: infusions that count (in order of time), tracks, and what is
-    stored of them."""
+    """What one patient's verdicts rest on: infusions that count (in order of time), tracks, and what is stored of them;
+    `before` are tracks as they were until now, where what is stored of them is of another fold."""
 
     infusions: list[InfusionVersion] = field(default_factory=list)
     tracks: dict[str, Track] = field(default_factory=dict)
@@ -32,3 +32,4 @@ class Known:
     track_rows: dict[str, TrackRow] = field(default_factory=dict)
     domain_rows: dict[str, DomainStatus] = field(default_factory=dict)
     needs_fold: set[str] = field(default_factory=set)
+    before: dict[str, Track] = field(default_factory=dict)

@@ -215,12 +215,16 @@ def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapp
     rows: dict[tuple[UUID, str], list[ScoreVersion]] = {}
     for row in store.scores(db, clinic_id, list(marked), instruments):
         rows.setdefault((row.patient_id, row.instrument), []).append(row)
+    new = {score.id for change in changes for score in change.scores}
     for patient_id, codes in marked.items():
         mine = known[patient_id]
         for code in codes:
             if INSTRUMENTS[code].rule is not None:
                 scores = rows.get((patient_id, code), [])
                 mine.tracks[code] = fold(events_of(scores, mine.infusions, zones[patient_id]), rule(code))
+                if code in mine.track_rows and code not in mine.stored:
+                    known_before = [score for score in scores if score.id not in new]
+                    mine.before[code] = fold(events_of(known_before, mine.infusions, zones[patient_id]), rule(code))
         mine.needs_fold = set()
 
 
@@ -251,17 +255,14 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
 
 
 def _worsened(changes: Sequence[Change], patient_id: UUID, known: Known, code: str) -> list[Worsened]:
-    """What a track's latest reading says that the track stored before did not. Of a track that was kept by other rules
-    nothing is known to be new."""
-    before = known.stored.get(code)
-    if before is None and code in known.track_rows:
-        return []
+    """What a track's latest reading says that it did not say before."""
+    before = known.stored.get(code) or known.before.get(code)
     mine = [change for change in changes if change.subject.patient_id == patient_id]
     recorded = [change.at for change in mine if change.at] + [s.recorded_at for c in mine for s in c.scores]
     recorded += [infusion.recorded_at for change in mine for infusion in change.infusions]
     track, check_ins = known.tracks[code], {str(s.id): s.check_in_id for c in mine for s in c.scores}
     latest = track.episode.standing.latest if track.episode else None
-    kinds = alarming(track, code) - (alarming(before, code) if before else set())
+    kinds = alarming(track, code).keys() - (alarming(before, code).keys() if before else set())
     if latest is None or not recorded:
         return []
     return [

@@ -61,8 +61,9 @@ def upgrade() -> None:
         "alert_notices",
         sa.Column("clinic_id", sa.Uuid(), nullable=False),
         sa.Column("alert_id", sa.Uuid(), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("told", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("first_told_at", _moment(), nullable=True),
         sa.Column("due_at", _moment(), nullable=False),
         sa.PrimaryKeyConstraint("clinic_id", "alert_id", name=op.f("pk_alert_notices")),
     )
@@ -169,14 +170,15 @@ def upgrade() -> None:
     op.add_column("audit_events", sa.Column("outcome", sa.String(), nullable=False, server_default="done"))
     op.add_column("audit_events", sa.Column("attempted", _document(), nullable=True))
     op.add_column("audit_events", sa.Column("address", sa.String(), nullable=False, server_default=""))
+    op.add_column("audit_subjects", sa.Column("attempted", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("clients", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
-    op.add_column("clients", sa.Column("previous_secret_hash", sa.String(), nullable=True))
-    op.add_column("clients", sa.Column("previous_expires_at", _moment(), nullable=True))
+    op.add_column("clients", sa.Column("previous_secrets", _document(), nullable=False, server_default="[]"))
     op.add_column("clinics", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("clinics", sa.Column("alert_recipients", _document(), nullable=False, server_default="[]"))
     op.add_column("clinics", sa.Column("patient_view", sa.String(), nullable=False, server_default="all"))
     op.add_column("clinics", sa.Column("second_factor", sa.String(), nullable=False, server_default="optional"))
     op.add_column("clinics", sa.Column("smallest_group", sa.Integer(), nullable=False, server_default="11"))
+    op.add_column("refresh_tokens", sa.Column("has_factor", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("users", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("users", sa.Column("sessions_ended_at", _moment(), nullable=True))
     op.add_column("users", sa.Column("otp_secret", sa.String(), nullable=True))
@@ -193,7 +195,7 @@ def upgrade() -> None:
     )
     _across_clinics(
         ("alerts",),
-        "insert into alert_notices (clinic_id, alert_id, step, attempts, due_at) select clinic_id, id, 0, 0, raised_at "
+        "insert into alert_notices (clinic_id, alert_id, told, attempts, due_at) select clinic_id, id, 0, 0, raised_at "
         "from alerts where state = 'open' and priority = 'urgent' and not late",
     )
     for table in _SECURED if _is_postgresql() else ():
@@ -226,8 +228,10 @@ def downgrade() -> None:
             users.drop_column(column)
     for table, columns in (
         ("clinics", ("smallest_group", "second_factor", "patient_view", "alert_recipients", "version")),
-        ("clients", ("previous_expires_at", "previous_secret_hash", "version")),
+        ("clients", ("previous_secrets", "version")),
         ("audit_events", ("address", "attempted", "outcome")),
+        ("audit_subjects", ("attempted",)),
+        ("refresh_tokens", ("has_factor",)),
     ):
         for column in columns:
             op.drop_column(table, column)

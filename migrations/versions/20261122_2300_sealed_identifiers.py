@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +61,7 @@ def _forced(on: bool, tables: tuple[str, ...]) -> None:
         op.execute(f"alter table {table} {'' if on else 'no '}force row level security")
 
 
+@cache
 def _key(purpose: str) -> bytes:
     secret = context.config.attributes.get("secret_key", "")
     if not secret:

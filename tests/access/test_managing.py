@@ -1,6 +1,9 @@
 """People and integrations over the API: secrets once, passwords by code, rotation with overlap, no clinic without an
 administrator, and nobody disabled who still gets in."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import clients, store
+from app.access import clients, store, tokens
 from app.storage import Database, new_id
 from tests.conftest import Api, new_clinic, new_device, new_person
 
@@ -129,6 +132,10 @@ def test_a_secret_is_shown_once_and_rotates_with_overlap(server: TestClient, api
     after = clock.now() + timedelta(hours=2)
     assert not clients.secret_fits(client, made["client_secret"], after)
     assert clients.secret_fits(client, rotated["client_secret"], after)
+    again = api.post(f"{path}/secrets", {"overlap_hours": 1}).json()
+    assert works(made["client_secret"]), "what was promised an hour keeps it, though its answer was lost"
+    assert works(rotated["client_secret"])
+    assert works(again["client_secret"])
     at_once = api.post(f"{path}/secrets", {"overlap_hours": 0}).json()
     assert not works(rotated["client_secret"])
     assert works(at_once["client_secret"])
@@ -173,3 +180,31 @@ def test_nothing_can_be_assigned_that_is_not_named(api: Api, field: str) -> None
     assert api.post("/v1/users", {"email": "m@example.org", "role": "clinician", field: "x"}).status_code == 422
     assert api.patch(f"/v1/users/{api.caller_id}", {field: "x"}, 1).status_code == 422
     assert api.patch("/v1/clinic", {field: "x"}, 1).status_code == 422
+
+
+@pytest.mark.postgresql
+def test_a_refresh_beside_a_reset_does_not_outlive_it(server: TestClient, api: Api, database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    person = created(api)
+    server.post("/oauth/password", json={"code": person["password_code"]["code"], "password": PASSWORD})
+    held, key = login(server, person["email"]).json(), server.app.state.key  # type: ignore[attr-defined]
+    begun, reset_sent = threading.Event(), threading.Event()
+
+    def refresh(db: Any) -> Any:
+        granted = tokens.refresh(db, key, api.clinic_id, held["refresh_token"], clock.now())
+        begun.set()
+        reset_sent.wait(5)
+        time.sleep(0.5)
+        return granted
+
+    with ThreadPoolExecutor(2) as pool:
+        refreshing = pool.submit(database.writing, api.clinic_id, refresh)
+        begun.wait(5)
+        resetting = pool.submit(api.post, f"/v1/users/{person['id']}/password-reset")
+        reset_sent.set()
+        granted = refreshing.result()
+        assert resetting.result().status_code == 201
+    form = {"grant_type": "refresh_token", "refresh_token": granted.refresh_token}
+    assert server.post("/oauth/token", data=form).status_code == 400
+    assert Api(server, granted.access_token, api.clinic_id, new_id()).get("/v1/patients").status_code == 401

@@ -155,7 +155,8 @@ def test_a_required_factor_is_required_of_them_too(clinic: Api, issuer: Issuer) 
     clinic.patch("/v1/clinic", {"second_factor": "required"}, 1)
     assert status(clinic, issuer.token(amr=["pwd"])) == 403
     assert status(clinic, issuer.token(amr=["pwd", "otp"])) == 200
-    assert status(clinic, issuer.token(amr="otp")) == 403
+    assert status(clinic, issuer.token(amr=["mfa"])) == 200
+    assert [status(clinic, issuer.token(amr=amr)) for amr in ("otp", ["face"], ["otp"], [1, "mfa"])] == [403] * 4
 
 
 def test_an_issuer_that_does_not_answer_is_no_fault_of_ours(tmp_path: Path, issuer: Issuer) -> None:

@@ -99,6 +99,7 @@ def test_a_clinic_that_requires_one_permits_nothing_else_until_it_is_on(api: Api
     assert before.get("/v1/me").json()["second_factor"] == "required"
     totp, _ = set_up(person)
     assert before.get("/v1/me").json()["second_factor"] == "on"
+    assert before.get("/v1/patients").status_code == 403, "that session has shown a password alone"
     assert person.api(later(totp)).get("/v1/patients").status_code == 200
 
 
@@ -129,3 +130,27 @@ def test_what_is_shown_once_is_not_shown_again_under_its_key(person: Person) -> 
     assert api.post("/v1/me/second-factor", {"password": PASSWORD}, headers=key).status_code == 201
     again = api.post("/v1/me/second-factor", {"password": PASSWORD}, headers=key)
     assert (again.status_code, again.json()["code"]) == (409, "already_done")
+
+
+def test_a_session_opened_with_a_password_alone_never_becomes_more(api: Api, person: Person) -> None:
+    api.patch("/v1/clinic", {"second_factor": "required"}, 1)
+    thief = person.login().json()
+    mine = person.api()
+    secret = mine.post("/v1/me/second-factor", {"password": PASSWORD}).json()["secret"]
+    done = mine.post("/v1/me/second-factor/confirmation", {"otp": pyotp.TOTP(secret).now()}).json()
+    assert Api(api.server, thief["access_token"], api.clinic_id, person.id).get("/v1/patients").status_code == 403
+    form = {"grant_type": "refresh_token", "refresh_token": thief["refresh_token"]}
+    assert api.server.post("/oauth/token", data=form).status_code == 400
+    assert Api(api.server, done["access_token"], api.clinic_id, person.id).get("/v1/patients").status_code == 200
+    form["refresh_token"] = done["refresh_token"]
+    on = api.server.post("/oauth/token", data=form).json()
+    assert Api(api.server, on["access_token"], api.clinic_id, person.id).get("/v1/patients").status_code == 200
+
+
+def test_codes_of_a_factor_that_is_on_cannot_be_guessed_to_replace_it(api: Api, person: Person) -> None:
+    _, codes = set_up(person)
+    mine = person.api(codes[0])
+    wrong = [mine.post("/v1/me/second-factor", {"password": PASSWORD, "otp": "000000"}).status_code for _ in range(6)]
+    assert wrong == [422] * 5 + [429]
+    events = api.get("/v1/audit-events", params={"actor": str(person.id)}).json()["items"]
+    assert [e["outcome"] for e in events if e["operation"] == "start_second_factor"][:5] == ["denied"] * 5

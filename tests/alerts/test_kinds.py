@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlmodel import select
 
 from app import backfilling
 from app.storage import Database, open_engine
+from app.tracks.models import TrackRow
 from tests.alerts.test_alerts import amend, item_9
 from tests.conftest import Api, days_ago, new_clinic
 
@@ -42,14 +44,13 @@ def test_relief_lost_is_raised_by_the_reading_that_confirms_it_and_once(api: Api
     assert kinds(api) == ["relief_lost"]
 
 
-def test_it_is_raised_again_when_relief_is_lost_again(api: Api, patient: str) -> None:
-    for days, score in ((20, 12), (14, 13), (13, 4), (9, 12), (1, 13)):
-        api.check_in(patient, days_ago(days), "gad-7", score)
-    found = alerts(api)
-    assert [a["kind"] for a in found] == ["relief_lost"], "one is open already"
-    api.post(f"/v1/alerts/{found[0]['id']}/acknowledgement", {"disposition": "contacted"})
-    api.check_in(patient, days_ago(0.9), "gad-7", 4)
-    assert len(alerts(api, state="open")) == 0
+def test_an_open_alert_says_it_for_as_long_as_it_is_open(api: Api) -> None:
+    patient_id = api.patient()
+    api.check_in(patient_id, days_ago(31), "nrs-pain", 8)
+    api.session(patient_id, days_ago(30))
+    for days, score in ((20, 3), (7, 7), (1.2, 7), (1.1, 3), (0.9, 7)):
+        api.check_in(patient_id, days_ago(days), "nrs-pain", score)
+    assert [(a["kind"], a["late"]) for a in alerts(api)] == [("relief_lost", False)]
 
 
 def test_deterioration_is_raised(api: Api) -> None:
@@ -125,6 +126,70 @@ def test_backfill_raises_what_was_never_raised_and_nothing_twice(api: Api, patie
     assert after == before - {("relief_lost", False, "routine")}
     assert raised == 3
     assert backfilling.backfill(database, api.clinic_id) == 0
+
+
+def test_a_loss_that_came_late_does_not_hide_a_timely_one(api: Api) -> None:
+    patient_id = api.patient()
+    api.check_in(patient_id, days_ago(131), "gad-7", 16)
+    api.session(patient_id, days_ago(130))
+    for days, score in ((120, 5), (110, 13), (101, 14), (60, 5), (31, 5), (9, 13)):
+        api.check_in(patient_id, days_ago(days), "gad-7", score)
+    assert [(a["kind"], a["late"], a["state"]) for a in alerts(api)] == [("relief_lost", True, "open")]
+    api.check_in(patient_id, days_ago(1), "gad-7", 14)
+    assert [(a["kind"], a["late"]) for a in alerts(api)] == [("relief_lost", False), ("relief_lost", True)]
+
+
+def outdate(database: Database, api: Api) -> None:
+    """As an older release left it: every track is of another fold."""
+
+    def work(db: Any) -> None:
+        for row in db.exec(select(TrackRow).where(TrackRow.clinic_id == api.clinic_id)):
+            row.rule = "an older one"
+            db.add(row)
+
+    database.writing(api.clinic_id, work)
+
+
+def test_a_loss_is_not_missed_while_tracks_are_folded_anew(api: Api, patient: str, database: Database) -> None:
+    api.check_in(patient, days_ago(9), "gad-7", 12)
+    outdate(database, api)
+    assert [a["kind"] for a in api.check_in(patient, days_ago(1), "gad-7", 13)["alerts"]] == ["relief_lost"]
+    outdate(database, api)
+    api.check_in(patient, days_ago(0.1), "gad-7", 13)
+    assert kinds(api) == ["relief_lost"], "it was lost before"
+
+
+def test_backfill_looks_at_what_an_older_release_folded(api: Api, patient: str, database: Database) -> None:
+    for days, score in ((9, 12), (1, 13)):
+        api.check_in(patient, days_ago(days), "gad-7", score)
+    forget(database, api)
+    outdate(database, api)
+    assert backfilling.backfill(database, api.clinic_id) == 1
+    assert kinds(api) == ["relief_lost"]
+
+
+def test_backfill_does_not_raise_what_was_acknowledged(api: Api, patient: str, database: Database) -> None:
+    for days, score in ((9, 12), (2, 13)):
+        api.check_in(patient, days_ago(days), "gad-7", score)
+    [alert] = alerts(api)
+    api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": "contacted"})
+    api.check_in(patient, days_ago(1), "gad-7", 14)
+    assert backfilling.backfill(database, api.clinic_id) == 0
+
+
+def test_a_session_that_comes_to_count_raises_what_it_had(api: Api) -> None:
+    patient_id = api.patient()
+    severe = [{"effect": "hypertension", "severity": "severe"}]
+    session = api.session(patient_id, days_ago(1), status="not_done", side_effects=severe)
+    assert kinds(api) == []
+    path = f"/v1/patients/{patient_id}/sessions/{session['id']}"
+    assert api.patch(path, {"status": "completed", "reason": "it was done"}, 1).status_code == 200
+    assert kinds(api) == ["severe_side_effect"]
+    more = [*severe, {"effect": "vomiting", "severity": "severe"}]
+    assert api.patch(path, {"side_effects": more}, 2).status_code == 200
+    assert len(alerts(api)) == 2, "another effect is another matter"
+    assert api.patch(path, {"side_effects": [{"effect": "vomiting", "severity": "mild"}]}, 3).status_code == 200
+    assert all(a["amended_at"] and a["state"] == "open" for a in alerts(api)), "marked, and they stand"
 
 
 def forget(database: Database, api: Api) -> None:

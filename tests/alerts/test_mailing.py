@@ -15,11 +15,12 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from app import clock
-from app.alerts import mailing
+from app.access.models import Clinic as ClinicRow
+from app.alerts import mailing, store
 from app.alerts.mailing import Mail
 from app.main import create_app
 from app.migrating import upgrade
-from app.storage import Database
+from app.storage import NO_CLINIC, Database
 from tests.alerts.test_alerts import item_9
 from tests.conftest import ENGINES, Api, days_ago, fresh_settings, new_clinic, new_person
 
@@ -107,7 +108,7 @@ def test_an_urgent_alert_is_mailed_without_a_patients_data(clinic: Clinic) -> No
     [(to, message)] = clinic.box.taken
     assert to == ["first@example.org"]
     content = message.as_string()
-    for said in (alert["patient_id"], alert["id"][:13] + "x", "Marker", "phq", "item", "harm", "score"):
+    for said in (alert["patient_id"], alert["check_in_id"], "marker", "phq", "item", "harm", "score"):
         assert said not in content.lower()
     assert message["Auto-Submitted"] == "auto-generated"
     assert "urgent alert" in str(message["Subject"])
@@ -147,17 +148,63 @@ def test_high_and_late_alerts_tell_nobody(clinic: Clinic) -> None:
 def test_a_server_that_refuses_is_tried_again_and_then_the_next_person(clinic: Clinic, at: Any) -> None:
     clinic.box.refuses = True
     alert, now = clinic.urgent(), clock.now()
-    assert clinic.send() == 0
-    assert clinic.shown(alert)["notifications"][0]["outcome"] == "failed"
-    for minutes in range(1, 6):
+    for minutes in range(17):
+        at(now + timedelta(minutes=minutes, seconds=5))
+        assert clinic.send() == 0
+    tried = [(n["to"], n["outcome"]) for n in clinic.shown(alert)["notifications"]]
+    first, second = "first@example.org", "second@example.org"
+    assert tried == [(first, "failed"), (second, "failed"), (first, "failed"), (second, "failed")], "every five minutes"
+    clinic.box.refuses = False
+    at(now + timedelta(minutes=18))
+    assert clinic.send() == 1
+    told = []
+    for hours in (1, 4.2, 5, 24.2, 25, 90):
+        at(now + timedelta(minutes=18, hours=hours))
+        clinic.send()
+        told.append(len(clinic.box.told))
+    assert told == [1, 2, 2, 3, 3, 3], "4 and 24 hours count from the first mail that left"
+
+
+def test_a_long_outage_is_outlasted(clinic: Clinic, at: Any) -> None:
+    clinic.box.refuses = True
+    clinic.urgent()
+    now = clock.now()
+    for minutes in range(0, 600, 5):
+        at(now + timedelta(minutes=minutes))
+        clinic.send()
+    clinic.box.refuses = False
+    at(now + timedelta(minutes=611))
+    assert clinic.send() == 1, "at the latest ten minutes after the server is back"
+
+
+def test_an_address_that_mail_stumbles_over_is_passed_over(clinic: Clinic, at: Any) -> None:
+    def spoil(db: Any) -> None:
+        held = db.get(ClinicRow, clinic.api.clinic_id)
+        held.alert_recipients = ["=@[1.2", "good@example.org"]
+        db.add(held)
+
+    clinic.database.writing(clinic.api.clinic_id, spoil)
+    clinic.urgent()
+    now = clock.now()
+    for minutes in range(6):
         at(now + timedelta(minutes=minutes, seconds=5))
         clinic.send()
-    told = [n["to"] for n in clinic.shown(alert)["notifications"]]
-    assert told == ["first@example.org"] * 5 + ["second@example.org"] * 2
-    clinic.box.refuses = False
-    at(now + timedelta(minutes=8))
-    assert clinic.send() == 1
-    assert clinic.box.told == ["second@example.org"]
+    assert clinic.box.told == ["good@example.org"]
+
+
+def test_a_clinic_that_named_nobody_does_not_stand_in_the_others_way(clinic: Clinic, at: Any) -> None:
+    silent = new_clinic(clinic.api.server)
+    for _ in range(3):
+        replace(clinic, api=silent).urgent()
+    clinic.send()
+    now = clock.now()
+    assert clinic.database.reading(NO_CLINIC, lambda db: store.overdue_notices(db, now)) == 0
+    clinic.urgent()
+    clinic.send()
+    assert clinic.box.told == ["first@example.org"]
+    silent.patch("/v1/clinic", {"alert_recipients": ["at.last@example.org"]}, 1)
+    clinic.send()
+    assert clinic.box.told == ["first@example.org"] + ["at.last@example.org"] * 3
 
 
 def test_where_alerts_reach_nobody_it_is_said_and_they_wait(clinic: Clinic, at: Any) -> None:
@@ -184,7 +231,14 @@ def test_without_a_mail_server_alerts_reach_nobody(api: Api) -> None:
 
 
 def test_recipients_are_addresses_and_no_header_comes_with_them(api: Api) -> None:
-    for bad in ("x", "a@example.org\r\nBcc: b@example.org", "a@example.org, b@example.org", "a b@example.org"):
+    for bad in (
+        "x",
+        "=@[1.2",
+        "a@b",
+        "a@example.org\r\nBcc: b@example.org",
+        "a@example.org, b@example.org",
+        "a b@example.org",
+    ):
         assert api.patch("/v1/clinic", {"alert_recipients": [bad]}, 1).status_code == 422, bad
 
 
