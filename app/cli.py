@@ -256,7 +256,7 @@ def verify_audit(
 def _verified(db: Session, clinic_id: UUID, witnesses: list[Witness]) -> list[sealing.Found]:
     clinic = access.clinic(db, clinic_id)
     is_synthetic = clinic is not None and clinic.synthetic
-    return list(sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic))
+    return sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic)
 
 
 class _database:  # noqa: N801 - used as a function

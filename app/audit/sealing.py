@@ -92,9 +92,13 @@ def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
 
 def verify(
     db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
-) -> Iterator[Found]:
+) -> list[Found]:
     """Everything that is wrong with a clinic's log. Events of the last moments, not sealed yet, are not wrong. In a
     synthetic clinic what is told to have happened was made up later."""
+    return list(dict.fromkeys(_wrong(db, clinic_id, witnesses, is_synthetic=is_synthetic)))
+
+
+def _wrong(db: Session, clinic_id: UUID, witnesses: Sequence[Witness], *, is_synthetic: bool) -> Iterator[Found]:
     key = key_for(db, _PURPOSE)
     sealed: set[UUID] = set()
     before, expected, latest = b"", 1, 0

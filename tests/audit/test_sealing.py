@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from app.audit.sealing import Witness
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
-from app.storage import Database, open_engine
+from app.storage import Database, new_id, open_engine
 from tests.conftest import ENGINES, Api, fresh_settings, new_clinic, new_device
 
 
@@ -41,7 +42,7 @@ class Log:
 
     def found(self, *witnesses: Witness) -> list[tuple[str, str]]:
         clinic = self.api.clinic_id
-        wrong = self.database.reading(clinic, lambda db: list(sealing.verify(db, clinic, witnesses)))
+        wrong = self.database.reading(clinic, lambda db: sealing.verify(db, clinic, witnesses))
         return [(problem.kind, problem.what) for problem in wrong]
 
     def witness(self) -> Witness:
@@ -200,7 +201,7 @@ def test_a_cut_tail_shows_against_the_seal_in_the_log(log: Log, caplog: pytest.L
 def test_another_key_opens_nothing(log: Log) -> None:
     other = Database(log.settings.database_url, "another secret of at least thirty-two characters")
     clinic = log.api.clinic_id
-    found = other.reading(clinic, lambda db: list(sealing.verify(db, clinic)))
+    found = other.reading(clinic, lambda db: sealing.verify(db, clinic))
     assert found[0].kind == "broken_seal"
     other.close()
 
@@ -254,11 +255,64 @@ def test_what_was_refused_or_not_found_is_audited(server: TestClient, api: Api) 
     assert device.get(f"/v1/patients/{api.patient()}/relief").status_code == 404
     [tried] = audited(stranger, "get_patient")
     assert (tried["outcome"], tried["attempted"], tried["patient_ids"]) == ("not_found", {"patient_id": patient_id}, [])
+    assert tried["attempted_patient_ids"] == [patient_id]
     assert tried["address"] == "testclient"
     [denied] = audited(api, "list_patients")
     assert (denied["outcome"], denied["actor"]["kind"]) == ("denied", "device")
     assert audited(api, "get_relief")[0]["outcome"] == "not_found"
     assert audited(api, "get_patient") == [], "a stranger's attempt is not this clinic's"
+
+
+def test_who_asked_for_a_patient_and_did_not_get_them_is_found(api: Api) -> None:
+    patient_id = api.patient()
+    device = new_device(api, api.patient())
+    score = {"taken_at": "2025-02-01T10:00:00Z", "responses": [{"instrument": "nrs-pain", "score": 3}]}
+    device.get(f"/v1/patients/{patient_id}/relief")
+    device.get(f"/v1/patients/{patient_id}/record")
+    device.post("/v1/check-ins/batch", {"items": [score | {"patient_id": patient_id}]})
+    events = api.get("/v1/audit-events", params={"patient_id": patient_id}).json()["items"]
+    assert [(e["operation"], e["outcome"]) for e in events] == [
+        ("record_check_ins", "not_found"),
+        ("get_patient_record", "denied"),
+        ("get_relief", "not_found"),
+        ("create_patient", "done"),
+    ]
+    assert all(e["patient_ids"] == [] and e["attempted_patient_ids"] == [patient_id] for e in events[:3])
+
+
+def test_an_event_made_up_for_an_earlier_day_is_named(log: Log) -> None:
+    one = log.events()[0]
+    columns = "actor_kind, actor_id, operation, request_id, outcome, address"
+    hour_ago = UUID(int=(one.int >> 80) - 3_600_000 << 80 | one.int & (1 << 80) - 1)
+    fresh = new_id()
+    made_up = (
+        f"insert into audit_events (clinic_id, id, at, {columns}) "
+        f"select clinic_id, :other, at, {columns} from audit_events where id = :one"
+    )
+    queued = (
+        "insert into audit_unsealed (clinic_id, event_id) select clinic_id, :other from audit_events where id = :one"
+    )
+    log.change(made_up, queued, one=one, other=hour_ago)
+    assert log.found() == [("inserted", f"event {hour_ago}")]
+    log.seal()
+    assert log.found() == [("inserted", f"event {hour_ago}")], "sealed, it is named all the same"
+    earlier = "update audit_events set at = :then where id = :other"
+    then: Any = 1_000_000 if log.database.is_sqlite else datetime(2020, 1, 1, tzinfo=UTC)
+    log.change(made_up, queued, one=one, other=fresh)
+    log.change(earlier, then=then, other=fresh)
+    log.seal()
+    assert set(log.found()) == {("inserted", f"event {hour_ago}"), ("inserted", f"event {fresh}")}
+
+
+def test_what_cannot_even_be_read_is_named_and_hides_nothing_else(log: Log) -> None:
+    if not log.database.is_sqlite:
+        pytest.skip("PostgreSQL's types refuse it")
+    ids = log.events()
+    log.change("update audit_events set actor_id = 'x' where id = :one", one=ids[1])
+    log.change("update audit_events set operation = 'x' where id = :one", one=ids[3])
+    assert log.found() == [("altered", f"event {ids[1]}"), ("altered", f"event {ids[3]}")]
+    log.change("update audit_seals set entries = x'00' where number = 1")
+    assert ("broken_seal", "seal 1") in log.found()
 
 
 def test_a_batch_that_asks_for_strangers_is_audited(server: TestClient, api: Api) -> None:

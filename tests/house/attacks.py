@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 import jwt
 
+from app.storage import derived_key
 from tests.house.processes import PASSWORD, environment, run, serving
 
 __all__ = ["ATTACKS", "Came", "Target", "environment", "target"]
@@ -36,6 +37,8 @@ class Target:
     refresh_token: str
     patient: str
     other_patient: str
+    own_patient: str
+    client_id: str
     session: str
     check_in: str
     alert: str
@@ -172,7 +175,7 @@ def _(t: Target) -> Came:
     forged = [
         f"{head}.{body}.",
         f"{head}.{body}.{t.token.rsplit('.', 1)[1]}",
-        jwt.encode(claims, t.secret_key * 2, "HS512"),
+        jwt.encode(claims, derived_key(t.secret_key, "access tokens").hex(), "HS512"),
         jwt.encode(claims, t.secret_key, "HS256"),
         jwt.encode(claims, "secret" * 8, "HS256"),
         t.token[:-3],
@@ -192,10 +195,17 @@ def _(t: Target) -> Came:
     return came([t.bearing(jwt.encode(claims, "A" * 40, "HS256", headers=head)) for head in heads], 401)
 
 
-@attack("Tokens", "An expired token, one for another audience, one that names another clinic or an operator")
+@attack("Tokens", "With the right key: expired, another audience or issuer, another clinic, an operator, nobody")
 def _(t: Target) -> Came:
-    claims, key = _claims(t), "k" * 40
-    changed: list[dict[str, Any]] = [{"exp": 1}, {"aud": "other"}, {"clinic": str(uuid4())}, {"kind": "operator"}]
+    claims, key = _claims(t), derived_key(t.secret_key, "access tokens").hex()  # as if the key had leaked
+    changed: list[dict[str, Any]] = [
+        {"exp": 1},
+        {"aud": "other"},
+        {"iss": "other"},
+        {"clinic": str(uuid4())},
+        {"kind": "operator"},
+        {"sub": str(uuid4())},
+    ]
     return came([t.bearing(jwt.encode(claims | change, key, "HS256")) for change in changed], 401)
 
 
@@ -238,28 +248,30 @@ def _(t: Target) -> Came:
     return Came(0.6 < ratio < 1.67, told)
 
 
-@attack("Guessing", "Client secrets of an unknown and of a known client")
+@attack("Guessing", "A secret for an unknown client, for a known one, and for no id at all")
 def _(t: Target) -> Came:
     with t.anyone as client:
-        form = {"grant_type": "client_credentials", "client_id": str(uuid4()), "client_secret": "x"}
-        return came([client.post("/oauth/token", data=form)], 401, 429)
+        form = {"grant_type": "client_credentials", "client_secret": "x"}
+        ids = [str(uuid4()), t.client_id, "not an id"]
+        return came([client.post("/oauth/token", data=form | {"client_id": one}) for one in ids], 401)
 
 
 @attack("Bodies", "Assign what is not the caller's to set: version, clinic, role, timestamps, scores' severities")
 def _(t: Target) -> Came:
     patient = f"/v1/patients/{t.patient}"
     score = {"instrument": "nrs-pain", "score": 3, "severity": "none"}
+    own = {"taken_at": RECENT, "responses": [{"instrument": "nrs-pain", "score": 3}]}
     return came(
         [
             t.admin.post("/v1/patients", json={"external_id": uuid4().hex, "clinic_id": str(uuid4())}),
             t.admin.post("/v1/patients", json={"external_id": uuid4().hex, "version": 9}),
             t.admin.patch(patient, json={"created_at": RECENT}, headers={"If-Match": "*"}),
             t.admin.post(f"{patient}/check-ins", json={"taken_at": RECENT, "responses": [score]}),
-            t.device.post(f"{patient}/check-ins", json={"recorded_by": {"kind": "user"}}),
+            t.device.post(f"/v1/patients/{t.own_patient}/check-ins", json=own | {"recorded_by": {"kind": "user"}}),
+            t.device.post(f"/v1/patients/{t.own_patient}/check-ins", json=own | {"status": "voided"}),
             t.admin.patch("/v1/clinic", json={"synthetic": True}, headers={"If-Match": "*"}),
             t.admin.post("/v1/users", json={"email": "x@example.org", "role": "operator"}),
         ],
-        404,
         422,
     )
 
@@ -428,10 +440,10 @@ def target(settings: Any, folder: Path) -> Iterator[Target]:
         redeemed = anyone.post("/v1/enrolments/redeem", json={"code": code, "device_name": "phone"}).json()
         bearer = {"Authorization": f"Bearer {redeemed['access_token']}"}
         device = httpx.Client(base_url=address, headers=bearer, timeout=30)
-        for number in range(5):
-            admin.post("/v1/users", json={"email": f"known{number}@example.org", "role": "clinician"})
-        made = admin.post("/v1/users", json={"email": "victim@example.org", "role": "clinician"}).json()
-        anyone.post("/oauth/password", json={"code": made["password_code"]["code"], "password": PASSWORD})
+        client_id = admin.post("/v1/clients", json={"name": "EHR", "scope": "patients:read"}).json()["id"]
+        for name in ("victim", *(f"known{number}" for number in range(5))):
+            made = admin.post("/v1/users", json={"email": f"{name}@example.org", "role": "clinician"}).json()
+            anyone.post("/oauth/password", json={"code": made["password_code"]["code"], "password": PASSWORD})
         yield Target(
             address=address,
             admin=admin,
@@ -440,6 +452,8 @@ def target(settings: Any, folder: Path) -> Iterator[Target]:
             refresh_token=refresh_token,
             patient=patient,
             other_patient=patient,
+            own_patient=other,
+            client_id=client_id,
             session=session,
             check_in=posted["id"],
             alert=posted["alerts"][0]["id"],

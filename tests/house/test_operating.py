@@ -79,7 +79,7 @@ def test_mail_leaves_within_the_minute_the_log_is_sealed_and_verified(
         assert clinic_id not in told
     verified = verify(settings, 0)
     assert "as it was sealed" in verified
-    # Everything after the first seal is cut off, with its seals; what the log wrote down still shows it.
+    # A seal that the log wrote down and that is no longer there is a tail cut off.
     last = re.findall(rf"sealed ({clinic_id}:\d+:[0-9a-f]+)", log.read_text())[-1]
     assert last in verified
     beyond = re.sub(r":(\d+):", lambda m: f":{int(m[1]) + 1}:", last)
@@ -139,6 +139,17 @@ def test_a_clinic_is_added_with_a_required_second_factor_and_a_password_is_reset
         assert httpx.post(f"{address}/oauth/password", json=body).status_code == 204
         form = {"grant_type": "password", "username": "a@example.org", "password": "another sentence"}
         assert httpx.post(f"{address}/oauth/token", data=form).status_code == 200
+
+
+def test_what_is_wrong_with_the_environment_is_said_without_its_values(tmp_path: Path) -> None:
+    variables = {"HOLDFAST_SECRET_KEY": "short-and-secret", "HOLDFAST_DATABASE_URL": f"sqlite:///{tmp_path}/h.db"}
+    found = subprocess.run(
+        [HOLDFAST, "migrate"], env={"PATH": ""} | variables, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 1
+    assert "HOLDFAST_SECRET_KEY must have at least 32 characters" in found.stderr
+    assert "short-and-secret" not in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 @pytest.mark.postgresql

@@ -63,10 +63,11 @@ def test_my_worklist_is_the_whole_one_less_the_others_patients(api: Api) -> None
         assert asked == [row for row in expected if row["status"] == status and row["domain"] == "mood"], status
 
 
-def test_a_client_has_nobody_assigned(server: TestClient, api: Api) -> None:
-    api.patient(care_team=[str(api.caller_id)])
-    client = new_client(server, api.clinic_id, "outcomes:read patients:read")
-    assert client.get("/v1/worklist", params={"assigned_to": "me"}).json()["items"] == []
+def test_an_integration_is_on_no_care_team_and_is_told_so(server: TestClient, api: Api) -> None:
+    client = new_client(server, api.clinic_id, "outcomes:read patients:read alerts:read")
+    for path in ("/v1/worklist", "/v1/alerts"):
+        refused = client.get(path, params={"assigned_to": "me"})
+        assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "assigned_to")
 
 
 def test_my_worklist_takes_as_many_queries_as_any(api: Api, database: Any) -> None:
