@@ -57,8 +57,8 @@ def post(api: Api, patient_id: str, day: int) -> None:
     (lambda api, patient: api.get(f"/v1/patients/{patient}/record"), 18),
     (lambda api, patient: api.post("/v1/patients/search", {"external_id": "x"}), 4),
     (lambda api, patient: api.get("/v1/patients"), 6),
-], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates", "alerts", "due",
-        "record", "search", "patients"])  # fmt: skip
+], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates", "alerts",
+        "due", "record", "search", "patients"])  # fmt: skip
 def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
     api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int
 ) -> None:
