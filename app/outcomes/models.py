@@ -59,7 +59,7 @@ class WorklistOut(Answer):
     next_cursor: str | None
 
 
-class BandOut(Answer):
+class TrendBandOut(Answer):
     """A severity band in the score's unit, both ends included."""
 
     label: str
@@ -140,7 +140,7 @@ class TrendOut(Answer):
     baseline: ReadingOut | None
     response_line: Value | None
     remission_line: Value | None
-    bands: list[BandOut]
+    bands: list[TrendBandOut]
     points: list[PointOut]
     buckets: list[BucketOut]
     sessions: list[TrendSessionOut]

@@ -13,7 +13,7 @@ from app.access.service import Caller
 from app.checkins.policies import phase
 from app.errors import Fault, Invalid
 from app.instruments import INSTRUMENTS, Instrument, Rule
-from app.outcomes.models import BandOut, BucketOut, PointOut, TrendEpisodeOut, TrendOut, TrendSessionOut
+from app.outcomes.models import BucketOut, PointOut, TrendBandOut, TrendEpisodeOut, TrendOut, TrendSessionOut
 from app.outcomes.words import described
 from app.patients import service as patients
 from app.relief import Reading, Track, assess, read, readings, records, response_severity
@@ -79,7 +79,7 @@ def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, 
         response_line=line_of(instrument, current.response_severity) if instrument.rule else None,
         remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
         bands=[
-            BandOut(label=band.label, min=instrument.value(band.min), max=instrument.value(band.max))
+            TrendBandOut(label=band.label, min=instrument.value(band.min), max=instrument.value(band.max))
             for band in instrument.bands
         ],
         points=points,

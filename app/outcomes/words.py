@@ -3,7 +3,7 @@
 from datetime import date
 from itertools import pairwise
 
-from app.outcomes.models import BandOut, TrendOut
+from app.outcomes.models import TrendBandOut, TrendOut
 
 _DIRECTIONS = {"lower_is_better": "lower is better", "higher_is_better": "higher is better"}
 LONG_GAP_DAYS = 35
@@ -24,7 +24,7 @@ def _scale(trend: TrendOut, name: str) -> str:
     return f"{name}, {trend.min:g} to {trend.max:g}, {_DIRECTIONS[trend.direction]}{f' ({bands})' if bands else ''}."
 
 
-def _band(band: BandOut) -> str:
+def _band(band: TrendBandOut) -> str:
     return f"{band.label} {band.min:g}" + (f" to {band.max:g}" if band.max > band.min else "")
 
 
