@@ -22,7 +22,7 @@ down_revision = "20261122_2255"
 branch_labels = None
 depends_on = None
 
-_TABLES = ("patients", "identifiers", "patient_keys")
+_TABLES = ("patients", "identifiers", "patient_keys", "kept_answers")
 _patients = sa.table(
     "patients",
     sa.column("clinic_id", sa.Uuid()),
@@ -133,6 +133,8 @@ def upgrade() -> None:
             content = {**json.loads(row.posted), "care_team": []}
             posted = _digest(row.clinic_id, json.dumps(content, separators=(",", ":"), ensure_ascii=False))
         connection.execute(_patients.update().where(_mine(row.clinic_id, row.id)).values(posted=posted))
+    # Answers kept for a day were not sealed until now: they name patients.
+    op.execute("delete from kept_answers")
     _forced(True, _TABLES)
     op.add_column("patients", sa.Column("erased_at", _moment(), nullable=True))
     with op.batch_alter_table("patients") as patients:
@@ -146,6 +148,7 @@ def downgrade() -> None:
     op.add_column("patients", sa.Column("label", sa.String(), nullable=True))
     op.add_column("patients", sa.Column("birth_year", sa.Integer(), nullable=True))
     _forced(False, _TABLES)
+    op.execute("delete from kept_answers")  # sealed, they could not be given again
     connection = op.get_bind()
     keys = {(row.clinic_id, row.patient_id): row.wrapped for row in connection.execute(sa.select(_keys))}
     sealed = {(row.clinic_id, row.patient_id): row.sealed for row in connection.execute(sa.select(_identifiers))}
