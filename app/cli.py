@@ -31,7 +31,7 @@ from app.logs import configure
 from app.main import create_app, mail_of
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, role_faults
-from app.tables import APPEND_ONLY, OPEN_TABLES
+from app.tables import APPEND_ONLY, CLINIC_TABLES
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 clinics = typer.Typer(no_args_is_help=True, help="Clinics.")
@@ -304,7 +304,7 @@ def _witness(text: str) -> Witness:
 
 def _check_role(settings: Settings) -> None:
     """Row-level security does not hold a role that owns the tables or may bypass it."""
-    faults = role_faults(settings.database_url, OPEN_TABLES, APPEND_ONLY)
+    faults = role_faults(settings.database_url, CLINIC_TABLES, APPEND_ONLY)
     if faults:
         _fail("the service's database role is not safe: it " + "; it ".join(faults))
 

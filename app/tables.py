@@ -34,3 +34,4 @@ OPEN_TABLES = frozenset(
         "users",
     }
 )
+CLINIC_TABLES = frozenset(metadata.tables) - OPEN_TABLES

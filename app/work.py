@@ -71,6 +71,7 @@ def expire(database: Database) -> None:
     _each_clinic(database, "cleared", lambda clinic_id: _expire_clinic(database, clinic_id, now))
     database.writing(NO_CLINIC, lambda db: throttling.purge(db, now))
     database.writing(NO_CLINIC, limits.purge)
+    database.overwriting_deleted()
 
 
 def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:

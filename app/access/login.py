@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from app import clock
 from app.access import factors, store, throttling, tokens
 from app.access.models import User
 from app.access.tokens import Tokens
@@ -56,4 +57,4 @@ def open_session(
             return NOT_RIGHT
     throttling.forgive(db, attempt.email, attempt.address)
     audit.record(db, act, [])
-    return tokens.open_session(db, key, current, now, has_factor=current.otp_confirmed_at is not None)
+    return tokens.open_session(db, key, current, clock.now(), has_factor=current.otp_confirmed_at is not None)

@@ -67,9 +67,11 @@ async def change_password(
 ) -> Response:
     """Ends every session of mine: get a token anew."""
     async with proving.attempt(database, act):
-        await proving.check_password(database, act, body.current_password, "/current_password")
+        checked = await proving.checked_hash(database, act, body.current_password, "/current_password")
         password_hash = await proving.hashed(body.password)
-        await database.write(caller.clinic_id, lambda db: people.change_password(db, act, password_hash))
+        await database.write(
+            caller.clinic_id, lambda db: people.change_password(db, caller, act, checked, password_hash)
+        )
     request.app.state.honoured.forget()
     return Response(status_code=204)
 
@@ -91,11 +93,10 @@ async def start_second_factor(
     key: IdempotencyKey = None,
 ) -> Response:
     """Add the secret to an authenticator, then confirm with a code. One that is on counts until then."""
-    clinic = caller.clinic.name
     async with proving.attempt(database, act):
-        await proving.check_password(database, act, body.password, "/password")
+        checked = await proving.checked_hash(database, act, body.password, "/password")
         return await keep(
-            request, caller, act, key, lambda db: people.start_second_factor(db, act, body.otp or "", clinic)
+            request, caller, act, key, lambda db: people.start_second_factor(db, caller, act, checked, body.otp or "")
         )
 
 
@@ -115,11 +116,11 @@ async def confirm_second_factor(
     key: IdempotencyKey = None,
 ) -> Response:
     """With a code of the authenticator. From now on each login needs one. Recovery codes and the tokens to go on with
-    are shown once; other sessions end."""
+    are shown once; sessions before this one cannot be refreshed any more."""
     signing: str = request.app.state.key
     async with proving.attempt(database, act):
         answer = await keep(
-            request, caller, act, key, lambda db: people.confirm_second_factor(db, signing, act, body.otp)
+            request, caller, act, key, lambda db: people.confirm_second_factor(db, signing, caller, act, body.otp)
         )
     request.app.state.honoured.forget()
     return answer

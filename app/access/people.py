@@ -22,6 +22,7 @@ from app.access.faces import (
     is_address,
 )
 from app.access.models import PasswordCode, User
+from app.access.service import Caller
 from app.access.tokens import ACCESS_TOKEN_SECONDS, digest
 from app.api.idempotency import Reply
 from app.api.versions import require_version
@@ -169,27 +170,30 @@ def set_password(db: Session, clinic_id: UUID, code: str, password_hash: str, re
     audit.record(db, Act(clinic_id, "user", user.id, "set_password", request_id, now), [])
 
 
-def change_password(db: Session, act: Act, password_hash: str) -> None:
-    """Sets the caller's own password, and ends their other sessions."""
-    _set(db, _locked(db, act.clinic_id, act.actor_id), password_hash, act.at)
+def change_password(db: Session, caller: Caller, act: Act, checked: str, password_hash: str) -> None:
+    """Sets the caller's own password, and ends their sessions. `checked` is the hash that their password was found to
+    fit. Raises InvalidToken and Invalid where either no longer stands."""
+    _set(db, _own(db, caller, checked), password_hash, act.at)
     audit.record(db, act, [])
 
 
-def start_second_factor(db: Session, act: Act, code: str, clinic: str) -> Reply[SecondFactorOut]:
-    """A secret for the caller's authenticator. Raises Invalid where a second factor is on and `code` is not of it."""
-    user = _locked(db, act.clinic_id, act.actor_id)
+def start_second_factor(db: Session, caller: Caller, act: Act, checked: str, code: str) -> Reply[SecondFactorOut]:
+    """A secret for the caller's authenticator. Raises as `change_password`, and Invalid where a second factor is on and
+    `code` is not of it."""
+    user = _own(db, caller, checked)
     if user.otp_confirmed_at is not None and not factors.accepts(db, user, code, act.at):
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a code of the second factor that is on")])
     secret = factors.start(db, user)
     audit.record(db, act, [])
-    answer = SecondFactorOut(secret=secret, uri=factors.uri(secret, user.email, clinic))
+    answer = SecondFactorOut(secret=secret, uri=factors.uri(secret, user.email, caller.clinic.name))
     return Reply(answer, 201, secret=True)
 
 
-def confirm_second_factor(db: Session, key: str, act: Act, code: str) -> Reply[SecondFactorConfirmed]:
+def confirm_second_factor(db: Session, key: str, caller: Caller, act: Act, code: str) -> Reply[SecondFactorConfirmed]:
     """Turns the caller's second factor on: recovery codes, and tokens of a session that has shown it. No other session
-    can be refreshed any more. Raises Invalid for a code that does not fit."""
-    user = _locked(db, act.clinic_id, act.actor_id)
+    can be refreshed any more. Raises InvalidToken where the caller's session has ended, and Invalid for a code that
+    does not fit."""
+    user = _own(db, caller)
     codes = factors.confirm(db, user, code, act.at)
     if codes is None:
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a current code of the secret that was begun")])
@@ -227,9 +231,23 @@ def _set(db: Session, user: User, password_hash: str, now: datetime) -> None:
     store.expire_password_codes(db, user.clinic_id, user.id, now)
 
 
+def _own(db: Session, caller: Caller, checked: str | None = None) -> User:
+    """The caller's own login, until the transaction ends. Raises InvalidToken where their session has ended since they
+    were looked at, and Invalid where their password is no longer the one that was checked."""
+    user = _locked(db, caller.clinic_id, caller.id)
+    ended_at = user.sessions_ended_at
+    if user.disabled_at is not None or (ended_at is not None and caller.issued_at < ended_at.timestamp()):
+        raise InvalidToken
+    if checked is not None and user.password_hash != checked:
+        raise Invalid("the password has been changed meanwhile")
+    return user
+
+
 def _end_sessions(db: Session, user: User) -> None:
-    """Ends every session that was opened before now: not before the request came in, under the person's lock."""
+    """Ends every session that was opened before now: not before the request came in, under the person's lock. A second
+    factor that one of them began is not confirmed any more."""
     user.sessions_ended_at = clock.now()
+    user.otp_pending = None
     db.add(user)
     store.revoke_tokens(db, user.clinic_id, "user", user.id, user.sessions_ended_at)
 

@@ -56,8 +56,9 @@ async def attempt(database: Database, act: Act) -> AsyncIterator[None]:
     await forgive(database, str(act.actor_id), act.address)
 
 
-async def check_password(database: Database, act: Act, password: str, pointer: str) -> None:
-    """Raises Invalid naming the place where the password is not the caller's."""
+async def checked_hash(database: Database, act: Act, password: str, pointer: str) -> str:
+    """The stored hash that the caller's password fits. Raises Invalid naming the place where it fits none."""
     user = await database.read(act.clinic_id, lambda db: people.one(db, act.clinic_id, act.actor_id))
-    if not await fits(user.password_hash, password):
+    if not await fits(user.password_hash, password) or user.password_hash is None:
         raise Invalid(errors=[Fault("pointer", pointer, "must be your password")])
+    return user.password_hash

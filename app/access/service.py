@@ -1,6 +1,6 @@
 """Who is calling: the caller that a token speaks for, as they stand now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,8 @@ NOTICE = "Answers are not watched in real time. If you or someone else is in dan
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling. `patient_id` is set for a patient's device alone. `is_unfinished`: the clinic requires a second
-    factor that this person has not shown, so that they may only set one up."""
+    factor that this person has not shown, so that they may only set one up. `issued_at` is when the token was, in
+    seconds since 1970."""
 
     kind: str
     id: UUID
@@ -29,6 +30,7 @@ class Caller:
     time_zone: ZoneInfo
     clinic: Clinic
     is_unfinished: bool = False
+    issued_at: float = float("inf")
 
     @property
     def name(self) -> str:
@@ -46,7 +48,7 @@ def honour(db: Session, claims: Claims) -> Caller:
         ended_at = found.sessions_ended_at
         if ended_at is not None and claims.issued_at < ended_at.timestamp():
             raise InvalidToken
-        return _person(clinic, found, has_factor=claims.has_factor)
+        return _person(clinic, found, has_factor=claims.has_factor, issued_at=claims.issued_at)
     if isinstance(found, Device):
         scopes = ROLE_SCOPES["patient"]
         return _caller(clinic, found, "device", "patient", scopes)
@@ -63,10 +65,11 @@ def honour_person(db: Session, clinic_id: UUID, user_id: UUID, *, has_factor: bo
     return _person(clinic, user, has_factor=has_factor)
 
 
-def _person(clinic: Clinic, user: User, *, has_factor: bool) -> Caller:
+def _person(clinic: Clinic, user: User, *, has_factor: bool, issued_at: float = float("inf")) -> Caller:
     unfinished = clinic.second_factor == "required" and not has_factor
     scopes = frozenset() if unfinished else ROLE_SCOPES[user.role]
-    return _caller(clinic, user, "user", user.role, scopes, is_unfinished=unfinished)
+    caller = _caller(clinic, user, "user", user.role, scopes, is_unfinished=unfinished)
+    return replace(caller, issued_at=issued_at)
 
 
 def _caller(

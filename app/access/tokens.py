@@ -78,7 +78,9 @@ def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -
 
 def revoke(db: Session, clinic_id: UUID, token: str, now: datetime) -> None:
     """Revokes a refresh token with its family. An unknown token is no error (RFC 7009)."""
-    for held in store.relatives(db, clinic_id, digest(token))[:1]:
+    held = store.refresh_token(db, clinic_id, digest(token))
+    if held is not None:
+        store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)  # a refresh beside it waits
         store.revoke_family(db, clinic_id, held.family_id, now)
 
 

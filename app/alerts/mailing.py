@@ -113,7 +113,7 @@ def _recipient(db: Session, notice: Notice) -> tuple[str, str] | None:
     clinic, alert = access.clinic(db, notice.clinic_id), store.find(db, notice.clinic_id, notice.alert_id)
     if clinic is None or alert is None or alert.state != "open" or not clinic.alert_recipients:
         return None
-    return policies.recipient(clinic.alert_recipients, notice.told, notice.attempts), clinic.name
+    return policies.recipient(clinic.alert_recipients, notice.turn), clinic.name
 
 
 def _put_away(db: Session, notice: Notice) -> None:
@@ -148,6 +148,7 @@ def _keep(db: Session, notice: Notice, address: str, *, is_sent: bool) -> None:
     if mine is None:  # acknowledged meanwhile
         return
     db.add(mine)
+    mine.turn += is_sent or policies.is_last_try(mine.attempts)
     if not is_sent:
         mine.attempts += 1
         mine.due_at = policies.retried_at(mine.attempts, now)

@@ -65,7 +65,7 @@ class Acknowledgement(SQLModel, table=True):
 class Notice(SQLModel, table=True):
     """When somebody is next to be told of an urgent alert. Read before a clinic is known, so it holds no patient's
     data. `told` counts the mails that left, the first of them at `first_told_at`; `attempts` the tries since then that
-    failed."""
+    failed; `turn` is the place on the clinic's list."""
 
     __tablename__ = "alert_notices"
     __table_args__ = (Index(None, "due_at"),)
@@ -73,6 +73,7 @@ class Notice(SQLModel, table=True):
     clinic_id: UUID = key()
     alert_id: UUID = key()
     told: int
+    turn: int
     attempts: int
     first_told_at: datetime | None = Field(sa_type=Moment)
     due_at: datetime = Field(sa_type=Moment)

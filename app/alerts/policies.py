@@ -48,9 +48,14 @@ def is_notified(priority: str, *, late: bool) -> bool:
     return priority == "urgent" and not late
 
 
-def recipient(recipients: Sequence[str], told: int, attempts: int) -> str:
-    """Who is told: the next each time, also after five tries that failed, and after the last the first again."""
-    return recipients[(told + attempts // _TRIES_EACH) % len(recipients)]
+def recipient(recipients: Sequence[str], turn: int) -> str:
+    """Whose turn it is; after the last the first again."""
+    return recipients[turn % len(recipients)]
+
+
+def is_last_try(attempts: int) -> bool:
+    """Whether the next person's turn comes after this try, if it fails too."""
+    return attempts % _TRIES_EACH == _TRIES_EACH - 1
 
 
 def is_first_try(attempts: int) -> bool:

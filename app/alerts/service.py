@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
+from app import clock
 from app.access import store as access
 from app.alerts import store
 from app.alerts.models import (
@@ -283,9 +284,10 @@ def _notify(db: Session, alert: Alert) -> None:
             clinic_id=alert.clinic_id,
             alert_id=alert.id,
             told=0,
+            turn=0,
             attempts=0,
             first_told_at=None,
-            due_at=alert.raised_at,
+            due_at=clock.now(),  # not when it was raised: that never runs behind an earlier, wrong clock
         )
     )
 

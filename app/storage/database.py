@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
+_BUSY_MILLISECONDS = 2_000
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
@@ -66,19 +67,20 @@ class Database:
         return self._attempt(lambda: self._run(clinic_id, work, writes=True))
 
     async def overwrite_deleted(self) -> None:
-        """Leaves nothing of deleted rows in SQLite's journal, as far as no reader needs it. PostgreSQL reuses the space
-        in its own time."""
-        if self.is_sqlite:
-            await asyncio.get_running_loop().run_in_executor(self._writers, self._truncate_journal)
+        """Leaves nothing of deleted rows in SQLite's journal, unless a reader needs it just now. PostgreSQL reuses the
+        space in its own time."""
+        await asyncio.get_running_loop().run_in_executor(self._writers, self.overwriting_deleted)
 
-    def _truncate_journal(self) -> None:
+    def overwriting_deleted(self) -> None:
+        """`overwrite_deleted` for callers without an event loop. Waits for nobody."""
+        if not self.is_sqlite:
+            return
         connection = self.engine.raw_connection()
         try:
-            for _ in range(_ATTEMPTS):
-                busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if not busy:
-                    return
-                time.sleep(0.05)
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout=0")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
         finally:
             connection.close()
 
@@ -132,7 +134,13 @@ def open_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guess
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000", "secure_delete=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_MILLISECONDS}",
+        "secure_delete=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -14,26 +14,27 @@ from pg_roles where pg_has_role(current_user, oid, 'member')
 _TABLES = """
 select c.relname, pg_has_role(current_user, c.relowner, 'member') as owned,
        c.relrowsecurity and c.relforcerowsecurity as secured,
-       has_table_privilege(current_user, c.oid, 'update, delete, truncate') as changeable
+       has_table_privilege(current_user, c.oid, 'delete, truncate')
+       or has_any_column_privilege(current_user, c.oid, 'update') as changeable
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = current_schema and c.relkind in ('r', 'p') order by 1
 """
 
 
-def role_faults(url: str, open_tables: Collection[str], append_only: Collection[str]) -> list[str]:
+def role_faults(url: str, tables: Collection[str], append_only: Collection[str]) -> list[str]:
     """Why the role of this URL could see more than one clinic's rows, or change what only grows: it is, or may become,
     a superuser, one that bypasses row-level security, or the owner of a clinic's table; or a table lacks row-level
-    security, or lets it change or remove rows. None on SQLite, which has no roles."""
+    security, or lets it change or remove rows. `tables` are those of clinics. None on SQLite, which has no roles."""
     if not url.startswith("postgresql"):
         return []
     engine = open_engine(url)
     with engine.connect() as connection:
         roles = connection.execute(text(_ROLES)).one()
-        tables = connection.execute(text(_TABLES)).all()
+        found_tables = connection.execute(text(_TABLES)).all()
     engine.dispose()
     found = ["is a superuser, or may become one"] if roles.superuser else []
     found += ["bypasses row-level security, or may"] if roles.bypasses else []
-    closed = [table for table in tables if table.relname not in {*open_tables, "alembic_version"}]
+    closed = [table for table in found_tables if table.relname in tables]
     found += [f"owns the table {table.relname}, or may" for table in closed if table.owned][:1]
     found += [f"is not held by row-level security on {table.relname}" for table in closed if not table.secured]
     found += [f"may change {table.relname}" for table in closed if table.relname in append_only and table.changeable]

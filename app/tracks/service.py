@@ -90,6 +90,8 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
     """Writes the new versions, folds them into the tracks, keeps domain statuses and raises alerts, in the caller's
     transaction under the patients' locks. `known` is brought up to date in place; the alerts of the check-ins come
     back."""
+    for patient_id, codes in _folded(db, clinic_id, changes, known).items():
+        known[patient_id].before = codes
     replaced = {id(change): _write(db, clinic_id, change, known[change.subject.patient_id]) for change in changes}
     store.insert_scores(db, [row.model_dump() for change in changes for row in change.scores])
     store.insert_infusions(db, [row.model_dump() for change in changes for row in change.infusions])
@@ -206,26 +208,34 @@ def _step(change: Change, score: ScoreVersion, known: Known) -> None:
 
 
 def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
-    """Folds every marked track again, from one query for all of them."""
+    """Folds every marked track again."""
+    for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
+        known[patient_id].tracks |= tracks
+        known[patient_id].needs_fold = set()
+
+
+def _folded(
+    db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]
+) -> dict[UUID, dict[str, Track]]:
+    """Every marked track from what stands now: one query for all of them."""
     zones = {change.subject.patient_id: change.subject.zone for change in changes}
     marked = {patient_id: known[patient_id].needs_fold for patient_id in zones if known[patient_id].needs_fold}
     if not marked:
-        return
+        return {}
     instruments = {code for codes in marked.values() for code in codes}
     rows: dict[tuple[UUID, str], list[ScoreVersion]] = {}
     for row in store.scores(db, clinic_id, list(marked), instruments):
         rows.setdefault((row.patient_id, row.instrument), []).append(row)
-    new = {score.id for change in changes for score in change.scores}
-    for patient_id, codes in marked.items():
-        mine = known[patient_id]
-        for code in codes:
-            if INSTRUMENTS[code].rule is not None:
-                scores = rows.get((patient_id, code), [])
-                mine.tracks[code] = fold(events_of(scores, mine.infusions, zones[patient_id]), rule(code))
-                if code in mine.track_rows and code not in mine.stored:
-                    known_before = [score for score in scores if score.id not in new]
-                    mine.before[code] = fold(events_of(known_before, mine.infusions, zones[patient_id]), rule(code))
-        mine.needs_fold = set()
+    return {
+        patient_id: {
+            code: fold(
+                events_of(rows.get((patient_id, code), []), known[patient_id].infusions, zones[patient_id]), rule(code)
+            )
+            for code in codes
+            if INSTRUMENTS[code].rule is not None
+        }
+        for patient_id, codes in marked.items()
+    }
 
 
 def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Worsened]:

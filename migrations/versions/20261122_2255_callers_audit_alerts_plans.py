@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("clinic_id", sa.Uuid(), nullable=False),
         sa.Column("alert_id", sa.Uuid(), nullable=False),
         sa.Column("told", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("first_told_at", _moment(), nullable=True),
         sa.Column("due_at", _moment(), nullable=False),
@@ -195,8 +196,9 @@ def upgrade() -> None:
     )
     _across_clinics(
         ("alerts",),
-        "insert into alert_notices (clinic_id, alert_id, told, attempts, due_at) select clinic_id, id, 0, 0, raised_at "
-        "from alerts where state = 'open' and priority = 'urgent' and not late",
+        "insert into alert_notices (clinic_id, alert_id, told, turn, attempts, due_at) "
+        "select clinic_id, id, 0, 0, 0, raised_at from alerts "
+        "where state = 'open' and priority = 'urgent' and not late",
     )
     for table in _SECURED if _is_postgresql() else ():
         _secure(table)

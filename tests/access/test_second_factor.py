@@ -7,7 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import people, store
+from app.access import people, service, store
+from app.access.tokens import Claims
+from app.audit.service import Act
+from app.errors import Invalid
+from app.main import create_app
+from app.settings import Settings
 from app.storage import Database, new_id
 from tests.conftest import Api
 
@@ -154,3 +159,28 @@ def test_codes_of_a_factor_that_is_on_cannot_be_guessed_to_replace_it(api: Api, 
     assert wrong == [422] * 5 + [429]
     events = api.get("/v1/audit-events", params={"actor": str(person.id)}).json()["items"]
     assert [e["outcome"] for e in events if e["operation"] == "start_second_factor"][:5] == ["denied"] * 5
+
+
+def test_a_session_that_was_ended_confirms_nothing(api: Api, person: Person, settings: Settings) -> None:
+    """Another process may honour it for some seconds yet."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as elsewhere:
+        thief = Api(elsewhere, person.login().json()["access_token"], api.clinic_id, person.id)
+        secret = thief.post("/v1/me/second-factor", {"password": PASSWORD}).json()["secret"]
+        assert api.post(f"/v1/users/{person.id}/password-reset").status_code == 201
+        confirmed = thief.post("/v1/me/second-factor/confirmation", {"otp": pyotp.TOTP(secret).now()})
+        assert confirmed.status_code == 401
+        change = {"current_password": PASSWORD, "password": "another sentence"}
+        assert thief.post("/v1/me/password", change).status_code in (401, 422)
+    assert person.login().status_code == 400
+
+
+def test_a_change_in_flight_does_not_undo_a_reset(api: Api, person: Person, database: Database) -> None:
+    caller = database.reading(
+        api.clinic_id, lambda db: service.honour(db, Claims("user", person.id, api.clinic_id, "", 0))
+    )
+    user = database.reading(api.clinic_id, lambda db: people.one(db, api.clinic_id, person.id))
+    assert user.password_hash
+    checked, act = user.password_hash, Act(api.clinic_id, "user", person.id, "change_password", "r", clock.now())
+    assert api.post(f"/v1/users/{person.id}/password-reset").status_code == 201
+    with pytest.raises(Invalid):
+        database.writing(api.clinic_id, lambda db: people.change_password(db, caller, act, checked, "other"))

@@ -159,6 +159,21 @@ def test_a_loss_is_not_missed_while_tracks_are_folded_anew(api: Api, patient: st
     assert kinds(api) == ["relief_lost"], "it was lost before"
 
 
+def test_neither_missed_nor_repeated_while_tracks_are_folded_anew(api: Api, database: Database) -> None:
+    patient_id = api.patient()
+    api.check_in(patient_id, days_ago(31), "gad-7", 8)
+    api.check_in(patient_id, days_ago(1), "gad-7", 19)
+    outdate(database, api)
+    api.session(patient_id, days_ago(30))
+    [alert] = alerts(api)
+    assert alert["kind"] == "reliable_deterioration"
+    api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": "contacted"})
+    check_in = api.get(f"/v1/patients/{patient_id}/check-ins").json()["items"][0]
+    outdate(database, api)
+    amend(api, check_in, 1, responses=[{"instrument": "gad-7", "score": 20}])
+    assert len(alerts(api)) == 1
+
+
 def test_backfill_looks_at_what_an_older_release_folded(api: Api, patient: str, database: Database) -> None:
     for days, score in ((9, 12), (1, 13)):
         api.check_in(patient, days_ago(days), "gad-7", score)

@@ -165,6 +165,33 @@ def test_a_server_that_refuses_is_tried_again_and_then_the_next_person(clinic: C
     assert told == [1, 2, 2, 3, 3, 3], "4 and 24 hours count from the first mail that left"
 
 
+def test_whose_turn_it_is_goes_on_after_a_try_that_failed(clinic: Clinic, at: Any) -> None:
+    people = [f"{name}@example.org" for name in ("one", "two", "three")]
+    clinic.api.patch("/v1/clinic", {"alert_recipients": people}, 2)
+    clinic.box.refuses = True
+    clinic.urgent()
+    now = clock.now()
+    for minutes in range(5):
+        at(now + timedelta(minutes=minutes, seconds=5))
+        clinic.send()
+    clinic.box.refuses = False
+    for hours in (0.1, 4.2, 24.2):
+        at(now + timedelta(hours=hours))
+        clinic.send()
+    assert clinic.box.told == ["two@example.org", "three@example.org", "one@example.org"]
+
+
+def test_mail_does_not_wait_for_an_earlier_wrong_clock(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient_id, real = clinic.api.patient(), clock.now
+    ahead = real() + timedelta(minutes=10)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(clock, "now", lambda: ahead)
+        clinic.api.check_in(patient_id, days_ago(2), "nrs-pain", 3)
+    posted = {"taken_at": days_ago(0.01), "responses": item_9(3)}
+    assert clinic.api.post(f"/v1/patients/{patient_id}/check-ins", posted).status_code == 201
+    assert clinic.send() == 1
+
+
 def test_a_long_outage_is_outlasted(clinic: Clinic, at: Any) -> None:
     clinic.box.refuses = True
     clinic.urgent()

@@ -293,15 +293,15 @@ def test_an_event_made_up_for_an_earlier_day_is_named(log: Log) -> None:
         "insert into audit_unsealed (clinic_id, event_id) select clinic_id, :other from audit_events where id = :one"
     )
     log.change(made_up, queued, one=one, other=hour_ago)
-    assert log.found() == [("inserted", f"event {hour_ago}")]
+    assert log.found() == [("out_of_time", f"event {hour_ago}")]
     log.seal()
-    assert log.found() == [("inserted", f"event {hour_ago}")], "sealed, it is named all the same"
+    assert log.found() == [("out_of_time", f"event {hour_ago}")], "sealed, it is named all the same"
     earlier = "update audit_events set at = :then where id = :other"
     then: Any = 1_000_000 if log.database.is_sqlite else datetime(2020, 1, 1, tzinfo=UTC)
     log.change(made_up, queued, one=one, other=fresh)
     log.change(earlier, then=then, other=fresh)
     log.seal()
-    assert set(log.found()) == {("inserted", f"event {hour_ago}"), ("inserted", f"event {fresh}")}
+    assert set(log.found()) == {("out_of_time", f"event {hour_ago}"), ("out_of_time", f"event {fresh}")}
 
 
 def test_what_cannot_even_be_read_is_named_and_hides_nothing_else(log: Log) -> None:
@@ -311,6 +311,15 @@ def test_what_cannot_even_be_read_is_named_and_hides_nothing_else(log: Log) -> N
     log.change("update audit_events set actor_id = 'x' where id = :one", one=ids[1])
     log.change("update audit_events set operation = 'x' where id = :one", one=ids[3])
     assert log.found() == [("altered", f"event {ids[1]}"), ("altered", f"event {ids[3]}")]
+    log.change("update audit_events set operation = cast(x'ff' as text) where id = :one", one=ids[4])
+    assert len(log.found()) == 3
+    columns = "at, actor_kind, actor_id, operation, request_id, outcome, address"
+    log.change(
+        f"insert into audit_events (clinic_id, id, {columns}) select clinic_id, 'x', {columns} from audit_events "
+        "where id = :one",
+        one=ids[5],
+    )
+    assert ("inserted", "an event whose id is none") in log.found()
     log.change("update audit_seals set entries = x'00' where number = 1")
     assert ("broken_seal", "seal 1") in log.found()
 
