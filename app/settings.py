@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     public_url: str = "http://127.0.0.1:8000"
     background_jobs: bool = False
-    rate_limit: int = Field(default=12_000, ge=0)
+    rate_limit: int = Field(default=30_000, ge=0)
     cors_origins: str = ""
     trusted_proxies: str = ""
     smtp_url: SecretStr = SecretStr("")
