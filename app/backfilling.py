@@ -10,10 +10,11 @@ from sqlmodel import Session
 
 from app import clock
 from app.access import store as access
+from app.alerts import raising
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import Alert
-from app.alerts.service import Answered, Worsened
+from app.alerts.raising import Answered, Worsened
 from app.patients import service as people
 from app.patients import store as patients
 from app.sessions import service as sessions
@@ -66,11 +67,11 @@ def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], zone: Zone
         for score in tracks_store.with_self_harm_item(db, clinic_id, patient_ids)
         if (score.check_in_id, score.instrument) not in answered
     ]
-    alerts.raise_for(db, clinic_id, unanswered, (), _worsened(db, clinic_id, patient_ids, standing, zone, now))
+    raising.raise_for(db, clinic_id, unanswered, (), _worsened(db, clinic_id, patient_ids, standing, zone, now))
     seen = {alert.session_id for alert in standing if alert.kind == "severe_side_effect"}
     for patient_id, session_id, started_at in sessions.severe(db, clinic_id, patient_ids):
         if session_id not in seen:
-            alerts.raise_severe_side_effect(db, clinic_id, patient_id, session_id, started_at, now)
+            raising.raise_severe_side_effect(db, clinic_id, patient_id, session_id, started_at, now)
     db.flush()
     return len(alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)) - before
 

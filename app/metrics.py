@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from app import clock
 from app.access import store as access
 from app.alerts import store as alerts
-from app.audit import sealing
+from app.audit import store as audit
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database
 
@@ -38,7 +38,7 @@ class _Stored(Collector):
     def collect(self) -> Iterable[Metric]:
         now = clock.now()
         oldest = [
-            self._database.reading(clinic_id, lambda db, c=clinic_id: sealing.oldest_unsealed_at(db, c))  # type: ignore[misc]
+            self._database.reading(clinic_id, lambda db, c=clinic_id: audit.oldest_unsealed_at(db, c))  # type: ignore[misc]
             for clinic_id in self._database.reading(NO_CLINIC, access.clinic_ids)
         ]
         age = max(((now - at).total_seconds() for at in oldest if at is not None), default=0.0)

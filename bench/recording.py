@@ -19,7 +19,7 @@ import httpx
 from app import clock
 from app.access import clinics, tokens
 from app.access.models import User
-from app.alerts import service as alerts
+from app.alerts import raising
 from app.audit import service as audit
 from app.main import create_app
 from app.migrating import upgrade
@@ -36,7 +36,7 @@ def without(*parts: str) -> Iterator[None]:
     """The service with a part of recording taken out."""
     nothing: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         "audit": (audit, "record_many", lambda db, clinic_id, events: [None] * len(events)),
-        "alerts": (alerts, "raise_for", lambda *_: []),
+        "alerts": (raising, "raise_for", lambda *_: []),
         "worsened": (tracks, "_worsened", lambda *_: []),
     }
     patches = [mock.patch.object(*nothing[part]) for part in parts]

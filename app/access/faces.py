@@ -11,7 +11,8 @@ from app.access.policies import SCOPES
 from app.api.fields import Answer, Flag, Id, MomentOut, Name, Text, Whole, Wire, grows, with_examples
 
 Role = Literal["admin", "clinician"]
-Password = Annotated[Text, WireField(min_length=8, max_length=1_000)]
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1_000
+Password = Annotated[Text, WireField(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)]
 _LONGEST_ADDRESS = 254
 OneTimeCode = Annotated[Text, WireField(min_length=6, max_length=40)]
 

@@ -12,6 +12,8 @@ from sqlmodel import Session
 from app import clock
 from app.access import factors, passwords, store, tokens
 from app.access.faces import (
+    LONGEST_PASSWORD,
+    SHORTEST_PASSWORD,
     PasswordCodeOut,
     SecondFactorConfirmed,
     SecondFactorOut,
@@ -31,8 +33,6 @@ from app.audit.service import Act
 from app.errors import Fault, Invalid, InvalidToken, NotFound, Problem
 from app.storage import new_id
 
-_SHORTEST_PASSWORD = 8
-_LONGEST_PASSWORD = 1_000
 _CODE_LIVES = timedelta(hours=72)
 
 
@@ -55,7 +55,7 @@ def add_user(db: Session, clinic_id: UUID, email: str, role: str, password: str,
         raise Invalid(errors=[Fault("parameter", "role", "must be admin or clinician")])
     if not is_address(email.strip()):
         raise Invalid(errors=[Fault("parameter", "email", "must be an e-mail address")])
-    check_password(password)
+    _check_password(password)
     if store.clinic(db, clinic_id) is None:
         raise NotFound("there is no such clinic")
     try:
@@ -64,10 +64,10 @@ def add_user(db: Session, clinic_id: UUID, email: str, role: str, password: str,
         raise Invalid(errors=[Fault("parameter", "email", "is in use")]) from None
 
 
-def check_password(password: str) -> None:
+def _check_password(password: str) -> None:
     """Raises Invalid for one that is too short or too long."""
-    if not _SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
-        rule = f"must have at least {_SHORTEST_PASSWORD} characters, at most {_LONGEST_PASSWORD}"
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        rule = f"must have at least {SHORTEST_PASSWORD} characters, at most {LONGEST_PASSWORD}"
         raise Invalid(errors=[Fault("parameter", "password", rule)])
 
 

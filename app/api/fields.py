@@ -103,6 +103,13 @@ Name = Annotated[Text, AfterValidator(_named), Field(min_length=1, max_length=20
 Note = Annotated[Text, Field(max_length=4_000)]
 
 
+def each_once(values: list[Any]) -> list[Any]:
+    """Refuses a list that names something twice."""
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("rule", "must name each only once")
+    return values
+
+
 def only_text(value: Any) -> Any:
     """Refuses what a lax parser would turn into text or an id."""
     if not isinstance(value, str | UUID):

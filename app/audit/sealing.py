@@ -90,11 +90,6 @@ def last_witness(db: Session, clinic_id: UUID) -> str | None:
     return None if last is None else f"{clinic_id}:{last.number}:{last.mac.hex()}"
 
 
-def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
-    """When the oldest event that is not sealed yet came in."""
-    return store.oldest_unsealed_at(db, clinic_id)
-
-
 def verify(
     db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
 ) -> list[Found]:

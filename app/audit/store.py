@@ -70,6 +70,7 @@ def unsealed(db: Session, clinic_id: UUID, limit: int | None = None) -> list[UUI
 
 
 def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
+    """When the oldest event that is not sealed yet came in."""
     query = select(func.min(AuditEvent.at)).join(
         Unsealed,
         (col(Unsealed.clinic_id) == col(AuditEvent.clinic_id)) & (col(Unsealed.event_id) == col(AuditEvent.id)),

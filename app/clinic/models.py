@@ -1,19 +1,12 @@
 """What a clinic's settings take and give. Their table is in `access`, which every caller's rights rest on."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import MISSING, AfterValidator
 from pydantic import Field as WireField
-from pydantic_core import PydanticCustomError
 
-from app.access.faces import Email
-from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows, with_examples
-
-
-def _each_once(values: list[Any]) -> list[Any]:
-    if len(set(values)) != len(values):
-        raise PydanticCustomError("rule", "must name each only once")
-    return values
+from app.access.faces import CrisisContact, Email
+from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, each_once, grows, with_examples
 
 
 class CrisisContactIn(Wire):
@@ -31,17 +24,10 @@ class ClinicPatch(Wire):
     name: Name | MISSING = MISSING
     time_zone: Name | MISSING = MISSING
     crisis_contacts: Annotated[list[CrisisContactIn], WireField(min_length=1, max_length=20)] | MISSING = MISSING
-    alert_recipients: Annotated[list[Email], WireField(max_length=20), AfterValidator(_each_once)] | MISSING = MISSING
+    alert_recipients: Annotated[list[Email], WireField(max_length=20), AfterValidator(each_once)] | MISSING = MISSING
     patient_view: Literal["scores", "scores_and_trend", "all"] | MISSING = MISSING
     second_factor: Literal["optional", "required"] | MISSING = MISSING
     smallest_group: Annotated[Whole, WireField(ge=5, le=1_000)] | MISSING = MISSING
-
-
-class CrisisContactOut(Answer):
-    """Whom to call now."""
-
-    label: str
-    contact: str
 
 
 class ClinicOut(Answer):
@@ -55,7 +41,7 @@ class ClinicOut(Answer):
     time_zone: str
     synthetic: bool
     notice: str
-    crisis_contacts: list[CrisisContactOut]
+    crisis_contacts: list[CrisisContact]
     alert_recipients: list[str]
     alerts_reach_nobody: bool
     alerts_reach_nobody_because: str | None = grows("no_recipients", "no_mail_server")

@@ -5,6 +5,7 @@ from sqlmodel import Session
 
 from app.access import store
 from app.access.clinics import check_zone
+from app.access.faces import CrisisContact
 from app.access.models import Clinic
 from app.access.service import NOTICE
 from app.alerts import mailing
@@ -12,7 +13,7 @@ from app.alerts.mailing import Mail, reaches_nobody
 from app.api.versions import require_version
 from app.audit import service as audit
 from app.audit.service import Act
-from app.clinic.models import ClinicOut, ClinicPatch, CrisisContactOut
+from app.clinic.models import ClinicOut, ClinicPatch
 from app.errors import Fault, Invalid
 from app.tracks import store as tracks
 
@@ -50,7 +51,7 @@ def answer(clinic: Clinic, mail: Mail | None) -> ClinicOut:
         time_zone=clinic.time_zone,
         synthetic=clinic.synthetic,
         notice=NOTICE,
-        crisis_contacts=[CrisisContactOut(**contact) for contact in clinic.crisis_contacts],
+        crisis_contacts=[CrisisContact(**contact) for contact in clinic.crisis_contacts],
         alert_recipients=clinic.alert_recipients,
         alerts_reach_nobody=reaches_nobody(clinic.alert_recipients, mail),
         alerts_reach_nobody_because=why or (None if mail else "no_mail_server"),

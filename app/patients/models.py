@@ -1,7 +1,7 @@
 """Patients, and the versions of what a verdict depends on."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import MISSING, AfterValidator
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, grows, with_examples
+from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, each_once, grows, with_examples
 from app.instruments import DOMAINS
 from app.storage import Moment, document, key
 
@@ -28,12 +28,6 @@ FailedTreatment = Literal["psychotherapy", "antidepressant", "anxiolytic", "opio
 CareStatus = Literal["active", "paused", "discharged", "deceased", "entered_in_error"]
 
 
-def _each_once(values: list[Any]) -> list[Any]:
-    if len(set(values)) != len(values):
-        raise PydanticCustomError("rule", "must name each only once")
-    return values
-
-
 def _primaries_fit(primaries: dict[str, str | None]) -> dict[str, str | None]:
     for domain, code in primaries.items():
         if domain not in DOMAINS:
@@ -43,14 +37,14 @@ def _primaries_fit(primaries: dict[str, str | None]) -> dict[str, str | None]:
     return primaries
 
 
-Indications = Annotated[list[Indication], AfterValidator(_each_once)]
-FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(_each_once)]
+Indications = Annotated[list[Indication], AfterValidator(each_once)]
+FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(each_once)]
 BirthYear = Annotated[Whole, WireField(ge=1900, le=2199)]
 Trials = Annotated[Whole, WireField(ge=0, le=100)]
 Primaries = Annotated[dict[str, Annotated[str, WireField(max_length=50)]], AfterValidator(_primaries_fit)]
 PrimariesPatch = Annotated[dict[str, Annotated[str, WireField(max_length=50)] | None], AfterValidator(_primaries_fit)]
 
-CareTeam = Annotated[list[Id], WireField(max_length=50), AfterValidator(_each_once)]
+CareTeam = Annotated[list[Id], WireField(max_length=50), AfterValidator(each_once)]
 
 _EXAMPLE = {
     "external_id": "MRN-0042",

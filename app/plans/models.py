@@ -11,13 +11,13 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Wire, grows, with_examples
+from app.api.fields import Answer, Id, MomentOut, Wire, each_once, grows, with_examples
 from app.instruments import INSTRUMENTS
 from app.plans.schedule import Item
 from app.storage import Moment, document, key
 
-_LONGEST_OFFSET = 3_650
-_LONGEST_WINDOW = 60
+_LONGEST_OFFSET_DAYS = 3_650
+LONGEST_WINDOW_DAYS = 60
 
 
 def _days(value: Any) -> Any:
@@ -43,15 +43,13 @@ def _at_most(days: int) -> Any:
 def _known(codes: list[str]) -> list[str]:
     if any(code not in INSTRUMENTS for code in codes):
         raise PydanticCustomError("rule", "must be codes of /v1/instruments")
-    if len(set(codes)) != len(codes):
-        raise PydanticCustomError("rule", "must name each only once")
-    return codes
+    return each_once(codes)
 
 
 _DURATION = {"type": "string", "pattern": r"^P(\d{1,3}W|\d{1,4}D)$", "examples": ["P3D"]}
 
-Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET), WireField(json_schema_extra=_DURATION)]
-Window = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_WINDOW), WireField(json_schema_extra=_DURATION)]
+Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET_DAYS), WireField(json_schema_extra=_DURATION)]
+Window = Annotated[str, BeforeValidator(_days), _at_most(LONGEST_WINDOW_DAYS), WireField(json_schema_extra=_DURATION)]
 Codes = Annotated[
     list[Annotated[str, WireField(max_length=50)]], WireField(min_length=1, max_length=20), AfterValidator(_known)
 ]

@@ -18,6 +18,7 @@ from app.instruments import INSTRUMENTS
 from app.patients import service as patients
 from app.plans import store
 from app.plans.models import (
+    LONGEST_WINDOW_DAYS,
     ClinicPlanIn,
     ClinicPlanVersion,
     DueList,
@@ -122,7 +123,8 @@ def due_of(
     if patient.care_status != "active":
         return DueList(items=[])
     calendar = Calendar(tracks.infusions(db, caller.clinic_id, [patient_id]), zone)
-    since, until = (datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=62)))
+    after_all_windows = last + timedelta(days=LONGEST_WINDOW_DAYS + 1)
+    since, until = (datetime.combine(day, time(), zone) for day in (first, after_all_windows))
     answered: dict[str, set[date]] = {}
     for instrument, taken_at in tracks.taken_between(db, caller.clinic_id, patient_id, since, until):
         answered.setdefault(instrument, set()).add(local_day(taken_at, zone))

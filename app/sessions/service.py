@@ -8,7 +8,7 @@ from pydantic import MISSING
 from sqlmodel import Session
 
 from app.access.service import Caller
-from app.alerts import service as alerts
+from app.alerts import raising
 from app.api.idempotency import Reply
 from app.api.versions import require_version
 from app.audit import service as audit
@@ -215,9 +215,9 @@ def _keep(
     tracks.apply(db, act.clinic_id, [change], known)
     severe = severe_side_effects(body)
     if severe_before - severe:
-        alerts.mark_amended(db, act.clinic_id, session.id, recorded_at)
+        raising.mark_amended(db, act.clinic_id, session.id, recorded_at)
     if severe - severe_before:
-        alerts.raise_severe_side_effect(db, act.clinic_id, patient.id, session.id, body.started_at, recorded_at)
+        raising.raise_severe_side_effect(db, act.clinic_id, patient.id, session.id, body.started_at, recorded_at)
     audit.record(db, act, [patient.id])
     return version
 

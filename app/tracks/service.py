@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 from sqlmodel import Session
 
-from app.alerts import service as alerts
+from app.alerts import raising
 from app.alerts.models import Alert
-from app.alerts.service import Amended, Answered, Worsened
+from app.alerts.raising import Amended, Answered, Worsened
 from app.instruments import INSTRUMENTS
 from app.relief import (
     VERSION,
@@ -103,7 +103,7 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
         for change in changes
         if change.replaces_check_in is not None and change.at is not None
     ]
-    return alerts.raise_for(db, clinic_id, answered, amended, worsened)
+    return raising.raise_for(db, clinic_id, answered, amended, worsened)
 
 
 def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:

@@ -233,11 +233,11 @@ def test_an_event_cannot_be_removed_before_it_is_sealed(log: Log) -> None:
 
 def test_the_age_of_the_unsealed_tail_is_known(log: Log) -> None:
     clinic = log.api.clinic_id
-    assert log.database.reading(clinic, lambda db: sealing.oldest_unsealed_at(db, clinic)) is None
+    assert log.database.reading(clinic, lambda db: store.oldest_unsealed_at(db, clinic)) is None
     before = clock.now()
     log.api.patient()
     log.api.patient()
-    oldest = log.database.reading(clinic, lambda db: sealing.oldest_unsealed_at(db, clinic))
+    oldest = log.database.reading(clinic, lambda db: store.oldest_unsealed_at(db, clinic))
     assert oldest is not None
     assert before <= oldest <= clock.now()
 

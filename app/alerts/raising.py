@@ -1,0 +1,210 @@
+"""Raising alerts, in the transaction that recorded what they are about, and marking them when it changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app import clock
+from app.alerts import store
+from app.alerts.models import Alert, Notice
+from app.alerts.policies import is_late, is_notified, self_harm_priority
+from app.instruments import INSTRUMENTS, Instrument
+from app.storage import new_id
+
+_PRIORITIES = {"high": 1, "urgent": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A newly recorded score, as the alert rules see it."""
+
+    patient_id: UUID
+    check_in_id: UUID
+    session_id: UUID | None
+    instrument: str
+    points: int
+    self_harm_item: int | None
+    taken_at: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A check-in that was amended or voided: what its version before said, by instrument."""
+
+    check_in_id: UUID
+    at: datetime
+    before: Mapping[str, tuple[int, int | None]]
+    after: Mapping[str, tuple[int, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Worsened:
+    """A track whose latest reading newly says something to be looked at: `kind` is an alert's."""
+
+    kind: str
+    patient_id: UUID
+    check_in_id: UUID | None
+    instrument: str
+    taken_at: datetime
+    recorded_at: datetime
+
+
+def raise_for(
+    db: Session,
+    clinic_id: UUID,
+    answers: Sequence[Answered],
+    amended: Sequence[Amended],
+    worsened: Sequence[Worsened] = (),
+) -> list[Alert]:
+    """Alerts of newly recorded scores; every alert of the amended check-ins comes back too. An amendment marks the
+    alerts of the answers it changed, erases none, and raises again where an answer came to its line or got worse and
+    no open alert of at least that priority says so."""
+    known = store.of_check_ins(db, clinic_id, [a.check_in_id for a in amended])
+    for amendment in amended:
+        changed = [c for c, said in amendment.before.items() if amendment.after.get(c) != said]
+        for alert in known:
+            if alert.check_in_id == amendment.check_in_id and alert.instrument in changed:
+                alert.amended_at = alert.amended_at or amendment.at
+                db.add(alert)
+    _make_timely(db, known, answers)
+    before = {a.check_in_id: a.before for a in amended}
+    raised = []
+    for answer in answers:
+        instrument = INSTRUMENTS[answer.instrument]
+        priority = self_harm_priority(instrument, answer.points, answer.self_harm_item)
+        said = before.get(answer.check_in_id, {}).get(answer.instrument)
+        if priority is None or (said and not _is_worse(instrument, answer, said)) or _is_open(known, answer, priority):
+            continue
+        raised.append(
+            Alert(
+                clinic_id=clinic_id,
+                id=new_id(),
+                patient_id=answer.patient_id,
+                check_in_id=answer.check_in_id,
+                session_id=answer.session_id,
+                instrument=answer.instrument,
+                kind="self_harm_item",
+                priority=priority,
+                late=is_late(answer.taken_at, answer.recorded_at),
+                state="open",
+                taken_at=answer.taken_at,
+                raised_at=answer.recorded_at,
+                amended_at=None,
+            )
+        )
+    raised += _worsened(db, clinic_id, worsened)
+    _add(db, raised)
+    return known + raised
+
+
+def raise_severe_side_effect(
+    db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID, taken_at: datetime, at: datetime
+) -> None:
+    """An alert of a session with a severe side effect."""
+    alert = Alert(
+        clinic_id=clinic_id,
+        id=new_id(),
+        patient_id=patient_id,
+        check_in_id=None,
+        session_id=session_id,
+        instrument=None,
+        kind="severe_side_effect",
+        priority="routine",
+        late=is_late(taken_at, at),
+        state="open",
+        taken_at=taken_at,
+        raised_at=at,
+        amended_at=None,
+    )
+    _add(db, [alert])
+
+
+def mark_amended(db: Session, clinic_id: UUID, session_id: UUID, at: datetime) -> None:
+    """Marks the alerts of a session whose severe side effects were taken back. They stand all the same."""
+    for alert in store.of_session(db, clinic_id, session_id):
+        alert.amended_at = alert.amended_at or at
+        db.add(alert)
+
+
+def _add(db: Session, alerts: Sequence[Alert]) -> None:
+    """Keeps alerts, and asks for the notices of those of which somebody is to be told at once."""
+    db.add_all(alerts)
+    for alert in alerts:
+        if is_notified(alert.priority, late=alert.late):
+            _notify(db, alert)
+
+
+def _make_timely(db: Session, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
+    """A late alert whose check-in is found to be recent after all is like any other from now on."""
+    for alert in known:
+        moved = (a for a in answers if (a.check_in_id, a.instrument) == (alert.check_in_id, alert.instrument))
+        answer = next(moved, None)
+        if answer is None or not alert.late or alert.state != "open" or is_late(answer.taken_at, answer.recorded_at):
+            continue
+        alert.late, alert.taken_at = False, answer.taken_at
+        db.add(alert)
+        if is_notified(alert.priority, late=False):
+            _notify(db, alert)
+
+
+def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
+    """Alerts of what worsened, but for what an open alert says already; one that came late says nothing of now."""
+    if not worsened:
+        return []
+    kinds = sorted({w.kind for w in worsened})
+    standing = store.of_patients(db, clinic_id, [w.patient_id for w in worsened], kinds)
+    said = {(a.patient_id, a.kind, a.instrument, a.late) for a in standing if a.state == "open"}
+    return [
+        Alert(
+            clinic_id=clinic_id,
+            id=new_id(),
+            patient_id=w.patient_id,
+            check_in_id=w.check_in_id,
+            session_id=None,
+            instrument=w.instrument,
+            kind=w.kind,
+            priority="routine",
+            late=is_late(w.taken_at, w.recorded_at),
+            state="open",
+            taken_at=w.taken_at,
+            raised_at=w.recorded_at,
+            amended_at=None,
+        )
+        for w in worsened
+        if (w.patient_id, w.kind, w.instrument, False) not in said
+        and (w.patient_id, w.kind, w.instrument, is_late(w.taken_at, w.recorded_at)) not in said
+    ]
+
+
+def _notify(db: Session, alert: Alert) -> None:
+    db.add(
+        Notice(
+            clinic_id=alert.clinic_id,
+            alert_id=alert.id,
+            told=0,
+            turn=0,
+            attempts=0,
+            first_told_at=None,
+            due_at=clock.now(),  # not when it was raised: that never runs behind an earlier, wrong clock
+        )
+    )
+
+
+def _is_worse(instrument: Instrument, answer: Answered, said: tuple[int, int | None]) -> bool:
+    """Whether an amended answer came to its line, or lies further over it than before."""
+    before = _PRIORITIES.get(self_harm_priority(instrument, *said) or "", 0)
+    now = _PRIORITIES.get(self_harm_priority(instrument, answer.points, answer.self_harm_item) or "", 0)
+    further = said[1] is not None and answer.self_harm_item is not None and answer.self_harm_item > said[1]
+    return now > before or further
+
+
+def _is_open(known: Sequence[Alert], answer: Answered, priority: str) -> bool:
+    same = (a for a in known if a.check_in_id == answer.check_in_id and a.instrument == answer.instrument)
+    return any(
+        a.state == "open" and a.kind == "self_harm_item" and _PRIORITIES[a.priority] >= _PRIORITIES[priority]
+        for a in same
+    )
