@@ -9,5 +9,8 @@ def configure(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
+    # Nothing of where or in which thread a line was said is printed, so it need not be found out.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("holdfast").setLevel(level.upper())
     logging.getLogger("uvicorn.error").setLevel("INFO")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
@@ -30,6 +30,7 @@ from app.clinic.routes import router as clinic
 from app.cohorts.routes import router as cohorts
 from app.drawing import Renderer
 from app.migrating import head
+from app.outcomes import service as relief
 from app.outcomes.routes import router as outcomes
 from app.outcomes.routes import worklists
 from app.patients.routes import router as patients
@@ -39,7 +40,7 @@ from app.plans.routes import router as plans
 from app.privacy.routes import router as privacy
 from app.sessions.routes import router as sessions
 from app.settings import Settings
-from app.storage import Database, GroupCommit, derived_key
+from app.storage import Database, Joined, derived_key
 
 _TAKEN_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
 _GIVEN_HEADERS = [
@@ -99,8 +100,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.honoured = Honoured(database, app.state.key, outside)
     app.state.limiter = limiter
     app.state.mail = mail
-    app.state.recording = GroupCommit(database, checkins.record_many)
-    app.state.reads = GroupCommit(database, audit.record_many)
+    app.state.recording = Joined(database.write, checkins.record_many)
+    app.state.reads = Joined(database.write, audit.record_many)
+    app.state.reliefs = Joined(database.read, relief.relief_many)
     app.state.renderer = Renderer()
     app.state.schema_head = head()
     if settings.cors_origins:
@@ -115,16 +117,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"))
     problems.install(app)
     app.include_router(documents)
+    # Routes are tried in this order: what is asked for most often comes first.
     for router in (
+        check_ins,
+        batches,
+        outcomes,
+        worklists,
         access,
         mine,
         catalogue,
         patients,
         sessions,
-        check_ins,
-        batches,
-        outcomes,
-        worklists,
         cohorts,
         alerts,
         plans,
@@ -136,8 +139,8 @@ def create_app(settings: Settings) -> FastAPI:
         privacy,
         audit_router,
     ):
-        app.include_router(router, dependencies=[Depends(bearer)])
-    app.openapi = lambda: schema.document(app, OPEN_OPERATIONS)  # type: ignore[method-assign]
+        app.include_router(router)
+    app.openapi = lambda: schema.document(app, bearer, OPEN_OPERATIONS)  # type: ignore[method-assign]
     return app
 
 

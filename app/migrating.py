@@ -25,6 +25,7 @@ _UPDATED = {
     "episodes": "*",
     "enrolments": "redeemed_at, expires_at",
     "identifiers": "external_id_digest, sealed",
+    "folds": "*",
     "infusion_versions": "superseded_at",
     "leases": "*",
     "password_codes": "used_at",
@@ -34,7 +35,6 @@ _UPDATED = {
     "score_versions": "superseded_at",
     "sessions": "version, started_at",
     "throttles": "*",
-    "tracks": "*",
     "users": "role, password_hash, disabled_at, sessions_ended_at, version, otp_secret, otp_pending, otp_confirmed_at, "
     "otp_last_step, recovery_hashes",
 }

@@ -11,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     PlainValidator,
     WithJsonSchema,
 )
@@ -43,7 +42,7 @@ class Answer(BaseModel):
 
 def _moment(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value
+        return value.astimezone(UTC)
     if not isinstance(value, str) or not _RFC_3339.match(value):
         rule = "must be an RFC 3339 date and time with an offset, to the microsecond at most"
         raise PydanticCustomError("moment", rule)
@@ -70,11 +69,6 @@ def _storable(value: str) -> str:
     return value
 
 
-def _printed(value: datetime) -> str:
-    text = value.astimezone(UTC).isoformat(timespec="microseconds" if value.microsecond else "seconds")
-    return text.replace("+00:00", "Z")
-
-
 def _named(value: str) -> str:
     if not value.strip() or any(character < " " for character in value):
         raise PydanticCustomError("text", "must be one line that is not blank")
@@ -90,9 +84,8 @@ def _number(value: Any) -> Any:
 _MOMENT_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2025-01-10T09:00:00-05:00"]}
 
 MomentIn = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
-MomentOut = Annotated[
-    datetime, PlainSerializer(_printed, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+# Always in UTC: what comes in is turned to it, what is stored is read in it.
+MomentOut = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
 DayIn = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -3,11 +3,12 @@
 import logging
 import re
 import time
-from uuid import uuid4
+from functools import lru_cache
 
 from prometheus_client import Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid4
 
 from app.api.problems import log_unexpected, render
 from app.errors import Internal
@@ -30,6 +31,12 @@ _HEADERS = {
 
 
 _ONLY_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
+_NOT_CACHED = {"Cache-Control": "no-store"}
+
+
+@lru_cache
+def _timer(method: str, template: str, status: int) -> Histogram:
+    return _requests.labels(method, template, status)
 
 
 class Envelope:
@@ -38,14 +45,15 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, *, is_https: bool = False) -> None:
         self._app = app
-        self._headers = _HEADERS | (_ONLY_HTTPS if is_https else {})
+        headers = _HEADERS | (_ONLY_HTTPS if is_https else {}) | _NOT_CACHED
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         sent = Headers(scope=scope).get("x-request-id", "")
-        scope["request_id"] = sent if _SAFE_ID.fullmatch(sent) else str(uuid4())
+        request_id = scope["request_id"] = sent if _SAFE_ID.fullmatch(sent) else str(uuid4())
         started, status, leaving = time.perf_counter(), 500, False
 
         async def send_with_headers(message: Message) -> None:
@@ -53,13 +61,14 @@ class Envelope:
             if message["type"] == "http.response.start":
                 leaving = True
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = scope["request_id"]
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                for name, value in scope.get("holdfast_headers", {}).items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                given = {name for name, _ in message["headers"]}
+                told = scope.get("holdfast_headers", {}).items()
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    *(pair for pair in self._headers if pair[0] not in given),
+                    *((name.lower().encode(), value.encode()) for name, value in told),
+                ]
             await send(message)
 
         try:
@@ -75,5 +84,5 @@ class Envelope:
             template = getattr(route, "path", "-")
             seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            _requests.labels(method, template, status).observe(seconds)
+            _timer(method, template, status).observe(seconds)
             access_log.info("%s %s %s %.1fms %s", method, template, status, seconds * 1000, scope["request_id"])

@@ -5,13 +5,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.security import OAuth2PasswordBearer
 
 from app.api.problems import ProblemOut, problems
 
 
-def document(app: FastAPI, open_operations: Collection[str]) -> dict[str, Any]:
+def document(app: FastAPI, bearer: OAuth2PasswordBearer, open_operations: Collection[str]) -> dict[str, Any]:
     """FastAPI's document, less its own 422 (which we never give); operations with a body also refuse its size and media
-    type, and open ones ask for no token. Made once."""
+    type, and all but the open ones ask for a token. Made once."""
     if app.openapi_schema is None:
         found = get_openapi(
             title=app.title,
@@ -26,12 +27,16 @@ def document(app: FastAPI, open_operations: Collection[str]) -> dict[str, Any]:
         schemas["ProblemOut"] = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
         for operations in found["paths"].values():
             for operation in operations.values():
-                _complete(operation, open_operations)
+                _complete(operation)
+                if operation["operationId"] not in open_operations:
+                    operation["security"] = [{bearer.scheme_name: []}]
+        scheme = bearer.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+        found["components"]["securitySchemes"] = {bearer.scheme_name: scheme}
         app.openapi_schema = found
     return app.openapi_schema
 
 
-def _complete(operation: dict[str, Any], open_operations: Collection[str]) -> None:
+def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422", {})):
         del responses["422"]
@@ -42,5 +47,3 @@ def _complete(operation: dict[str, Any], open_operations: Collection[str]) -> No
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "if-match":
             parameter["name"], parameter["required"] = "If-Match", True
-    if operation["operationId"] in open_operations:
-        operation.pop("security", None)

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import HTTPException
 from fastapi.params import Form
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 from starlette.types import Message, Receive
 
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
@@ -111,13 +112,8 @@ class StrictRoute(APIRoute):
 
         async def unguarded(request: Request) -> Response:
             await self.admit(request)
-            unknown = [name for name in request.query_params if name not in known]
-            if unknown:
-                raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
-            once = [name for name, may_repeat in known.items() if not may_repeat]
-            repeated = [name for name in once if len(request.query_params.getlist(name)) > 1]
-            if repeated:
-                raise Invalid(errors=[Fault("parameter", name, "must be given only once") for name in repeated])
+            if request.scope["query_string"]:
+                _check_query(request.query_params, known)
             if takes_json and not _is_json(request.headers.get("content-type", "")):
                 raise UnsupportedMediaType
             length = request.headers.get("content-length", "")
@@ -126,6 +122,15 @@ class StrictRoute(APIRoute):
             return await handle(_StrictRequest(request.scope, _bounded(request.receive, self.body_bytes)))
 
         return strict
+
+
+def _check_query(given: QueryParams, known: dict[str, bool]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
+    repeated = [name for name, may_repeat in known.items() if not may_repeat and len(given.getlist(name)) > 1]
+    if repeated:
+        raise Invalid(errors=[Fault("parameter", name, "must be given only once") for name in repeated])
 
 
 def _bounded(receive: Receive, most: int) -> Receive:

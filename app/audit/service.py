@@ -73,7 +73,7 @@ def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[N
             {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
             for patient_id, attempted in whose.items()
         ]
-    store.insert(db, rows, subjects)
+    store.keep(db, rows, subjects)
     return [None] * len(events)
 
 

@@ -6,18 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func
-from sqlalchemy import insert as _insert
 from sqlmodel import Session, col, select
 
 from app.audit.models import AuditEvent, AuditSubject, Seal, Unsealed
-from app.storage import below
+from app.storage import below, insert
 
 
-def insert(db: Session, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
-    db.execute(_insert(AuditEvent), events)
-    db.execute(_insert(Unsealed), [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events])
-    if subjects:
-        db.execute(_insert(AuditSubject), subjects)
+def keep(db: Session, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
+    insert(db, AuditEvent, events)
+    insert(db, Unsealed, [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events])
+    insert(db, AuditSubject, subjects)
 
 
 def page(

@@ -87,11 +87,16 @@ def amend(
     raised = tracks.apply(db, clinic_id, [change], known)
     db.flush()
     audit.record(db, act, [patient_id])
-    shown = answers.answer(caller, new, rows, calendar, alerts.answers_of(db, clinic_id, raised))
+    told = alerts.answers_of(db, clinic_id, raised)
     touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
     today = local_day(act.at, caller.time_zone)
     relief = tracks.track_answers(db, clinic_id, patient_id, known[patient_id], caller.time_zone, touched, today)
-    return Reply(answers.receipt(caller, shown, relief, [], own=False), 201, headers(new), subjects=(patient_id,))
+    return Reply(
+        answers.receipt(caller, new, rows, calendar, told, relief, [], own=False),
+        201,
+        headers(new),
+        subjects=(patient_id,),
+    )
 
 
 def _amended(

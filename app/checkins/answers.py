@@ -1,6 +1,7 @@
 """How a check-in is shown: its scores, phase, alerts and notice."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from app.access.faces import CrisisContact
 from app.access.service import NOTICE, Caller
@@ -31,37 +32,55 @@ def answer(
     raised: Sequence[AlertOut],
 ) -> CheckInOut:
     """One version of a check-in. Alerts are for those who may read alerts: never for a patient's own token."""
-    return CheckInOut(
-        id=version.check_in_id,
-        patient_id=version.patient_id,
-        taken_at=version.taken_at,
-        recorded_at=version.recorded_at,
-        phase=phase(version.taken_at, version.before_infusion, calendar),
-        session_id=version.session_id,
-        before_infusion=version.before_infusion,
-        clock_corrected_by_seconds=version.clock_corrected_by_seconds,
-        version=version.version,
-        status="voided" if version.voided else "recorded",
-        reason=version.reason if caller.patient_id is None else None,  # what people of the clinic wrote to each other
-        recorded_by=CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
-        scores=[score_answer(score) for score in scores],
-        alerts=list(raised) if "alerts:read" in caller.scopes else [],
-        notice=notice(caller, scores),
-    )
+    return CheckInOut(**_fields(caller, version, scores, calendar, raised))
+
+
+def _fields(
+    caller: Caller,
+    version: CheckInVersion,
+    scores: Sequence[ScoreVersion],
+    calendar: Calendar,
+    raised: Sequence[AlertOut],
+) -> dict[str, Any]:
+    return {
+        "id": version.check_in_id,
+        "patient_id": version.patient_id,
+        "taken_at": version.taken_at,
+        "recorded_at": version.recorded_at,
+        "phase": phase(version.taken_at, version.before_infusion, calendar),
+        "session_id": version.session_id,
+        "before_infusion": version.before_infusion,
+        "clock_corrected_by_seconds": version.clock_corrected_by_seconds,
+        "version": version.version,
+        "status": "voided" if version.voided else "recorded",
+        "reason": version.reason if caller.patient_id is None else None,  # people of the clinic wrote it to each other
+        "recorded_by": CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
+        "scores": [score_answer(score) for score in scores],
+        "alerts": list(raised) if "alerts:read" in caller.scopes else [],
+        "notice": notice(caller, scores),
+    }
 
 
 def receipt(
-    caller: Caller, shown: CheckInOut, relief: list[TrackOut], already: Iterable[AlreadyRecordedOut], *, own: bool
+    caller: Caller,
+    version: CheckInVersion,
+    scores: Sequence[ScoreVersion],
+    calendar: Calendar,
+    raised: Sequence[AlertOut],
+    relief: list[TrackOut],
+    already: Sequence[AlreadyRecordedOut],
+    *,
+    own: bool,
 ) -> CheckInReceipt:
     """What recording answers, as far as the caller may read: an integration that may only write gets no relief, and of
     a check-in that is not its own (`own`: it recorded it just now) no scores."""
-    fields = {name: getattr(shown, name) for name in CheckInOut.model_fields}
+    fields = _fields(caller, version, scores, calendar, raised)
     if not own and "checkins:read" not in caller.scopes:
         fields["scores"] = []
     seen = relief if "outcomes:read" in caller.scopes else []
     if caller.patient_id is not None:
         seen = [in_words_for_patient(track) for track in seen] if caller.clinic.patient_view == "all" else []
-    return CheckInReceipt.model_construct(**fields, relief=seen, already_recorded=list(already))
+    return CheckInReceipt(**fields, relief=seen, already_recorded=list(already))
 
 
 def score_answer(score: ScoreVersion) -> ScoreOut:

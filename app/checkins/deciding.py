@@ -12,8 +12,8 @@ from app.checkins.policies import check_before_infusion, corrected_taken_at, dig
 from app.errors import AlreadyRecorded, Fault, NotFound, Problem, ReferenceNotFound
 from app.instruments import Scored
 from app.patients import service as patients
-from app.patients.models import Patient
-from app.storage import new_id
+from app.patients.store import Brief
+from app.storage import new_id, plain
 from app.tracks.events import Calendar
 from app.tracks.known import Known
 from app.tracks.models import ScoreVersion
@@ -54,7 +54,7 @@ class Kept:
 class Gathered:
     """What a batch is decided on; grows with what the batch itself keeps, so that later posts see earlier ones."""
 
-    patients: dict[UUID, Patient]
+    patients: dict[UUID, Brief]
     known: dict[UUID, Known]
     sessions: dict[UUID, UUID]
     check_ins: dict[UUID, Kept]
@@ -96,7 +96,8 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Kep
         stands = gathered.check_ins[already[0].check_in_id]
         return Kept(stands.check_in, stands.version, stands.scores, already, is_new=False)
     check_in_id = body.id or new_id()
-    check_in = CheckIn(
+    check_in = plain(
+        CheckIn,
         clinic_id=clinic_id,
         id=check_in_id,
         patient_id=patient.id,
@@ -105,7 +106,8 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Kep
         voided=False,
         posted=digest(body),
     )
-    version = CheckInVersion(
+    version = plain(
+        CheckInVersion,
         clinic_id=clinic_id,
         check_in_id=check_in_id,
         version=1,
@@ -169,7 +171,8 @@ def _is_equal(stands: ScoreVersion, response: Scored) -> bool:
 
 def score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
     """A score of a check-in's version."""
-    return ScoreVersion(
+    return plain(
+        ScoreVersion,
         clinic_id=version.clinic_id,
         id=new_id(),
         patient_id=version.patient_id,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,8 @@ from app.checkins.models import CheckInIn, ResponseIn
 from app.errors import Fault, Invalid, Problem
 from app.instruments import INSTRUMENTS, Scored, score
 from app.relief import BASELINE_LOOKBACK_DAYS
-from app.tracks.events import BEFORE_INFUSION_WITHIN, Calendar, counted_at, local_day, started_before
+from app.tracks.events import Calendar, counted_at, local_day, started_before
+from app.tracks.known import BEFORE_INFUSION_WITHIN
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 # Up to here a difference between the device's clock and ours is the request's own way through the network.
@@ -88,19 +90,21 @@ def phase(taken_at: datetime, before_infusion: bool, calendar: Calendar) -> str:
     """`baseline` (before the episode's first infusion; after an earlier episode, at most 28 days before it),
     `post_infusion` (the day of a session, after it), `pre_infusion` (the day of a later session, before it) or
     `follow_up`."""
-    at = counted_at(taken_at, before_infusion, calendar.infusions, calendar.zone)
-    day = local_day(at, calendar.zone)
-    before = [event for event in calendar.events if event.at < at]
-    if before and day <= before[-1].end_day:
+    infusions, zone = calendar.infusions, calendar.zone
+    at = counted_at(taken_at, before_infusion, infusions, zone)
+    day = local_day(at, zone)
+    earlier = bisect_left(infusions, at, key=lambda given: given.started_at)
+    before = infusions[earlier - 1] if earlier else None
+    if before is not None and day <= local_day(before.ended_at or before.started_at, zone):
         return "post_infusion"
-    following = next((event for event in calendar.events if event.at >= at), None)
-    opens = following is not None and calendar.places[following.id].number == 1
-    if following is not None and following.day == day:
+    if earlier == len(infusions):
+        return "baseline" if before is None else "follow_up"
+    following = infusions[earlier]
+    opens = calendar.places[str(following.session_id)].number == 1
+    days = (local_day(following.started_at, zone) - day).days
+    if days == 0:
         return "baseline" if opens else "pre_infusion"
-    if not before:
-        return "baseline"
-    soon = following is not None and (following.day - day).days <= BASELINE_LOOKBACK_DAYS
-    return "baseline" if opens and soon else "follow_up"
+    return "baseline" if before is None or (opens and days <= BASELINE_LOOKBACK_DAYS) else "follow_up"
 
 
 def digest(body: CheckInIn) -> str:

@@ -111,7 +111,7 @@ def scores_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, l
 
 
 def calendar_of(db: Session, caller: Caller, patient_id: UUID) -> Calendar:
-    return Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
+    return Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
 
 
 def headers(version: CheckInVersion) -> dict[str, str]:

@@ -33,7 +33,7 @@ from app.checkins.models import (
 from app.checkins.service import Receipt
 from app.errors import Fault, Invalid, NotFound, Problem
 from app.instruments import INSTRUMENTS
-from app.storage import GroupCommit
+from app.storage import Joined
 
 
 class BatchRoute(GuardedRoute):
@@ -77,7 +77,7 @@ async def record_check_in(
     post = Post(caller, act, patient_id, body)
     if key is not None:
         return await keep(request, caller, act, key, lambda db: _single(db, post))
-    recording: GroupCommit[Post, Receipt] = request.app.state.recording
+    recording: Joined[Post, Receipt] = request.app.state.recording
     return _reply(await recording.submit(caller.clinic_id, post)).response()
 
 

@@ -6,7 +6,7 @@ one statement per table, audit included. The commit is the caller's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlmodel import Session
@@ -27,6 +27,7 @@ from app.storage import is_passing
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.events import Calendar, local_day
+from app.tracks.known import FOLLOWED, Known
 from app.tracks.service import Change
 
 _RESENT_WITHIN = timedelta(hours=1)
@@ -86,10 +87,14 @@ def _record_alone(db: Session, clinic_id: UUID, post: Post) -> Receipt | Problem
 
 def _gather(db: Session, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[Taken]) -> Gathered:
     patient_ids = {post.patient_id for post in posts}
-    locked = patients_store.locked(db, clinic_id, patient_ids)
+    locked = patients_store.briefs(db, clinic_id, patient_ids, lock=True)
     known = tracks.gather(db, clinic_id, list(locked))
     named = store.by_ids(db, clinic_id, {post.body.id for post in posts if post.body.id is not None})
-    instants = {(p.patient_id, t[0]) for p, t in zip(posts, taken, strict=True) if not isinstance(t, Problem)}
+    instants = {
+        (p.patient_id, t[0])
+        for p, t in zip(posts, taken, strict=True)
+        if not isinstance(t, Problem) and p.patient_id in known and not _is_newest(p, t[0], known[p.patient_id])
+    }
     standing = tracks_store.standing_at(db, clinic_id, instants)
     sessions = tracks_store.sessions_of(db, clinic_id, [p.body.session_id for p in posts if p.body.session_id])
     gathered = Gathered(locked, known, sessions, {}, {(s.patient_id, s.taken_at, s.instrument): s for s in standing})
@@ -108,15 +113,19 @@ def _gather(db: Session, clinic_id: UUID, posts: Sequence[Post], taken: Sequence
     return gathered
 
 
+def _is_newest(post: Post, taken_at: datetime, known: Known) -> bool:
+    """Whether no score that it could repeat is there yet."""
+    return known.is_before(taken_at) and all(response.instrument in FOLLOWED for response in post.body.responses)
+
+
 def _keep(
     db: Session, clinic_id: UUID, kept: Sequence[tuple[Post, Kept]], gathered: Gathered
 ) -> dict[UUID, list[AlertOut]]:
     """Writes the batch; the alerts raised come back, by check-in."""
     if not kept:
         return {}
-    db.add_all({post.patient_id: gathered.patients[post.patient_id] for post, _ in kept}.values())
-    db.flush()
-    store.insert_many(db, [k.check_in.model_dump() for _, k in kept], [k.version.model_dump() for _, k in kept])
+    patients_store.keep_moments(db, clinic_id, [gathered.patients[i] for i in sorted({p.patient_id for p, _ in kept})])
+    store.insert_many(db, [k.check_in for _, k in kept], [k.version for _, k in kept])
     changes = [
         Change(
             patients.subject_of(gathered.patients[post.patient_id], post.caller.time_zone),
@@ -154,9 +163,11 @@ def _receipt(db: Session, post: Post, kept: Kept, gathered: Gathered, raised: di
     known = gathered.known[post.patient_id]
     zone = post.caller.time_zone
     calendar = Calendar(known.infusions, zone)
-    shown = answers.answer(post.caller, kept.version, kept.scores, calendar, raised.get(kept.check_in.id, []))
+    alerts_raised = raised.get(kept.check_in.id, [])
     posted = [response.instrument for response in post.body.responses]
     today = local_day(post.act.at, zone)
     relief = tracks.track_answers(db, post.act.clinic_id, post.patient_id, known, zone, posted, today)
-    receipt = answers.receipt(post.caller, shown, relief, kept.already, own=kept.is_new)
+    receipt = answers.receipt(
+        post.caller, kept.version, kept.scores, calendar, alerts_raised, relief, kept.already, own=kept.is_new
+    )
     return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_
+from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
 from app.checkins.models import CheckIn, CheckInVersion
-from app.storage import below
+from app.storage import below, insert
 from app.tracks.models import ScoreVersion
 
 Row = tuple[CheckIn, CheckInVersion]
@@ -92,10 +92,9 @@ def newest_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datet
     return db.exec(query.order_by(col(CheckInVersion.recorded_at).desc()).limit(1)).first()
 
 
-def insert_many(db: Session, check_ins: list[dict[str, Any]], versions: list[dict[str, Any]]) -> None:
-    if check_ins:
-        db.execute(insert(CheckIn), check_ins)
-        db.execute(insert(CheckInVersion), versions)
+def insert_many(db: Session, check_ins: Sequence[CheckIn], versions: Sequence[CheckInVersion]) -> None:
+    insert(db, CheckIn, [vars(check_in) for check_in in check_ins])
+    insert(db, CheckInVersion, [vars(version) for version in versions])
 
 
 def _current(clinic_id: UUID) -> Any:

@@ -12,8 +12,8 @@ from sqlmodel import Session, col, select
 
 from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
 from app.patients.models import Patient
-from app.tracks.models import DomainStatus, EpisodeRow, TrackRow
-from app.tracks.service import FOLD
+from app.tracks.known import FOLD
+from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
 
 _E = EpisodeRow
 _HELD = and_(col(_E.evaluable), col(_E.days).is_not(None))
@@ -27,10 +27,10 @@ def last_event_on(db: Session, clinic_id: UUID, instrument: str) -> date | None:
 
 
 def is_outdated(db: Session, clinic_id: UUID) -> bool:
-    """Whether some track was kept by another fold, so that the stored episodes may lack it. Looks at the two ends of an
+    """Whether something was kept by another fold, so that the stored episodes may lack it. Looks at the two ends of an
     index."""
     kept = [
-        rows_of(end(col(TrackRow.rule))).where(col(TrackRow.clinic_id) == clinic_id).scalar_subquery()
+        rows_of(end(col(FoldRow.rule))).where(col(FoldRow.clinic_id) == clinic_id).scalar_subquery()
         for end in (func.min, func.max)
     ]
     return any(rule not in (None, FOLD) for rule in db.execute(rows_of(*kept)).one())

@@ -16,6 +16,7 @@ from app.access.tokens import Claims
 from app.demo.clinic import Filled, fill
 from app.outcomes import service as outcomes
 from app.outcomes.models import ReliefOut
+from app.outcomes.service import Asked
 from app.storage import Database, new_id
 
 EMAIL = "demo@holdfast.example"
@@ -110,7 +111,7 @@ def _one_answer(db: Session, caller: Caller, filled: Filled, now: datetime) -> t
     """The first patient with a telling answer, and what it says."""
     best: tuple[int, UUID, str] | None = None
     for patient_id in filled.patient_ids:
-        answer = outcomes.relief_of(db, caller, patient_id, None, None, None, now)
+        answer = outcomes.relief_of(db, Asked(caller, patient_id, now))
         rank, words = _telling(answer)
         if best is None or rank < best[0]:
             best = (rank, patient_id, words)

@@ -11,17 +11,19 @@ from app.access.service import Caller
 from app.alerts.mailing import reaches_nobody
 from app.api import paging
 from app.api.fields import DayIn, MomentIn
+from app.api.idempotency import Reply
 from app.api.paging import Cursor, Limit
 from app.api.problems import Responses, problems
 from app.audit.service import Act
 from app.drawing import Format, Renderer
 from app.instruments import INSTRUMENTS
-from app.outcomes import service, trend, worklist
+from app.outcomes import trend, worklist
 from app.outcomes.models import ReliefOut, TrendOut, WorklistOut
 from app.outcomes.picture import picture, with_alternative
+from app.outcomes.service import Asked
 from app.outcomes.trend import Bucket, Question
 from app.patients.models import CareStatus
-from app.storage import Database
+from app.storage import Database, Joined
 from app.tracks.answers import Status
 from app.tracks.events import local_day
 
@@ -49,21 +51,19 @@ async def get_relief(
     request: Request,
     caller: CallerOf,
     act: ActOf,
-    database: DatabaseOf,
     patient_id: UUID,
     as_of: Annotated[DayIn | None, Query(description="A day in the clinic's zone; today by default")] = None,
     known_at: Annotated[
         MomentIn | None, Query(description="Only what was recorded by then; everything by default")
     ] = None,
     rule: Annotated[str | None, Query(max_length=20, description="Version of the rules; the newest by default")] = None,
-) -> ReliefOut:
+) -> Response:
     """By domain and by instrument, with the rule and the scores it rests on, how long it has held, and what is missing.
     Measured scores against stated lines: no diagnosis, prediction or advice."""
-    answer = await database.read(
-        caller.clinic_id, lambda db: service.relief_of(db, caller, patient_id, as_of, known_at, rule, act.at)
-    )
+    reliefs: Joined[Asked, ReliefOut] = request.app.state.reliefs
+    answer = await reliefs.submit(caller.clinic_id, Asked(caller, patient_id, act.at, as_of, known_at, rule))
     await showed(request, act, [patient_id])
-    return answer
+    return Reply(answer).response()
 
 
 async def _trend(request: Request, caller: Caller, act: Act, patient_id: UUID, question: Question) -> TrendOut:

@@ -50,7 +50,7 @@ def trend_of(db: Session, caller: Caller, patient_id: UUID, question: Question, 
     last = min(question.last or today, today)
     if question.first is not None and last < question.first:
         raise Invalid(errors=[Fault("parameter", "from", "must not be after to, nor after today")])
-    calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
+    calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
     scores = tracks_store.scores(db, caller.clinic_id, [patient_id], [instrument.code], with_answers=False)
     # A screen has no rule; any will do, since it then only tells which infusion came before a score.
     by = instrument.rule or rule("phq-9")

@@ -24,6 +24,7 @@ from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem, Refer
 from app.patients import identifiers, store
 from app.patients.identifiers import Identity
 from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
+from app.patients.store import Brief
 from app.storage import new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -162,7 +163,7 @@ def lock_one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
 
 def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UUID]:
     """Folds again the tracks that were kept by other rules or in another shape, of a few patients at a time: these."""
-    patient_ids = tracks_store.outdated(db, clinic_id, tracks.FOLD, _PATIENTS_A_ROUND)
+    patient_ids = tracks_store.outdated(db, clinic_id, _PATIENTS_A_ROUND)
     patients = store.locked(db, clinic_id, patient_ids).values()
     changes = [Change(subject_of(patient, zone)) for patient in patients]
     tracks.apply(db, clinic_id, changes, tracks.gather(db, clinic_id, patient_ids))
@@ -205,7 +206,7 @@ def devices_of(db: Session, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut
     return devices.listed(db, clinic_id, patient_id)
 
 
-def next_moment(patient: Patient, now: datetime) -> datetime:
+def next_moment(patient: Patient | Brief, now: datetime) -> datetime:
     """The `recorded_at` of the patient's next version: now, and always later than the one before. Only under the
     patient's lock."""
     last = patient.last_recorded_at
@@ -214,7 +215,7 @@ def next_moment(patient: Patient, now: datetime) -> datetime:
     return moment
 
 
-def subject_of(patient: Patient, zone: ZoneInfo) -> Subject:
+def subject_of(patient: Patient | Brief, zone: ZoneInfo) -> Subject:
     """The patient as the tracks see them."""
     return Subject(patient.id, zone, patient.primary_instruments, patient.indications, patient.care_status)
 

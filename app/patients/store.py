@@ -1,19 +1,33 @@
 """Queries on patients."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
 from sqlalchemy import cast, delete
+from sqlalchemy import select as rows_of
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.patients.models import Identifiers, Patient, PatientKey, PatientVersion
-from app.storage import below
+from app.storage import below, set_column
 
 _SEALED_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class Brief:
+    """What recording and answering need of a patient: see Patient."""
+
+    id: UUID
+    last_recorded_at: datetime | None
+    primary_instruments: dict[str, str]
+    indications: list[str]
+    care_status: str
+
 
 # Whose, sealed under which key, and that key as it is kept.
 Sealed = tuple[UUID, bytes, bytes]
@@ -24,6 +38,26 @@ def locked(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
     rows = db.exec(query.order_by(col(Patient.id)).with_for_update().execution_options(populate_existing=True))
     return {row.id: row for row in rows}
+
+
+def briefs(db: Session, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False) -> dict[UUID, Brief]:
+    """These patients in brief; locked like `locked`, for those who record."""
+    query = rows_of(
+        col(Patient.id),
+        col(Patient.last_recorded_at),
+        col(Patient.primary_instruments),
+        col(Patient.indications),
+        col(Patient.care_status),
+    ).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
+    if lock:
+        query = query.order_by(col(Patient.id)).with_for_update()
+    return {row[0]: Brief(*row) for row in db.execute(query)}
+
+
+def keep_moments(db: Session, clinic_id: UUID, patients: Collection[Brief]) -> None:
+    """Keeps when these patients' newest versions were recorded."""
+    rows = [{"clinic_id": clinic_id, "id": p.id, "last_recorded_at": p.last_recorded_at} for p in patients]
+    set_column(db, Patient, "last_recorded_at", rows)
 
 
 def find(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient | None:

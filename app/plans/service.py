@@ -122,7 +122,7 @@ def due_of(
         raise Invalid(errors=[Fault("parameter", "to", f"must be within {_LONGEST_SPAN.days} days of from")])
     if patient.care_status != "active":
         return DueList(items=[])
-    calendar = Calendar(tracks.infusions(db, caller.clinic_id, [patient_id]), zone)
+    calendar = Calendar(tracks.infusions(db, caller.clinic_id, patient_id), zone)
     after_all_windows = last + timedelta(days=LONGEST_WINDOW_DAYS + 1)
     since, until = (datetime.combine(day, time(), zone) for day in (first, after_all_windows))
     answered: dict[str, set[date]] = {}

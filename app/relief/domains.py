@@ -1,14 +1,13 @@
 """Which instrument answers for a domain. Source: clinical reference 4.6, Domain answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from app.relief.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One instrument's verdict, and the instant of its latest score of any kind (None: no score)."""
 
     verdict: Verdict

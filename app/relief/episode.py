@@ -1,8 +1,8 @@
 """An episode as it stands: what is carried through it, and its status on a day. Source: clinical reference 4.6."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from app.instruments import Rule
 from app.relief.courses import Place
@@ -11,8 +11,7 @@ from app.relief.lines import STALE_AFTER_DAYS
 from app.relief.spells import Spell
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """The latest loss in the current course: whether an infusion came before the first response after it, and
     whether that response has come."""
 
@@ -20,8 +19,7 @@ class Loss:
     recovered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What is carried through an episode, as of some representative. Names as in clinical reference 4.6.
 
     `state` is the result of rules 6-10 at the latest representative. `tail_on` is the first day of the current run of
@@ -44,8 +42,7 @@ class Standing:
     spell: Spell | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """A status and the first day of the unbroken run of days with it."""
 
     status: str
@@ -53,8 +50,7 @@ class Run:
     since_on: date
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(NamedTuple):
     """The current episode. `day` is the local day of the last event in it; `yesterday` the run that held at the end
     of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one.
     `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""
@@ -71,7 +67,7 @@ class Episode:
     induction_sessions: int
     induction_ended_on: date
     early: Score | None = None
-    gaps: Mapping[int, int] = field(default_factory=dict)
+    gaps: Mapping[int, int] = {}
 
 
 def run_on(episode: Episode, day: date) -> Run:

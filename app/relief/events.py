@@ -6,6 +6,7 @@ larger is worse. The caller gives only versions that exist and count; see the cl
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,7 @@ class Infusion:
             raise ValueError("an infusion cannot end on a day before it started")
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """One score that counts. `at` orders it (the infusion's start where it was answered before the infusion);
     `taken_at` is when it was taken, `recorded_at` when its check-in's version was recorded."""
 

@@ -5,16 +5,14 @@ reading (censored): never past the last reading, because silence is not relief.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Endpoint = Literal["loss_or_rescue", "loss"]
 Boosters = Literal["ignore", "censor"]
 
 
-@dataclass(frozen=True, slots=True)
-class Spell:
+class Spell(NamedTuple):
     """How long the first durable response of an episode lasted. `event` is `lost`, `rescue` or None (censored at
     `through_on`, the latest representative). `course` is the course whose end the origin follows.
 
@@ -55,8 +53,7 @@ class Spell:
         return self.days, self.event is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One episode by one instrument. `baseline` and `early` are severities in points: of the baseline, and of the
     latest representative 14 to 31 days after the first course, with no infusion between. `gaps` counts the days
     between one representative and the next."""

@@ -1,8 +1,8 @@
 """The verdict: what a track says on a day. Source: clinical reference 4.6."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from app.instruments import Rule
 from app.relief.episode import Episode, Standing, improvement_tenths, is_response, last_heard_on, run_on
@@ -14,8 +14,7 @@ from app.relief.track import Track, fold
 READ_FROM_SCORES = frozenset({"lost", "fading", "holding", "partial_response", "no_response"})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether relief is holding, on one day, by one instrument. None means: this status has no such number.
 
     Severities are in points; `improvement_tenths` is percent times ten, rounded down (toward worse) so that a printed

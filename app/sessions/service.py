@@ -227,7 +227,7 @@ def _of(known: Known, caller: Caller) -> Calendar:
 
 
 def _calendar(db: Session, caller: Caller, patient_id: UUID) -> Calendar:
-    return Calendar(tracks_store.infusions(db, caller.clinic_id, [patient_id]), caller.time_zone)
+    return Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
 
 
 def _answer(session: InfusionSession, version: SessionVersion, calendar: Calendar) -> SessionOut:

@@ -27,6 +27,10 @@ T = TypeVar("T")
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
 _BUSY_MILLISECONDS = 2_000
+# What SQLite holds of the file, per connection; and how long its journal grows before it is carried into the file:
+# pages that are written over and over are then carried once (64 MiB).
+_CACHE_KIBIBYTES = 32 * 1024
+_JOURNAL_PAGES = 16_384
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
@@ -140,6 +144,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
         "foreign_keys=ON",
         f"busy_timeout={_BUSY_MILLISECONDS}",
         "secure_delete=ON",
+        f"cache_size=-{_CACHE_KIBIBYTES}",
+        f"wal_autocheckpoint={_JOURNAL_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -237,8 +238,12 @@ def _change(instrument: Instrument, verdict: Verdict) -> Value | None:
 
 def line_of(instrument: Instrument, severity: int | None) -> Value | None:
     """The worst attainable score at or under a severity."""
-    if severity is None:
-        return None
+    return None if severity is None else _line_of(instrument.code, severity)
+
+
+@lru_cache(maxsize=4_096)
+def _line_of(code: str, severity: int) -> Value | None:
+    instrument = INSTRUMENTS[code]
     attainable = [points for points in instrument.points if instrument.severity(points) <= severity]
     worst = max(attainable, key=instrument.severity, default=None)
     return None if worst is None else instrument.value(worst)

@@ -1,6 +1,6 @@
 """Each domain's answer: which instrument gives it, and the row that is kept of it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from app.relief import (
     read,
 )
 from app.tracks.events import infusion_events
-from app.tracks.known import Known, Subject
+from app.tracks.known import Given, Known, Subject
 
 # The order in which statuses wait for a person; before all of them stand open timely alerts. Holding and not yet begun
 # come last.
@@ -41,11 +41,8 @@ _INDICATED = ("ptsd", "ocd")
 
 def domain_values(subject: Subject, known: Known) -> list[dict[str, Any]]:
     """Each domain's answer on the day of the patient's last event, and from when silence makes it stale."""
-    last = [track.last.day for track in known.tracks.values() if track.last]
-    last += [event.day for event in infusion_events(known.infusions, subject.zone)]
-    as_of = max(last, default=date.min)
-    verdicts = verdicts_on(known, as_of)
-    blank = blank_verdict(known, subject.zone, as_of)
+    as_of = max((track.last.day for track in (known.blank, *known.tracks.values()) if track.last), default=date.min)
+    verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     return [
         {"care_status": subject.care_status, **domain_row(domain, code, verdicts.get(code, blank))}
         for domain, code, _ in chosen(subject, known, verdicts)
@@ -124,11 +121,14 @@ def alarming(track: Track, code: str) -> dict[str, date]:
     return {kind: since for kind, since in found.items() if since is not None}
 
 
-def blank_verdict(known: Known, zone: ZoneInfo, as_of: date) -> Verdict:
-    """The verdict of an instrument without a score: infusions alone, on which no line is ever compared."""
-    events = (event for event in infusion_events(known.infusions, zone) if event.day <= as_of)
-    any_rule = rule("phq-9")
-    return read(fold(events, any_rule), any_rule, as_of)
+def blank_track(infusions: Iterable[Given], zone: ZoneInfo) -> Track:
+    """The track of an instrument without a score: infusions alone, on which no line is ever compared."""
+    return fold(infusion_events(infusions, zone), rule("phq-9"))
+
+
+def blank_verdict(known: Known, as_of: date) -> Verdict:
+    """The verdict of an instrument without a score."""
+    return read(known.blank, rule("phq-9"), as_of)
 
 
 def rule(code: str) -> Rule:

@@ -1,16 +1,15 @@
 """From versions, which carry instants, to the events of the fold, which also carry the clinic's local days."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.instruments import INSTRUMENTS
 from app.relief import Event, Infusion, Place, Score, places
+from app.tracks.known import BEFORE_INFUSION_WITHIN, Given
 from app.tracks.models import InfusionVersion, ScoreVersion
-
-BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
 
 
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
@@ -21,8 +20,8 @@ def local_day(moment: datetime, zone: ZoneInfo) -> date:
 class Calendar:
     """A patient's infusions that count, on the clinic's calendar: events and places are worked out once, on demand."""
 
-    def __init__(self, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> None:
-        self.infusions = [infusion for infusion in infusions if infusion.counts]
+    def __init__(self, infusions: Sequence[Given], zone: ZoneInfo) -> None:
+        self.infusions = infusions
         self.zone = zone
 
     @cached_property
@@ -34,43 +33,42 @@ class Calendar:
         return places(self.events)
 
 
-def counting(versions: Iterable[InfusionVersion], known_at: datetime | None = None) -> list[InfusionVersion]:
-    """The latest version of each session recorded by `known_at`, where it counts; in order of time."""
+def counting(versions: Iterable[InfusionVersion]) -> list[Given]:
+    """The latest version of each session, where it counts; in order of time."""
     latest: dict[UUID, InfusionVersion] = {}
     for version in versions:
-        if known_at is not None and version.recorded_at > known_at:
-            continue
         if version.session_id not in latest or latest[version.session_id].version < version.version:
             latest[version.session_id] = version
-    found = [version for version in latest.values() if version.counts]
-    return sorted(found, key=lambda version: (version.started_at, version.session_id))
+    return in_order(Given(v.session_id, v.started_at, v.ended_at) for v in latest.values() if v.counts)
 
 
-def infusion_events(infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> list[Infusion]:
+def in_order(infusions: Iterable[Given]) -> list[Given]:
+    return sorted(infusions, key=lambda given: (given.started_at, given.session_id))
+
+
+def infusion_events(infusions: Iterable[Given], zone: ZoneInfo) -> list[Infusion]:
     return [
         Infusion(
-            str(version.session_id),
-            version.started_at,
-            local_day(version.started_at, zone),
-            local_day(version.ended_at or version.started_at, zone),
+            str(given.session_id),
+            given.started_at,
+            local_day(given.started_at, zone),
+            local_day(given.ended_at or given.started_at, zone),
         )
-        for version in infusions
+        for given in infusions
     ]
 
 
-def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> list[Score]:
+def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[Given], zone: ZoneInfo) -> list[Score]:
     return [score_event(score, infusions, zone) for score in scores]
 
 
-def score_event(score: ScoreVersion, infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> Score:
+def score_event(score: ScoreVersion, infusions: Sequence[Given], zone: ZoneInfo) -> Score:
     at = counted_at(score.taken_at, score.before_infusion, infusions, zone)
     severity = INSTRUMENTS[score.instrument].severity(score.points)
     return Score(str(score.id), at, local_day(at, zone), score.taken_at, score.recorded_at, severity)
 
 
-def counted_at(
-    taken_at: datetime, before_infusion: bool, infusions: Sequence[InfusionVersion], zone: ZoneInfo
-) -> datetime:
+def counted_at(taken_at: datetime, before_infusion: bool, infusions: Sequence[Given], zone: ZoneInfo) -> datetime:
     """The instant at which an answer counts: when it was taken; or, for one that states it was answered before the
     infusion and was taken up to 60 minutes after its start on the same day, that start."""
     if not before_infusion:
@@ -81,11 +79,11 @@ def counted_at(
     return started if local_day(started, zone) == local_day(taken_at, zone) else taken_at
 
 
-def started_before(moment: datetime, infusions: Sequence[InfusionVersion]) -> datetime | None:
+def started_before(moment: datetime, infusions: Sequence[Given]) -> datetime | None:
     """The start of the latest infusion that had begun before `moment`."""
     return max((i.started_at for i in infusions if i.started_at < moment), default=None)
 
 
-def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[InfusionVersion], zone: ZoneInfo) -> list[Event]:
+def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[Given], zone: ZoneInfo) -> list[Event]:
     """Everything the fold of one instrument reads."""
     return [*infusion_events(infusions, zone), *score_events(scores, infusions, zone)]

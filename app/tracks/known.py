@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from app.relief import Track
-from app.tracks.models import DomainStatus, InfusionVersion, TrackRow
+from pydantic import TypeAdapter
+
+from app.instruments import INSTRUMENTS
+from app.relief import VERSION, Track
+
+BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
+FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
+# The rules, and the shape in which a fold is kept. One that was kept by another is done again.
+FOLD = f"{VERSION}/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +30,61 @@ class Subject:
     care_status: str
 
 
+class Given(NamedTuple):
+    """An infusion that counts, as it stands now."""
+
+    session_id: UUID
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class Folded(NamedTuple):
+    """What is kept of a patient: the infusions that count in order of time, the track that they make without a score,
+    and the track of each instrument with scores."""
+
+    infusions: list[Given]
+    blank: Track
+    tracks: dict[str, Track]
+
+
+_NOTHING = Folded([], Track(), {})
+
+
 @dataclass(slots=True)
 class Known:
-    """What one patient's verdicts rest on: infusions that count (in order of time), tracks, and what is stored of them;
-    `before` are tracks as they were until now, where what is stored of them is of another fold."""
+    """What one patient's verdicts rest on now: see Folded. `stored` is what is kept of it; `needs_fold` the instruments
+    whose tracks are to be folded anew; `is_outdated`: what is kept is of another fold. `before` are then the tracks as
+    they were until now."""
 
-    infusions: list[InfusionVersion] = field(default_factory=list)
+    infusions: list[Given] = field(default_factory=list)
+    blank: Track = _NOTHING.blank
     tracks: dict[str, Track] = field(default_factory=dict)
-    stored: dict[str, Track] = field(default_factory=dict)
-    track_rows: dict[str, TrackRow] = field(default_factory=dict)
-    domain_rows: dict[str, DomainStatus] = field(default_factory=dict)
+    stored: Folded = _NOTHING
     needs_fold: set[str] = field(default_factory=set)
+    is_outdated: bool = False
     before: dict[str, Track] = field(default_factory=dict)
+
+    def is_before(self, moment: datetime) -> bool:
+        """Whether every score that is folded was taken before `moment`; False where that is not known. A score that
+        counts at its infusion's start was taken up to an hour later."""
+        scores = (track.latest_score for track in self.tracks.values())
+        later = any(score is not None and score.at + BEFORE_INFUSION_WITHIN >= moment for score in scores)
+        return not (later or self.needs_fold or self.is_outdated)
+
+    @property
+    def folded(self) -> Folded:
+        return Folded(self.infusions, self.blank, self.tracks)
+
+
+_FOLDED = TypeAdapter(Folded)
+
+
+def kept(folded: Folded) -> str:
+    """As it is stored."""
+    return _FOLDED.dump_json(folded).decode()
+
+
+def restored(state: str) -> Known:
+    """What was stored by this fold."""
+    stored = _FOLDED.validate_json(state)
+    return Known([*stored.infusions], stored.blank, {**stored.tracks}, stored)

@@ -1,11 +1,10 @@
-"""Versions of infusions and scores (what the fold reads), tracks (the fold so far) and domain statuses.
+"""Versions of infusions and scores (what the fold reads), the folds so far, and domain statuses.
 
 Versions are append-only. A version is visible at an instant when it was recorded by then and not yet superseded;
 `superseded_at` is the only column that is ever set later, once.
 """
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid, text
@@ -14,6 +13,8 @@ from sqlmodel import Field, SQLModel
 from app.storage import Moment, document, key
 
 _CURRENT = text("superseded_at IS NULL")
+_SUPERSEDED = text("superseded_at IS NOT NULL")
+_SUPERSEDED = text("superseded_at IS NOT NULL")
 # Current totals without items, where an item would have asked about self-harm.
 SELF_HARM_UNKNOWN = text(
     "superseded_at IS NULL AND self_harm_item IS NULL AND instrument IN ('madrs', 'phq-9', 'qids-sr16')"
@@ -54,8 +55,15 @@ class ScoreVersion(SQLModel, table=True):
             ["clinic_id", "patient_id", "check_in_id"],
             ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"],
         ),
-        Index(None, "clinic_id", "patient_id", "instrument", "taken_at"),
         Index(None, "clinic_id", "check_in_id", "version"),
+        # What stands and what was replaced are found apart, so that a new score is in one of the two.
+        Index(
+            "ix_score_versions_superseded",
+            "clinic_id",
+            "patient_id",
+            postgresql_where=_SUPERSEDED,
+            sqlite_where=_SUPERSEDED,
+        ),
         Index(
             "uq_score_versions_place",
             "clinic_id",
@@ -91,10 +99,11 @@ class ScoreVersion(SQLModel, table=True):
     self_harm_item: int | None
 
 
-class TrackRow(SQLModel, table=True):
-    """The fold so far of one patient's scores on one instrument, under the rule version it was folded by."""
+class FoldRow(SQLModel, table=True):
+    """The fold so far of everything one patient's verdicts rest on, under the rules it was folded by: in one row, so
+    that recording reads one and writes one. `state` is `known.Folded` as JSON."""
 
-    __tablename__ = "tracks"
+    __tablename__ = "folds"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(None, "clinic_id", "rule"),
@@ -102,9 +111,8 @@ class TrackRow(SQLModel, table=True):
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
-    instrument: str = Field(primary_key=True)
     rule: str
-    state: dict[str, Any] = Field(sa_type=document())
+    state: str
 
 
 class EpisodeRow(SQLModel, table=True):

@@ -10,34 +10,22 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter
 from sqlmodel import Session
 
 from app.alerts import raising
 from app.alerts.models import Alert
 from app.alerts.raising import Amended, Answered, Worsened
 from app.instruments import INSTRUMENTS
-from app.relief import (
-    VERSION,
-    Track,
-    Verdict,
-    fold,
-    step,
-)
-from app.storage import upsert
+from app.relief import Track, Verdict, fold, step
 from app.tracks import store
 from app.tracks.answers import DomainOut, SpellOut, TrackOut, domain_answer, spell_answers, track_answer
-from app.tracks.domains import alarming, blank_verdict, chosen, domain_values, rule, verdicts_on
+from app.tracks.domains import alarming, blank_track, blank_verdict, chosen, domain_values, rule, verdicts_on
 from app.tracks.episodes import episode_values
-from app.tracks.events import counting, events_of, local_day, score_event
+from app.tracks.events import counting, events_of, in_order, local_day, score_event
 from app.tracks.explanation import explain
-from app.tracks.known import Known, Subject
-from app.tracks.models import DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
+from app.tracks.known import FOLD, FOLLOWED, Folded, Given, Known, Subject, kept, restored
+from app.tracks.models import InfusionVersion, ScoreVersion
 from app.tracks.plain import explain_to_patient
-
-_TRACK = TypeAdapter(Track)
-# The rules, and the shape in which a track is kept. One that was kept by another is folded again.
-FOLD = f"{VERSION}/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +41,11 @@ class Change:
     at: datetime | None = None
     session_id: UUID | None = None
 
+    @property
+    def adds_scores(self) -> bool:
+        """Whether it only adds to what is known, so that no answer vanishes."""
+        return bool(self.scores) and not (self.infusions or self.replaces_check_in or self.replaces_session)
+
 
 @dataclass(frozen=True, slots=True)
 class ReliefAnswer:
@@ -64,37 +57,25 @@ class ReliefAnswer:
 
 
 def gather(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, Known]:
-    """What the verdicts of these patients rest on: three queries, however many they are."""
+    """What the verdicts of these patients rest on: one query, however many they are."""
     known = {patient_id: Known() for patient_id in patient_ids}
-    for infusion in store.infusions(db, clinic_id, patient_ids):
-        if infusion.counts:
-            known[infusion.patient_id].infusions.append(infusion)
-    for row in store.tracks(db, clinic_id, patient_ids):
-        mine = known[row.patient_id]
-        mine.track_rows[row.instrument] = row
-        if row.rule == FOLD:
-            mine.tracks[row.instrument] = mine.stored[row.instrument] = kept(row)
-        else:
-            mine.needs_fold.add(row.instrument)
-    for status in store.domain_statuses(db, clinic_id, patient_ids):
-        known[status.patient_id].domain_rows[status.domain] = status
+    for patient_id, by, state in store.folds(db, clinic_id, patient_ids):
+        known[patient_id] = restored(state) if by == FOLD else Known(needs_fold=set(FOLLOWED), is_outdated=True)
+    outdated = [patient_id for patient_id, mine in known.items() if mine.is_outdated]
+    for patient_id, infusions in (store.infusions_of(db, clinic_id, outdated) if outdated else {}).items():
+        known[patient_id].infusions = infusions
     return known
-
-
-def kept(row: TrackRow) -> Track:
-    """The track in a row of this fold."""
-    return _TRACK.validate_python(row.state)
 
 
 def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Alert]:
     """Writes the new versions, folds them into the tracks, keeps domain statuses and raises alerts, in the caller's
     transaction under the patients' locks. `known` is brought up to date in place; the alerts of the check-ins come
     back."""
-    for patient_id, codes in _folded(db, clinic_id, changes, known).items():
-        known[patient_id].before = codes
+    for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
+        known[patient_id].before = tracks
     replaced = {id(change): _write(db, clinic_id, change, known[change.subject.patient_id]) for change in changes}
-    store.insert_scores(db, [row.model_dump() for change in changes for row in change.scores])
-    store.insert_infusions(db, [row.model_dump() for change in changes for row in change.infusions])
+    store.insert_scores(db, [row for change in changes for row in change.scores])
+    store.insert_infusions(db, [row for change in changes for row in change.infusions])
     _refold(db, clinic_id, changes, known)
     worsened = _keep(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]
@@ -108,8 +89,7 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
 
 def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
     """The answers on `as_of`, from tracks that hold no later event."""
-    verdicts = verdicts_on(known, as_of)
-    blank = blank_verdict(known, subject.zone, as_of)
+    verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     domains = [
         domain_answer(domain, instrument, verdicts.get(instrument, blank), note)
         for domain, instrument, note in chosen(subject, known, verdicts)
@@ -144,9 +124,8 @@ def track_answers(
 
 def is_readable_on(known: Known, as_of: date) -> bool:
     """Whether stored tracks can answer for `as_of`: none is later, and all are of the current rule."""
-    last = (track.last for track in known.tracks.values())
-    ends = all(event is None or event.day <= as_of for event in last)
-    return ends and not known.needs_fold
+    last = (track.last for track in (known.blank, *known.tracks.values()))
+    return not known.needs_fold and all(event is None or event.day <= as_of for event in last)
 
 
 def known_on(
@@ -167,7 +146,7 @@ def known_on(
         if INSTRUMENTS[code].rule
     }
     newest = max((v.recorded_at for v in infusion_versions), default=None)
-    return Known(infusions=infusions, tracks=tracks), newest
+    return Known(infusions, blank_track(infusions, zone), tracks), newest
 
 
 def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
@@ -185,10 +164,12 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[S
     if change.replaces_session is not None and change.at is not None:
         store.supersede_infusion(db, clinic_id, change.replaces_session, change.at)
         known.infusions = [i for i in known.infusions if i.session_id != change.replaces_session]
-    for infusion in change.infusions:
-        known.infusions = counting([*known.infusions, infusion])
     if change.infusions or change.replaces_session:
+        given = (Given(i.session_id, i.started_at, i.ended_at) for i in change.infusions if i.counts)
+        known.infusions = in_order([*known.infusions, *given])
         known.needs_fold.update(known.tracks)
+    if change.infusions or change.replaces_session or known.is_outdated:
+        known.blank = blank_track(known.infusions, change.subject.zone)
     for score in change.scores:
         _step(change, score, known)
     return replaced
@@ -197,27 +178,28 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[S
 def _step(change: Change, score: ScoreVersion, known: Known) -> None:
     """One step where the score comes after everything folded; else the track is folded again."""
     code = score.instrument
-    if INSTRUMENTS[code].rule is None:
+    if code not in FOLLOWED:
         return
     event = score_event(score, known.infusions, change.subject.zone)
-    track = known.tracks.get(code)
-    if track is None or change.replaces_check_in or not track.is_before(event):
+    track = known.tracks.get(code, known.blank)
+    if change.replaces_check_in or not track.is_before(event):
         known.needs_fold.add(code)
     elif code not in known.needs_fold:
         known.tracks[code] = step(track, event, rule(code))
 
 
 def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
-    """Folds every marked track again."""
+    """Folds every marked track again. One whose scores were all taken back is none."""
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
-        known[patient_id].tracks |= tracks
-        known[patient_id].needs_fold = set()
+        mine = known[patient_id]
+        mine.tracks = {code: track for code, track in mine.tracks.items() if code not in mine.needs_fold} | tracks
+        mine.needs_fold = set()
 
 
 def _folded(
     db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]
 ) -> dict[UUID, dict[str, Track]]:
-    """Every marked track from what stands now: one query for all of them."""
+    """Every marked track with scores, from what stands now: one query for all of them."""
     zones = {change.subject.patient_id: change.subject.zone for change in changes}
     marked = {patient_id: known[patient_id].needs_fold for patient_id in zones if known[patient_id].needs_fold}
     if not marked:
@@ -228,51 +210,56 @@ def _folded(
         rows.setdefault((row.patient_id, row.instrument), []).append(row)
     return {
         patient_id: {
-            code: fold(
-                events_of(rows.get((patient_id, code), []), known[patient_id].infusions, zones[patient_id]), rule(code)
-            )
-            for code in codes
-            if INSTRUMENTS[code].rule is not None
+            code: fold(events_of(rows[patient_id, code], known[patient_id].infusions, zones[patient_id]), rule(code))
+            for code in sorted(codes & FOLLOWED)
+            if (patient_id, code) in rows
         }
         for patient_id, codes in marked.items()
     }
 
 
 def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Worsened]:
-    """Stores the tracks, the episodes and the domain statuses that the changes touched; what got worse comes back."""
-    episodes: list[dict[str, Any]] = []
+    """Stores the folds, the episodes and the domain statuses that the changes touched; what got worse comes back."""
+    folds, episodes, statuses = [], [], []
     worsened: list[Worsened] = []
     for change in {change.subject.patient_id: change for change in changes}.values():
         subject, mine = change.subject, known[change.subject.patient_id]
+        whose = {"clinic_id": clinic_id, "patient_id": subject.patient_id}
+        if mine.is_outdated:
+            store.delete_episodes(db, clinic_id, subject.patient_id)
+        for code in mine.stored.tracks.keys() - mine.tracks.keys():
+            store.delete_episodes(db, clinic_id, subject.patient_id, code)
         for code, track in mine.tracks.items():
-            if track != mine.stored.get(code):
+            if track != mine.stored.tracks.get(code):
                 worsened += _worsened(changes, subject.patient_id, mine, code)
-                episodes += _keep_track(db, clinic_id, subject.patient_id, mine, code)
-        listed = domain_values(subject, mine)
-        for domain in mine.domain_rows.keys() - {values["domain"] for values in listed}:
-            db.delete(mine.domain_rows.pop(domain))
-        for values in listed:
-            status = mine.domain_rows.get(values["domain"])
-            if status is None:
-                status = DomainStatus(clinic_id=clinic_id, patient_id=subject.patient_id, **values)
-                mine.domain_rows[values["domain"]] = status
-            for name, value in values.items():
-                if getattr(status, name) != value:
-                    setattr(status, name, value)
-            db.add(status)
-    upsert(db, EpisodeRow, episodes)
+                rows = _changed_episodes(db, clinic_id, subject.patient_id, mine, code)
+                episodes += [{**whose, "instrument": code, **row} for row in rows]
+        values = domain_values(subject, mine)
+        statuses += [{**whose, **row} for row in values]
+        if not change.adds_scores or mine.is_outdated:
+            store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])
+        if mine.folded != mine.stored or mine.is_outdated:
+            mine.stored = Folded([*mine.infusions], mine.blank, {**mine.tracks})
+            folds.append({**whose, "rule": FOLD, "state": kept(mine.stored)})
+        mine.is_outdated = False
+    store.keep_folds(db, folds)
+    store.keep_episodes(db, episodes)
+    store.keep_domain_statuses(db, statuses)
     return worsened
 
 
 def _worsened(changes: Sequence[Change], patient_id: UUID, known: Known, code: str) -> list[Worsened]:
     """What a track's latest reading says that it did not say before."""
-    before = known.stored.get(code) or known.before.get(code)
+    now = alarming(known.tracks[code], code)
+    if not now:
+        return []
+    before = known.stored.tracks.get(code) or known.before.get(code)
+    kinds = now.keys() - (alarming(before, code).keys() if before else set())
     mine = [change for change in changes if change.subject.patient_id == patient_id]
     recorded = [change.at for change in mine if change.at] + [s.recorded_at for c in mine for s in c.scores]
     recorded += [infusion.recorded_at for change in mine for infusion in change.infusions]
     track, check_ins = known.tracks[code], {str(s.id): s.check_in_id for c in mine for s in c.scores}
     latest = track.episode.standing.latest if track.episode else None
-    kinds = alarming(track, code).keys() - (alarming(before, code).keys() if before else set())
     if latest is None or not recorded:
         return []
     return [
@@ -281,21 +268,13 @@ def _worsened(changes: Sequence[Change], patient_id: UUID, known: Known, code: s
     ]
 
 
-def _keep_track(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, code: str) -> list[dict[str, Any]]:
-    """Stores one track, and gives the episodes in which it differs from the one stored before."""
-    track, before, row = known.tracks[code], known.stored.get(code), known.track_rows.get(code)
-    now, stood = episode_values(track), episode_values(before) if before else []
-    if row is not None and (before is None or len(stood) > len(now)):
+def _changed_episodes(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, code: str) -> list[dict[str, Any]]:
+    """The episodes in which a track differs from the one stored; those that it has no more are deleted."""
+    before = known.stored.tracks.get(code)
+    now, stood = episode_values(known.tracks[code]), episode_values(before) if before else []
+    if len(stood) > len(now):
         store.delete_episodes(db, clinic_id, patient_id, code, len(now))
-    state = _TRACK.dump_python(track, mode="json")
-    if row is None:
-        row = TrackRow(clinic_id=clinic_id, patient_id=patient_id, instrument=code, rule=FOLD, state=state)
-        known.track_rows[code] = row
-    row.state, row.rule = state, FOLD
-    db.add(row)
-    known.stored[code] = track
-    whose = {"clinic_id": clinic_id, "patient_id": patient_id, "instrument": code}
-    return [{**whose, **values} for values in now if values not in stood]
+    return [values for values in now if values not in stood]
 
 
 def _answered(change: Change, score: ScoreVersion) -> Answered:

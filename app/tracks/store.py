@@ -5,21 +5,35 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, insert, or_, tuple_, update
+from sqlalchemy import delete, exists, func, tuple_, update
 from sqlalchemy.orm import aliased, defer
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
-from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, InfusionVersion, ScoreVersion, TrackRow
+from app.storage import insert, upsert
+from app.tracks.known import FOLD, Given
+from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
 
 
-def infusions(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[InfusionVersion]:
-    """Current versions, in order of time."""
-    query = select(InfusionVersion).where(
-        col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id).in_(patient_ids)
+def infusions(db: Session, clinic_id: UUID, patient_id: UUID) -> list[Given]:
+    """Those that count now, in order of time."""
+    return infusions_of(db, clinic_id, [patient_id]).get(patient_id, [])
+
+
+def infusions_of(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[Given]]:
+    """`infusions` of several patients."""
+    version = InfusionVersion
+    query: Any = select(version.patient_id, version.session_id, version.started_at, version.ended_at).where(
+        col(version.clinic_id) == clinic_id,
+        col(version.patient_id).in_(patient_ids),
+        col(version.superseded_at).is_(None),
+        col(version.counts),
     )
-    query = query.where(col(InfusionVersion.superseded_at).is_(None))
-    return list(db.exec(query.order_by(col(InfusionVersion.started_at), col(InfusionVersion.session_id))))
+    found: dict[UUID, list[Given]] = {}
+    for patient_id, *given in db.exec(query.order_by(col(version.started_at), col(version.session_id))):
+        found.setdefault(patient_id, []).append(Given(*given))
+    return found
 
 
 def scores(
@@ -68,34 +82,55 @@ def scores_known(
     )
     if instrument is not None:
         query = query.where(col(ScoreVersion.instrument) == instrument)
-    superseded_at = col(ScoreVersion.superseded_at)
     if known_at is None:
-        return list(db.exec(query.where(superseded_at.is_(None))))
-    query = query.where(col(ScoreVersion.recorded_at) <= known_at)
-    return list(db.exec(query.where(or_(superseded_at.is_(None), superseded_at > known_at))))
+        return list(db.exec(query.where(col(ScoreVersion.superseded_at).is_(None))))
+    known = _standing_and_superseded(db, query.where(col(ScoreVersion.recorded_at) <= known_at))
+    return [score for score in known if score.superseded_at is None or score.superseded_at > known_at]
 
 
-def tracks(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[TrackRow]:
-    query = select(TrackRow).where(col(TrackRow.clinic_id) == clinic_id, col(TrackRow.patient_id).in_(patient_ids))
-    return list(db.exec(query))
+def _standing_and_superseded(db: Session, query: SelectOfScalar[ScoreVersion]) -> list[ScoreVersion]:
+    """Every version that a query asks for: each of the two has an index of its own."""
+    superseded_at = col(ScoreVersion.superseded_at)
+    return [*db.exec(query.where(superseded_at.is_(None))), *db.exec(query.where(superseded_at.is_not(None)))]
 
 
-def outdated(db: Session, clinic_id: UUID, fold: str, limit: int) -> list[UUID]:
-    """Some patients with a track that was kept by another fold: two ranges of an index."""
-    found: list[UUID] = []
-    for other in (col(TrackRow.rule) < fold, col(TrackRow.rule) > fold):
-        query = select(TrackRow.patient_id).where(col(TrackRow.clinic_id) == clinic_id, other)
-        found += db.exec(query.distinct().limit(limit))
-    return list(dict.fromkeys(found))[:limit]
-
-
-def delete_episodes(db: Session, clinic_id: UUID, patient_id: UUID, instrument: str, after: int) -> None:
-    """Deletes the episodes numbered after `after`."""
-    db.execute(
-        delete(EpisodeRow)
-        .where(col(EpisodeRow.clinic_id) == clinic_id, col(EpisodeRow.patient_id) == patient_id)
-        .where(col(EpisodeRow.instrument) == instrument, col(EpisodeRow.episode) > after)
+def folds(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[tuple[UUID, str, str]]:
+    """Whose, by which rules, and what is kept; of patients of whom something is."""
+    query: Any = select(FoldRow.patient_id, FoldRow.rule, FoldRow.state).where(
+        col(FoldRow.clinic_id) == clinic_id, col(FoldRow.patient_id).in_(patient_ids)
     )
+    return [(patient_id, rule, state) for patient_id, rule, state in db.exec(query)]
+
+
+def keep_folds(db: Session, rows: Sequence[dict[str, Any]]) -> None:
+    upsert(db, FoldRow, rows)
+
+
+def outdated(db: Session, clinic_id: UUID, limit: int) -> list[UUID]:
+    """Some patients of whom something is kept by another fold: two ranges of an index."""
+    found: list[UUID] = []
+    for other in (col(FoldRow.rule) < FOLD, col(FoldRow.rule) > FOLD):
+        query = select(FoldRow.patient_id).where(col(FoldRow.clinic_id) == clinic_id, other)
+        found += db.exec(query.limit(limit))
+    return found[:limit]
+
+
+def keep_episodes(db: Session, rows: Sequence[dict[str, Any]]) -> None:
+    upsert(db, EpisodeRow, rows)
+
+
+def delete_episodes(
+    db: Session, clinic_id: UUID, patient_id: UUID, instrument: str | None = None, after: int = 0
+) -> None:
+    """Deletes a patient's episodes, or those by one instrument, that are numbered after `after`."""
+    query = delete(EpisodeRow).where(col(EpisodeRow.clinic_id) == clinic_id, col(EpisodeRow.patient_id) == patient_id)
+    if instrument is not None:
+        query = query.where(col(EpisodeRow.instrument) == instrument)
+    db.execute(query.where(col(EpisodeRow.episode) > after))
+
+
+def keep_domain_statuses(db: Session, rows: Sequence[dict[str, Any]]) -> None:
+    upsert(db, DomainStatus, rows)
 
 
 def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:
@@ -103,6 +138,15 @@ def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID])
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id).in_(patient_ids)
     )
     return list(db.exec(query))
+
+
+def delete_other_domains(db: Session, clinic_id: UUID, patient_id: UUID, domains: Collection[str]) -> None:
+    """Deletes the statuses of a patient's other domains."""
+    db.execute(
+        delete(DomainStatus)
+        .where(col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id) == patient_id)
+        .where(col(DomainStatus.domain).not_in(domains))
+    )
 
 
 def self_harm_unknown_since(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
@@ -170,14 +214,12 @@ def versions_of_check_in(db: Session, clinic_id: UUID, check_in_id: UUID) -> lis
     return list(db.exec(query.order_by(col(ScoreVersion.version), col(ScoreVersion.id))))
 
 
-def insert_scores(db: Session, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        db.execute(insert(ScoreVersion), rows)
+def insert_scores(db: Session, rows: Sequence[ScoreVersion]) -> None:
+    insert(db, ScoreVersion, [vars(row) for row in rows])
 
 
-def insert_infusions(db: Session, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        db.execute(insert(InfusionVersion), rows)
+def insert_infusions(db: Session, rows: Sequence[InfusionVersion]) -> None:
+    insert(db, InfusionVersion, [vars(row) for row in rows])
 
 
 def supersede_scores(db: Session, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:
@@ -222,7 +264,7 @@ def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> list[ScoreV
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id) == patient_id
     )
-    return list(db.exec(query.order_by(col(ScoreVersion.recorded_at), col(ScoreVersion.id))))
+    return sorted(_standing_and_superseded(db, query), key=lambda score: (score.recorded_at, score.id))
 
 
 def with_self_harm_item(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[ScoreVersion]:

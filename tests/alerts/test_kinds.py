@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from app import backfilling
 from app.storage import Database, open_engine
-from app.tracks.models import TrackRow
+from app.tracks.models import FoldRow
 from tests.alerts.test_alerts import amend, item_9
 from tests.conftest import Api, days_ago, new_clinic
 
@@ -143,7 +143,7 @@ def outdate(database: Database, api: Api) -> None:
     """As an older release left it: every track is of another fold."""
 
     def work(db: Any) -> None:
-        for row in db.exec(select(TrackRow).where(TrackRow.clinic_id == api.clinic_id)):
+        for row in db.exec(select(FoldRow).where(FoldRow.clinic_id == api.clinic_id)):
             row.rule = "an older one"
             db.add(row)
 

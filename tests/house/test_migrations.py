@@ -23,8 +23,8 @@ from app.patients import identifiers
 from app.patients.models import Patient
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, open_engine
-from app.tracks import service as tracks
-from app.tracks.models import DomainStatus, EpisodeRow, TrackRow
+from app.tracks.known import restored
+from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
 from tests.conftest import ENGINES, fresh_settings
 
 
@@ -71,7 +71,7 @@ def contents(settings: Settings) -> dict[str, Any]:
 
     def read(db: Session) -> dict[str, Any]:
         return {
-            "tracks": {(row.patient_id, row.instrument): tracks.kept(row) for row in db.exec(select(TrackRow))},
+            "folds": {row.patient_id: restored(row.state).stored for row in db.exec(select(FoldRow))},
             "domain_statuses": sorted(row.model_dump_json() for row in db.exec(select(DomainStatus))),
             "episodes": sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow))),
             "identities": identifiers.of_patients(db, clinic_id, list(db.exec(select(Patient.id)))),

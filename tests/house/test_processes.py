@@ -26,12 +26,13 @@ from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn, ResponseIn
 from app.migrating import upgrade
 from app.outcomes import service as outcomes
+from app.outcomes.service import Asked
 from app.patients import service as patients
 from app.patients.models import PatientIn
 from app.settings import Settings
 from app.storage import Database, new_id
 from app.tracks import service as tracks
-from app.tracks.models import ScoreVersion, TrackRow
+from app.tracks.models import FoldRow, ScoreVersion
 from tests.conftest import fresh_settings
 from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving, wait_for
 
@@ -148,9 +149,8 @@ def check_tracks(settings: Settings, expected: int) -> None:
 
     def compare(db: Any) -> int:
         scores = db.exec(select(ScoreVersion)).all()
-        stored = {(t.patient_id, t.instrument): t.state for t in db.exec(select(TrackRow))}
         zone = ZoneInfo("America/New_York")
-        for patient in {patient for patient, _ in stored}:
+        for patient in db.exec(select(FoldRow.patient_id)).all():
             known = tracks.gather(db, clinic_id, [patient])[patient]
             folded, _ = tracks.known_on(db, clinic_id, patient, zone, clock.now().date(), None)
             assert known.tracks == folded.tracks
@@ -192,7 +192,7 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
 
     def relief(known_at: datetime | None) -> Any:
         return database.reading(
-            clinic_id, lambda db: outcomes.relief_of(db, caller, patient_id, None, known_at, None, clock.now())
+            clinic_id, lambda db: outcomes.relief_of(db, Asked(caller, patient_id, clock.now(), known_at=known_at))
         )
 
     database.writing(clinic_id, lambda db: post(db, 9, 0))

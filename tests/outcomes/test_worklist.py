@@ -22,6 +22,7 @@ from app.instruments import INSTRUMENTS
 from app.outcomes import service as outcomes
 from app.outcomes import worklist
 from app.outcomes.models import WorklistRowOut
+from app.outcomes.service import Asked
 from app.storage import Database, new_id
 from app.tracks.answers import Status
 from app.tracks.events import local_day
@@ -107,7 +108,7 @@ def test_rows_say_what_relief_says_in_the_order_of_the_contract(clinic: Clinic, 
         return {
             (patient_id, domain.domain): (answer, domain)
             for patient_id in patient_ids
-            for answer in [outcomes.relief_of(db, caller, patient_id, None, None, None, later)]
+            for answer in [outcomes.relief_of(db, Asked(caller, patient_id, later))]
             for domain in answer.domains
         }
 

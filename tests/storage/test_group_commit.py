@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from app.errors import Busy, Invalid, Problem
-from app.storage import Database, GroupCommit, new_id
+from app.storage import Database, Joined, new_id
 
 CLINIC = new_id()
 
@@ -44,7 +44,7 @@ def test_posts_that_wait_share_a_commit(database: Database) -> None:
         return record(db, clinic, posts)
 
     async def run() -> list[int]:
-        group: GroupCommit[int, int] = GroupCommit(database, counted)
+        group: Joined[int, int] = Joined(database.write, counted)
         return await asyncio.gather(*(group.submit(CLINIC, n) for n in range(200)))
 
     assert asyncio.run(run()) == list(range(200))
@@ -54,7 +54,7 @@ def test_posts_that_wait_share_a_commit(database: Database) -> None:
 
 def test_a_post_is_refused_alone_and_one_that_breaks_the_transaction_breaks_alone(database: Database) -> None:
     async def run() -> list[int | BaseException]:
-        group: GroupCommit[int, int] = GroupCommit(database, record)
+        group: Joined[int, int] = Joined(database.write, record)
         await group.submit(CLINIC, 7)
         return await asyncio.gather(*(group.submit(CLINIC, n) for n in (1, -1, 7, 2)), return_exceptions=True)
 
@@ -66,10 +66,10 @@ def test_a_post_is_refused_alone_and_one_that_breaks_the_transaction_breaks_alon
 
 
 def test_a_full_queue_is_said_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.group_commit._QUEUE", 3)
+    monkeypatch.setattr("app.storage.joining._QUEUE", 3)
 
     async def run() -> list[int | BaseException]:
-        group: GroupCommit[int, int] = GroupCommit(database, record)
+        group: Joined[int, int] = Joined(database.write, record)
         return await asyncio.gather(*(group.submit(CLINIC, n) for n in range(10)), return_exceptions=True)
 
     outcomes = asyncio.run(run())
@@ -79,7 +79,7 @@ def test_a_full_queue_is_said_at_once(database: Database, monkeypatch: pytest.Mo
 
 def test_a_caller_that_hangs_up_loses_nothing(database: Database) -> None:
     async def run() -> None:
-        group: GroupCommit[int, int] = GroupCommit(database, record)
+        group: Joined[int, int] = Joined(database.write, record)
         tasks = [asyncio.create_task(group.submit(CLINIC, n)) for n in range(5)]
         await asyncio.sleep(0)
         tasks[2].cancel()
@@ -98,7 +98,7 @@ def test_what_keeps_all_from_committing_is_said_to_all_at_once(database: Databas
         raise Busy
 
     async def run() -> list[int | BaseException]:
-        group: GroupCommit[int, int] = GroupCommit(database, locked)
+        group: Joined[int, int] = Joined(database.write, locked)
         return await asyncio.gather(*(group.submit(CLINIC, n) for n in range(50)), return_exceptions=True)
 
     assert all(isinstance(outcome, Busy) for outcome in asyncio.run(run()))

@@ -13,7 +13,7 @@ from app.access.models import Clinic
 from app.migrating import upgrade
 from app.patients.models import Patient
 from app.settings import Settings
-from app.storage import NO_CLINIC, Database, GroupCommit, new_id, role_faults
+from app.storage import NO_CLINIC, Database, Joined, new_id, role_faults
 from app.tables import APPEND_ONLY, CLINIC_TABLES
 from tests.conftest import Api, fresh_settings, new_clinic
 
@@ -68,7 +68,7 @@ def test_posts_of_two_clinics_at_once_never_share_a_transaction(own: Settings, d
         return list(posts)
 
     async def both() -> None:
-        commit: GroupCommit[Any, Any] = GroupCommit(database, record)
+        commit: Joined[Any, Any] = Joined(database.write, record)
         clinics = [new_id() for _ in range(3)]
         await asyncio.gather(*(commit.submit(clinic, clinic) for _ in range(20) for clinic in clinics))
 

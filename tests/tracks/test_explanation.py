@@ -2,7 +2,6 @@
 
 import random
 import re
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -34,7 +33,7 @@ def random_tracks(count: int) -> list[TrackOut]:
 def with_ids(verdict: Verdict) -> Verdict:
     """The same verdict with score ids as the service has them."""
     parts = {name: getattr(verdict, name) for name in ("baseline", "best", "latest")}
-    return replace(verdict, **{name: s and replace(s, id=str(UUID(int=1))) for name, s in parts.items()})
+    return verdict._replace(**{name: s and s._replace(id=str(UUID(int=1))) for name, s in parts.items()})
 
 
 def test_every_answer_has_words_without_holes_or_claims() -> None:

@@ -19,11 +19,12 @@ from app.access.tokens import Claims
 from app.demo.clinic import Filled, fill
 from app.migrating import upgrade
 from app.outcomes import service as outcomes
+from app.outcomes.service import Asked
 from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.events import local_day
-from app.tracks.models import DomainStatus, EpisodeRow, TrackRow
+from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
 from tests.conftest import ENGINES, Api, fresh_settings
 
 Clinic = tuple[Database, Caller, Filled]
@@ -51,11 +52,13 @@ def test_stored_tracks_equal_folding_afresh(clinic: Clinic) -> None:
     today = local_day(clock.now(), caller.time_zone)
 
     def compare(db: Any) -> int:
+        folds = 0
         for patient_id in filled.patient_ids:
             stored = tracks.gather(db, caller.clinic_id, [patient_id])[patient_id]
             folded, _ = tracks.known_on(db, caller.clinic_id, patient_id, caller.time_zone, today, None)
-            assert stored.tracks == folded.tracks
-        return len(db.exec(select(TrackRow)).all())
+            assert stored.folded == stored.stored == folded.folded
+            folds += len(stored.tracks)
+        return folds
 
     assert database.reading(caller.clinic_id, compare) >= 3 * len(filled.patient_ids)
 
@@ -72,7 +75,7 @@ def test_a_domains_row_says_on_any_later_day_what_relief_says(clinic: Clinic) ->
         for patient_id in filled.patient_ids:
             for days in (0, 1, 20, 36, 70):
                 later = now + timedelta(days=days)
-                answer = outcomes.relief_of(db, caller, patient_id, None, None, None, later)
+                answer = outcomes.relief_of(db, Asked(caller, patient_id, later))
                 assert sorted(r.domain for r in rows[patient_id]) == sorted(d.domain for d in answer.domains)
                 for row in rows[patient_id]:
                     domain = next(d for d in answer.domains if d.domain == row.domain)
@@ -97,13 +100,13 @@ def test_a_track_of_an_older_rule_is_folded_again(clinic: Clinic) -> None:
     patient_id = random.Random(3).choice(filled.patient_ids)
 
     def relief(db: Any) -> Any:
-        return outcomes.relief_of(db, caller, patient_id, None, None, None, now)
+        return outcomes.relief_of(db, Asked(caller, patient_id, now))
 
     before = database.reading(caller.clinic_id, relief)
 
     def age(db: Any) -> None:
-        for row in db.exec(select(TrackRow).where(TrackRow.patient_id == patient_id)):
-            row.rule, row.state = "2020.1", {}
+        for row in db.exec(select(FoldRow).where(FoldRow.patient_id == patient_id)):
+            row.rule, row.state = "2020.1", ""
             db.add(row)
 
     database.writing(caller.clinic_id, age)
@@ -116,7 +119,7 @@ def test_folding_again_after_an_upgrade_lets_posts_through(clinic: Clinic) -> No
     clinic_id = caller.clinic_id
 
     def age(db: Any) -> None:
-        for row in db.exec(select(TrackRow)):
+        for row in db.exec(select(FoldRow)):
             row.rule = "2020.1"
             db.add(row)
         for episode in db.exec(select(EpisodeRow)):
@@ -124,7 +127,7 @@ def test_folding_again_after_an_upgrade_lets_posts_through(clinic: Clinic) -> No
 
     def kept(db: Any) -> tuple[list[str], int]:
         episodes = sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow)))
-        return episodes, len(tracks_store.outdated(db, clinic_id, tracks.FOLD, 1_000))
+        return episodes, len(tracks_store.outdated(db, clinic_id, 1_000))
 
     before, _ = database.reading(clinic_id, kept)
     database.writing(clinic_id, age)

@@ -1,0 +1,88 @@
+"""Group commit: requests that arrive while a clinic's previous transaction is under way share the next one.
+
+Invisible to callers: each gets its own answer or its own refusal, and gets it after the commit. Nothing waits when the
+queue is empty. A clinic has one transaction under way at a time, so that none keeps the others waiting for longer than
+one batch. Reads are joined alike: the cost of a transaction is then that of many answers.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlmodel import Session
+
+from app.errors import Busy, Problem
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+# `Database.write` or `Database.read`.
+Transact = Callable[[UUID, Callable[[Session], Any]], Awaitable[Any]]
+Work = Callable[[Session, UUID, Sequence[Asked]], Sequence[Answer | Problem]]
+
+_BATCH = 256
+_QUEUE = 4_096
+_MOST_WAITING = 16_384
+
+
+class Joined(Generic[Asked, Answer]):
+    """Joins concurrent requests of one clinic into one call of `work` and one transaction. Clinics go in parallel."""
+
+    def __init__(self, transact: Transact, work: Work[Asked, Answer]) -> None:
+        self._transact = transact
+        self._work = work
+        self._queues: dict[UUID, deque[tuple[Asked, asyncio.Future[Answer]]]] = {}
+        self._waiting = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, clinic_id: UUID, asked: Asked) -> Answer:
+        """The answer, once committed. Raises its refusal, or Busy when the clinic's queue or all together are full."""
+        queue = self._queues.get(clinic_id)
+        idle = queue is None
+        if self._waiting >= _MOST_WAITING or (queue is not None and len(queue) >= _QUEUE):
+            raise Busy
+        if queue is None:
+            queue = self._queues[clinic_id] = deque()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        queue.append((asked, answer))
+        self._waiting += 1
+        if idle:
+            task = asyncio.create_task(self._drain(clinic_id, queue))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await answer
+
+    async def _drain(self, clinic_id: UUID, queue: deque[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+        while queue:
+            batch = [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
+            self._waiting -= len(batch)
+            await self._answer(clinic_id, batch)
+        del self._queues[clinic_id]
+
+    async def _answer(self, clinic_id: UUID, batch: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+        asked = [one for one, _ in batch]
+        try:
+            answers = await self._transact(clinic_id, lambda db: self._work(db, clinic_id, asked))
+        except Busy as busy:  # trying again one by one would only queue longer behind what is in the way
+            for _, answer in batch:
+                _settle(answer, busy)
+            return
+        except Exception as error:
+            if len(batch) == 1:
+                _settle(batch[0][1], error)
+                return
+            for pair in batch:  # one that breaks a transaction breaks only its own
+                await self._answer(clinic_id, [pair])
+            return
+        for (_, answer), outcome in zip(batch, answers, strict=True):
+            _settle(answer, outcome)
+
+
+def _settle(answer: "asyncio.Future[Answer]", outcome: Answer | Exception) -> None:
+    if answer.done():  # the caller hung up; what was committed stays committed
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
