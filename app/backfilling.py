@@ -21,7 +21,7 @@ from app.sessions import service as sessions
 from app.storage import Database
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.domains import alarming
+from app.tracks.domains import alarming, latest_verdict
 from app.tracks.events import local_day
 
 _PATIENTS_A_ROUND = 20
@@ -85,7 +85,7 @@ def _worsened(
         mine = [alert for alert in standing if alert.patient_id == patient_id]
         for code, track in known.tracks.items():
             latest = track.episode.standing.latest if track.episode else None
-            for kind, since_on in alarming(track, code).items():
+            for kind, since_on in alarming(latest_verdict(track, code)).items():
                 said = (a for a in mine if a.kind == kind and a.instrument == code)
                 if latest is None or any(local_day(a.taken_at, zone) >= since_on for a in said):
                     continue

@@ -1,27 +1,25 @@
 """Rows written many at a time, by statements that are compiled once.
 
 The ORM's unit of work costs more than a row itself; a batch of check-ins writes a dozen rows a post. Here a batch is
-one statement per table, whatever its size, and values are encoded by their columns' own types. What a session has
-pending is flushed first, so that rows go in the order in which they were asked for.
+one statement per table, whatever its size. SQLite takes the rows one by one, encoded by their columns' own types;
+PostgreSQL takes them as one JSON document, which it turns into rows itself: a row is then no message of its own. What a
+session has pending is flushed first, so that rows go in the order in which they were asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Dialect, Table, bindparam, inspect, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from pydantic_core import to_json
+from sqlalchemy import Table, bindparam, inspect, or_, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.orm.attributes import manager_of_class
 from sqlmodel import Session, SQLModel
 
 M = TypeVar("M", bound=SQLModel)
-Encoder = Callable[[Any], Any]
-_DIALECTS: dict[str, Dialect] = {
-    "sqlite": SQLiteDialect_pysqlite(),
-    "postgresql": PGDialect_psycopg(paramstyle="format"),  # type: ignore[no-untyped-call]
-}
+Row = Mapping[str, Any]
+_SQLITE = SQLiteDialect_pysqlite()
 
 
 def plain(model: type[M], **values: Any) -> M:
@@ -31,73 +29,85 @@ def plain(model: type[M], **values: Any) -> M:
     return made
 
 
-def insert(db: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+def insert(db: Session, model: type[SQLModel], rows: Sequence[Row]) -> None:
     """Inserts rows that name every column."""
-    _run(db, _insert, model, rows)
+    _write(db, model, rows, "insert")
 
 
-def upsert(db: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+def upsert(db: Session, model: type[SQLModel], rows: Sequence[Row]) -> None:
     """Inserts rows that name every column, or replaces those with their keys. A row that stands as it is asked for is
     not written again."""
-    _run(db, _upsert, model, rows)
+    _write(db, model, rows, "upsert")
 
 
-def set_column(db: Session, model: type[SQLModel], column: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def set_column(db: Session, model: type[SQLModel], column: str, rows: Sequence[Row]) -> None:
     """Sets one column of the rows with these keys."""
-    if rows:
-        _execute(db, _update(inspect(model).local_table, column, db.get_bind().dialect.name), rows)
+    _write(db, model, rows, column)
 
 
-class _Prepared:
-    """A statement's text on one engine, and how its values are encoded, in order."""
+def _write(db: Session, model: type[SQLModel], rows: Sequence[Row], what: str) -> None:
+    if not rows:
+        return
+    db.flush()
+    table = inspect(model).local_table
+    if db.get_bind().dialect.name == "sqlite":
+        encoded = _on_sqlite(table, what).encoded(rows)
+        text, values = _on_sqlite(table, what).text, encoded if len(encoded) > 1 else encoded[0]
+    else:
+        text, names = _on_postgresql(table, what)
+        values = (to_json([{name: row[name] for name in names} for row in rows]).decode(),)
+    db.connection().exec_driver_sql(text, values)
 
-    def __init__(self, statement: Any, table: Table, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
+
+class _OneByOne:
+    """A statement's text on SQLite, and how its values are encoded, in order."""
+
+    def __init__(self, statement: Any, table: Table) -> None:
+        compiled = statement.compile(dialect=_SQLITE)
         self.text = str(compiled)
         names = [name.removeprefix("key_") for name in compiled.positiontup]
-        self.columns = [(name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names]
+        self._columns = [(name, table.c[name].type.dialect_impl(_SQLITE).bind_processor(_SQLITE)) for name in names]
 
-    def parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        return list(zip(*(_encoded(rows, name, encode) for name, encode in self.columns), strict=True))
-
-
-def _encoded(rows: Sequence[Mapping[str, Any]], name: str, encode: Encoder | None) -> list[Any]:
-    if encode is None:
-        return [row[name] for row in rows]
-    return [None if (value := row[name]) is None else encode(value) for row in rows]
-
-
-def _run(
-    db: Session, prepare: Callable[[Table, str], _Prepared], model: type[SQLModel], rows: Sequence[Mapping[str, Any]]
-) -> None:
-    if rows:
-        _execute(db, prepare(inspect(model).local_table, db.get_bind().dialect.name), rows)
-
-
-def _execute(db: Session, prepared: _Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
-    db.flush()
-    parameters = prepared.parameters(rows)
-    db.connection().exec_driver_sql(prepared.text, parameters if len(parameters) > 1 else parameters[0])
+    def encoded(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        columns = [
+            [row[name] for row in rows]
+            if encode is None
+            else [None if (value := row[name]) is None else encode(value) for row in rows]
+            for name, encode in self._columns
+        ]
+        return list(zip(*columns, strict=True))
 
 
 @lru_cache
-def _insert(table: Table, engine: str) -> _Prepared:
-    return _Prepared(table.insert(), table, _DIALECTS[engine])
-
-
-@lru_cache
-def _upsert(table: Table, engine: str) -> _Prepared:
-    statement: Any = (sqlite if engine == "sqlite" else postgresql).insert(table)
-    replaced = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
-    differs = or_(*(table.c[name].is_distinct_from(value) for name, value in replaced.items()))
-    keys = [column.name for column in table.primary_key]
-    return _Prepared(
-        statement.on_conflict_do_update(index_elements=keys, set_=replaced, where=differs), table, _DIALECTS[engine]
-    )
-
-
-@lru_cache
-def _update(table: Table, column: str, engine: str) -> _Prepared:
+def _on_sqlite(table: Table, what: str) -> _OneByOne:
+    if what == "insert":
+        return _OneByOne(table.insert(), table)
+    if what == "upsert":
+        statement = sqlite.insert(table)
+        replaced = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
+        differs = or_(*(table.c[name].is_distinct_from(value) for name, value in replaced.items()))
+        keys = [column.name for column in table.primary_key]
+        return _OneByOne(statement.on_conflict_do_update(index_elements=keys, set_=replaced, where=differs), table)
     # A bind may not be called as a column that is set.
-    keys = [key == bindparam(f"key_{key.name}") for key in table.primary_key]
-    return _Prepared(update(table).where(*keys).values({column: bindparam(column)}), table, _DIALECTS[engine])
+    mine = [key == bindparam(f"key_{key.name}") for key in table.primary_key]
+    return _OneByOne(update(table).where(*mine).values({what: bindparam(what)}), table)
+
+
+@lru_cache
+def _on_postgresql(table: Table, what: str) -> tuple[str, list[str]]:
+    """The text of a statement that takes a JSON array of rows, and the columns that each names."""
+    name, keys = table.name, [column.name for column in table.primary_key]
+    source = f"jsonb_populate_recordset(null::{name}, %s::jsonb)"
+    if what not in ("insert", "upsert"):
+        mine = " and ".join(f"{name}.{key} = rows.{key}" for key in keys)
+        return f"update {name} set {what} = rows.{what} from {source} as rows where {mine}", [*keys, what]
+    names = [column.name for column in table.columns]
+    listed = ", ".join(f'"{column}"' for column in names)
+    text = f"insert into {name} ({listed}) select {listed} from {source}"
+    if what == "insert":
+        return text, names
+    others = [column for column in names if column not in keys]
+    replaced = ", ".join(f'"{column}" = excluded."{column}"' for column in others)
+    stands, asked = (", ".join(f'{of}."{column}"' for column in others) for of in (name, "excluded"))
+    differs = f"({stands}) is distinct from ({asked})"
+    return f"{text} on conflict ({', '.join(keys)}) do update set {replaced} where {differs}", names

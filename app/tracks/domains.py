@@ -102,19 +102,25 @@ def chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> l
 
 def verdicts_on(known: Known, as_of: date) -> dict[str, Verdict]:
     """The verdict of every instrument with a score that counts, in the order of the registry."""
-    return {
-        code: read(known.tracks[code], rule(code), as_of)
-        for code in INSTRUMENTS
-        if code in known.tracks and known.tracks[code].latest_score is not None
-    }
+    return {code: verdict_on(known, code, as_of) for code in INSTRUMENTS if code in known.tracks}
 
 
-def alarming(track: Track, code: str) -> dict[str, date]:
-    """The kinds of alert that a track's latest reading calls for, and the day since when: of a loss, since relief has
-    counted as lost; of a deterioration, the first day of the episode."""
-    if track.last is None:
-        return {}
-    verdict = read(track, rule(code), track.last.day)
+def verdict_on(known: Known, code: str, as_of: date) -> Verdict:
+    """What a track says on a day; read once, though recording asks for it of the row, the alerts and the receipt."""
+    track, earlier = known.tracks[code], known.read.get((code, as_of))
+    if earlier is None or earlier[0] is not track:
+        earlier = known.read[code, as_of] = (track, read(track, rule(code), as_of))
+    return earlier[1]
+
+
+def latest_verdict(track: Track, code: str) -> Verdict:
+    """What a track says on the day of its last event."""
+    return read(track, rule(code), track.last.day if track.last else date.min)
+
+
+def alarming(verdict: Verdict) -> dict[str, date]:
+    """The kinds of alert that a verdict on the day of a track's last event calls for, and the day since when: of a
+    loss, since relief has counted as lost; of a deterioration, the first day of the episode."""
     found = {"relief_lost": verdict.since_on} if verdict.status == "lost" else {}
     if "reliable_deterioration" in verdict.flags:
         found["reliable_deterioration"] = verdict.first_session_on

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 
 from app.instruments import INSTRUMENTS
-from app.relief import VERSION, Track
+from app.relief import VERSION, Track, Verdict
 
 BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
 FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
@@ -54,7 +54,7 @@ _NOTHING = Folded([], Track(), {})
 class Known:
     """What one patient's verdicts rest on now: see Folded. `stored` is what is kept of it; `needs_fold` the instruments
     whose tracks are to be folded anew; `is_outdated`: what is kept is of another fold. `before` are then the tracks as
-    they were until now."""
+    they were until now. `read` are verdicts that were read, and of which track."""
 
     infusions: list[Given] = field(default_factory=list)
     blank: Track = _NOTHING.blank
@@ -63,6 +63,7 @@ class Known:
     needs_fold: set[str] = field(default_factory=set)
     is_outdated: bool = False
     before: dict[str, Track] = field(default_factory=dict)
+    read: dict[tuple[str, date], tuple[Track, Verdict]] = field(default_factory=dict)
 
     def is_before(self, moment: datetime) -> bool:
         """Whether every score that is folded was taken before `moment`; False where that is not known. A score that

@@ -19,7 +19,17 @@ from app.instruments import INSTRUMENTS
 from app.relief import Track, Verdict, fold, step
 from app.tracks import store
 from app.tracks.answers import DomainOut, SpellOut, TrackOut, domain_answer, spell_answers, track_answer
-from app.tracks.domains import alarming, blank_track, blank_verdict, chosen, domain_values, rule, verdicts_on
+from app.tracks.domains import (
+    alarming,
+    blank_track,
+    blank_verdict,
+    chosen,
+    domain_values,
+    latest_verdict,
+    rule,
+    verdict_on,
+    verdicts_on,
+)
 from app.tracks.episodes import episode_values
 from app.tracks.events import counting, events_of, in_order, local_day, score_event
 from app.tracks.explanation import explain
@@ -250,11 +260,12 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
 
 def _worsened(changes: Sequence[Change], patient_id: UUID, known: Known, code: str) -> list[Worsened]:
     """What a track's latest reading says that it did not say before."""
-    now = alarming(known.tracks[code], code)
+    last = known.tracks[code].last
+    now = alarming(verdict_on(known, code, last.day)) if last else {}
     if not now:
         return []
     before = known.stored.tracks.get(code) or known.before.get(code)
-    kinds = now.keys() - (alarming(before, code).keys() if before else set())
+    kinds = now.keys() - (alarming(latest_verdict(before, code)).keys() if before else set())
     mine = [change for change in changes if change.subject.patient_id == patient_id]
     recorded = [change.at for change in mine if change.at] + [s.recorded_at for c in mine for s in c.scores]
     recorded += [infusion.recorded_at for change in mine for infusion in change.infusions]

@@ -44,8 +44,8 @@ def post(api: Api, patient_id: str, day: int) -> None:
 
 
 @pytest.mark.parametrize(("request_of", "most"), [
-    (lambda api, patient: post(api, patient, 2), 15),
-    (lambda api, patient: api.relief(patient), 7),
+    (lambda api, patient: post(api, patient, 2), 12),
+    (lambda api, patient: api.relief(patient), 5),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 10),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 6),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions", params={"include": "effect"}), 7),
@@ -55,7 +55,7 @@ def post(api: Api, patient_id: str, day: int) -> None:
     (lambda api, patient: api.get("/v1/cohorts/outcomes", params={"instrument": "phq-9"}), 11),
     (lambda api, patient: api.get("/v1/alerts"), 7),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/plan/due"), 8),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/record"), 18),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/record"), 19),
     (lambda api, patient: api.post("/v1/patients/search", {"external_id": "x"}), 4),
     (lambda api, patient: api.get("/v1/patients"), 6),
 ], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates", "alerts",

@@ -1,0 +1,46 @@
+"""The yardstick: the same routes with the same models on the bare framework, an async token check and fixed answers.
+No database, no scoring, no audit."""
+
+import os
+from typing import Annotated
+from uuid import UUID
+
+import jwt
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.security import OAuth2PasswordBearer
+
+from app.checkins.models import CheckInIn, CheckInReceipt
+from app.outcomes.models import ReliefOut
+
+_RECEIPT = CheckInReceipt.model_validate_json(os.environ["BARE_RECEIPT"])
+_RELIEF = ReliefOut.model_validate_json(os.environ["BARE_RELIEF"])
+_KEY = os.environ["BARE_KEY"]
+
+app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None)
+bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token")
+
+
+async def caller(token: Annotated[str, Depends(bearer)]) -> str:
+    try:
+        claims = jwt.decode(token, _KEY, algorithms=["HS256"], options={"verify_aud": False})
+    except jwt.InvalidTokenError:
+        raise HTTPException(401) from None
+    return str(claims["sub"])
+
+
+CallerOf = Annotated[str, Depends(caller)]
+
+
+@app.post("/v1/patients/{patient_id}/check-ins", status_code=201, response_model=CheckInReceipt)
+async def record_check_in(caller: CallerOf, patient_id: UUID, body: CheckInIn) -> CheckInReceipt:
+    return _RECEIPT
+
+
+@app.get("/v1/patients/{patient_id}/relief", response_model=ReliefOut)
+async def get_relief(caller: CallerOf, patient_id: UUID) -> ReliefOut:
+    return _RELIEF
+
+
+@app.get("/ready")
+async def ready() -> dict[str, str]:
+    return {"status": "ready"}

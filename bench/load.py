@@ -1,0 +1,92 @@
+"""Load over real HTTP: `wrk`, pinned to one core, with its own bodies.
+
+`wrk` keeps its connections open and sends the next request of each as soon as its answer is there. Every answer must be
+one that was asked for; one that is not fails the run.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LOAD_CORE, SERVER_CORE = 1, 0
+
+_SCRIPT = """
+local n = {first}
+local token = "{token}"
+local ids = {{}}
+for line in io.lines("{ids}") do ids[#ids + 1] = line end
+{request}
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    '\\n{{"requests":%d,"microseconds":%d,"refused":%d,"broken":%d,"p50":%.3f,"p99":%.3f,"max":%.3f}}\\n',
+    summary.requests, summary.duration, errors.status, errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000))
+end
+"""
+
+# Each post: the next patient, and for every turn through all of them a new moment six hours later.
+POST = """
+local start = {start}
+local headers = {{ ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. token }}
+request = function()
+  local turn = math.floor(n / #ids)
+  local id, fields = ids[n % #ids + 1], headers
+  local at = os.date("!%Y-%m-%dT%H:%M:%SZ", start + turn * 21600 + n % 3600)
+  local a, b, c = n % 4, math.floor(n / 4) % 4, math.floor(n / 16) % 4
+  local body = string.format(
+    '{{"taken_at":"%s","responses":[{{"instrument":"phq-9","answers":[%d,%d,%d,%d,1,1,0,2,0]}},' ..
+    '{{"instrument":"gad-7","answers":[%d,%d,%d,1,0,1,%d]}},{{"instrument":"nrs-pain","score":%d}}]}}',
+    at, a, b, c, a, b, c, a, b, n % 11)
+  n = n + 1
+  return wrk.format("POST", "/v1/patients/" .. id .. "/check-ins", fields, body)
+end
+"""
+
+GET = """
+local headers = {{ ["Authorization"] = "Bearer " .. token }}
+request = function()
+  local id = ids[n % #ids + 1]
+  n = n + 1
+  return wrk.format("GET", string.gsub("{path}", "PATIENT", id), headers)
+end
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run of the load came to: answers per second, and milliseconds to the median and the slowest hundredth."""
+
+    per_second: float
+    p50: float
+    p99: float
+    requests: int
+
+
+class Load:
+    """Requests against one service, each over many connections. Numbers its posts, so that no two are alike."""
+
+    def __init__(self, folder: Path, name: str, port: int, token: str, patient_ids: Sequence[str]) -> None:
+        self._script = folder / f"{name}.lua"
+        self._ids = folder / f"{name}.ids"
+        self._ids.write_text("\n".join(patient_ids) + "\n")
+        self._port, self._token = port, token
+        self._sent = 0
+
+    def run(self, request: str, connections: int, seconds: int, **values: object) -> Seen:
+        """`request` is POST or GET above, with its values. Raises RuntimeError for any answer that refuses."""
+        text = _SCRIPT.replace("{request}", request)
+        self._script.write_text(text.format(first=self._sent, token=self._token, ids=self._ids, **values))
+        if shutil.which("wrk") is None:
+            raise RuntimeError("the load tool is missing: apt-get install wrk")
+        address = f"http://127.0.0.1:{self._port}"
+        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=30s"]
+        ran = subprocess.run([*command, "-s", str(self._script), address], capture_output=True, text=True, check=True)
+        said = json.loads(ran.stdout.strip().splitlines()[-1])
+        if said["refused"] or said["broken"]:
+            raise RuntimeError(f"{said['refused']} answers refused, {said['broken']} broken")
+        self._sent += said["requests"] + connections  # those under way at the end were kept, too
+        return Seen(said["requests"] * 1e6 / said["microseconds"], said["p50"], said["p99"], said["requests"])
