@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter
+import msgspec
 
 from app.instruments import INSTRUMENTS
 from app.relief import VERSION, Track, Verdict
@@ -77,15 +77,16 @@ class Known:
         return Folded(self.infusions, self.blank, self.tracks)
 
 
-_FOLDED = TypeAdapter(Folded)
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(Folded).decode
 
 
 def kept(folded: Folded) -> str:
     """As it is stored."""
-    return _FOLDED.dump_json(folded).decode()
+    return _write(folded).decode()
 
 
 def restored(state: str) -> Known:
     """What was stored by this fold."""
-    stored = _FOLDED.validate_json(state)
+    stored = _read(state)
     return Known([*stored.infusions], stored.blank, {**stored.tracks}, stored)
