@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
-from sqlalchemy import cast, delete
+from sqlalchemy import bindparam, cast, delete, inspect
 from sqlalchemy import select as rows_of
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -29,6 +29,13 @@ class Brief:
     care_status: str
 
 
+_P = inspect(Patient).local_table.c
+# Built once, and free of the ORM: every check-in asks for one of them.
+_BRIEFS = rows_of(_P.id, _P.last_recorded_at, _P.primary_instruments, _P.indications, _P.care_status).where(
+    _P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True))
+)
+_LOCKED_BRIEFS = _BRIEFS.order_by(_P.id).with_for_update()
+
 # Whose, sealed under which key, and that key as it is kept.
 Sealed = tuple[UUID, bytes, bytes]
 
@@ -42,16 +49,8 @@ def locked(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[
 
 def briefs(db: Session, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False) -> dict[UUID, Brief]:
     """These patients in brief; locked like `locked`, for those who record."""
-    query = rows_of(
-        col(Patient.id),
-        col(Patient.last_recorded_at),
-        col(Patient.primary_instruments),
-        col(Patient.indications),
-        col(Patient.care_status),
-    ).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
-    if lock:
-        query = query.order_by(col(Patient.id)).with_for_update()
-    return {row[0]: Brief(*row) for row in db.execute(query)}
+    asked = {"clinic": clinic_id, "patients": sorted(patient_ids)}
+    return {row[0]: Brief(*row) for row in db.connection().execute(_LOCKED_BRIEFS if lock else _BRIEFS, asked)}
 
 
 def keep_moments(db: Session, clinic_id: UUID, patients: Collection[Brief]) -> None:

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, inspect, tuple_, update
+from sqlalchemy import select as rows_of
 from sqlalchemy.orm import aliased, defer
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -94,12 +95,17 @@ def _standing_and_superseded(db: Session, query: SelectOfScalar[ScoreVersion]) -
     return [*db.exec(query.where(superseded_at.is_(None))), *db.exec(query.where(superseded_at.is_not(None)))]
 
 
+_F = inspect(FoldRow).local_table.c
+# Built once, and free of the ORM: every check-in and every answer asks it.
+_FOLDS = rows_of(_F.patient_id, _F.rule, _F.state).where(
+    _F.clinic_id == bindparam("clinic"), _F.patient_id.in_(bindparam("patients", expanding=True))
+)
+
+
 def folds(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[tuple[UUID, str, str]]:
     """Whose, by which rules, and what is kept; of patients of whom something is."""
-    query: Any = select(FoldRow.patient_id, FoldRow.rule, FoldRow.state).where(
-        col(FoldRow.clinic_id) == clinic_id, col(FoldRow.patient_id).in_(patient_ids)
-    )
-    return [(patient_id, rule, state) for patient_id, rule, state in db.exec(query)]
+    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
+    return [(patient_id, rule, state) for patient_id, rule, state in db.connection().execute(_FOLDS, asked)]
 
 
 def keep_folds(db: Session, rows: Sequence[dict[str, Any]]) -> None:
