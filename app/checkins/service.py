@@ -1,4 +1,4 @@
-"""Use cases of check-ins. `record_many` is the one way in: a single post is a batch of one.
+"""Use cases of check-ins. `record` is the one way in: a single post is a batch of one.
 
 It locks the patients in id order, gathers with one query each for the whole batch, decides post by post, and keeps with
 one statement per table, audit included. The commit is the caller's.
@@ -6,8 +6,9 @@ one statement per table, audit included. The commit is the caller's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
@@ -26,6 +27,7 @@ from app.patients import store as patients_store
 from app.storage import is_passing
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
+from app.tracks.answers import TrackOut
 from app.tracks.events import Calendar, local_day
 from app.tracks.known import FOLLOWED, Known
 from app.tracks.service import Change
@@ -42,9 +44,29 @@ class Receipt:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A batch that was kept: what became of each post, in the order given, and the alerts raised, by check-in."""
+
+    outcomes: list[Kept | Problem]
+    gathered: Gathered
+    raised: dict[UUID, list[AlertOut]]
+
+
 def record_many(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
-    """Records check-ins of one clinic: a receipt or a refusal for each, in the order given. Posts of one patient are
-    applied in the order in which they were taken."""
+    """Records check-ins of one clinic: a receipt or a refusal for each, in the order given."""
+    recorded = record(db, clinic_id, posts)
+    repeats = [k.check_in.id for k in recorded.outcomes if isinstance(k, Kept) and not k.is_new]
+    receipts = _Receipts(db, clinic_id, recorded.gathered.known, recorded.raised | alerts_of(db, clinic_id, repeats))
+    return [
+        outcome if isinstance(outcome, Problem) else receipts.of(post, outcome)
+        for post, outcome in zip(posts, recorded.outcomes, strict=True)
+    ]
+
+
+def record(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> Recorded:
+    """Records check-ins of one clinic, audit included, and makes no receipts. Posts of one patient are applied in the
+    order in which they were taken."""
     taken: list[Taken] = [taken_of(post) for post in posts]
     gathered = _gather(db, clinic_id, posts, taken)
     outcomes: list[Kept | Problem] = [NotFound()] * len(posts)
@@ -57,11 +79,7 @@ def record_many(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Rec
     kept = [(posts[i], k) for i in order if isinstance(k := outcomes[i], Kept) and k.is_new]
     raised = _keep(db, clinic_id, kept, gathered)
     _audit(db, clinic_id, posts, outcomes)
-    standing = alerts_of(db, clinic_id, [k.check_in.id for k in outcomes if isinstance(k, Kept) and not k.is_new])
-    return [
-        outcome if isinstance(outcome, Problem) else _receipt(db, post, outcome, gathered, raised | standing)
-        for post, outcome in zip(posts, outcomes, strict=True)
-    ]
+    return Recorded(outcomes, gathered, raised)
 
 
 def record_each(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
@@ -159,15 +177,40 @@ def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequen
         audit.record_many(db, clinic_id, events)
 
 
-def _receipt(db: Session, post: Post, kept: Kept, gathered: Gathered, raised: dict[UUID, list[AlertOut]]) -> Receipt:
-    known = gathered.known[post.patient_id]
-    zone = post.caller.time_zone
-    calendar = Calendar(known.infusions, zone)
-    alerts_raised = raised.get(kept.check_in.id, [])
-    posted = [response.instrument for response in post.body.responses]
-    today = local_day(post.act.at, zone)
-    relief = tracks.track_answers(db, post.act.clinic_id, post.patient_id, known, zone, posted, today)
-    receipt = answers.receipt(
-        post.caller, kept.version, kept.scores, calendar, alerts_raised, relief, kept.already, own=kept.is_new
-    )
-    return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)
+class _Receipts:
+    """The receipts of a batch. What relief says of a patient is made once, however many of the posts are theirs."""
+
+    def __init__(
+        self, db: Session, clinic_id: UUID, known: dict[UUID, Known], raised: dict[UUID, list[AlertOut]]
+    ) -> None:
+        self._db, self._clinic_id, self._known, self._raised = db, clinic_id, known, raised
+        self._calendars: dict[UUID, Calendar] = {}
+        self._relief: dict[tuple[UUID, str, date], list[TrackOut]] = {}
+
+    def of(self, post: Post, kept: Kept) -> Receipt:
+        patient_id, zone = post.patient_id, post.caller.time_zone
+        calendar = self._calendars.get(patient_id)
+        if calendar is None:
+            calendar = self._calendars[patient_id] = Calendar(self._known[patient_id].infusions, zone)
+        posted = list(dict.fromkeys(response.instrument for response in post.body.responses))
+        today = local_day(post.act.at, zone)
+        relief = [track for code in posted for track in self._track(patient_id, code, zone, today)]
+        receipt = answers.receipt(
+            post.caller,
+            kept.version,
+            kept.scores,
+            calendar,
+            self._raised.get(kept.check_in.id, []),
+            relief,
+            kept.already,
+            own=kept.is_new,
+        )
+        return Receipt(receipt, 201 if kept.is_new else 200, kept.replayed)
+
+    def _track(self, patient_id: UUID, code: str, zone: ZoneInfo, today: date) -> list[TrackOut]:
+        found = self._relief.get((patient_id, code, today))
+        if found is None:
+            known = self._known[patient_id]
+            found = tracks.track_answers(self._db, self._clinic_id, patient_id, known, zone, [code], today)
+            self._relief[patient_id, code, today] = found
+        return found
