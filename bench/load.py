@@ -7,7 +7,7 @@ one that was asked for; one that is not fails the run.
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,12 @@ LOAD_CORE, SERVER_CORE = 1, 0
 
 _SCRIPT = """
 local n = {first}
-local token = "{token}"
-local ids = {{}}
-for line in io.lines("{ids}") do ids[#ids + 1] = line end
+local ids, fields = {{}}, {{}}
+for line in io.lines("{callers}") do
+  local id, token = line:match("(%S+) (%S+)")
+  ids[#ids + 1] = id
+  fields[#fields + 1] = {{ ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. token }}
+end
 {request}
 done = function(summary, latency, requests)
   local errors = summary.errors
@@ -31,10 +34,8 @@ end
 # Each post: the next patient, and for every turn through all of them a new moment six hours later.
 POST = """
 local start = {start}
-local headers = {{ ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. token }}
 request = function()
-  local turn = math.floor(n / #ids)
-  local id, fields = ids[n % #ids + 1], headers
+  local turn, which = math.floor(n / #ids), n % #ids + 1
   local at = os.date("!%Y-%m-%dT%H:%M:%SZ", start + turn * 21600 + n % 3600)
   local a, b, c = n % 4, math.floor(n / 4) % 4, math.floor(n / 16) % 4
   local body = string.format(
@@ -42,16 +43,37 @@ request = function()
     '{{"instrument":"gad-7","answers":[%d,%d,%d,1,0,1,%d]}},{{"instrument":"nrs-pain","score":%d}}]}}',
     at, a, b, c, a, b, c, a, b, n % 11)
   n = n + 1
-  return wrk.format("POST", "/v1/patients/" .. id .. "/check-ins", fields, body)
+  return wrk.format("POST", "/v1/patients/" .. ids[which] .. "/check-ins", fields[which], body)
 end
 """
 
 GET = """
-local headers = {{ ["Authorization"] = "Bearer " .. token }}
 request = function()
-  local id = ids[n % #ids + 1]
+  local which = n % #ids + 1
   n = n + 1
-  return wrk.format("GET", string.gsub("{path}", "PATIENT", id), headers)
+  return wrk.format("GET", (string.gsub("{path}", "PATIENT", ids[which])), fields[which])
+end
+"""
+
+
+# Batches of 500, in which `per` items in a row are one patient's.
+BATCH = """
+local start, per = {start}, {per}
+request = function()
+  local items = {{}}
+  local first = n
+  for i = 0, 499 do
+    local place = math.floor((first + i) / per)
+    local turn, which = math.floor(place / #ids), place % #ids + 1
+    local at = start + 8640000 + turn * per * 43200 + (i % per) * 43200 + (first / 500) % 40000
+    local a, b, c = i % 4, math.floor(i / 4) % 4, math.floor(i / 16) % 4
+    items[#items + 1] = string.format(
+      '{{"patient_id":"%s","taken_at":"%s","responses":[{{"instrument":"phq-9","answers":[%d,%d,%d,%d,1,1,0,2,0]}},' ..
+      '{{"instrument":"gad-7","answers":[%d,%d,%d,1,0,1,%d]}},{{"instrument":"nrs-pain","score":%d}}]}}',
+      ids[which], os.date("!%Y-%m-%dT%H:%M:%SZ", at), a, b, c, a, b, c, a, b, i % 11)
+  end
+  n = n + 500
+  return wrk.format("POST", "/v1/check-ins/batch", fields[1], '{{"items":[' .. table.concat(items, ",") .. ']}}')
 end
 """
 
@@ -69,17 +91,18 @@ class Seen:
 class Load:
     """Requests against one service, each over many connections. Numbers its posts, so that no two are alike."""
 
-    def __init__(self, folder: Path, name: str, port: int, token: str, patient_ids: Sequence[str]) -> None:
+    def __init__(self, folder: Path, name: str, port: int, callers: Callable[[], Sequence[tuple[str, str]]]) -> None:
+        """`callers` gives patients, each with a token that is good for the next minutes."""
         self._script = folder / f"{name}.lua"
-        self._ids = folder / f"{name}.ids"
-        self._ids.write_text("\n".join(patient_ids) + "\n")
-        self._port, self._token = port, token
+        self._list = folder / f"{name}.callers"
+        self._port, self._callers = port, callers
         self._sent = 0
 
     def run(self, request: str, connections: int, seconds: int, **values: object) -> Seen:
         """`request` is POST or GET above, with its values. Raises RuntimeError for any answer that refuses."""
         text = _SCRIPT.replace("{request}", request)
-        self._script.write_text(text.format(first=self._sent, token=self._token, ids=self._ids, **values))
+        self._list.write_text("".join(f"{patient_id} {token}\n" for patient_id, token in self._callers()))
+        self._script.write_text(text.format(first=self._sent, callers=self._list, **values))
         if shutil.which("wrk") is None:
             raise RuntimeError("the load tool is missing: apt-get install wrk")
         address = f"http://127.0.0.1:{self._port}"

