@@ -45,10 +45,15 @@ def filled(database: Database, patients: int, days: int, seed: int, ending: time
 
 def token(settings: Settings, database: Database, clinic: Clinic) -> str:
     """A token of the clinic's person, good for 15 minutes."""
+    return token_of(settings, database, clinic.id, clinic.caller.id)
+
+
+def token_of(settings: Settings, database: Database, clinic_id: UUID, user_id: UUID) -> str:
+    """A token of a clinic's person, good for 15 minutes."""
     key = derived_key(settings.secret, "access tokens").hex()
 
     def work(db: Session) -> str:
-        user = db.get_one(User, (clinic.id, clinic.caller.id))
+        user = db.get_one(User, (clinic_id, user_id))
         return tokens.open_session(db, key, user, clock.now()).access_token
 
-    return database.writing(clinic.id, work)
+    return database.writing(clinic_id, work)

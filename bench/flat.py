@@ -1,2 +1,157 @@
-def measure(*a):
-    pass
+"""Whether answers and posts cost the same in a large clinic as in a small one, and what an answer over all of it costs."""
+
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from app import clock
+from app.storage import Database
+from bench import clinics, scale, services
+from bench.load import GET, POST, Load, Seen
+from bench.report import Report, Row
+from bench.scale import Large
+
+SIZES = {"PostgreSQL": 100_000, "SQLite": 8_400}
+SMALL = 100
+CONNECTIONS = 8
+_ASKED = {
+    "GET relief": "/v1/patients/PATIENT/relief",
+    "GET trend": "/v1/patients/PATIENT/trend?instrument=phq-9",
+    "GET worklist": "/v1/worklist",
+}
+_SPELLS = (
+    "select days, event is not null, count(*) from episodes where clinic_id = {mark} and instrument = 'phq-9' "
+    "and evaluable and days is not null group by 1, 2"
+)
+
+
+def measure(report: Report, folder: Path, seconds: int, rounds: int) -> None:
+    """Rows of both engines."""
+    for engine, patients in SIZES.items():
+        with ExitStack() as stack:
+            small, large = (stack.enter_context(scale.large(engine.lower(), n)) for n in (SMALL, patients))
+            loads = [stack.enter_context(_Served(clinic, folder)) for clinic in (small, large)]
+            size = f"{large.patients:,} patients and {large.scores:,} scores"
+            for work, path in _ASKED.items():
+                _compare(report, f"{work}, {engine}", size, loads, rounds, partial(_get, path, seconds))
+            _compare(report, f"POST check-in, {engine}", size, loads, rounds, partial(_post, seconds))
+            _durability(report, engine, large, loads[1], rounds)
+
+
+class _Served:
+    """A service on a kept clinic, and load for it. Posts go on where those of the last run ended."""
+
+    def __init__(self, clinic: Large, folder: Path) -> None:
+        self.clinic = clinic
+        self._database = Database(clinic.settings.database_url, clinic.settings.secret)
+        self._stack = ExitStack()
+        self._folder = folder
+        self._until = clinic.folder / "posted"
+
+    def __enter__(self) -> "_Served":
+        service = self._stack.enter_context(services.holdfast(self.clinic.settings))
+        self.address = f"http://127.0.0.1:{service.port}"
+        self.load = Load(self._folder, f"{self.clinic.patients}", service.port, self._callers)
+        earliest = int((clock.now() - scale.ENDING + timedelta(days=2)).timestamp())
+        self.start = max(earliest, int(self._until.read_text()) if self._until.exists() else 0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        turns = self.load.sent // len(self.clinic.patient_ids) + 1
+        self._until.write_text(str(self.start + turns * 21_600 + 3_600))
+        self._stack.close()
+        self._database.close()
+
+    def token(self) -> str:
+        return clinics.token_of(self.clinic.settings, self._database, self.clinic.clinic_id, self.clinic.user_id)
+
+    def _callers(self) -> list[tuple[str, str]]:
+        token = self.token()
+        return [(patient_id, token) for patient_id in self.clinic.patient_ids]
+
+
+def _get(path: str, seconds: int, served: _Served) -> Seen:
+    return served.load.run(GET, CONNECTIONS, seconds, path=path)
+
+
+def _post(seconds: int, served: _Served) -> Seen:
+    return served.load.run(POST, CONNECTIONS, seconds, start=served.start)
+
+
+def _compare(
+    report: Report, work: str, size: str, loads: list[_Served], rounds: int, run: Callable[[_Served], Seen]
+) -> None:
+    small, large = loads
+    for served in loads:
+        run(served)
+    seen = [(run(small), run(large)) for _ in range(rounds)]
+    middle = sorted(seen, key=lambda pair: pair[1].per_second)[len(seen) // 2]
+    report.add(
+        Row(
+            f"{work}: {size}",
+            f"{SMALL} patients, time per request",
+            1.5,
+            [few.per_second / many.per_second for few, many in seen],
+            f"{1000 / middle[1].per_second:.2f} ms of {1000 / middle[0].per_second:.2f} ms",
+            is_at_most=True,
+            p50=middle[1].p50,
+            p99=middle[1].p99,
+        )
+    )
+
+
+def _durability(report: Report, engine: str, large: Large, served: _Served, rounds: int) -> None:
+    """Through the service, against the grouping alone by the bare driver."""
+    headers = {"Authorization": f"Bearer {served.token()}"}
+    execute, mark, clinic = _driver(engine, large)
+    spells = sum(row[2] for row in execute(_SPELLS.format(mark=mark), (clinic,)))
+
+    def through() -> None:
+        answer = httpx.get(
+            f"{served.address}/v1/cohorts/durability", params={"instrument": "phq-9"}, headers=headers, timeout=60
+        )
+        if answer.status_code != 200:
+            raise RuntimeError("the service does not answer as it should")
+
+    def alone() -> None:
+        execute(_SPELLS.format(mark=mark), (clinic,))
+
+    pairs = [(_milliseconds(through), _milliseconds(alone)) for _ in range(rounds + 1)][1:]
+    mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    report.add(
+        Row(
+            f"GET durability over {spells:,} spells, {engine}",
+            "the grouping alone, bare driver",
+            2,
+            [through_ms / alone_ms for through_ms, alone_ms in pairs],
+            f"{mine:.0f} ms of {theirs:.0f} ms",
+            is_at_most=True,
+        )
+    )
+
+
+def _driver(engine: str, large: Large) -> tuple[Callable[..., list[Any]], str, Any]:
+    """How to ask the database without the service: a function, its mark for a value, and the clinic's id."""
+    if engine == "SQLite":
+        file = sqlite3.connect(large.settings.database_url.removeprefix("sqlite:///"))
+        return lambda sql, values: file.execute(sql, values).fetchall(), "?", large.clinic_id.hex
+    connection = psycopg.connect(str(large.settings.migration_database_url), autocommit=True)
+    return lambda sql, values: connection.execute(sql, values).fetchall(), "%s", large.clinic_id
+
+
+def _milliseconds(work: Callable[[], None]) -> float:
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)

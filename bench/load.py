@@ -96,13 +96,13 @@ class Load:
         self._script = folder / f"{name}.lua"
         self._list = folder / f"{name}.callers"
         self._port, self._callers = port, callers
-        self._sent = 0
+        self.sent = 0
 
     def run(self, request: str, connections: int, seconds: int, **values: object) -> Seen:
         """`request` is POST or GET above, with its values. Raises RuntimeError for any answer that refuses."""
         text = _SCRIPT.replace("{request}", request)
         self._list.write_text("".join(f"{patient_id} {token}\n" for patient_id, token in self._callers()))
-        self._script.write_text(text.format(first=self._sent, callers=self._list, **values))
+        self._script.write_text(text.format(first=self.sent, callers=self._list, **values))
         if shutil.which("wrk") is None:
             raise RuntimeError("the load tool is missing: apt-get install wrk")
         address = f"http://127.0.0.1:{self._port}"
@@ -111,5 +111,5 @@ class Load:
         said = json.loads(ran.stdout.strip().splitlines()[-1])
         if said["refused"] or said["broken"]:
             raise RuntimeError(f"{said['refused']} answers refused, {said['broken']} broken")
-        self._sent += said["requests"] + connections  # those under way at the end were kept, too
+        self.sent += said["requests"] + connections  # those under way at the end were kept, too
         return Seen(said["requests"] * 1e6 / said["microseconds"], said["p50"], said["p99"], said["requests"])

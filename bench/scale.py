@@ -48,6 +48,7 @@ class Large:
     patient_ids: list[str]
     patients: int
     scores: int
+    folder: Path
 
 
 @contextmanager
@@ -116,14 +117,17 @@ def _found(about: Path, settings: Settings) -> Large | None:
     if not about.exists():
         return None
     kept = json.loads(about.read_text())
-    return Large(settings, UUID(kept["clinic"]), UUID(kept["user"]), kept["ids"], kept["patients"], kept["scores"])
+    return Large(
+        settings, UUID(kept["clinic"]), UUID(kept["user"]), kept["ids"], kept["patients"], kept["scores"], about.parent
+    )
 
 
 def _build(about: Path, settings: Settings, owner: str, patients: int) -> Large:
     upgrade(settings)
     database = Database(settings.database_url, settings.secret)
-    template = clinics.filled(database, TEMPLATE, DAYS, 41, ENDING)
-    copies = patients // TEMPLATE - 1
+    originals = min(TEMPLATE, patients)
+    template = clinics.filled(database, originals, DAYS, 41, ENDING)
+    copies = patients // originals - 1
     engine = open_engine(owner)
     with engine.connect() as connection:
         _copy(connection, template.id, copies)
@@ -138,7 +142,7 @@ def _build(about: Path, settings: Settings, owner: str, patients: int) -> Large:
     asked = [str(i) for i in ids[:: max(1, len(ids) // 10_000)]]
     kept = {"clinic": str(template.id), "user": str(template.caller.id), "ids": asked, "patients": len(ids)}
     about.write_text(json.dumps(kept | {"scores": scores}))
-    return Large(settings, template.id, template.caller.id, asked, len(ids), scores)
+    return Large(settings, template.id, template.caller.id, asked, len(ids), scores, about.parent)
 
 
 def _copy(connection: Connection, clinic_id: UUID, copies: int) -> None:

@@ -46,7 +46,9 @@ def step(track: Track, event: Event, rule: Rule) -> Track:
         return _infuse(track, event, rule)
     episode = track.episode
     if episode is not None:
-        episode = _on_day(episode, event.day)._replace(scored=True)
+        episode = _on_day(episode, event.day)
+        if not episode.scored:
+            episode = episode._replace(scored=True)
         if event.day > episode.last_infusion.end_day:
             standing = _represent(episode, episode.settled, event, rule)
             episode = _heard(episode, event)._replace(standing=standing)
