@@ -79,11 +79,11 @@ def _gathered(
     if is_past and not sees_patients(caller):
         # Two answers that differ by one patient would tell of that patient.
         raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
-    last_on = store.last_event_on(db, caller.clinic_id, question.instrument)
-    is_later = last_on is not None and last_on > question.as_of  # in the minutes before midnight
-    if is_past or is_later or store.is_outdated(db, caller.clinic_id):
-        return _alone(lambda: _folded(db, caller, question, known_at))
-    return stored(db, caller.clinic_id, question)
+    if not is_past and not store.is_outdated(db, caller.clinic_id):
+        found = stored(db, caller.clinic_id, question)
+        if found.last_on is None or found.last_on <= question.as_of:  # not so in the minutes before midnight
+            return found
+    return _alone(lambda: _folded(db, caller, question, known_at))
 
 
 def _alone(work: Callable[[], Tallies]) -> Tallies:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +19,6 @@ _HELD = and_(col(_E.evaluable), col(_E.days).is_not(None))
 _EARLY = and_(col(_E.evaluable), col(_E.early).is_not(None))
 
 
-def last_event_on(db: Session, clinic_id: UUID, instrument: str) -> date | None:
-    """The day of the last event behind the stored episodes: on any later day they say the same."""
-    query = select(func.max(col(_E.last_on))).where(col(_E.clinic_id) == clinic_id, col(_E.instrument) == instrument)
-    return db.exec(query).one()
-
-
 def is_outdated(db: Session, clinic_id: UUID) -> bool:
     """Whether something was kept by another fold, so that the stored episodes may lack it. Looks at the two ends of an
     index."""
@@ -40,7 +33,7 @@ def spells(db: Session, clinic_id: UUID, question: Question) -> Tallies:
     """The tallies of the stored episodes that a question about durability needs."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     found.spells = _counted(db, clinic_id, question, [trait, *_ending(question)], _HELD)
-    found.people = _people(db, clinic_id, question, trait, _HELD)
+    found.people = _people(db, clinic_id, question, trait, _HELD, found.responders)
     found.people_overlap = question.group_by == "induction_sessions" and _overlap(db, clinic_id, question, _HELD)
     return found
 
@@ -49,7 +42,7 @@ def early(db: Session, clinic_id: UUID, question: Question) -> Tallies:
     """The tallies of the stored episodes that a question about early outcomes needs."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     found.early = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY)
-    found.early_people = _people(db, clinic_id, question, trait, _EARLY)
+    found.early_people = _people(db, clinic_id, question, trait, _EARLY, found.with_early_reading)
     found.early_missing = _one_column(_counted(db, clinic_id, question, [trait], _missing(question)))
     found.early_overlap = question.group_by == "induction_sessions" and _overlap(db, clinic_id, question, _EARLY)
     return found
@@ -121,7 +114,12 @@ def _counted(
     return Counter({tuple(row[:-1]): row[-1] for row in db.execute(query)})
 
 
-def _people(db: Session, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool]) -> Counter[Trait]:
+def _people(
+    db: Session, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool], everyone: int
+) -> Counter[Trait]:
+    """Patients by trait; `everyone` is how many they are together, which is all there is to say where all share one."""
+    if question.group_by == "none":
+        return Counter({question.instrument: everyone}) if everyone else Counter()
     columns = [trait, func.count(col(_E.patient_id).distinct())]
     query = _of(clinic_id, question, columns, by_trait=True).where(which).group_by(trait)
     return Counter({row[0]: row[1] for row in db.execute(query)})
@@ -154,10 +152,13 @@ def _complete(db: Session, clinic_id: UUID, question: Question) -> Tallies:
     facts = (col(_E.baseline).is_not(None), evaluable, and_(evaluable, col(_E.followed)), _HELD, _EARLY)
     known = [func.max(case((fact, 1), else_=0)).label(f"known{i}") for i, fact in enumerate(facts)]
     counted = [func.sum(case((fact, 1), else_=0)).label(f"counted{i}") for i, fact in enumerate((_HELD, _EARLY))]
-    by_patient = _of(clinic_id, question, [*known, *counted]).group_by(col(_E.patient_id)).subquery()
-    sums = db.execute(rows_of(*(func.coalesce(func.sum(column), 0) for column in by_patient.c))).one()
-    with_baseline, with_evaluable, with_follow_up, responders, with_early_reading, spells, early = map(int, sums)
+    last = func.max(col(_E.last_on)).label("last_on")
+    by_patient = _of(clinic_id, question, [last, *known, *counted]).group_by(col(_E.patient_id)).subquery()
+    last_on, *counts = by_patient.c
+    sums = db.execute(rows_of(func.max(last_on), *(func.coalesce(func.sum(column), 0) for column in counts))).one()
+    with_baseline, with_evaluable, with_follow_up, responders, with_early_reading, spells, early = map(int, sums[1:])
     return Tallies(
+        last_on=sums[0],
         gaps=_one_column(_counted(db, clinic_id, question, [col(_E.median_gap_days)], _has_gap(), by_trait=False)),
         patients=_patients(db, clinic_id),
         with_baseline=with_baseline,

@@ -38,9 +38,11 @@ class Tallies:
     `early`: (trait, baseline, severity 14 to 31 days after the first course) of evaluable episodes, in points;
     `early_people`: patients with one; `early_missing`: episodes whose window closed without a reading. `gaps`: the
     median days between readings of each evaluable episode. `people_overlap`, `early_overlap`: some
-    patient is counted under two traits.
+    patient is counted under two traits. `last_on`: the day of the last event behind stored episodes; on any later day
+    they say the same.
     """
 
+    last_on: date | None = field(default=None, compare=False)
     spells: Counter[tuple[Trait, int, bool]] = field(default_factory=Counter)
     people: Counter[Trait] = field(default_factory=Counter)
     early: Counter[tuple[Trait, int, int]] = field(default_factory=Counter)
