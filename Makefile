@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fix bench docs openapi migration lock
+.PHONY: help setup demo run test check fix bench soak accuracy docs openapi migration lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,11 +44,15 @@ fix: setup ## Format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup ## Measure: accuracy and attacks (writes their pages), recording with and without audit, what answers cost
+bench: setup ## Measure speed against the bare framework and drivers (half an hour; wants `wrk`), and write docs/benchmarks.md
+	@$(BIN)/python -m bench
+
+soak: setup ## Ten minutes of posts at 80% of the limit
+	@$(BIN)/python -m bench.soak
+
+accuracy: setup ## Measure the answer's accuracy and try the attack list, and write their pages
 	@$(BIN)/python -m bench.accuracy
 	@$(BIN)/python -m bench.attacks
-	@$(BIN)/python -m bench.recording
-	@$(BIN)/python -m bench.outcomes
 
 docs: openapi
 

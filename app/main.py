@@ -29,6 +29,7 @@ from app.checkins.routes import router as check_ins
 from app.clinic.routes import router as clinic
 from app.cohorts.routes import router as cohorts
 from app.drawing import Renderer
+from app.exchange.routes import router as exports
 from app.migrating import head
 from app.outcomes import service as relief
 from app.outcomes.routes import router as outcomes
@@ -130,6 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
         sessions,
         cohorts,
         alerts,
+        exports,
         plans,
         clinic_plans,
         my_due,

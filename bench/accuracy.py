@@ -1,7 +1,7 @@
 """How often the engine's word agrees with the truth of the synthetic law, and how often its flags cry wolf.
 
 The law (app/demo/law.py) knows the true course of every synthetic patient; the engine sees only noisy, late and missing
-scores. Run with `make bench`; writes docs/accuracy.md.
+scores. Run with `make accuracy`; writes docs/accuracy.md.
 """
 
 import random
@@ -178,7 +178,7 @@ def page(count: int, seen: dict[str, Seen]) -> str:
         "",
         f"Measured on {count} synthetic patients over {DAYS} days (seed {SEED}), whose true course is known because a",
         "law made it: `app/demo/law.py`, written down before the engine ran on it. The engine saw noisy, late, missing scores",
-        "averaged over each instrument's recall window. Written by `make bench`. **These figures describe the rules under",
+        "averaged over each instrument's recall window. Written by `make accuracy`. **These figures describe the rules under",
         "this law. They are no claim about real patients.**",
         "",
         "## How often a status agrees with the truth",

@@ -12,8 +12,11 @@ from typing import Any
 
 import httpx
 import psycopg
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from app import clock
+from app.exchange.store import SCORES
 from app.storage import Database
 from bench import clinics, scale, services
 from bench.load import GET, POST, Load, Seen
@@ -23,6 +26,8 @@ from bench.scale import Large
 SIZES = {"PostgreSQL": 100_000, "SQLite": 8_400}
 SMALL = 100
 CONNECTIONS = 8
+_FETCHED = 5_000
+_ONCE = 5_000_000
 _ASKED = {
     "GET relief": "/v1/patients/PATIENT/relief",
     "GET trend": "/v1/patients/PATIENT/trend?instrument=phq-9",
@@ -45,6 +50,7 @@ def measure(report: Report, folder: Path, seconds: int, rounds: int) -> None:
                 _compare(report, f"{work}, {engine}", size, loads, rounds, partial(_get, path, seconds))
             _compare(report, f"POST check-in, {engine}", size, loads, rounds, partial(_post, seconds))
             _durability(report, engine, large, loads[1], rounds)
+            _export(report, engine, large, loads[1], rounds if large.scores < _ONCE else 1)
 
 
 class _Served:
@@ -58,9 +64,9 @@ class _Served:
         self._until = clinic.folder / "posted"
 
     def __enter__(self) -> "_Served":
-        service = self._stack.enter_context(services.holdfast(self.clinic.settings))
-        self.address = f"http://127.0.0.1:{service.port}"
-        self.load = Load(self._folder, f"{self.clinic.patients}", service.port, self._callers)
+        self.service = self._stack.enter_context(services.holdfast(self.clinic.settings))
+        self.address = f"http://127.0.0.1:{self.service.port}"
+        self.load = Load(self._folder, f"{self.clinic.patients}", self.service.port, self._callers)
         earliest = int((clock.now() - scale.ENDING + timedelta(days=2)).timestamp())
         self.start = max(earliest, int(self._until.read_text()) if self._until.exists() else 0)
         return self
@@ -137,6 +143,59 @@ def _durability(report: Report, engine: str, large: Large, served: _Served, roun
             is_at_most=True,
         )
     )
+
+
+def _export(report: Report, engine: str, large: Large, served: _Served, rounds: int) -> None:
+    """Every score through the service as NDJSON, against the same rows read by the bare driver, some at a time."""
+    headers = {"Authorization": f"Bearer {served.token()}"}
+    before, lines = served.service.peak_memory(), 0
+
+    def through() -> None:
+        nonlocal lines
+        lines = 0
+        url = f"{served.address}/v1/exports/scores.ndjson"
+        with httpx.stream("GET", url, headers=headers, timeout=600) as answer:
+            for chunk in answer.iter_raw():
+                lines += chunk.count(b"\n")
+
+    pairs = [(_seconds(through), _seconds(lambda: _read(engine, large))) for _ in range(rounds)]
+    mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    report.add(
+        Row(
+            f"Export of {lines:,} scores, {engine}",
+            "the same rows, bare driver",
+            3,
+            [through_s / alone_s for through_s, alone_s in pairs],
+            f"{mine:.0f} s of {theirs:.0f} s",
+            is_at_most=True,
+        )
+    )
+    report.say(
+        f"{engine}: the export of {lines:,} scores took the service's peak memory from {before:.0f} to "
+        f"{served.service.peak_memory():.0f} MiB."
+    )
+
+
+def _read(engine: str, large: Large) -> None:
+    if engine == "SQLite":
+        sql = str(SCORES.compile(dialect=SQLiteDialect_pysqlite()))
+        file = sqlite3.connect(large.settings.database_url.removeprefix("sqlite:///"))
+        found = file.execute(sql, (large.clinic_id.hex,))
+        while found.fetchmany(_FETCHED):
+            pass
+        file.close()
+        return
+    sql = str(SCORES.compile(dialect=PGDialect_psycopg()))  # type: ignore[no-untyped-call]
+    with psycopg.connect(str(large.settings.migration_database_url)) as connection, connection.cursor("alone") as rows:
+        rows.execute(sql, {"clinic": large.clinic_id})
+        while rows.fetchmany(_FETCHED):
+            pass
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def _driver(engine: str, large: Large) -> tuple[Callable[..., list[Any]], str, Any]:

@@ -70,6 +70,8 @@ PERMISSIONS = {
     "change_password": Permission(by="users", unfinished=True),
     "start_second_factor": Permission(by="users", unfinished=True),
     "confirm_second_factor": Permission(by="users", unfinished=True),
+    "export_scores_csv": Permission("export:read"),
+    "export_scores_ndjson": Permission("export:read"),
     "get_clinic": Permission(by="users"),
     "update_clinic": Permission(by="admins"),
     "create_user": Permission(by="admins"),

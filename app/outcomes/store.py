@@ -179,20 +179,22 @@ def _range(priority: int, since: str, where: str, after: int) -> str:
 
 def _alerted(shared: str, statuses: frozenset[str], is_after: bool) -> str:
     """Every row of patients with an open timely alert: as many as there are such alerts, sorted."""
-    where = f"{shared} and patient_id in ({_ALERTED})"
+    where = f"{shared} and patient_id = alerted"
     if statuses:
         listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
         where += f" and {_STATUS} in ({listed})"
     if is_after:
         where += f" and ({_SINCE}, patient_id, domain) > (:since, :patient, :last_domain)"
+    # From the alerts to the rows: left to choose, SQLite looks at every row of the clinic.
+    alerted = f"(select distinct patient_id as alerted from ({_ALERTED}) as standing) as those"
     return (
-        f"select 0 as priority, {_SINCE} as since, patient_id, domain from domain_statuses "
+        f"select 0 as priority, {_SINCE} as since, patient_id, domain from {alerted} cross join domain_statuses "
         f"where {where} order by 2, 3, 4"
     )
 
 
 # What lies further ahead was recorded after the day of an old cursor.
 _DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
-_ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and late = false"
 _SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
 _STATUS = "case when stale_on <= :day then 'stale' else status end"

@@ -8,7 +8,7 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
+_STREAMS = 2
 _BUSY_MILLISECONDS = 2_000
 # What SQLite holds of the file, per connection; and how long its journal grows before it is carried into the file:
 # pages that are written over and over are then carried once (64 MiB).
@@ -50,6 +51,7 @@ class Database:
         # SQLite has one writer; queueing here costs less than waiting on its lock.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
         self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
+        self._streams = asyncio.Semaphore(_STREAMS)
 
     async def read(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """The result of `work` on one snapshot."""
@@ -60,6 +62,44 @@ class Database:
         """The result of `work`, once it is committed."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
+
+    async def stream(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> AsyncIterator[T]:
+        """What `work` yields on one snapshot, piece by piece, as it is asked for. The first piece is there before this
+        returns, so that a refusal is still one. Raises Busy while others take long to read."""
+        if self._streams.locked():
+            raise Busy
+        await self._streams.acquire()
+        loop, pieces = asyncio.get_running_loop(), self._pieces(clinic_id, work)
+        # A thread of its own: what is asked of it is done in turn, so that closing waits for the piece under way.
+        thread = ThreadPoolExecutor(1, "holdfast-stream")
+
+        def end() -> None:
+            thread.submit(pieces.close)
+            thread.shutdown(wait=False)
+            self._streams.release()
+
+        try:
+            first = await loop.run_in_executor(thread, next, pieces, None)
+        except BaseException as error:
+            end()
+            if isinstance(error, DBAPIError) and (_is_out_of_reach(error) or is_passing(error)):
+                raise Busy from error
+            raise
+
+        async def streamed() -> AsyncIterator[T]:
+            piece = first
+            try:
+                while piece is not None:
+                    yield piece
+                    piece = await loop.run_in_executor(thread, next, pieces, None)
+            finally:  # also where the caller hung up
+                end()
+
+        return streamed()
+
+    def _pieces(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> Generator[T, None, None]:
+        with self._transaction(clinic_id, writes=False) as session:
+            yield from work(session)
 
     def reading(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """`read` for callers without an event loop."""

@@ -151,7 +151,7 @@ def test_an_unexpected_fault_says_nothing_of_the_data(settings: Settings, caplog
             with engine.connect() as connection:
                 connection.execute(text("select :value from nowhere"), {"value": MARKER})
 
-        app.state.recording._record = broken
+        app.state.recording._work = broken
         answer = api.post(
             f"/v1/patients/{patient_id}/check-ins",
             {"taken_at": "2025-01-06T10:00:00Z", "responses": [{"instrument": "nrs-pain", "score": 3}]},

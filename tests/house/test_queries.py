@@ -50,7 +50,7 @@ def post(api: Api, patient_id: str, day: int) -> None:
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 6),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions", params={"include": "effect"}), 7),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/trend", params={"instrument": "phq-9"}), 7),
-    (lambda api, patient: api.get("/v1/worklist"), 10),
+    (lambda api, patient: api.get("/v1/worklist"), 11),
     (lambda api, patient: api.get("/v1/cohorts/durability", params={"instrument": "phq-9"}), 10),
     (lambda api, patient: api.get("/v1/cohorts/outcomes", params={"instrument": "phq-9"}), 11),
     (lambda api, patient: api.get("/v1/alerts"), 7),

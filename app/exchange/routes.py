@@ -1,0 +1,57 @@
+"""HTTP of exchange."""
+
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from sqlmodel import Session
+
+from app.access.dependencies import ActOf, CallerOf, GuardedRoute, showed
+from app.access.service import Caller
+from app.api.problems import Responses, problems
+from app.audit.service import Act
+from app.exchange import service
+from app.storage import Database
+
+router = APIRouter(prefix="/v1/exports", tags=["exchange"], route_class=GuardedRoute)
+
+
+def _file(media_type: str) -> Responses:
+    content = {media_type: {"schema": {"type": "string", "contentMediaType": media_type}}}
+    return {200: {"description": "The file, as it is read", "content": content}} | problems()
+
+
+@router.get(
+    "/scores.csv",
+    operation_id="export_scores_csv",
+    summary="Every score, as CSV",
+    response_class=StreamingResponse,
+    responses=_file("text/csv"),
+)
+async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
+    """Every score that stands, as of one moment; without what tells who a patient is. Two exports at a time."""
+    return await _exported(request, caller, act, service.comma_separated, "text/csv")
+
+
+@router.get(
+    "/scores.ndjson",
+    operation_id="export_scores_ndjson",
+    summary="Every score, a JSON object a line",
+    response_class=StreamingResponse,
+    responses=_file("application/x-ndjson"),
+)
+async def export_scores_ndjson(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
+    """Every score that stands, as of one moment; without what tells who a patient is. Two exports at a time."""
+    return await _exported(request, caller, act, service.ndjson, "application/x-ndjson")
+
+
+async def _exported(
+    request: Request, caller: Caller, act: Act, lines: Callable[[Session, UUID], Iterator[bytes]], media_type: str
+) -> StreamingResponse:
+    database: Database = request.app.state.database
+    content = await database.stream(caller.clinic_id, lambda db: lines(db, caller.clinic_id))
+    await showed(request, act, [])
+    name = request.url.path.rsplit("/", 1)[-1]
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(content, media_type=media_type, headers=headers)

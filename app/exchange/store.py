@@ -1,0 +1,37 @@
+"""What an export reads: some rows at a time, however many there are."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, inspect
+from sqlalchemy import select as rows_of
+from sqlmodel import Session
+
+from app.tracks.models import ScoreVersion
+
+_AT_ONCE = 5_000
+_S = inspect(ScoreVersion).local_table.c
+# Check-in by check-in, in the order of an index.
+SCORES = (
+    rows_of(
+        _S.patient_id,
+        _S.check_in_id,
+        _S.taken_at,
+        _S.before_infusion,
+        _S.instrument,
+        _S.points,
+        _S.answers,
+        _S.recorded_at,
+    )
+    .where(_S.clinic_id == bindparam("clinic"), _S.superseded_at.is_(None))
+    .order_by(_S.check_in_id, _S.version)
+)
+
+
+def scores(db: Session, clinic_id: UUID) -> Iterator[Sequence[Any]]:
+    """The scores that stand."""
+    options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
+    found = db.connection().execute(SCORES, {"clinic": clinic_id}, execution_options=options)
+    while rows := found.fetchmany(_AT_ONCE):
+        yield rows

@@ -1,0 +1,109 @@
+"""How the hot queries find their rows, on both engines: by an index for everything they look for, never by reading a
+table from end to end."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.storage import Database
+from tests.conftest import Api, days_ago
+
+# A scan, but for that of a list or of rows found before; or a search for the clinic alone.
+_WHOLE_ON_SQLITE = r"SCAN (?!\(subquery|r\d|CONSTANT)|SEARCH \w+ .*\(clinic_id=\?\)"
+_NOT_EXPLAINED = ("BEGIN", "set ", "select set_config")
+
+
+@pytest.fixture
+def patient(api: Api) -> str:
+    found = api.patient()
+    api.session(found, days_ago(30))
+    for day in (40, 20, 10):
+        api.check_in(found, days_ago(day), "phq-9", 20 - day % 7)
+    return found
+
+
+@contextmanager
+def asked(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """The statements of a request, as the driver got them."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
+        if not statement.startswith(_NOT_EXPLAINED):
+            found.append((statement, parameters[0] if many else parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield found
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def plan(database: Database, clinic_id: Any, statement: str, parameters: Any) -> str:
+    """How the engine would run it. PostgreSQL is told that scans are dear, since a test's tables are small."""
+
+    def explain(db: Any) -> str:
+        connection = db.connection()
+        if database.is_sqlite:
+            rows = connection.exec_driver_sql(f"explain query plan {statement}", parameters)
+            return "\n".join(row[3] for row in rows)
+        connection.exec_driver_sql("set local enable_seqscan = off")
+        return "\n".join(row[0] for row in connection.exec_driver_sql(f"explain {statement}", parameters))
+
+    return database.writing(clinic_id, explain)
+
+
+def scanned(database: Database, text: str) -> list[str]:
+    """The tables that a plan reads from end to end, or all of a clinic's rows of: where nothing else is looked for."""
+    lines = [line.strip() for line in text.splitlines()]
+    if database.is_sqlite:
+        return [line for line in lines if re.match(_WHOLE_ON_SQLITE, line)]
+    # Small tables leave it to PostgreSQL which index it takes; that it needs one, they tell.
+    looks = [line.startswith("Index Cond:") for line in lines]
+    walks = [
+        line for line, below in zip(lines, [*looks[1:], False], strict=True) if " Scan using" in line and not below
+    ]
+    return walks + [line for line in lines if "Seq Scan on" in line]
+
+
+def test_the_guard_sees_a_table_read_from_end_to_end(api: Api, database: Database, patient: str) -> None:
+    mark = "?" if database.is_sqlite else "%s"
+    for statement in (
+        f"select points from score_versions where before_infusion = {mark}",
+        f"select id from clients where name = {mark}",
+    ):
+        value: Any = "x" if "clients" in statement else False
+        found = scanned(database, plan(database, api.clinic_id, statement, (value,)))
+        assert found or not (database.is_sqlite or "clients" in statement)
+
+
+@pytest.mark.parametrize("work", ["post", "repeat", "relief", "trend", "worklist", "check-ins", "past", "export"])
+def test_every_row_is_found_by_an_index(api: Api, database: Database, patient: str, work: str) -> None:
+    path = f"/v1/patients/{patient}"
+    body = {
+        "taken_at": days_ago(1),
+        "responses": [{"instrument": code, "score": 5} for code in ("phq-9", "gad-7", "nrs-pain")],
+    }
+    if work == "repeat":
+        api.post(f"{path}/check-ins", body)
+    with asked(database) as statements:
+        answer = {
+            "post": lambda: api.post(f"{path}/check-ins", body),
+            "repeat": lambda: api.post(f"{path}/check-ins", body),
+            "relief": lambda: api.get(f"{path}/relief"),
+            "trend": lambda: api.get(f"{path}/trend", params={"instrument": "phq-9"}),
+            "worklist": lambda: api.get("/v1/worklist"),
+            "check-ins": lambda: api.get(f"{path}/check-ins"),
+            "past": lambda: api.get(f"{path}/relief", params={"known_at": days_ago(0.001)}),
+            "export": lambda: api.get("/v1/exports/scores.ndjson"),
+        }[work]()
+    assert answer.status_code in (200, 201), answer.text
+    read = [(s, p) for s, p in statements if s.lower().startswith(("select", "update", "with"))]
+    assert read
+    for statement, parameters in read:
+        text = plan(database, api.clinic_id, statement, parameters)
+        if work == "export":  # all of a clinic's rows are what it asks for, in an index's order
+            assert database.is_sqlite is False or "TEMP B-TREE" not in text, text
+            continue
+        assert scanned(database, text) == [], f"{statement}\n\n{text}"

@@ -1,0 +1,63 @@
+"""Reading piece by piece: a few at a time, and whoever hangs up makes room."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.errors import Busy
+from app.storage import Database, new_id
+
+
+def pieces(db: Any) -> Iterator[int]:
+    for number in range(1_000):
+        yield int(db.execute(text("select 1")).scalar()) + number
+
+
+def test_a_third_reader_is_busy_until_one_hangs_up(database: Database) -> None:
+    async def work() -> list[int]:
+        clinic = new_id()
+        first, second = [await database.stream(clinic, pieces) for _ in range(2)]
+        assert [await anext(first), await anext(first), await anext(second)] == [1, 2, 1]
+        with pytest.raises(Busy):
+            await database.stream(clinic, pieces)
+        await first.aclose()  # type: ignore[attr-defined]
+        third = await database.stream(clinic, pieces)
+        found = [piece async for piece in third]
+        await second.aclose()  # type: ignore[attr-defined]
+        return found
+
+    assert asyncio.run(work()) == list(range(1, 1_001))
+
+
+def test_a_caller_cut_off_in_the_middle_makes_room(database: Database) -> None:
+    async def work() -> None:
+        async def read() -> None:
+            async for _ in await database.stream(new_id(), pieces):
+                await asyncio.sleep(0.001)
+
+        for _ in range(5):
+            task = asyncio.create_task(read())
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0.05)
+        assert [piece async for piece in await database.stream(new_id(), pieces)]
+
+    asyncio.run(work())
+
+
+def test_what_breaks_before_the_first_piece_is_raised_and_makes_room(database: Database) -> None:
+    def broken(_: Any) -> Iterator[int]:
+        raise ValueError("broken")
+        yield 1
+
+    async def work() -> None:
+        for _ in range(4):
+            with pytest.raises(ValueError, match="broken"):
+                await database.stream(new_id(), broken)
+
+    asyncio.run(work())
