@@ -92,7 +92,7 @@ def served() -> object:
     settings = _settings()
     configure(settings.log_level)
     app = create_app(settings)
-    # What was loaded to start stays: to look through it again and again is a third of the cost of a request.
+    # What was loaded to start stays, and need not be looked through again and again for what may go.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,6 +1,7 @@
 """The yardstick: the same routes with the same models on the bare framework, an async token check and fixed answers.
 No database, no scoring, no audit."""
 
+import gc
 import os
 from typing import Annotated
 from uuid import UUID
@@ -15,6 +16,11 @@ from app.outcomes.models import ReliefOut
 _RECEIPT = CheckInReceipt.model_validate_json(os.environ["BARE_RECEIPT"])
 _RELIEF = ReliefOut.model_validate_json(os.environ["BARE_RELIEF"])
 _KEY = os.environ["BARE_KEY"]
+
+# As the service has it.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 100)
 
 app = FastAPI(docs_url=None, openapi_url=None, redoc_url=None)
 bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token")

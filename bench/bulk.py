@@ -70,7 +70,7 @@ def _batches(report: Report, engine: str, settings: Settings, folder: Path, seco
                     "single posts at 64 connections, per score",
                     5,
                     ratios,
-                    seen[len(seen) // 2],
+                    seen[sorted(range(rounds), key=ratios.__getitem__)[rounds // 2]],
                 )
             )
     database.close()
@@ -88,7 +88,6 @@ def _import(report: Report, engine: str, settings: Settings, rounds: int) -> Non
     for number in range(rounds):
         clinic = clinics.filled(database, share // _PER_PATIENT, 3, SEED + number, timedelta(days=200))
         posts = _posts(clinic, share)
-        began = time.perf_counter()
         rows: list[dict[str, Any]] = []
         recording = 0.0
         for first in range(0, len(posts), _AT_ONCE):
@@ -178,7 +177,7 @@ def _alone_on_sqlite(settings: Settings, rows: Sequence[dict[str, Any]]) -> floa
         connection.execute(f"pragma {pragma}")
     schema = "select sql from sqlite_master where tbl_name = 'score_versions' and sql is not null order by type desc"
     for (sql,) in connection.execute(schema).fetchall():
-        connection.execute(sql.replace("score_versions", "alone").replace("FOREIGN KEY", "foreign key"))
+        connection.execute(sql.replace("score_versions", "alone"))
     began = time.perf_counter()
     for first in range(0, len(values), 3 * _AT_ONCE):
         connection.execute("begin immediate")

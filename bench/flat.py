@@ -25,7 +25,7 @@ from bench.scale import Large
 
 SIZES = {"PostgreSQL": 100_000, "SQLite": 8_400}
 SMALL = 100
-CONNECTIONS = 8
+CONNECTIONS = 1
 _FETCHED = 5_000
 _ONCE = 5_000_000
 _ASKED = {
@@ -155,10 +155,13 @@ def _export(report: Report, engine: str, large: Large, served: _Served, rounds: 
         lines = 0
         url = f"{served.address}/v1/exports/scores.ndjson"
         with httpx.stream("GET", url, headers=headers, timeout=600) as answer:
+            answer.raise_for_status()
             for chunk in answer.iter_raw():
                 lines += chunk.count(b"\n")
 
     pairs = [(_seconds(through), _seconds(lambda: _read(engine, large))) for _ in range(rounds)]
+    if lines < large.scores:
+        raise RuntimeError("the export is not whole")
     mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
     report.add(
         Row(

@@ -92,7 +92,7 @@ def in_turns(
 
 
 def _row(work: str, target: float, seen: Sequence[tuple[Seen, Seen]], queries: int | None) -> Row:
-    middle = sorted(seen, key=lambda pair: pair[0].per_second)[len(seen) // 2]
+    middle = sorted(seen, key=lambda pair: pair[0].per_second / pair[1].per_second)[len(seen) // 2]
     return Row(
         work,
         "the same route and models, no database",

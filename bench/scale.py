@@ -1,7 +1,7 @@
 """A clinic at the size real ones have, built fast and kept between runs.
 
 A template of 200 synthetic patients is recorded by the service itself, then copied inside the database, each copy under
-ids of its own (their first six digits) and with its days moved, until there are as many patients and scores as asked
+ids of its own (their first six digits) and with the days of its worklist moved, until there are as many patients and scores as asked
 for. Identities are sealed one by one, under keys of their own, as the service does. Everything is kept in a folder that
 later runs find again: HOLDFAST_BENCH_FOLDER, or one of the system's for temporary files that outlive a restart.
 """

@@ -92,6 +92,7 @@ async def _soak(
                 known[:], renewed = list(await asyncio.to_thread(tokens)), now
             await asyncio.sleep(0.005)
         await asyncio.gather(*running)
+        seconds = time.monotonic() - began
     times.sort()
     quarter = max(1, len(memory) // 4)
     return (

@@ -34,6 +34,10 @@ class AuditEvent(SQLModel, table=True):
     address: str
 
 
+# The subject of an event that showed every patient of the clinic.
+EVERYONE = UUID(int=0)
+
+
 class AuditSubject(SQLModel, table=True):
     """A patient whose data an audit event's request showed or changed; or, `attempted`, asked for and did not get."""
 
@@ -82,7 +86,8 @@ class ActorOut(Answer):
 
 class AuditEventOut(Answer):
     """One request that read or wrote patients' data, and whose; or that tried to: then `attempted` holds the ids of its
-    address, and `attempted_patient_ids` whom it asked for. `address` is the network address it came from."""
+    address, and `attempted_patient_ids` whom it asked for. An export shows everyone: it names nobody, and is found with
+    every patient. `address` is the network address it came from."""
 
     id: Id
     at: MomentOut

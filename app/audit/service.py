@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from app.audit import store
-from app.audit.models import ActorOut, AuditEventOut
+from app.audit.models import EVERYONE, ActorOut, AuditEventOut
 from app.storage import new_id
 
 
@@ -97,7 +97,9 @@ def events_of(
             outcome=event.outcome,
             request_id=event.request_id,
             address=event.address,
-            patient_ids=[s.patient_id for s in subjects.get(event.id, []) if not s.attempted],
+            patient_ids=[
+                s.patient_id for s in subjects.get(event.id, []) if not s.attempted and s.patient_id != EVERYONE
+            ],
             attempted_patient_ids=[s.patient_id for s in subjects.get(event.id, []) if s.attempted],
             attempted=event.attempted,
         )

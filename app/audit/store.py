@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from app.audit.models import AuditEvent, AuditSubject, Seal, Unsealed
+from app.audit.models import EVERYONE, AuditEvent, AuditSubject, Seal, Unsealed
 from app.storage import below, insert
 
 
@@ -32,7 +32,7 @@ def page(
         query = query.where(col(AuditEvent.actor_id) == actor_id)
     if patient_id is not None:
         showed = select(AuditSubject.event_id).where(
-            col(AuditSubject.clinic_id) == clinic_id, col(AuditSubject.patient_id) == patient_id
+            col(AuditSubject.clinic_id) == clinic_id, col(AuditSubject.patient_id).in_([patient_id, EVERYONE])
         )
         query = query.where(col(AuditEvent.id).in_(showed))
     if after is not None:

@@ -90,7 +90,8 @@ def amend(
     told = alerts.answers_of(db, clinic_id, raised)
     touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
     today = local_day(act.at, caller.time_zone)
-    relief = tracks.track_answers(db, clinic_id, patient_id, known[patient_id], caller.time_zone, touched, today)
+    on_today = tracks.readable(db, clinic_id, patient_id, known[patient_id], caller.time_zone, today)
+    relief = tracks.track_answers(on_today, touched, today)
     return Reply(
         answers.receipt(caller, new, rows, calendar, told, relief, [], own=False),
         201,

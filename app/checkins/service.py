@@ -185,6 +185,7 @@ class _Receipts:
     ) -> None:
         self._db, self._clinic_id, self._known, self._raised = db, clinic_id, known, raised
         self._calendars: dict[UUID, Calendar] = {}
+        self._readable: dict[tuple[UUID, date], Known] = {}
         self._relief: dict[tuple[UUID, str, date], list[TrackOut]] = {}
 
     def of(self, post: Post, kept: Kept) -> Receipt:
@@ -210,7 +211,9 @@ class _Receipts:
     def _track(self, patient_id: UUID, code: str, zone: ZoneInfo, today: date) -> list[TrackOut]:
         found = self._relief.get((patient_id, code, today))
         if found is None:
-            known = self._known[patient_id]
-            found = tracks.track_answers(self._db, self._clinic_id, patient_id, known, zone, [code], today)
-            self._relief[patient_id, code, today] = found
+            known = self._readable.get((patient_id, today))
+            if known is None:
+                known = tracks.readable(self._db, self._clinic_id, patient_id, self._known[patient_id], zone, today)
+                self._readable[patient_id, today] = known
+            found = self._relief[patient_id, code, today] = tracks.track_answers(known, [code], today)
         return found

@@ -32,6 +32,7 @@ def update(db: Session, act: Act, expected: int | None, patch: ClinicPatch, mail
         check_zone(Fault("pointer", "/time_zone", "must be an IANA time zone"), changed["time_zone"])
         if tracks.has_scores(db, act.clinic_id):
             raise Invalid(errors=[Fault("pointer", "/time_zone", "is fixed once a check-in is recorded")])
+        tracks.outdate(db, act.clinic_id)  # the days of sessions are kept, and were those of the other zone
     for name, value in changed.items():
         setattr(clinic, name, value)
     if changed.get("alert_recipients"):

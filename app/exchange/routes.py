@@ -10,6 +10,7 @@ from sqlmodel import Session
 from app.access.dependencies import ActOf, CallerOf, GuardedRoute, showed
 from app.access.service import Caller
 from app.api.problems import Responses, problems
+from app.audit.models import EVERYONE
 from app.audit.service import Act
 from app.exchange import service
 from app.storage import Database
@@ -30,7 +31,7 @@ def _file(media_type: str) -> Responses:
     responses=_file("text/csv"),
 )
 async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
-    """Every score that stands, as of one moment; without what tells who a patient is. Two exports at a time."""
+    """Every score that stands, as of one moment; without what tells who a patient is. One export at a time."""
     return await _exported(request, caller, act, service.comma_separated, "text/csv")
 
 
@@ -42,7 +43,7 @@ async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> S
     responses=_file("application/x-ndjson"),
 )
 async def export_scores_ndjson(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
-    """Every score that stands, as of one moment; without what tells who a patient is. Two exports at a time."""
+    """Every score that stands, as of one moment; without what tells who a patient is. One export at a time."""
     return await _exported(request, caller, act, service.ndjson, "application/x-ndjson")
 
 
@@ -50,8 +51,8 @@ async def _exported(
     request: Request, caller: Caller, act: Act, lines: Callable[[Session, UUID], Iterator[bytes]], media_type: str
 ) -> StreamingResponse:
     database: Database = request.app.state.database
+    await showed(request, act, [EVERYONE])
     content = await database.stream(caller.clinic_id, lambda db: lines(db, caller.clinic_id))
-    await showed(request, act, [])
     name = request.url.path.rsplit("/", 1)[-1]
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(content, media_type=media_type, headers=headers)

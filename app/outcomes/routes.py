@@ -17,7 +17,7 @@ from app.api.problems import Responses, problems
 from app.audit.service import Act
 from app.drawing import Format, Renderer
 from app.instruments import INSTRUMENTS
-from app.outcomes import trend, worklist
+from app.outcomes import service, trend, worklist
 from app.outcomes.models import ReliefOut, TrendOut, WorklistOut
 from app.outcomes.picture import picture, with_alternative
 from app.outcomes.service import Asked
@@ -60,8 +60,13 @@ async def get_relief(
 ) -> Response:
     """By domain and by instrument, with the rule and the scores it rests on, how long it has held, and what is missing.
     Measured scores against stated lines: no diagnosis, prediction or advice."""
-    reliefs: Joined[Asked, ReliefOut] = request.app.state.reliefs
-    answer = await reliefs.submit(caller.clinic_id, Asked(caller, patient_id, act.at, as_of, known_at, rule))
+    asked = Asked(caller, patient_id, act.at, as_of, known_at, rule)
+    if as_of is None and known_at is None:
+        reliefs: Joined[Asked, ReliefOut] = request.app.state.reliefs
+        answer = await reliefs.submit(caller.clinic_id, asked)
+    else:  # may be folded afresh, for which nobody else is to wait
+        database: Database = request.app.state.database
+        answer = await database.read(caller.clinic_id, lambda db: service.relief_of(db, asked))
     await showed(request, act, [patient_id])
     return Reply(answer).response()
 

@@ -8,11 +8,11 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
-_STREAMS = 2
+_STREAMS = 4
+_STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
 # What SQLite holds of the file, per connection; and how long its journal grows before it is carried into the file:
 # pages that are written over and over are then carried once (64 MiB).
@@ -51,7 +52,7 @@ class Database:
         # SQLite has one writer; queueing here costs less than waiting on its lock.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
         self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
-        self._streams = asyncio.Semaphore(_STREAMS)
+        self._streaming: set[UUID] = set()
 
     async def read(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """The result of `work` on one snapshot."""
@@ -63,39 +64,19 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
 
-    async def stream(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> AsyncIterator[T]:
-        """What `work` yields on one snapshot, piece by piece, as it is asked for. The first piece is there before this
-        returns, so that a refusal is still one. Raises Busy while others take long to read."""
-        if self._streams.locked():
+    async def stream(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> "Stream[T]":
+        """What `work` yields on one snapshot, piece by piece, as it is asked for. The first piece is read before this
+        returns, so that a refusal is still one. One at a time for a clinic and a few in all; raises Busy for more."""
+        if clinic_id in self._streaming or len(self._streaming) >= _STREAMS:
             raise Busy
-        await self._streams.acquire()
-        loop, pieces = asyncio.get_running_loop(), self._pieces(clinic_id, work)
-        # A thread of its own: what is asked of it is done in turn, so that closing waits for the piece under way.
-        thread = ThreadPoolExecutor(1, "holdfast-stream")
-
-        def end() -> None:
-            thread.submit(pieces.close)
-            thread.shutdown(wait=False)
-            self._streams.release()
-
+        stream = Stream(self._pieces(clinic_id, work), clinic_id, self._streaming)
         try:
-            first = await loop.run_in_executor(thread, next, pieces, None)
-        except BaseException as error:
-            end()
-            if isinstance(error, DBAPIError) and (_is_out_of_reach(error) or is_passing(error)):
+            await stream.begin()
+        except DBAPIError as error:
+            if _is_out_of_reach(error) or is_passing(error):
                 raise Busy from error
             raise
-
-        async def streamed() -> AsyncIterator[T]:
-            piece = first
-            try:
-                while piece is not None:
-                    yield piece
-                    piece = await loop.run_in_executor(thread, next, pieces, None)
-            finally:  # also where the caller hung up
-                end()
-
-        return streamed()
+        return stream
 
     def _pieces(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> Generator[T, None, None]:
         with self._transaction(clinic_id, writes=False) as session:
@@ -161,6 +142,58 @@ class Database:
                 yield session
 
 
+class Stream(Generic[T]):
+    """Pieces of a long read. It ends when all are read, when reading fails, after an hour, and when nobody holds it any
+    more: whoever hangs up, at whatever moment, makes room."""
+
+    def __init__(self, pieces: Generator[T, None, None], clinic_id: UUID, streaming: set[UUID]) -> None:
+        self._pieces, self._clinic_id, self._streaming = pieces, clinic_id, streaming
+        # A thread of its own: what is asked of it is done in turn, so that closing waits for the piece under way.
+        self._thread = ThreadPoolExecutor(1, "holdfast-stream")
+        self._until = time.monotonic() + _STREAM_SECONDS
+        self._first: T | None = None
+        self._is_over = False
+        streaming.add(clinic_id)
+
+    async def begin(self) -> None:
+        """Reads the first piece."""
+        self._first = await self._next()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        piece, self._first = self._first, None
+        if piece is None and not self._is_over:
+            piece = await self._next()
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def _next(self) -> T | None:
+        try:
+            if time.monotonic() > self._until:
+                raise Busy
+            piece = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._pieces, None)
+        except BaseException:
+            self.end()
+            raise
+        if piece is None:
+            self.end()
+        return piece
+
+    def end(self) -> None:
+        """Gives back what it holds."""
+        if not self._is_over:
+            self._is_over = True
+            self._streaming.discard(self._clinic_id)
+            self._thread.submit(self._pieces.close)
+            self._thread.shutdown(wait=False)
+
+    def __del__(self) -> None:
+        self.end()
+
+
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://...`, never printing a statement's values."""
     if url.startswith("postgresql://"):
@@ -173,7 +206,7 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, hide_parameters=True, pool_size=16, max_overflow=4, pool_pre_ping=True)
+    return create_engine(url, hide_parameters=True, pool_size=16, max_overflow=8, pool_pre_ping=True)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:

@@ -37,10 +37,12 @@ class Joined(Generic[Asked, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, clinic_id: UUID, asked: Asked) -> Answer:
-        """The answer, once committed. Raises its refusal, or Busy when the clinic's queue or all together are full."""
+        """The answer, once committed. Raises its refusal, or Busy when the clinic's queue is full; or longer than one
+        batch, while all together are too many: a flood of some clinics is not to shut out the others."""
         queue = self._queues.get(clinic_id)
         idle = queue is None
-        if self._waiting >= _MOST_WAITING or (queue is not None and len(queue) >= _QUEUE):
+        most = _BATCH if self._waiting >= _MOST_WAITING else _QUEUE
+        if queue is not None and len(queue) >= most:
             raise Busy
         if queue is None:
             queue = self._queues[clinic_id] = deque()
@@ -54,11 +56,17 @@ class Joined(Generic[Asked, Answer]):
         return await answer
 
     async def _drain(self, clinic_id: UUID, queue: deque[tuple[Asked, asyncio.Future[Answer]]]) -> None:
-        while queue:
-            batch = [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
-            self._waiting -= len(batch)
-            await self._answer(clinic_id, batch)
-        del self._queues[clinic_id]
+        batch: list[tuple[Asked, asyncio.Future[Answer]]] = []
+        try:
+            while queue:
+                batch = [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
+                self._waiting -= len(batch)
+                await self._answer(clinic_id, batch)
+        finally:  # whatever ends this, nobody waits for ever and the next one begins anew
+            del self._queues[clinic_id]
+            self._waiting -= len(queue)
+            for _, answer in (*batch, *queue):
+                _settle(answer, Busy())
 
     async def _answer(self, clinic_id: UUID, batch: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
         asked = [one for one, _ in batch]

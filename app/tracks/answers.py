@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Literal, get_args
-from uuid import UUID
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from app.api.fields import Answer, Id, MomentOut, grows
+from app.api.fields import Answer, MomentOut, grows
 from app.instruments import INSTRUMENTS, Instrument
 from app.relief import Score, Spell, Verdict
 
@@ -33,7 +32,7 @@ class ReadingOut(Answer):
 
     value: Value
     taken_at: MomentOut
-    score_id: Id
+    score_id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
 class LatestOut(ReadingOut):
@@ -218,7 +217,7 @@ def reading_answer(instrument: Instrument, score: Score | None) -> ReadingOut | 
     if score is None:
         return None
     value = instrument.value(instrument.points_of_severity(score.severity))
-    return ReadingOut(value=value, taken_at=score.taken_at, score_id=UUID(score.id))
+    return ReadingOut(value=value, taken_at=score.taken_at, score_id=score.id)
 
 
 def _latest(instrument: Instrument, verdict: Verdict) -> LatestOut | None:

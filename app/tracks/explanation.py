@@ -154,6 +154,8 @@ def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
 
 
 def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
+    if not track.flags:
+        return []
     rule = _rule(instrument)
     published = rule.reliable_change_kind in ("nhs", "published", "computed")
     amount = number(instrument.value(rule.reliable_change))

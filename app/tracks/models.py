@@ -14,7 +14,6 @@ from app.storage import Moment, document, key
 
 _CURRENT = text("superseded_at IS NULL")
 _SUPERSEDED = text("superseded_at IS NOT NULL")
-_SUPERSEDED = text("superseded_at IS NOT NULL")
 # Current totals without items, where an item would have asked about self-harm.
 SELF_HARM_UNKNOWN = text(
     "superseded_at IS NULL AND self_harm_item IS NULL AND instrument IN ('madrs', 'phq-9', 'qids-sr16')"

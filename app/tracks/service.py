@@ -67,7 +67,7 @@ class ReliefAnswer:
 
 
 def gather(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, Known]:
-    """What the verdicts of these patients rest on: one query, however many they are."""
+    """What the verdicts of these patients rest on: one query, however many they are (two where some are outdated)."""
     known = {patient_id: Known() for patient_id in patient_ids}
     for patient_id, by, state in store.folds(db, clinic_id, patient_ids):
         known[patient_id] = restored(state) if by == FOLD else Known(needs_fold=set(FOLLOWED), is_outdated=True)
@@ -116,18 +116,13 @@ def in_words_for_patient(track: TrackOut) -> TrackOut:
     return track.model_copy(update={"explanation": explain_to_patient(track)})
 
 
-def track_answers(
-    db: Session,
-    clinic_id: UUID,
-    patient_id: UUID,
-    known: Known,
-    zone: ZoneInfo,
-    instruments: Iterable[str],
-    as_of: date,
-) -> list[TrackOut]:
+def readable(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, zone: ZoneInfo, as_of: date) -> Known:
+    """What can answer for `as_of`: what is known, or the same folded afresh up to that day."""
+    return known if is_readable_on(known, as_of) else known_on(db, clinic_id, patient_id, zone, as_of, None)[0]
+
+
+def track_answers(known: Known, instruments: Iterable[str], as_of: date) -> list[TrackOut]:
     """The tracks of these instruments on `as_of`, in the order given, as `answers` gives them."""
-    if not is_readable_on(known, as_of):
-        known, _ = known_on(db, clinic_id, patient_id, zone, as_of, None)
     verdicts = verdicts_on(known, as_of)
     return [_shown(code, verdicts[code]) for code in dict.fromkeys(instruments) if code in verdicts]
 

@@ -121,6 +121,11 @@ def outdated(db: Session, clinic_id: UUID, limit: int) -> list[UUID]:
     return found[:limit]
 
 
+def outdate(db: Session, clinic_id: UUID) -> None:
+    """Everything kept of a clinic is to be folded anew."""
+    db.execute(update(FoldRow).where(col(FoldRow.clinic_id) == clinic_id).values(rule=""))
+
+
 def keep_episodes(db: Session, rows: Sequence[dict[str, Any]]) -> None:
     upsert(db, EpisodeRow, rows)
 

@@ -50,13 +50,7 @@ def _create(name: str, columns: list[sa.Column], keys: list[str]) -> None:
 
 
 def upgrade() -> None:
-    columns = [sa.Column("rule", sa.String(), nullable=False), sa.Column("state", sa.String(), nullable=False)]
-    _create("folds", columns, ["clinic_id", "patient_id"])
-    _across_clinics(
-        ("folds", "patients"),
-        "insert into folds (clinic_id, patient_id, rule, state) select clinic_id, id, '', '' from patients",
-    )
-    op.drop_table("tracks")
+    # First what takes long: what follows keeps everybody out.
     op.create_index(
         "ix_score_versions_superseded",
         "score_versions",
@@ -64,6 +58,13 @@ def upgrade() -> None:
         postgresql_where=_SUPERSEDED,
         sqlite_where=_SUPERSEDED,
     )
+    columns = [sa.Column("rule", sa.String(), nullable=False), sa.Column("state", sa.String(), nullable=False)]
+    _create("folds", columns, ["clinic_id", "patient_id"])
+    _across_clinics(
+        ("folds", "patients"),
+        "insert into folds (clinic_id, patient_id, rule, state) select clinic_id, id, '', '' from patients",
+    )
+    op.drop_table("tracks")
     op.drop_index(_REPLACED, table_name="score_versions")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app import clock
 from app.tracks import explanation, plain
 from tests.conftest import Api, days_ago, new_device, new_person
 
@@ -41,6 +42,19 @@ def test_the_time_zone_is_fixed_once_a_check_in_is_recorded(api: Api) -> None:
     fixed = api.patch("/v1/clinic", {"time_zone": "UTC"}, 2)
     assert fixed.json()["errors"][0]["pointer"] == "/time_zone"
     assert api.patch("/v1/clinic", {"time_zone": "Europe/Paris", "name": "N"}, 2).status_code == 200
+
+
+def test_sessions_recorded_before_a_change_of_zone_count_on_the_days_of_the_new_one(api: Api) -> None:
+    assert api.patch("/v1/clinic", {"time_zone": "UTC"}, 1).status_code == 200
+    patient_id = api.patient()
+    api.session(patient_id, "2025-01-06T20:00:00-08:00")
+    assert api.patch("/v1/clinic", {"time_zone": "America/Los_Angeles"}, 2).status_code == 200
+    api.server.app.state.honoured.forget()  # type: ignore[attr-defined]
+    api.check_in(patient_id, "2025-01-07T09:00:00-08:00", "gad-7", 12)
+    stored = api.relief(patient_id)
+    afresh = api.get(f"/v1/patients/{patient_id}/relief", params={"known_at": clock.now().isoformat()}).json()
+    assert stored["tracks"] == afresh["tracks"]
+    assert stored["tracks"][0]["episode"]["first_session_on"] == "2025-01-06"
 
 
 def test_crisis_contacts_are_the_clinics_own(api: Api) -> None:

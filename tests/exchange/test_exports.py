@@ -4,8 +4,9 @@ import csv
 import json
 from io import StringIO
 
-from sqlalchemy import event
+import pytest
 
+from app.exchange import store
 from app.storage import Database
 from tests.conftest import Api, days_ago, new_client, new_clinic
 
@@ -76,12 +77,19 @@ def test_nobody_elses_scores_and_only_for_those_who_may(api: Api) -> None:
     }
 
 
-def test_rows_are_read_some_at_a_time(api: Api, database: Database, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_rows_are_read_some_at_a_time(api: Api, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.exchange.store._AT_ONCE", 3)
     patient = api.patient()
     for day in range(10):
         api.check_in(patient, days_ago(day + 1), "nrs-pain", day)
-    asked: list[str] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    read = database.reading(api.clinic_id, lambda db: [len(rows) for rows in store.scores(db, api.clinic_id)])
+    assert read == [3, 3, 3, 1]
     assert sorted(int(str(line["score"])) for line in lines(api)) == list(range(10))
-    assert sum("score_versions" in statement for statement in asked) == 1
+
+
+def test_an_export_is_found_with_every_patient(api: Api) -> None:
+    patient = api.patient()
+    lines(api)
+    found = api.get("/v1/audit-events", params={"patient_id": patient}).json()["items"]
+    exported = [event for event in found if event["operation"] == "export_scores_ndjson"]
+    assert [event["patient_ids"] for event in exported] == [[]]

@@ -26,9 +26,14 @@ def steps(database: Database) -> Iterator[list[int]]:
     def watch(connection: Any, *_: Any) -> None:
         connection.set_progress_handler(tick, _STEPS)
 
+    def leave(connection: Any, *_: Any) -> None:
+        connection.set_progress_handler(None, _STEPS)
+
     event.listen(database.engine, "checkout", watch)
+    event.listen(database.engine, "checkin", leave)
     yield taken
     event.remove(database.engine, "checkout", watch)
+    event.remove(database.engine, "checkin", leave)
 
 
 def filled(api: Api, patients: int) -> str:

@@ -55,7 +55,7 @@ def plan(database: Database, clinic_id: Any, statement: str, parameters: Any) ->
 
 
 def scanned(database: Database, text: str) -> list[str]:
-    """The tables that a plan reads from end to end, or all of a clinic's rows of: where nothing else is looked for."""
+    """The tables that a plan reads from end to end; on SQLite also those of which it reads all of a clinic's rows."""
     lines = [line.strip() for line in text.splitlines()]
     if database.is_sqlite:
         return [line for line in lines if re.match(_WHOLE_ON_SQLITE, line)]

@@ -110,3 +110,60 @@ def test_a_database_that_cannot_be_reached_is_busy_not_broken() -> None:
     with pytest.raises(Busy):
         database.reading(CLINIC, lambda db: db.connection())
     database.close()
+
+
+def test_a_flood_of_some_clinics_does_not_shut_out_another(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.storage.joining._MOST_WAITING", 20)
+    monkeypatch.setattr("app.storage.joining._BATCH", 4)
+
+    async def run() -> tuple[list[int | BaseException], int]:
+        group: Joined[int, int] = Joined(database.write, record)
+        flood = [asyncio.create_task(group.submit(CLINIC, n)) for n in range(40)]
+        await asyncio.sleep(0)
+        alone = await group.submit(new_id(), 1_000)
+        return await asyncio.gather(*flood, return_exceptions=True), alone
+
+    flood, alone = asyncio.run(run())
+    assert alone == 1_000
+    assert sum(isinstance(outcome, Busy) for outcome in flood) == 20
+    assert len(stored(database)) == 21
+
+
+def test_a_commit_that_fails_tells_exactly_its_own_posts_to_come_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.joining._BATCH", 5)
+    batches = 0
+
+    def failing(db: Session, clinic: UUID, posts: Sequence[int]) -> list[int | Problem]:
+        nonlocal batches
+        batches += 1
+        kept = record(db, clinic, posts)
+        if batches == 2:
+            raise Busy
+        return kept
+
+    async def run() -> list[int | BaseException]:
+        group: Joined[int, int] = Joined(database.write, failing)
+        return await asyncio.gather(*(group.submit(CLINIC, n) for n in range(15)), return_exceptions=True)
+
+    outcomes = asyncio.run(run())
+    told = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Busy)]
+    assert told == [5, 6, 7, 8, 9]
+    assert stored(database) == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
+
+
+def test_whatever_ends_the_work_nobody_waits_for_ever(database: Database) -> None:
+    def short(db: Session, clinic: UUID, posts: Sequence[int]) -> list[int | Problem]:
+        return []  # an answer too few
+
+    async def run() -> tuple[list[int | BaseException], int]:
+        group: Joined[int, int] = Joined(database.write, short)
+        first = asyncio.gather(*(group.submit(CLINIC, n) for n in range(3)), return_exceptions=True)
+        outcomes = await asyncio.wait_for(first, 5)
+        group._work = record
+        return outcomes, await asyncio.wait_for(group.submit(CLINIC, 9), 5)
+
+    outcomes, after = asyncio.run(run())
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
+    assert after == 9

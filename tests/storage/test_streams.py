@@ -16,26 +16,34 @@ def pieces(db: Any) -> Iterator[int]:
         yield int(db.execute(text("select 1")).scalar()) + number
 
 
-def test_a_third_reader_is_busy_until_one_hangs_up(database: Database) -> None:
+def test_a_second_reader_of_a_clinic_is_busy_until_the_first_hangs_up(database: Database) -> None:
     async def work() -> list[int]:
         clinic = new_id()
-        first, second = [await database.stream(clinic, pieces) for _ in range(2)]
-        assert [await anext(first), await anext(first), await anext(second)] == [1, 2, 1]
+        first, other = await database.stream(clinic, pieces), await database.stream(new_id(), pieces)
+        assert [await anext(first), await anext(first), await anext(other)] == [1, 2, 1]
         with pytest.raises(Busy):
             await database.stream(clinic, pieces)
-        await first.aclose()  # type: ignore[attr-defined]
-        third = await database.stream(clinic, pieces)
-        found = [piece async for piece in third]
-        await second.aclose()  # type: ignore[attr-defined]
-        return found
+        del first
+        return [piece async for piece in await database.stream(clinic, pieces)]
 
     assert asyncio.run(work()) == list(range(1, 1_001))
 
 
+def test_one_that_nobody_began_to_read_makes_room(database: Database) -> None:
+    async def work() -> None:
+        clinic = new_id()
+        for _ in range(3):
+            await database.stream(clinic, pieces)
+
+    asyncio.run(work())
+
+
 def test_a_caller_cut_off_in_the_middle_makes_room(database: Database) -> None:
     async def work() -> None:
+        clinic = new_id()
+
         async def read() -> None:
-            async for _ in await database.stream(new_id(), pieces):
+            async for _ in await database.stream(clinic, pieces):
                 await asyncio.sleep(0.001)
 
         for _ in range(5):
@@ -44,8 +52,19 @@ def test_a_caller_cut_off_in_the_middle_makes_room(database: Database) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.sleep(0.05)
-        assert [piece async for piece in await database.stream(new_id(), pieces)]
+            del task
+        assert [piece async for piece in await database.stream(clinic, pieces)]
+
+    asyncio.run(work())
+
+
+def test_reading_for_too_long_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        stream = await database.stream(new_id(), pieces)
+        monkeypatch.setattr("app.storage.database.time.monotonic", lambda: float("inf"))
+        assert await anext(stream) == 1
+        with pytest.raises(Busy):
+            await anext(stream)
 
     asyncio.run(work())
 
