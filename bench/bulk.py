@@ -173,7 +173,7 @@ def _alone_on_sqlite(settings: Settings, rows: Sequence[dict[str, Any]]) -> floa
     prepared = _on_sqlite(inspect(ScoreVersion).local_table, "insert")
     values = prepared.encoded(rows)
     connection = sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
-    for pragma in ("synchronous=FULL", "wal_autocheckpoint=16384", "cache_size=-32768"):
+    for pragma in ("synchronous=FULL", "wal_autocheckpoint=4096", "cache_size=-32768"):
         connection.execute(f"pragma {pragma}")
     schema = "select sql from sqlite_master where tbl_name = 'score_versions' and sql is not null order by type desc"
     for (sql,) in connection.execute(schema).fetchall():

@@ -31,7 +31,10 @@ def _file(media_type: str) -> Responses:
     responses=_file("text/csv"),
 )
 async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
-    """Every score that stands, as of one moment; without what tells who a patient is. One export at a time."""
+    """Every score that stands, as of one moment, but for patients entered in error; without what tells who a patient
+    is. Columns: patient_id, check_in_id, taken_at, before_infusion, instrument, score, answers (items in order,
+    separated by semicolons, an unknown one empty; all empty for a total alone), recorded_at. One export of a clinic at
+    a time."""
     return await _exported(request, caller, act, service.comma_separated, "text/csv")
 
 
@@ -43,7 +46,8 @@ async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> S
     responses=_file("application/x-ndjson"),
 )
 async def export_scores_ndjson(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
-    """Every score that stands, as of one moment; without what tells who a patient is. One export at a time."""
+    """The columns of the CSV as members; `answers` is a list, null for a total alone. One export of a clinic at a
+    time."""
     return await _exported(request, caller, act, service.ndjson, "application/x-ndjson")
 
 

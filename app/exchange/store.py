@@ -8,10 +8,12 @@ from sqlalchemy import bindparam, inspect
 from sqlalchemy import select as rows_of
 from sqlmodel import Session
 
+from app.patients.models import Patient
 from app.tracks.models import ScoreVersion
 
 _AT_ONCE = 5_000
 _S = inspect(ScoreVersion).local_table.c
+_P = inspect(Patient).local_table.c
 # Check-in by check-in, in the order of an index.
 SCORES = (
     rows_of(
@@ -24,13 +26,19 @@ SCORES = (
         _S.answers,
         _S.recorded_at,
     )
-    .where(_S.clinic_id == bindparam("clinic"), _S.superseded_at.is_(None))
+    .where(
+        _S.clinic_id == bindparam("clinic"),
+        _S.superseded_at.is_(None),
+        _S.patient_id.not_in(
+            rows_of(_P.id).where(_P.clinic_id == bindparam("clinic"), _P.care_status == "entered_in_error")
+        ),
+    )
     .order_by(_S.check_in_id, _S.version)
 )
 
 
 def scores(db: Session, clinic_id: UUID) -> Iterator[Sequence[Any]]:
-    """The scores that stand."""
+    """The scores that stand, but for patients who were entered in error."""
     options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
     found = db.connection().execute(SCORES, {"clinic": clinic_id}, execution_options=options)
     while rows := found.fetchmany(_AT_ONCE):

@@ -8,6 +8,7 @@ import asyncio
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,9 +31,10 @@ _STREAMS = 4
 _STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
 # What SQLite holds of the file, per connection; and how long its journal grows before it is carried into the file:
-# pages that are written over and over are then carried once (64 MiB).
+# pages that are written over and over are then carried once. Carrying these 16 MiB keeps writers waiting for a tenth of
+# a second.
 _CACHE_KIBIBYTES = 32 * 1024
-_JOURNAL_PAGES = 16_384
+_JOURNAL_PAGES = 4_096
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
@@ -143,27 +145,34 @@ class Database:
 
 
 class Stream(Generic[T]):
-    """Pieces of a long read. It ends when all are read, when reading fails, after an hour, and when nobody holds it any
-    more: whoever hangs up, at whatever moment, makes room."""
+    """Pieces of a long read. It ends when all are read, when reading fails, when nobody holds it any more, and after an
+    hour, read or not: whoever hangs up or falls asleep, at whatever moment, makes room."""
 
     def __init__(self, pieces: Generator[T, None, None], clinic_id: UUID, streaming: set[UUID]) -> None:
         self._pieces, self._clinic_id, self._streaming = pieces, clinic_id, streaming
         # A thread of its own: what is asked of it is done in turn, so that closing waits for the piece under way.
         self._thread = ThreadPoolExecutor(1, "holdfast-stream")
-        self._until = time.monotonic() + _STREAM_SECONDS
         self._first: T | None = None
-        self._is_over = False
+        self._is_over = self._is_late = False
         streaming.add(clinic_id)
 
     async def begin(self) -> None:
         """Reads the first piece."""
+        asyncio.get_running_loop().call_later(_STREAM_SECONDS, _expire, weakref.ref(self))
         self._first = await self._next()
+
+    def expire(self) -> None:
+        """Ends it before its end, which whoever reads on is told."""
+        self._is_late = not self._is_over
+        self.end()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
         piece, self._first = self._first, None
+        if self._is_late:
+            raise Busy
         if piece is None and not self._is_over:
             piece = await self._next()
         if piece is None:
@@ -172,8 +181,6 @@ class Stream(Generic[T]):
 
     async def _next(self) -> T | None:
         try:
-            if time.monotonic() > self._until:
-                raise Busy
             piece = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._pieces, None)
         except BaseException:
             self.end()
@@ -192,6 +199,12 @@ class Stream(Generic[T]):
 
     def __del__(self) -> None:
         self.end()
+
+
+def _expire(stream: "weakref.ref[Stream[Any]]") -> None:
+    found = stream()
+    if found is not None:
+        found.expire()
 
 
 def open_engine(url: str) -> Engine:

@@ -58,11 +58,17 @@ def test_a_caller_cut_off_in_the_middle_makes_room(database: Database) -> None:
     asyncio.run(work())
 
 
-def test_reading_for_too_long_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_falls_asleep_over_it_makes_room_and_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database._STREAM_SECONDS", 0.05)
+
     async def work() -> None:
-        stream = await database.stream(new_id(), pieces)
-        monkeypatch.setattr("app.storage.database.time.monotonic", lambda: float("inf"))
+        clinic = new_id()
+        stream = await database.stream(clinic, pieces)
         assert await anext(stream) == 1
+        await asyncio.sleep(0.1)
+        assert await anext(await database.stream(clinic, pieces)) == 1
         with pytest.raises(Busy):
             await anext(stream)
 
