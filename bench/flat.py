@@ -181,16 +181,17 @@ def _export(report: Report, engine: str, large: Large, served: _Served, rounds: 
 
 def _read(engine: str, large: Large) -> None:
     if engine == "SQLite":
-        sql = str(SCORES.compile(dialect=SQLiteDialect_pysqlite()))
+        compiled = SCORES.compile(dialect=SQLiteDialect_pysqlite())
+        values = compiled.params | {"clinic": large.clinic_id.hex}
         file = sqlite3.connect(large.settings.database_url.removeprefix("sqlite:///"))
-        found = file.execute(sql, (large.clinic_id.hex,))
+        found = file.execute(str(compiled), [values[name] for name in compiled.positiontup or ()])
         while found.fetchmany(_FETCHED):
             pass
         file.close()
         return
-    sql = str(SCORES.compile(dialect=PGDialect_psycopg()))  # type: ignore[no-untyped-call]
+    asked = SCORES.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
     with psycopg.connect(str(large.settings.migration_database_url)) as connection, connection.cursor("alone") as rows:
-        rows.execute(sql, {"clinic": large.clinic_id})
+        rows.execute(str(asked), asked.params | {"clinic": large.clinic_id})
         while rows.fetchmany(_FETCHED):
             pass
 
