@@ -3,7 +3,7 @@
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -137,7 +137,10 @@ def test_buckets_are_whole_and_without_gaps_and_count_every_score(api: Api, pati
 def test_buckets_end_today_so_that_silence_shows(api: Api) -> None:
     today = clock.now().astimezone(NEW_YORK).date()
     patient_id = api.patient()
-    api.check_in(patient_id, (clock.now() - timedelta(days=40)).isoformat(), "phq-9", 9)
+    noon = datetime.combine(
+        today - timedelta(days=40), time(12), NEW_YORK
+    )  # 40 days of the clinic, clocks changed or not
+    api.check_in(patient_id, noon.isoformat(), "phq-9", 9)
     buckets = trend(api, patient_id, bucket="day")["buckets"]
     assert (len(buckets), buckets[-1]["start_on"]) == (41, today.isoformat())
 
