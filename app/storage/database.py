@@ -31,8 +31,7 @@ _STREAMS = 4
 _STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
 # What SQLite holds of the file, per connection; and how long its journal grows before it is carried into the file:
-# pages that are written over and over are then carried once. Carrying these 16 MiB keeps writers waiting for a tenth of
-# a second.
+# pages that are written over and over are then carried once. Writers wait while it is carried, so not longer.
 _CACHE_KIBIBYTES = 32 * 1024
 _JOURNAL_PAGES = 4_096
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same

@@ -23,8 +23,7 @@ _SQLITE = SQLiteDialect_pysqlite()
 
 
 def plain(model: type[M], **values: Any) -> M:
-    """A row that no session watches, with every column given: it has a model's columns and nothing else of it, at a
-    fiftieth of the cost."""
+    """A row that no session watches, with every column given: it has a model's columns and nothing else of it."""
     return cast(M, SimpleNamespace(**values))
 
 
