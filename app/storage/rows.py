@@ -1,9 +1,9 @@
 """Rows written many at a time, by statements that are compiled once.
 
-The ORM's unit of work costs more than a row itself; a batch of check-ins writes a dozen rows a post. Here a batch is
-one statement per table, whatever its size. SQLite takes the rows one by one, encoded by their columns' own types;
-PostgreSQL takes them as one JSON document, which it turns into rows itself: a row is then no message of its own. What a
-session has pending is flushed first, so that rows go in the order in which they were asked for.
+The ORM's unit of work costs more than a row itself. Here a batch is one statement per table, whatever its size.
+SQLite takes the rows one by one, encoded by their columns' own types; PostgreSQL takes them as one JSON document, which
+it turns into rows itself: a row is then no message of its own. What a session has pending is flushed first, so that
+rows go in the order in which they were asked for.
 """
 
 from collections.abc import Mapping, Sequence
