@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from app import clock
@@ -60,8 +61,8 @@ def seal(database: Database) -> None:
 def _seal_clinic(database: Database, clinic_id: UUID) -> None:
     if not database.reading(clinic_id, lambda db: sealing.has_unsealed(db, clinic_id)):
         return
-    while database.writing(clinic_id, lambda db: sealing.seal(db, clinic_id, clock.now())):
-        pass
+    while (seal := database.reading(clinic_id, lambda db: sealing.next_seal(db, clinic_id, clock.now()))) is not None:
+        database.writing(clinic_id, partial(sealing.keep, seal=seal))
     database.reading(clinic_id, lambda db: sealing.announce(db, clinic_id))
 
 

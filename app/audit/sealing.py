@@ -11,18 +11,19 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from app.audit import store
-from app.audit.models import AuditEvent, AuditSubject, Seal
+from app.audit.models import Seal
 from app.storage import key_for
 
 logger = logging.getLogger("holdfast.audit")
 
-_EVENTS_A_SEAL = 2_000
+_EVENTS_A_SEAL = 500
 _EVENTS_A_QUERY = 500
 _ID_BYTES, _MAC_BYTES = 16, 32
 _ENTRY_BYTES = _ID_BYTES + _MAC_BYTES
@@ -34,8 +35,8 @@ _MOST_COMPARED = 50
 _NOT_OURS = (ValueError, TypeError, AttributeError, OverflowError, DBAPIError)
 _LONGEST_REQUEST_MILLISECONDS = 15 * 60 * 1_000
 
-# An event and the patients it showed.
-Stands = tuple[AuditEvent, Sequence[AuditSubject]]
+# The rows of an event and of the patients it showed.
+Stands = tuple[Any, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class Witness:
     mac: str
 
 
-def seal(db: Session, clinic_id: UUID, now: datetime) -> int:
-    """Seals some events that are not sealed yet; how many. Only one may run at a time for a clinic: a second one would
-    make a seal of the same number, and fail."""
+def next_seal(db: Session, clinic_id: UUID, now: datetime) -> Seal | None:
+    """A seal over some events that are not sealed yet, to be kept; None where nothing waits. Nothing is written: who
+    records meanwhile does not wait for the hashes."""
     event_ids = store.unsealed(db, clinic_id, _EVENTS_A_SEAL)
     if not event_ids:
-        return 0
+        return None
     key = key_for(db, _PURPOSE)
     events = _with_subjects(db, clinic_id, event_ids)
     before = store.last_seal(db, clinic_id)
@@ -70,8 +71,13 @@ def seal(db: Session, clinic_id: UUID, now: datetime) -> int:
         event_id.bytes + (_mac_as(key, events[event_id], event_id) or _UNREADABLE) for event_id in event_ids
     )
     mac = _seal_mac(key, clinic_id, number, before.mac if before else b"", entries)
-    store.add_seal(db, Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac), event_ids)
-    return len(event_ids)
+    return Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac)
+
+
+def keep(db: Session, seal: Seal) -> None:
+    """Keeps a seal, and takes what it covers from the queue. Of two that were made at once the second fails: it has the
+    number of the first."""
+    store.add_seal(db, seal, [event_id for event_id, _ in _entries(seal.entries)])
 
 
 def has_unsealed(db: Session, clinic_id: UUID) -> bool:
@@ -205,13 +211,10 @@ def _with_subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> d
 
 def _read(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
     subjects = store.subjects(db, clinic_id, event_ids)
-    events = store.by_ids(db, clinic_id, event_ids)
-    for row in [*events.values(), *(subject for some in subjects.values() for subject in some)]:
-        db.expunge(row)
-    return {event_id: (event, subjects.get(event_id, [])) for event_id, event in events.items()}
+    return {event.id: (event, subjects.get(event.id, [])) for event in store.by_ids(db, clinic_id, event_ids)}
 
 
-def _event_mac(key: bytes, event: AuditEvent, subjects: Sequence[AuditSubject], event_id: UUID) -> bytes:
+def _event_mac(key: bytes, event: Any, subjects: Sequence[Any], event_id: UUID) -> bytes:
     """The keyed hash of an event's content, as it would be under this id."""
     content = {
         "clinic": str(event.clinic_id),

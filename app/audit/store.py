@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func
+from sqlalchemy import delete, func, inspect
+from sqlalchemy import select as rows_of
 from sqlmodel import Session, col, select
 
 from app.audit.models import EVERYONE, AuditEvent, AuditSubject, Seal, Unsealed
@@ -41,19 +42,21 @@ def page(
     return db.exec(query.order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc()).limit(limit + 1)).all()
 
 
-def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[AuditSubject]]:
-    found: dict[UUID, list[AuditSubject]] = {}
-    query = select(AuditSubject).where(
-        col(AuditSubject.clinic_id) == clinic_id, col(AuditSubject.event_id).in_(event_ids)
-    )
-    for subject in db.exec(query.order_by(col(AuditSubject.patient_id))):
+_E, _S = inspect(AuditEvent).local_table, inspect(AuditSubject).local_table
+
+
+def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+    """The rows of those whom these events showed, or asked for, by event."""
+    found: dict[UUID, list[Any]] = {}
+    query = rows_of(_S).where(_S.c.clinic_id == clinic_id, _S.c.event_id.in_(event_ids))
+    for subject in db.execute(query.order_by(_S.c.patient_id)):
         found.setdefault(subject.event_id, []).append(subject)
     return found
 
 
-def by_ids(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, AuditEvent]:
-    query = select(AuditEvent).where(col(AuditEvent.clinic_id) == clinic_id, col(AuditEvent.id).in_(event_ids))
-    return {event.id: event for event in db.exec(query)}
+def by_ids(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> Sequence[Any]:
+    """The rows of those of these events that are there."""
+    return db.execute(rows_of(_E).where(_E.c.clinic_id == clinic_id, _E.c.id.in_(event_ids))).all()
 
 
 def ids(db: Session, clinic_id: UUID) -> list[UUID]:

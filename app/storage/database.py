@@ -11,8 +11,9 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -52,6 +53,7 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         # SQLite has one writer; queueing here costs less than waiting on its lock.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
+        self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
         self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
         self._streaming: set[UUID] = set()
 
@@ -90,7 +92,7 @@ class Database:
     def writing(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """`write` for callers without an event loop. Deadlocks and serialisation failures are tried again; raises Busy
         when they persist, with nothing written."""
-        return self._attempt(lambda: self._run(clinic_id, work, writes=True))
+        return self._attempt(lambda: self._in_turn(clinic_id, work))
 
     async def overwrite_deleted(self) -> None:
         """Leaves nothing of deleted rows in SQLite's journal, unless a reader needs it just now. PostgreSQL reuses the
@@ -126,6 +128,10 @@ class Database:
                     raise
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise Busy
+
+    def _in_turn(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        with self._turn:
+            return self._run(clinic_id, work, writes=True)
 
     def _run(self, clinic_id: UUID, work: Callable[[Session], T], *, writes: bool) -> T:
         with self._transaction(clinic_id, writes=writes) as session:
