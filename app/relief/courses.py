@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from app.relief.events import Infusion
 from app.relief.lines import COURSE_GAP_DAYS, EPISODE_GAP_DAYS, FIRST_COURSE_DAYS
+from app.relief.values import Value
 
 
-class Place(NamedTuple):
+class Place(Value, frozen=True):
     """Where an infusion stands: its number in its episode, the episode's number, the course's number in the episode,
     the course's kind (`induction`, `maintenance`, `booster`) and the first day of both."""
 
@@ -33,9 +35,9 @@ def place_after(last: Place, last_day: date, day: date) -> Place:
         return first_place(day, last.episode + 1)
     first_course_is_full = last.course == 1 and (day - last.course_day).days > FIRST_COURSE_DAYS
     if gap <= COURSE_GAP_DAYS and not first_course_is_full:
-        return last._replace(number=last.number + 1)
+        return replace(last, number=last.number + 1)
     kind = "maintenance" if gap <= COURSE_GAP_DAYS else "booster"
-    return last._replace(number=last.number + 1, course=last.course + 1, kind=kind, course_day=day)
+    return replace(last, number=last.number + 1, course=last.course + 1, kind=kind, course_day=day)
 
 
 def places(infusions: Sequence[Infusion]) -> dict[str, Place]:

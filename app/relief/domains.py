@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
+from app.relief.values import Value
 from app.relief.verdict import Verdict
 
 
-class Candidate(NamedTuple):
+class Candidate(Value, frozen=True):
     """One instrument's verdict, and the instant of its latest score of any kind (None: no score)."""
 
     verdict: Verdict

@@ -6,7 +6,8 @@ larger is worse. The caller gives only versions that exist and count; see the cl
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+
+from app.relief.values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Infusion:
             raise ValueError("an infusion cannot end on a day before it started")
 
 
-class Score(NamedTuple):
+class Score(Value, frozen=True):
     """One score that counts. `at` orders it (the infusion's start where it was answered before the infusion);
     `taken_at` is when it was taken, `recorded_at` when its check-in's version was recorded."""
 

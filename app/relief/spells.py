@@ -6,13 +6,15 @@ reading (censored): never past the last reading, because silence is not relief.
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from app.relief.values import Value
 
 Endpoint = Literal["loss_or_rescue", "loss"]
 Boosters = Literal["ignore", "censor"]
 
 
-class Spell(NamedTuple):
+class Spell(Value, frozen=True):
     """How long the first durable response of an episode lasted. `event` is `lost`, `rescue` or None (censored at
     `through_on`, the latest representative). `course` is the course whose end the origin follows.
 
@@ -53,7 +55,7 @@ class Spell(NamedTuple):
         return self.days, self.event is not None
 
 
-class Record(NamedTuple):
+class Record(Value, frozen=True):
     """One episode by one instrument. `baseline` and `early` are severities in points: of the baseline, and of the
     latest representative 14 to 31 days after the first course, with no infusion between. `gaps` counts the days
     between one representative and the next."""

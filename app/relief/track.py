@@ -6,7 +6,8 @@ and holds everything that any later day's verdict needs.
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from app.instruments import Rule
 from app.relief.courses import Place, first_place, place_after
@@ -14,9 +15,10 @@ from app.relief.episode import Episode, Loss, Standing, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
 from app.relief.spells import Record, Spell
+from app.relief.values import Value
 
 
-class Track(NamedTuple):
+class Track(Value, frozen=True):
     """The fold so far. `last` is the latest event, `latest_score` the latest score of all, acute ones included;
     `ended` are the episodes before the current one."""
 
@@ -48,11 +50,11 @@ def step(track: Track, event: Event, rule: Rule) -> Track:
     if episode is not None:
         episode = _on_day(episode, event.day)
         if not episode.scored:
-            episode = episode._replace(scored=True)
+            episode = replace(episode, scored=True)
         if event.day > episode.last_infusion.end_day:
             standing = _represent(episode, episode.settled, event, rule)
-            episode = _heard(episode, event)._replace(standing=standing)
-    return track._replace(last=event, latest_score=event, episode=episode)
+            episode = replace(_heard(episode, event), standing=standing)
+    return replace(track, last=event, latest_score=event, episode=episode)
 
 
 def records(track: Track) -> tuple[Record, ...]:
@@ -65,7 +67,7 @@ def _on_day(episode: Episode, day: date) -> Episode:
     if day == episode.day:
         return episode
     yesterday = run_on(episode, day - timedelta(days=1))
-    return episode._replace(day=day, yesterday=yesterday, settled=episode.standing)
+    return replace(episode, day=day, yesterday=yesterday, settled=episode.standing)
 
 
 def _infuse(track: Track, infusion: Infusion, rule: Rule) -> Track:
@@ -79,9 +81,9 @@ def _infuse(track: Track, infusion: Infusion, rule: Rule) -> Track:
     else:
         standing = _begin_course(episode.standing, infusion.day)
     if place.course == 1:
-        episode = episode._replace(induction_sessions=place.number, induction_ended_on=infusion.day, early=None)
-    episode = episode._replace(place=place, last_infusion=infusion, standing=standing)
-    return track._replace(last=infusion, episode=episode)
+        episode = replace(episode, induction_sessions=place.number, induction_ended_on=infusion.day, early=None)
+    episode = replace(episode, place=place, last_infusion=infusion, standing=standing)
+    return replace(track, last=infusion, episode=episode)
 
 
 def _begin_episode(track: Track, infusion: Infusion, place: Place, rule: Rule) -> Track:
@@ -117,10 +119,10 @@ def _heard(episode: Episode, score: Score) -> Episode:
     before, today = episode.settled.latest, episode.standing.latest
     if before is not None and (today is None or today.day != score.day):
         gap = (score.day - before.day).days
-        episode = episode._replace(gaps={**episode.gaps, gap: episode.gaps.get(gap, 0) + 1})
+        episode = replace(episode, gaps={**episode.gaps, gap: episode.gaps.get(gap, 0) + 1})
     since = (score.day - episode.induction_ended_on).days
     if episode.place.course == 1 and EARLY_FROM_DAYS <= since <= EARLY_TO_DAYS:
-        episode = episode._replace(early=score)
+        episode = replace(episode, early=score)
     return episode
 
 
@@ -128,8 +130,9 @@ def _begin_course(standing: Standing, day: date) -> Standing:
     standing = _rescued(standing, day)
     spell = standing.spell
     if spell is not None and spell.event is None and spell.before_course_on is None and standing.latest is not None:
-        spell = spell._replace(before_course_on=standing.latest.day)
-    return standing._replace(
+        spell = replace(spell, before_course_on=standing.latest.day)
+    return replace(
+        standing,
         spell=spell,
         responded=standing.responded and standing.state != "lost",
         tail_on=None,
@@ -146,14 +149,15 @@ def _rescued(standing: Standing, day: date) -> Standing:
     if spell is None or spell.event is not None or standing.tail_on is None or standing.latest is None:
         return standing
     onset = standing.tail_on
-    rescued = spell._replace(
+    rescued = replace(
+        spell,
         event="rescue",
         onset_on=onset,
         ascertained_on=day,
         through_on=onset,
         before_rescue_on=standing.latest.day,
     )
-    return standing._replace(spell=rescued)
+    return replace(standing, spell=rescued)
 
 
 def _infuse_again(standing: Standing, course: int) -> Standing:
@@ -161,14 +165,15 @@ def _infuse_again(standing: Standing, course: int) -> Standing:
     spell = standing.spell if standing.spell is None or standing.spell.course != course else None
     loss = standing.loss
     if loss is not None and not loss.recovered:
-        loss = loss._replace(retreated=True)
-    return standing._replace(spell=spell, loss=loss)
+        loss = replace(loss, retreated=True)
+    return replace(standing, spell=spell, loss=loss)
 
 
 def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule) -> Standing:
     """The standing with `score` as the representative of its day."""
     overlaps = rule.recall_days > (score.day - episode.last_infusion.day).days
-    seen = standing._replace(
+    seen = replace(
+        standing,
         latest=score,
         latest_overlaps=overlaps,
         before=standing.latest if standing.in_course else None,
@@ -194,14 +199,15 @@ def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score)
     unbroken = standing.state == "holding" and last and (score.day - last.day).days <= STALE_AFTER_DAYS
     place = episode.place
     spell = standing.spell or Spell(place.episode, place.course, score.day, score.day)
-    return seen._replace(
+    return replace(
+        seen,
         state="holding",
         responded=True,
         best=best,
         second_best=second,
         tail_on=None,
         holding_since_on=standing.holding_since_on if unbroken else score.day,
-        loss=standing.loss and standing.loss._replace(recovered=True),
+        loss=standing.loss and replace(standing.loss, recovered=True),
         spell=_followed(spell, score),
     )
 
@@ -219,9 +225,9 @@ def _fall_short(episode: Episode, standing: Standing, seen: Standing, score: Sco
     if state == "lost" and standing.state != "lost":
         loss = Loss()
         if spell is not None and spell.event is None:
-            spell = spell._replace(event="lost", onset_on=tail_on, ascertained_on=score.day, through_on=tail_on)
-    return seen._replace(state=state, tail_on=tail_on, holding_since_on=None, loss=loss, spell=spell)
+            spell = replace(spell, event="lost", onset_on=tail_on, ascertained_on=score.day, through_on=tail_on)
+    return replace(seen, state=state, tail_on=tail_on, holding_since_on=None, loss=loss, spell=spell)
 
 
 def _followed(spell: Spell, score: Score) -> Spell:
-    return spell if spell.event is not None else spell._replace(through_on=score.day)
+    return spell if spell.event is not None else replace(spell, through_on=score.day)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import NamedTuple
 
 from app.instruments import Rule
 from app.relief.episode import Episode, Standing, improvement_tenths, is_response, last_heard_on, run_on
@@ -10,11 +9,12 @@ from app.relief.events import Event, Score
 from app.relief.lines import CONFIRMATION_DAYS, STALE_AFTER_DAYS
 from app.relief.spells import Spell
 from app.relief.track import Track, fold
+from app.relief.values import Value
 
 READ_FROM_SCORES = frozenset({"lost", "fading", "holding", "partial_response", "no_response"})
 
 
-class Verdict(NamedTuple):
+class Verdict(Value, frozen=True):
     """Whether relief is holding, on one day, by one instrument. None means: this status has no such number.
 
     Severities are in points; `improvement_tenths` is percent times ten, rounded down (toward worse) so that a printed

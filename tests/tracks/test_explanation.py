@@ -5,6 +5,7 @@ import re
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from app.instruments import INSTRUMENTS
 from app.relief import Verdict, assess
@@ -33,7 +34,7 @@ def random_tracks(count: int) -> list[TrackOut]:
 def with_ids(verdict: Verdict) -> Verdict:
     """The same verdict with score ids as the service has them."""
     parts = {name: getattr(verdict, name) for name in ("baseline", "best", "latest")}
-    return verdict._replace(**{name: s and s._replace(id=str(UUID(int=1))) for name, s in parts.items()})
+    return replace(verdict, **{name: s and replace(s, id=str(UUID(int=1))) for name, s in parts.items()})
 
 
 def test_every_answer_has_words_without_holes_or_claims() -> None:
