@@ -6,7 +6,7 @@ it turns into rows itself: a row is then no message of its own. What a session h
 rows go in the order in which they were asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -19,7 +19,7 @@ from sqlmodel import Session, SQLModel
 
 M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
-_SQLITE = SQLiteDialect_pysqlite()
+_SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
 
 
 def plain(model: type[M], **values: Any) -> M:
@@ -67,13 +67,22 @@ class _OneByOne:
         self._columns = [(name, table.c[name].type.dialect_impl(_SQLITE).bind_processor(_SQLITE)) for name in names]
 
     def encoded(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        columns = [
-            [row[name] for row in rows]
-            if encode is None
-            else [None if (value := row[name]) is None else encode(value) for row in rows]
+        columns = (
+            [row[name] for row in rows] if encode is None else _encoded(name, encode, rows)
             for name, encode in self._columns
-        ]
+        )
         return list(zip(*columns, strict=True))
+
+
+def _encoded(name: str, encode: Callable[[Any], Any], rows: Sequence[Row]) -> list[Any]:
+    """A column's values. One that stands in row after row, as a clinic's id does, is encoded once."""
+    found, last, last_encoded = [], None, None
+    for row in rows:
+        value = row[name]
+        if value is not last:
+            last, last_encoded = value, None if value is None else encode(value)
+        found.append(last_encoded)
+    return found
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,8 @@ from app.tracks.known import BEFORE_INFUSION_WITHIN, Given
 from app.tracks.models import InfusionVersion, ScoreVersion
 
 
+# The scores of a check-in share an instant, and a patient's infusions are looked at with every one of them.
+@lru_cache(maxsize=16_384)
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
     """The clinic's calendar day of an instant."""
     return moment.astimezone(zone).date()
