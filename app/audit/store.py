@@ -14,9 +14,8 @@ from app.storage import below, insert
 
 
 def keep(db: Session, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
-    insert(db, AuditEvent, events)
-    insert(db, Unsealed, [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events])
-    insert(db, AuditSubject, subjects)
+    unsealed = [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events]
+    insert(db, {AuditEvent: events, Unsealed: unsealed, AuditSubject: subjects})
 
 
 def page(

@@ -93,8 +93,7 @@ def newest_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datet
 
 
 def insert_many(db: Session, check_ins: Sequence[CheckIn], versions: Sequence[CheckInVersion]) -> None:
-    insert(db, CheckIn, [vars(check_in) for check_in in check_ins])
-    insert(db, CheckInVersion, [vars(version) for version in versions])
+    insert(db, {CheckIn: [vars(check_in) for check_in in check_ins], CheckInVersion: [vars(row) for row in versions]})
 
 
 def _current(clinic_id: UUID) -> Any:

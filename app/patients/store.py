@@ -56,7 +56,7 @@ def briefs(db: Session, clinic_id: UUID, patient_ids: Collection[UUID], *, lock:
 def keep_moments(db: Session, clinic_id: UUID, patients: Collection[Brief]) -> None:
     """Keeps when these patients' newest versions were recorded."""
     rows = [{"clinic_id": clinic_id, "id": p.id, "last_recorded_at": p.last_recorded_at} for p in patients]
-    set_column(db, Patient, "last_recorded_at", rows)
+    set_column(db, "last_recorded_at", {Patient: rows})
 
 
 def find(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient | None:

@@ -1,9 +1,9 @@
 """Rows written many at a time, by statements that are compiled once.
 
-The ORM's unit of work costs more than a row itself. Here a batch is one statement per table, whatever its size.
-SQLite takes the rows one by one, encoded by their columns' own types; PostgreSQL takes them as one JSON document, which
-it turns into rows itself: a row is then no message of its own. What a session has pending is flushed first, so that
-rows go in the order in which they were asked for.
+The ORM's unit of work costs more than a row itself. Here a batch is one statement, whatever its size. SQLite takes the
+rows table by table and one by one, encoded by their columns' own types. PostgreSQL takes those of a table as one JSON
+document, which it turns into rows itself, and all tables at once: there a statement is a journey. What a session has
+pending is flushed first, so that rows go in the order in which they were asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,8 @@ from sqlmodel import Session, SQLModel
 
 M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
+# Of one table or several.
+Rows = Mapping[type[SQLModel], Sequence[Row]]
 _SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
 
 
@@ -27,34 +29,38 @@ def plain(model: type[M], **values: Any) -> M:
     return cast(M, SimpleNamespace(**values))
 
 
-def insert(db: Session, model: type[SQLModel], rows: Sequence[Row]) -> None:
-    """Inserts rows that name every column."""
-    _write(db, model, rows, "insert")
+def insert(db: Session, rows: Rows) -> None:
+    """Inserts rows that name every column; tables that others refer to come first."""
+    _write(db, rows, "insert")
 
 
-def upsert(db: Session, model: type[SQLModel], rows: Sequence[Row]) -> None:
+def upsert(db: Session, rows: Rows) -> None:
     """Inserts rows that name every column, or replaces those with their keys. A row that stands as it is asked for is
     not written again."""
-    _write(db, model, rows, "upsert")
+    _write(db, rows, "upsert")
 
 
-def set_column(db: Session, model: type[SQLModel], column: str, rows: Sequence[Row]) -> None:
+def set_column(db: Session, column: str, rows: Rows) -> None:
     """Sets one column of the rows with these keys."""
-    _write(db, model, rows, column)
+    _write(db, rows, column)
 
 
-def _write(db: Session, model: type[SQLModel], rows: Sequence[Row], what: str) -> None:
-    if not rows:
+def _write(db: Session, rows: Rows, what: str) -> None:
+    tables = {inspect(model).local_table: some for model, some in rows.items() if some}
+    if not tables:
         return
     db.flush()
-    table = inspect(model).local_table
-    if db.get_bind().dialect.name == "sqlite":
-        encoded = _on_sqlite(table, what).encoded(rows)
-        text, values = _on_sqlite(table, what).text, encoded if len(encoded) > 1 else encoded[0]
-    else:
-        text, names = _on_postgresql(table, what)
-        values = (to_json([{name: row[name] for name in names} for row in rows]).decode(),)
-    db.connection().exec_driver_sql(text, values)
+    connection = db.connection()
+    if connection.dialect.name != "sqlite":
+        text, columns = _on_postgresql(tuple(tables), what)
+        named = zip(columns, tables.values(), strict=True)
+        documents = (to_json([{name: row[name] for name in names} for row in some]).decode() for names, some in named)
+        connection.exec_driver_sql(text, tuple(documents))
+        return
+    for table, some in tables.items():
+        statement = _on_sqlite(table, what)
+        encoded = statement.encoded(some)
+        connection.exec_driver_sql(statement.text, encoded if len(encoded) > 1 else encoded[0])
 
 
 class _OneByOne:
@@ -101,8 +107,15 @@ def _on_sqlite(table: Table, what: str) -> _OneByOne:
 
 
 @lru_cache
-def _on_postgresql(table: Table, what: str) -> tuple[str, list[str]]:
-    """The text of a statement that takes a JSON array of rows, and the columns that each names."""
+def _on_postgresql(tables: tuple[Table, ...], what: str) -> tuple[str, list[list[str]]]:
+    """The text of one statement that takes a JSON array of rows for each table, and the columns that their rows name.
+    References between the tables are checked at its end."""
+    *firsts, (last, _) = written = [_into(table, what) for table in tables]
+    begun = ", ".join(f"part{number} as ({text})" for number, (text, _) in enumerate(firsts))
+    return f"with {begun} {last}" if begun else last, [names for _, names in written]
+
+
+def _into(table: Table, what: str) -> tuple[str, list[str]]:
     name, keys = table.name, [column.name for column in table.primary_key]
     source = f"jsonb_populate_recordset(null::{name}, %s::jsonb)"
     if what not in ("insert", "upsert"):

@@ -247,9 +247,7 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
             mine.stored = Folded([*mine.infusions], mine.blank, {**mine.tracks})
             folds.append({**whose, "rule": FOLD, "state": kept(mine.stored)})
         mine.is_outdated = False
-    store.keep_folds(db, folds)
-    store.keep_episodes(db, episodes)
-    store.keep_domain_statuses(db, statuses)
+    store.keep(db, folds, episodes, statuses)
     return worsened
 
 

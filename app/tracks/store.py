@@ -108,8 +108,13 @@ def folds(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[t
     return [(patient_id, rule, state) for patient_id, rule, state in db.connection().execute(_FOLDS, asked)]
 
 
-def keep_folds(db: Session, rows: Sequence[dict[str, Any]]) -> None:
-    upsert(db, FoldRow, rows)
+def keep(
+    db: Session,
+    folds: Sequence[dict[str, Any]],
+    episodes: Sequence[dict[str, Any]],
+    statuses: Sequence[dict[str, Any]],
+) -> None:
+    upsert(db, {FoldRow: folds, EpisodeRow: episodes, DomainStatus: statuses})
 
 
 def outdated(db: Session, clinic_id: UUID, limit: int) -> list[UUID]:
@@ -126,10 +131,6 @@ def outdate(db: Session, clinic_id: UUID) -> None:
     db.execute(update(FoldRow).where(col(FoldRow.clinic_id) == clinic_id).values(rule=""))
 
 
-def keep_episodes(db: Session, rows: Sequence[dict[str, Any]]) -> None:
-    upsert(db, EpisodeRow, rows)
-
-
 def delete_episodes(
     db: Session, clinic_id: UUID, patient_id: UUID, instrument: str | None = None, after: int = 0
 ) -> None:
@@ -138,10 +139,6 @@ def delete_episodes(
     if instrument is not None:
         query = query.where(col(EpisodeRow.instrument) == instrument)
     db.execute(query.where(col(EpisodeRow.episode) > after))
-
-
-def keep_domain_statuses(db: Session, rows: Sequence[dict[str, Any]]) -> None:
-    upsert(db, DomainStatus, rows)
 
 
 def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:
@@ -227,11 +224,11 @@ def versions_of_check_in(db: Session, clinic_id: UUID, check_in_id: UUID) -> lis
 
 
 def insert_scores(db: Session, rows: Sequence[ScoreVersion]) -> None:
-    insert(db, ScoreVersion, [vars(row) for row in rows])
+    insert(db, {ScoreVersion: [vars(row) for row in rows]})
 
 
 def insert_infusions(db: Session, rows: Sequence[InfusionVersion]) -> None:
-    insert(db, InfusionVersion, [vars(row) for row in rows])
+    insert(db, {InfusionVersion: [vars(row) for row in rows]})
 
 
 def supersede_scores(db: Session, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:
