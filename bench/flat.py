@@ -12,10 +12,13 @@ from typing import Any
 
 import httpx
 import psycopg
+from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from app import clock
+from app.cohorts.store import spells as spells_of
+from app.cohorts.tallies import Question
 from app.exchange.store import SCORES
 from app.storage import Database
 from bench import clinics, scale, services
@@ -116,10 +119,11 @@ def _compare(
 
 
 def _durability(report: Report, engine: str, large: Large, served: _Served, rounds: int) -> None:
-    """Through the service, against the grouping alone by the bare driver."""
+    """Through the service, against the same aggregates by the bare driver; and against the one of the curve alone."""
     headers = {"Authorization": f"Bearer {served.token()}"}
     execute, mark, clinic = _driver(engine, large)
     spells = sum(row[2] for row in execute(_SPELLS.format(mark=mark), (clinic,)))
+    aggregates = _aggregates(large)
 
     def through() -> None:
         answer = httpx.get(
@@ -128,21 +132,42 @@ def _durability(report: Report, engine: str, large: Large, served: _Served, roun
         if answer.status_code != 200:
             raise RuntimeError("the service does not answer as it should")
 
-    def alone() -> None:
+    def bare() -> None:
+        for sql, values in aggregates:
+            execute(sql, values)
+
+    def curve() -> None:
         execute(_SPELLS.format(mark=mark), (clinic,))
 
-    pairs = [(_milliseconds(through), _milliseconds(alone)) for _ in range(rounds + 1)][1:]
-    mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    seen = [tuple(map(_milliseconds, (through, bare, curve))) for _ in range(rounds + 1)][1:]
+    mine, theirs, alone = (statistics.median(one[side] for one in seen) for side in (0, 1, 2))
     report.add(
         Row(
             f"GET durability over {spells:,} spells, {engine}",
-            "the grouping alone, bare driver",
+            "the same aggregates, bare driver",
             2,
-            [through_ms / alone_ms for through_ms, alone_ms in pairs],
+            [one[0] / one[1] for one in seen],
             f"{mine:.0f} ms of {theirs:.0f} ms",
             is_at_most=True,
         )
     )
+    report.say(f"{engine}: of the aggregates of durability the curve's alone takes {alone:.0f} ms by the bare driver.")
+
+
+def _aggregates(large: Large) -> list[tuple[str, Any]]:
+    """The statements behind an answer about durability, with their values, as a driver takes them."""
+    database = Database(large.settings.database_url, large.settings.secret)
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, values))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    question = Question("phq-9", "none", clock.now().date())
+    database.reading(large.clinic_id, lambda db: spells_of(db, large.clinic_id, question))
+    database.close()
+    return asked
 
 
 def _export(report: Report, engine: str, large: Large, served: _Served, rounds: int) -> None:
