@@ -59,11 +59,15 @@ def seal(database: Database) -> None:
 
 
 def _seal_clinic(database: Database, clinic_id: UUID) -> None:
-    if not database.reading(clinic_id, lambda db: sealing.has_unsealed(db, clinic_id)):
-        return
-    while (seal := database.reading(clinic_id, lambda db: sealing.next_seal(db, clinic_id, clock.now()))) is not None:
+    last = None
+    while last is None or sealing.is_full(last):  # what comes meanwhile waits for the next round, or none would end
+        seal = database.reading(clinic_id, lambda db: sealing.next_seal(db, clinic_id, clock.now()))
+        if seal is None:
+            break
         database.writing(clinic_id, partial(sealing.keep, seal=seal))
-    database.reading(clinic_id, lambda db: sealing.announce(db, clinic_id))
+        last = seal
+    if last is not None:
+        database.reading(clinic_id, lambda db: sealing.announce(db, clinic_id))
 
 
 def expire(database: Database) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import inspect
-from sqlmodel import Session
+from sqlalchemy import func, inspect
+from sqlmodel import Session, col, select
 
 from app import clock
 from app.audit.service import Act
 from app.checkins import service as checkins
 from app.checkins.deciding import Kept, Post
-from app.checkins.models import CheckInIn, ResponseIn
+from app.checkins.models import CheckIn, CheckInIn, ResponseIn
 from app.settings import Settings
 from app.storage import Database, new_id
 from app.storage.rows import _on_sqlite
@@ -53,17 +53,20 @@ def _batches(report: Report, engine: str, settings: Settings, folder: Path, seco
     start = {"start": int((clock.now() - ENDING + timedelta(days=2)).timestamp())}
     with services.holdfast(settings) as service:
 
-        def load_of(name: str) -> Load:
-            clinic = clinics.filled(database, PATIENTS, DAYS, SEED, ENDING)
+        def load_of(clinic: Clinic, name: str) -> Load:
             return Load(folder, name, service.port, partial(callers, settings, database, [clinic]))
 
-        singly = load_of("singly")
+        singly = load_of(clinics.filled(database, PATIENTS, DAYS, SEED, ENDING), "singly")
         for apart, whose in ((50, "of 10 patients, 50 each"), (1, "of 500 patients")):
-            together = load_of(f"batches-{apart}")
+            clinic = clinics.filled(database, PATIENTS, DAYS, SEED, ENDING)
+            together = load_of(clinic, f"batches-{apart}")
             ratios, seen = [], []
             for _ in range(rounds):
                 single = singly.run(POST, 64, seconds, **start)
+                before = _kept(database, clinic)
                 batch = together.run(BATCH, 4, _LONGER * seconds, per=apart, **start)
+                if _kept(database, clinic) - before < 500 * batch.requests:
+                    raise RuntimeError("items were refused inside a batch, or repeated")
                 ratios.append(500 * batch.per_second / single.per_second)
                 seen.append(f"{1500 * batch.per_second:.0f} of {3 * single.per_second:.0f} scores/s")
             report.add(
@@ -76,6 +79,11 @@ def _batches(report: Report, engine: str, settings: Settings, folder: Path, seco
                 )
             )
     database.close()
+
+
+def _kept(database: Database, clinic: Clinic) -> int:
+    query = select(func.count()).select_from(CheckIn).where(col(CheckIn.clinic_id) == clinic.id)
+    return database.reading(clinic.id, lambda db: db.exec(query).one())
 
 
 def _import(report: Report, engine: str, settings: Settings, rounds: int) -> None:

@@ -56,23 +56,23 @@ end
 """
 
 
-# Batches of 500, in which `per` items in a row are one patient's.
+# Batches of 500, in which `per` items in a row are one patient's, each six hours after the one before.
 BATCH = """
 local start, per = {start}, {per}
 request = function()
   local items = {{}}
-  local first = n
+  local first = n * 500
   for i = 0, 499 do
     local place = math.floor((first + i) / per)
     local turn, which = math.floor(place / #ids), place % #ids + 1
-    local at = start + 8640000 + turn * per * 43200 + (i % per) * 43200 + (first / 500) % 40000
+    local at = start + (turn * per + i % per) * 21600
     local a, b, c = i % 4, math.floor(i / 4) % 4, math.floor(i / 16) % 4
     items[#items + 1] = string.format(
       '{{"patient_id":"%s","taken_at":"%s","responses":[{{"instrument":"phq-9","answers":[%d,%d,%d,%d,1,1,0,2,0]}},' ..
       '{{"instrument":"gad-7","answers":[%d,%d,%d,1,0,1,%d]}},{{"instrument":"nrs-pain","score":%d}}]}}',
       ids[which], os.date("!%Y-%m-%dT%H:%M:%SZ", at), a, b, c, a, b, c, a, b, i % 11)
   end
-  n = n + 500
+  n = n + 1
   return wrk.format("POST", "/v1/check-ins/batch", fields[1], '{{"items":[' .. table.concat(items, ",") .. ']}}')
 end
 """

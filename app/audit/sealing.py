@@ -76,13 +76,13 @@ def next_seal(db: Session, clinic_id: UUID, now: datetime) -> Seal | None:
 
 def keep(db: Session, seal: Seal) -> None:
     """Keeps a seal, and takes what it covers from the queue. Of two that were made at once the second fails: it has the
-    number of the first."""
-    store.add_seal(db, seal, [event_id for event_id, _ in _entries(seal.entries)])
+    number of the first. The row is made here, since a transaction that is tried again would not write one twice."""
+    store.add_seal(db, Seal(**seal.model_dump()), [event_id for event_id, _ in _entries(seal.entries)])
 
 
-def has_unsealed(db: Session, clinic_id: UUID) -> bool:
-    """Whether something waits for a seal."""
-    return bool(store.unsealed(db, clinic_id, 1))
+def is_full(seal: Seal) -> bool:
+    """Whether a seal covers as many events as one may, so that more may wait."""
+    return len(seal.entries) == _EVENTS_A_SEAL * _ENTRY_BYTES
 
 
 def announce(db: Session, clinic_id: UUID) -> None:

@@ -50,7 +50,7 @@ def record(
 
 
 def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[None]:
-    """Events of one clinic, one statement per table."""
+    """Events of one clinic, however many, at once."""
     rows, subjects = [], []
     for event in events:
         act, event_id = event.act, new_id()

@@ -1,7 +1,7 @@
 """Use cases of check-ins. `record` is the one way in: a single post is a batch of one.
 
-It locks the patients in id order, gathers with one query each for the whole batch, decides post by post, and keeps with
-one statement per table, audit included. The commit is the caller's.
+It locks the patients in id order, gathers with one query each for the whole batch, decides post by post, and keeps
+table by table, audit included. The commit is the caller's.
 """
 
 from collections.abc import Sequence

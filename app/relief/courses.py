@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from app.relief.events import Infusion
 from app.relief.lines import COURSE_GAP_DAYS, EPISODE_GAP_DAYS, FIRST_COURSE_DAYS
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 
-class Place(Value, frozen=True):
+class Place(Immutable, frozen=True):
     """Where an infusion stands: its number in its episode, the episode's number, the course's number in the episode,
     the course's kind (`induction`, `maintenance`, `booster`) and the first day of both."""
 

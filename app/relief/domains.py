@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from app.relief.values import Value
+from app.relief.values import Immutable
 from app.relief.verdict import Verdict
 
 
-class Candidate(Value, frozen=True):
+class Candidate(Immutable, frozen=True):
     """One instrument's verdict, and the instant of its latest score of any kind (None: no score)."""
 
     verdict: Verdict

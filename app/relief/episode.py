@@ -8,10 +8,10 @@ from app.relief.courses import Place
 from app.relief.events import Infusion, Score
 from app.relief.lines import STALE_AFTER_DAYS
 from app.relief.spells import Spell
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 
-class Loss(Value, frozen=True):
+class Loss(Immutable, frozen=True):
     """The latest loss in the current course: whether an infusion came before the first response after it, and
     whether that response has come."""
 
@@ -19,7 +19,7 @@ class Loss(Value, frozen=True):
     recovered: bool = False
 
 
-class Standing(Value, frozen=True):
+class Standing(Immutable, frozen=True):
     """What is carried through an episode, as of some representative. Names as in clinical reference 4.6.
 
     `state` is the result of rules 6-10 at the latest representative. `tail_on` is the first day of the current run of
@@ -42,7 +42,7 @@ class Standing(Value, frozen=True):
     spell: Spell | None = None
 
 
-class Run(Value, frozen=True):
+class Run(Immutable, frozen=True):
     """A status and the first day of the unbroken run of days with it."""
 
     status: str
@@ -50,7 +50,7 @@ class Run(Value, frozen=True):
     since_on: date
 
 
-class Episode(Value, frozen=True):
+class Episode(Immutable, frozen=True):
     """The current episode. `day` is the local day of the last event in it; `yesterday` the run that held at the end
     of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one.
     `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""

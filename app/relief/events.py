@@ -7,7 +7,7 @@ larger is worse. The caller gives only versions that exist and count; see the cl
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Infusion:
             raise ValueError("an infusion cannot end on a day before it started")
 
 
-class Score(Value, frozen=True):
+class Score(Immutable, frozen=True):
     """One score that counts. `at` orders it (the infusion's start where it was answered before the infusion);
     `taken_at` is when it was taken, `recorded_at` when its check-in's version was recorded."""
 

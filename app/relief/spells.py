@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Literal
 
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 Endpoint = Literal["loss_or_rescue", "loss"]
 Boosters = Literal["ignore", "censor"]
 
 
-class Spell(Value, frozen=True):
+class Spell(Immutable, frozen=True):
     """How long the first durable response of an episode lasted. `event` is `lost`, `rescue` or None (censored at
     `through_on`, the latest representative). `course` is the course whose end the origin follows.
 
@@ -55,7 +55,7 @@ class Spell(Value, frozen=True):
         return self.days, self.event is not None
 
 
-class Record(Value, frozen=True):
+class Record(Immutable, frozen=True):
     """One episode by one instrument. `baseline` and `early` are severities in points: of the baseline, and of the
     latest representative 14 to 31 days after the first course, with no infusion between. `gaps` counts the days
     between one representative and the next."""

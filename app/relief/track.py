@@ -15,10 +15,10 @@ from app.relief.episode import Episode, Loss, Standing, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
 from app.relief.spells import Record, Spell
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 
-class Track(Value, frozen=True):
+class Track(Immutable, frozen=True):
     """The fold so far. `last` is the latest event, `latest_score` the latest score of all, acute ones included;
     `ended` are the episodes before the current one."""
 

@@ -9,12 +9,12 @@ from app.relief.events import Event, Score
 from app.relief.lines import CONFIRMATION_DAYS, STALE_AFTER_DAYS
 from app.relief.spells import Spell
 from app.relief.track import Track, fold
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 READ_FROM_SCORES = frozenset({"lost", "fading", "holding", "partial_response", "no_response"})
 
 
-class Verdict(Value, frozen=True):
+class Verdict(Immutable, frozen=True):
     """Whether relief is holding, on one day, by one instrument. None means: this status has no such number.
 
     Severities are in points; `improvement_tenths` is percent times ten, rounded down (toward worse) so that a printed

@@ -100,9 +100,13 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(self._writers, self.overwriting_deleted)
 
     def overwriting_deleted(self) -> None:
-        """`overwrite_deleted` for callers without an event loop. Waits for nobody."""
+        """`overwrite_deleted` for callers without an event loop."""
         if not self.is_sqlite:
             return
+        with self._turn:
+            self._empty_journal()
+
+    def _empty_journal(self) -> None:
         connection = self.engine.raw_connection()
         try:
             cursor = connection.cursor()

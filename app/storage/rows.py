@@ -1,8 +1,8 @@
 """Rows written many at a time, by statements that are compiled once.
 
-The ORM's unit of work costs more than a row itself. Here a batch is one statement, whatever its size. SQLite takes the
-rows table by table and one by one, encoded by their columns' own types. PostgreSQL takes those of a table as one JSON
-document, which it turns into rows itself, and all tables at once: there a statement is a journey. What a session has
+The ORM's unit of work costs more than a row itself. Here a batch is a statement per table on SQLite, which takes the
+rows one by one, encoded by their columns' own types. PostgreSQL takes those of a table as one JSON document, which it
+turns into rows itself, and all tables in one statement: there each is a journey. What a session has
 pending is flushed first, so that rows go in the order in which they were asked for.
 """
 

@@ -10,7 +10,7 @@ import msgspec
 
 from app.instruments import INSTRUMENTS
 from app.relief import VERSION, Track, Verdict
-from app.relief.values import Value
+from app.relief.values import Immutable
 
 BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
 FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
@@ -30,7 +30,7 @@ class Subject:
     care_status: str
 
 
-class Given(Value, frozen=True):
+class Given(Immutable, frozen=True):
     """An infusion that counts, as it stands now."""
 
     session_id: UUID
@@ -38,7 +38,7 @@ class Given(Value, frozen=True):
     ended_at: datetime | None
 
 
-class Folded(Value, frozen=True):
+class Folded(Immutable, frozen=True):
     """What is kept of a patient: the infusions that count in order of time, the track that they make without a score,
     and the track of each instrument with scores."""
 

@@ -1,8 +1,10 @@
 """The audit log only grows, is sealed in order, and says what was done to it."""
 
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,11 +12,13 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session
 
 from app import clock, work
 from app.audit import sealing, store
 from app.audit.sealing import Witness
+from app.errors import Busy
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
@@ -339,3 +343,57 @@ def test_logins_are_audited_failed_ones_too(server: TestClient, api: Api) -> Non
     for secret in ("wrong", made["client_secret"]):
         server.post("/oauth/token", data=form | {"client_secret": secret})
     assert [e["outcome"] for e in audited(api, "issue_token")] == ["done", "denied"]
+
+
+def test_a_seal_whose_first_try_failed_is_kept_at_the_second(log: Log) -> None:
+    clinic = log.api.clinic_id
+    log.api.patient()
+    seal = log.database.reading(clinic, lambda db: sealing.next_seal(db, clinic, clock.now()))
+    assert seal is not None
+    tries: list[int] = []
+
+    def keep(db: Session) -> None:
+        sealing.keep(db, seal)
+        db.flush()
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError("commit", {}, sqlite3.OperationalError("database is locked"))
+
+    log.database.writing(clinic, keep)
+    assert len(tries) == 2
+    assert log.found() == []
+    assert log.database.reading(clinic, lambda db: store.seal_numbers(db, clinic)) == [1, 2]
+
+
+def test_of_two_seals_made_at_once_one_is_kept(log: Log) -> None:
+    clinic = log.api.clinic_id
+    log.api.patient()
+    seals = [log.database.reading(clinic, lambda db: sealing.next_seal(db, clinic, clock.now())) for _ in range(2)]
+    first, second = (partial(sealing.keep, seal=seal) for seal in seals if seal is not None)
+    log.database.writing(clinic, first)
+    with pytest.raises((DBAPIError, Busy)):
+        log.database.writing(clinic, second)
+    assert log.found() == []
+
+
+def test_what_comes_while_a_seal_is_made_waits_for_the_next(log: Log) -> None:
+    clinic = log.api.clinic_id
+    log.api.patient()
+    seal = log.database.reading(clinic, lambda db: sealing.next_seal(db, clinic, clock.now()))
+    assert seal is not None
+    log.api.patient()
+    log.database.writing(clinic, partial(sealing.keep, seal=seal))
+    assert len(log.database.reading(clinic, lambda db: store.unsealed(db, clinic))) == 1
+    log.seal()
+    assert log.database.reading(clinic, lambda db: store.unsealed(db, clinic)) == []
+    assert log.found() == []
+
+
+def test_a_round_makes_as_many_seals_as_it_takes_and_then_ends(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "_EVENTS_A_SEAL", 3)
+    clinic = log.api.clinic_id
+    for _ in range(7):
+        log.api.patient()
+    log.seal()
+    assert log.database.reading(clinic, lambda db: store.seal_numbers(db, clinic)) == [1, 2, 3, 4]
+    assert log.found() == []

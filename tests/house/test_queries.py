@@ -44,8 +44,8 @@ def post(api: Api, patient_id: str, day: int) -> None:
 
 
 @pytest.mark.parametrize(("request_of", "most"), [
-    (lambda api, patient: post(api, patient, 2), 12),
-    (lambda api, patient: api.relief(patient), 5),
+    (lambda api, patient: post(api, patient, 2), (12, 8)),
+    (lambda api, patient: api.relief(patient), (5, 3)),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/check-ins"), 10),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions"), 6),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/sessions", params={"include": "effect"}), 7),
@@ -61,7 +61,7 @@ def post(api: Api, patient_id: str, day: int) -> None:
 ], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates", "alerts",
         "due", "record", "search", "patients"])  # fmt: skip
 def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
-    api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int
+    api: Api, database: Database, request_of: Callable[[Api, str], Any], most: int | tuple[int, int]
 ) -> None:
     counts = []
     for weeks in (1, 200):
@@ -72,7 +72,8 @@ def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
             request_of(api, patient_id)
         counts.append(len(statements))
     assert counts[1] <= counts[0] + 3, counts  # more where there are alerts to show
-    assert counts[1] <= most, counts
+    bound = most if isinstance(most, int) else most[not database.is_sqlite]  # several tables are one statement
+    assert counts[1] <= bound, counts
 
 
 def test_a_batch_takes_as_many_queries_as_a_handful(api: Api, database: Database) -> None:

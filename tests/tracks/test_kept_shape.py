@@ -4,6 +4,9 @@ so that what was kept in the old one is folded anew, and then this page."""
 from datetime import UTC, date, datetime
 from uuid import UUID
 
+import msgspec
+import pytest
+
 from app.relief import Infusion, Score, Track
 from app.relief.courses import Place
 from app.relief.episode import Episode, Loss, Run, Standing
@@ -49,3 +52,8 @@ def test_a_fold_is_kept_in_this_shape_and_read_back_as_it_was() -> None:
     found = restored(KEPT)
     assert found.stored == FOLDED
     assert found.folded == FOLDED
+
+
+def test_a_fold_of_a_longer_shape_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        restored("[[],[null,null,null,[],1],{}]")
