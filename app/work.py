@@ -30,8 +30,9 @@ _BREATH_SECONDS = 0.05
 _HOUR_SECONDS = 3_600.0
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
-# A process that dies in the middle of a job keeps the others from it for this long.
-_LEASE = timedelta(minutes=3)
+# A process that dies in the middle of a job keeps the others, and itself once started again, from it for this long: an
+# urgent alert is mailed within a minute.
+_LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)

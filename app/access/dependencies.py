@@ -137,7 +137,8 @@ class GuardedRoute(StrictRoute):
         await request.app.state.reads.submit(act.clinic_id, shown)
 
 
-_AUDITED = {403: "denied", 404: "not_found"}
+# A conflict answers from what is recorded, so it tells something of it.
+_AUDITED = {403: "denied", 404: "not_found", 409: "refused", 412: "refused"}
 
 
 def _is_id(value: str) -> bool:

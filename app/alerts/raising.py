@@ -158,26 +158,30 @@ def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> lis
     kinds = sorted({w.kind for w in worsened})
     standing = store.of_patients(db, clinic_id, [w.patient_id for w in worsened], kinds)
     said = {(a.patient_id, a.kind, a.instrument, a.late) for a in standing if a.state == "open"}
-    return [
-        Alert(
-            clinic_id=clinic_id,
-            id=new_id(),
-            patient_id=w.patient_id,
-            check_in_id=w.check_in_id,
-            session_id=None,
-            instrument=w.instrument,
-            kind=w.kind,
-            priority="routine",
-            late=is_late(w.taken_at, w.recorded_at),
-            state="open",
-            taken_at=w.taken_at,
-            raised_at=w.recorded_at,
-            amended_at=None,
+    raised = []
+    for w in worsened:
+        about, late = (w.patient_id, w.kind, w.instrument), is_late(w.taken_at, w.recorded_at)
+        if (*about, False) in said or (*about, late) in said:
+            continue
+        said.add((*about, late))
+        raised.append(
+            Alert(
+                clinic_id=clinic_id,
+                id=new_id(),
+                patient_id=w.patient_id,
+                check_in_id=w.check_in_id,
+                session_id=None,
+                instrument=w.instrument,
+                kind=w.kind,
+                priority="routine",
+                late=late,
+                state="open",
+                taken_at=w.taken_at,
+                raised_at=w.recorded_at,
+                amended_at=None,
+            )
         )
-        for w in worsened
-        if (w.patient_id, w.kind, w.instrument, False) not in said
-        and (w.patient_id, w.kind, w.instrument, is_late(w.taken_at, w.recorded_at)) not in said
-    ]
+    return raised
 
 
 def _notify(db: Session, alert: Alert) -> None:

@@ -93,7 +93,7 @@ class AuditEventOut(Answer):
     at: MomentOut
     actor: ActorOut
     operation: str
-    outcome: str = grows("done", "partly_refused", "denied", "not_found")
+    outcome: str = grows("done", "partly_refused", "refused", "denied", "not_found")
     request_id: str
     address: str
     patient_ids: list[Id]

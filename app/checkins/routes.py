@@ -238,9 +238,11 @@ def _batch(db: Session, act: Act, posts: dict[int, Post], refused: dict[int, Rec
     recorded = service.record_each(db, act.clinic_id, list(posts.values()))
     outcomes = refused | dict(zip(posts, recorded, strict=True))
     shown = {r.check_in.patient_id for r in recorded if isinstance(r, Receipt)}
-    strangers = {p.patient_id for p, o in zip(posts.values(), recorded, strict=True) if isinstance(o, NotFound)}
-    if strangers and not shown:
-        audit.record(db, act, [], outcome="not_found", asked_for=strangers)
+    told = [(p.patient_id, o) for p, o in zip(posts.values(), recorded, strict=True) if isinstance(o, Problem)]
+    asked_for = {patient_id: refusal for patient_id, refusal in told if service.tells(refusal)}
+    if asked_for and not shown:
+        found_nobody = all(isinstance(refusal, NotFound) for refusal in asked_for.values())
+        audit.record(db, act, [], "not_found" if found_nobody else "refused", asked_for)
     results = [_result(index, outcomes[index], act) for index in sorted(outcomes)]
     return Reply(BatchOut(results=results), subjects=tuple(shown))
 

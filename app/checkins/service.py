@@ -18,10 +18,10 @@ from app.api.problems import log_unexpected
 from app.audit import service as audit
 from app.audit.service import Act, Shown
 from app.checkins import answers, store
-from app.checkins.deciding import Gathered, Kept, Post, Taken, decide, instant_of, taken_of
+from app.checkins.deciding import CheckInConflict, Gathered, Kept, Post, Taken, decide, instant_of, taken_of
 from app.checkins.models import CheckInReceipt
 from app.checkins.reading import alerts_of, scores_of
-from app.errors import Internal, NotFound, Problem
+from app.errors import AlreadyRecorded, Internal, NotFound, Problem
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.storage import is_passing
@@ -163,18 +163,23 @@ def _audit(db: Session, clinic_id: UUID, posts: Sequence[Post], outcomes: Sequen
     """One event per request, with the patients whose data it wrote or showed. A request of which nothing is kept is
     audited where it is refused."""
     shown: dict[Act, list[UUID]] = {}
-    strangers: dict[Act, list[UUID]] = {}
+    refused: dict[Act, list[UUID]] = {}
     for post, outcome in zip(posts, outcomes, strict=True):
         if isinstance(outcome, Kept):
             shown.setdefault(post.act, []).append(post.patient_id)
-        elif isinstance(outcome, NotFound):
-            strangers.setdefault(post.act, []).append(post.patient_id)
+        elif tells(outcome):
+            refused.setdefault(post.act, []).append(post.patient_id)
     if shown:
         events = [
-            Shown(act, tuple(ids), "partly_refused" if act in strangers else "done", (), tuple(strangers.get(act, ())))
+            Shown(act, tuple(ids), "partly_refused" if act in refused else "done", (), tuple(refused.get(act, ())))
             for act, ids in shown.items()
         ]
         audit.record_many(db, clinic_id, events)
+
+
+def tells(refusal: Problem) -> bool:
+    """Whether a post's refusal tells something of a patient: that there is none, or what is recorded of them."""
+    return isinstance(refusal, NotFound | AlreadyRecorded | CheckInConflict)
 
 
 class _Receipts:

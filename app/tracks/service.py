@@ -83,11 +83,14 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
     back."""
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         known[patient_id].before = tracks
-    replaced = {id(change): _write(db, clinic_id, change, known[change.subject.patient_id]) for change in changes}
+    worsened: list[Worsened] = []
+    replaced = {}
+    for change in changes:
+        replaced[id(change)] = _write(db, clinic_id, change, known[change.subject.patient_id], worsened)
     store.insert_scores(db, [row for change in changes for row in change.scores])
     store.insert_infusions(db, [row for change in changes for row in change.infusions])
-    _refold(db, clinic_id, changes, known)
-    worsened = _keep(db, clinic_id, changes, known)
+    _refold(db, clinic_id, changes, known, worsened)
+    _keep(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]
     amended = [
         Amended(change.replaces_check_in, change.at, _said(replaced[id(change)]), _said(change.scores))
@@ -158,9 +161,9 @@ def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
     return {score.instrument: (score.points, score.self_harm_item) for score in scores}
 
 
-def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[ScoreVersion]:
+def _write(db: Session, clinic_id: UUID, change: Change, known: Known, worsened: list[Worsened]) -> list[ScoreVersion]:
     """Supersedes what is replaced, and steps or marks for folding what the change touches; the scores replaced come
-    back."""
+    back. What a step makes worse is added to `worsened`."""
     replaced: list[ScoreVersion] = []
     if change.replaces_check_in is not None and change.at is not None:
         replaced = store.of_check_ins(db, clinic_id, [change.replaces_check_in])
@@ -176,29 +179,39 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[S
     if change.infusions or change.replaces_session or known.is_outdated:
         known.blank = blank_track(known.infusions, change.subject.zone)
     for score in change.scores:
-        _step(change, score, known)
+        worsened += _step(change, score, known)
     return replaced
 
 
-def _step(change: Change, score: ScoreVersion, known: Known) -> None:
-    """One step where the score comes after everything folded; else the track is folded again."""
+def _step(change: Change, score: ScoreVersion, known: Known) -> list[Worsened]:
+    """One step where the score comes after everything folded; else the track is folded again. What it makes worse comes
+    back, whatever else comes in the same batch."""
     code = score.instrument
     if code not in FOLLOWED:
-        return
+        return []
     event = score_event(score, known.infusions, change.subject.zone)
-    track = known.tracks.get(code, known.blank)
+    before = known.tracks.get(code)
+    track = before or known.blank
     if change.replaces_check_in or not track.is_before(event):
         known.needs_fold.add(code)
-    elif code not in known.needs_fold:
-        known.tracks[code] = step(track, event, rule(code))
+    if code in known.needs_fold:
+        return []
+    known.tracks[code] = step(track, event, rule(code))
+    return _worsened([change], known, code, before)
 
 
-def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
-    """Folds every marked track again. One whose scores were all taken back is none."""
+def _refold(
+    db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known], worsened: list[Worsened]
+) -> None:
+    """Folds every marked track again. One whose scores were all taken back is none. What is worse by the end than what
+    was kept is added to `worsened`."""
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         mine = known[patient_id]
         mine.tracks = {code: track for code, track in mine.tracks.items() if code not in mine.needs_fold} | tracks
         mine.needs_fold = set()
+        theirs = [change for change in changes if change.subject.patient_id == patient_id]
+        for code in tracks:
+            worsened += _worsened(theirs, mine, code, mine.stored.tracks.get(code) or mine.before.get(code))
 
 
 def _folded(
@@ -223,10 +236,9 @@ def _folded(
     }
 
 
-def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Worsened]:
-    """Stores the folds, the episodes and the domain statuses that the changes touched; what got worse comes back."""
+def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
+    """Stores the folds, the episodes and the domain statuses that the changes touched."""
     folds, episodes, statuses = [], [], []
-    worsened: list[Worsened] = []
     for change in {change.subject.patient_id: change for change in changes}.values():
         subject, mine = change.subject, known[change.subject.patient_id]
         whose = {"clinic_id": clinic_id, "patient_id": subject.patient_id}
@@ -236,7 +248,6 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
             store.delete_episodes(db, clinic_id, subject.patient_id, code)
         for code, track in mine.tracks.items():
             if track != mine.stored.tracks.get(code):
-                worsened += _worsened(changes, subject.patient_id, mine, code)
                 rows = _changed_episodes(db, clinic_id, subject.patient_id, mine, code)
                 episodes += [{**whose, "instrument": code, **row} for row in rows]
         values = domain_values(subject, mine)
@@ -248,24 +259,21 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
             folds.append({**whose, "rule": FOLD, "state": kept(mine.stored)})
         mine.is_outdated = False
     store.keep(db, folds, episodes, statuses)
-    return worsened
 
 
-def _worsened(changes: Sequence[Change], patient_id: UUID, known: Known, code: str) -> list[Worsened]:
-    """What a track's latest reading says that it did not say before."""
-    last = known.tracks[code].last
-    now = alarming(verdict_on(known, code, last.day)) if last else {}
-    if not now:
-        return []
-    before = known.stored.tracks.get(code) or known.before.get(code)
-    kinds = now.keys() - (alarming(latest_verdict(before, code)).keys() if before else set())
-    mine = [change for change in changes if change.subject.patient_id == patient_id]
-    recorded = [change.at for change in mine if change.at] + [s.recorded_at for c in mine for s in c.scores]
-    recorded += [infusion.recorded_at for change in mine for infusion in change.infusions]
-    track, check_ins = known.tracks[code], {str(s.id): s.check_in_id for c in mine for s in c.scores}
+def _worsened(changes: Sequence[Change], known: Known, code: str, before: Track | None) -> list[Worsened]:
+    """What a track's latest reading says, after these changes of one patient, that it did not say before."""
+    track = known.tracks[code]
     latest = track.episode.standing.latest if track.episode else None
-    if latest is None or not recorded:
+    now = alarming(verdict_on(known, code, track.last.day)) if latest and track.last else {}
+    if not now or latest is None:
         return []
+    kinds = now.keys() - (alarming(latest_verdict(before, code)).keys() if before else set())
+    recorded = [change.at for change in changes if change.at] + [s.recorded_at for c in changes for s in c.scores]
+    recorded += [infusion.recorded_at for change in changes for infusion in change.infusions]
+    if not recorded:
+        return []
+    patient_id, check_ins = changes[0].subject.patient_id, {str(s.id): s.check_in_id for c in changes for s in c.scores}
     return [
         Worsened(kind, patient_id, check_ins.get(latest.id), code, latest.taken_at, max(recorded))
         for kind in sorted(kinds)

@@ -220,3 +220,17 @@ def forget(database: Database, api: Api) -> None:
         for table in ("alert_notices", "alerts"):
             connection.execute(text(f"delete from {table} where clinic_id = :clinic"), {"clinic": clinic})
     engine.dispose()
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+def test_a_reading_raises_what_it_says_whatever_comes_with_it(api: Api, patient: str, together: bool) -> None:
+    readings = [(9, 12), (2, 13), (1, 4), (0.5, 14)]
+    items = [
+        {"patient_id": patient, "taken_at": days_ago(days), "responses": [{"instrument": "gad-7", "score": score}]}
+        for days, score in readings
+    ]
+    for some in [items] if together else [[item] for item in items]:
+        results = api.post("/v1/check-ins/batch", {"items": some}).json()["results"]
+        assert [result["http_status"] for result in results] == [201] * len(some)
+    [alert] = alerts(api)
+    assert (alert["kind"], alert["late"], alert["taken_at"][:19]) == ("relief_lost", False, items[1]["taken_at"][:19])

@@ -337,6 +337,29 @@ def test_a_batch_that_asks_for_strangers_is_audited(server: TestClient, api: Api
     assert [e["outcome"] for e in audited(api, "record_check_ins")] == ["done", "partly_refused", "not_found"]
 
 
+def test_a_write_refused_for_what_is_recorded_is_audited(api: Api) -> None:
+    patient_id = api.patient()
+    path = f"/v1/patients/{patient_id}/check-ins"
+    scores = [
+        {"taken_at": "2025-02-01T10:00:00Z", "responses": [{"instrument": "nrs-pain", "score": n}]} for n in (3, 4, 5)
+    ]
+    check_in = api.post(path, scores[0]).json()["id"]
+    assert api.post(path, scores[1]).status_code == 409
+    refused, kept = audited(api, "record_check_in")
+    assert (refused["outcome"], refused["attempted_patient_ids"], refused["patient_ids"]) == (
+        "refused",
+        [patient_id],
+        [],
+    )
+    assert kept["outcome"] == "done"
+    api.post("/v1/check-ins/batch", {"items": [scores[2] | {"patient_id": patient_id}]})
+    [batch] = audited(api, "record_check_ins")
+    assert (batch["outcome"], batch["attempted_patient_ids"], batch["patient_ids"]) == ("refused", [patient_id], [])
+    stale = api.post(f"{path}/{check_in}/amendments", {"reason": "x", "void": True}, headers={"If-Match": '"7"'})
+    assert stale.status_code == 412
+    assert audited(api, "amend_check_in")[0]["outcome"] == "refused"
+
+
 def test_logins_are_audited_failed_ones_too(server: TestClient, api: Api) -> None:
     made = api.post("/v1/clients", {"name": "EHR", "scope": "patients:read"}).json()
     form = {"grant_type": "client_credentials", "client_id": made["id"]}
