@@ -253,7 +253,8 @@ def verify_audit(
             for problem in found:
                 print(f"{clinic_id} {problem.kind}: {problem.what}")
             wrong += len(found)
-            print(f"{clinic_id} last seal: {last or 'none'}")
+            waiting = database.reading(clinic_id, lambda db, c=clinic_id: sealing.waiting(db, c))  # type: ignore[misc]
+            print(f"{clinic_id} last seal: {last or 'none'}; not sealed yet: {waiting} events")
     if wrong:
         _fail(f"the audit log is not as it was sealed: {wrong} found")
     print("the audit log is as it was sealed")

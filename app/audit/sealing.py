@@ -96,6 +96,11 @@ def last_witness(db: Session, clinic_id: UUID) -> str | None:
     return None if last is None else f"{clinic_id}:{last.number}:{last.mac.hex()}"
 
 
+def waiting(db: Session, clinic_id: UUID) -> int:
+    """How many events no seal covers yet."""
+    return len(store.unsealed(db, clinic_id))
+
+
 def verify(
     db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
 ) -> list[Found]:

@@ -79,6 +79,7 @@ def test_mail_leaves_within_the_minute_the_log_is_sealed_and_verified(
         assert clinic_id not in told
     verified = verify(settings, 0)
     assert "as it was sealed" in verified
+    assert re.search(r"; not sealed yet: \d+ events", verified)
     # A seal that the log wrote down and that is no longer there is a tail cut off.
     last = re.findall(rf"sealed ({clinic_id}:\d+:[0-9a-f]+)", log.read_text())[-1]
     assert last in verified
