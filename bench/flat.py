@@ -64,7 +64,7 @@ class _Served:
         self._database = Database(clinic.settings.database_url, clinic.settings.secret)
         self._stack = ExitStack()
         self._folder = folder
-        self._until = clinic.folder / "posted"
+        self._until = clinic.folder / scale.POSTED
 
     def __enter__(self) -> "_Served":
         self.service = self._stack.enter_context(services.holdfast(self.clinic.settings))

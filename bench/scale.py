@@ -34,6 +34,8 @@ from bench.load import LOAD_CORE
 FOLDER = Path(os.environ.get("HOLDFAST_BENCH_FOLDER", "/var/tmp/holdfast-bench"))
 TEMPLATE, DAYS = 200, 700
 ENDING = timedelta(days=60)
+# Up to when posts have gone, in seconds since 1970.
+POSTED = "posted"
 _SHIFTS = 45
 _AT_ONCE = 25
 
@@ -76,7 +78,7 @@ def large(engine: str, patients: int) -> Iterator[Large]:
     """The clinic of so many patients on an engine, built where no earlier run left it."""
     folder = FOLDER / f"{engine}-{patients}-{head()}"
     about = folder / "about.json"
-    if not about.exists():  # what an earlier run did not finish is begun again
+    if not about.exists() or _is_used_up(folder):  # what an earlier run did not finish is begun again, too
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     if engine == "sqlite":
@@ -88,6 +90,12 @@ def large(engine: str, patients: int) -> Iterator[Large]:
     with postgres(folder / "data") as owner:
         settings = _roles(owner, _secret(folder))
         yield _found(about, settings) or _build(about, settings, owner, patients)
+
+
+def _is_used_up(folder: Path) -> bool:
+    """Whether earlier runs posted so much that the next moments would soon lie in the future."""
+    posted = folder / POSTED
+    return posted.exists() and int(posted.read_text()) > (clock.now() - timedelta(days=60)).timestamp()
 
 
 def _secret(folder: Path) -> str:
