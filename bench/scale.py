@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
+from app import clock
 from app.migrating import head, upgrade
 from app.patients import identifiers
 from app.patients.identifiers import Identity
@@ -95,7 +96,7 @@ def large(engine: str, patients: int) -> Iterator[Large]:
 def _is_used_up(folder: Path) -> bool:
     """Whether earlier runs posted so much that the next moments would soon lie in the future."""
     posted = folder / POSTED
-    return posted.exists() and int(posted.read_text()) > (clock.now() - timedelta(days=60)).timestamp()
+    return posted.exists() and int(posted.read_text()) > (clock.now() - timedelta(days=14)).timestamp()
 
 
 def _secret(folder: Path) -> str:
