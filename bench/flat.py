@@ -5,18 +5,20 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
-from sqlalchemy import event
+from sqlalchemy import event, func
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlmodel import col, select
 
 from app import clock
+from app.checkins.models import CheckIn
 from app.cohorts.store import spells as spells_of
 from app.cohorts.tallies import Question
 from app.exchange.store import SCORES
@@ -64,21 +66,24 @@ class _Served:
         self._database = Database(clinic.settings.database_url, clinic.settings.secret)
         self._stack = ExitStack()
         self._folder = folder
-        self._until = clinic.folder / scale.POSTED
 
     def __enter__(self) -> "_Served":
         self.service = self._stack.enter_context(services.holdfast(self.clinic.settings))
         self.address = f"http://127.0.0.1:{self.service.port}"
         self.load = Load(self._folder, f"{self.clinic.patients}", self.service.port, self._callers)
-        earliest = int((clock.now() - scale.ENDING + timedelta(days=2)).timestamp())
-        self.start = max(earliest, int(self._until.read_text()) if self._until.exists() else 0)
+        self.start = int(self._last_taken_at().timestamp()) + 3_600
+        if self.start > (clock.now() - timedelta(days=14)).timestamp():
+            raise RuntimeError(f"earlier runs posted up to today: remove {self.clinic.folder}, it will be built anew")
         return self
 
     def __exit__(self, *_: object) -> None:
-        turns = self.load.sent // len(self.clinic.patient_ids) + 1
-        self._until.write_text(str(self.start + turns * 21_600 + 3_600))
         self._stack.close()
         self._database.close()
+
+    def _last_taken_at(self) -> datetime:
+        query = select(func.max(CheckIn.taken_at)).where(col(CheckIn.clinic_id) == self.clinic.clinic_id)
+        found: datetime = self._database.reading(self.clinic.clinic_id, lambda db: db.exec(query).one())
+        return found
 
     def token(self) -> str:
         return clinics.token_of(self.clinic.settings, self._database, self.clinic.clinic_id, self.clinic.user_id)

@@ -23,7 +23,6 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from app import clock
 from app.migrating import head, upgrade
 from app.patients import identifiers
 from app.patients.identifiers import Identity
@@ -34,10 +33,7 @@ from bench.load import LOAD_CORE
 
 FOLDER = Path(os.environ.get("HOLDFAST_BENCH_FOLDER", "/var/tmp/holdfast-bench"))
 TEMPLATE, DAYS = 200, 700
-ENDING = timedelta(days=60)
-# Up to when posts have gone, in seconds since 1970.
-POSTED = "posted"
-_SHIFTS = 45
+ENDING = timedelta(days=60)_SHIFTS = 45
 _AT_ONCE = 25
 
 
@@ -79,7 +75,7 @@ def large(engine: str, patients: int) -> Iterator[Large]:
     """The clinic of so many patients on an engine, built where no earlier run left it."""
     folder = FOLDER / f"{engine}-{patients}-{head()}"
     about = folder / "about.json"
-    if not about.exists() or _is_used_up(folder):  # what an earlier run did not finish is begun again, too
+    if not about.exists():  # what an earlier run did not finish is begun again
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     if engine == "sqlite":
@@ -91,12 +87,6 @@ def large(engine: str, patients: int) -> Iterator[Large]:
     with postgres(folder / "data") as owner:
         settings = _roles(owner, _secret(folder))
         yield _found(about, settings) or _build(about, settings, owner, patients)
-
-
-def _is_used_up(folder: Path) -> bool:
-    """Whether earlier runs posted so much that the next moments would soon lie in the future."""
-    posted = folder / POSTED
-    return posted.exists() and int(posted.read_text()) > (clock.now() - timedelta(days=14)).timestamp()
 
 
 def _secret(folder: Path) -> str:
