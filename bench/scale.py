@@ -33,7 +33,8 @@ from bench.load import LOAD_CORE
 
 FOLDER = Path(os.environ.get("HOLDFAST_BENCH_FOLDER", "/var/tmp/holdfast-bench"))
 TEMPLATE, DAYS = 200, 700
-ENDING = timedelta(days=60)_SHIFTS = 45
+ENDING = timedelta(days=60)
+_SHIFTS = 45
 _AT_ONCE = 25
 
 
