@@ -45,18 +45,18 @@ def main() -> None:
         start = int((clock.now() - ENDING + timedelta(days=2)).timestamp())
         load.run(POST, CONNECTIONS, 3, start=start)
         limit = load.run(POST, CONNECTIONS, 10, start=start)
-        # What a post takes while fewer come is about half of what it takes at the limit.
-        wait = round(1000 * CONNECTIONS / (options.share * limit.per_second) - limit.p50 / 2)
+        # What a post takes while fewer come is about four fifths of what it takes at the limit.
+        wait = round(1000 * CONNECTIONS / (options.share * limit.per_second) - 0.8 * limit.p50)
         seconds = min(_MOST_SECONDS, round(60 * options.minutes))
         memory, seen = _watched(service, partial(load.run, _WAITING, CONNECTIONS, seconds, start=start, wait=wait))
         database.close()
     quarter = max(1, len(memory) // 4)
+    quarters = [statistics.mean(memory[at : at + quarter]) for at in range(0, 4 * quarter, quarter)]
     told = (
         f"{seen.requests:,} check-ins of three instruments in {seconds / 60:.0f} minutes on SQLite, {seen.per_second:.0f} "
         f"a second, which is {100 * seen.per_second / limit.per_second:.0f}% of the {limit.per_second:.0f} that the same "
         f"service took before: none refused or broken; {seen.p50:.0f} ms in the median, {seen.p99:.0f} ms for the slowest "
-        f"hundredth; memory {statistics.mean(memory[quarter : 2 * quarter]):.0f} MiB in the second quarter and "
-        f"{statistics.mean(memory[-quarter:]):.0f} MiB in the last."
+        f"hundredth; memory {', '.join(f'{mean:.0f}' for mean in quarters)} MiB in the mean of each quarter."
     )
     print(told)
     page = PAGE.read_text(encoding="utf-8").split("\n## Soak\n")[0].rstrip()
