@@ -2,8 +2,8 @@
 
 The ORM's unit of work costs more than a row itself. Here a batch is a statement per table on SQLite, which takes the
 rows one by one, encoded by their columns' own types. PostgreSQL takes those of a table as one JSON document, which it
-turns into rows itself, and all tables in one statement: there each is a journey. What a session has
-pending is flushed first, so that rows go in the order in which they were asked for.
+turns into rows itself, and all tables in one statement: there each is a journey. What a session has pending is flushed
+first, so that rows go in the order in which they were asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -86,10 +86,13 @@ def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
     worsened: list[Worsened] = []
     replaced = {}
     for change in changes:
-        replaced[id(change)] = _write(db, clinic_id, change, known[change.subject.patient_id], worsened)
+        mine = known[change.subject.patient_id]
+        replaced[id(change)] = _write(db, clinic_id, change, mine)
+        for score in change.scores:
+            worsened += _step(change, score, mine)
     store.insert_scores(db, [row for change in changes for row in change.scores])
     store.insert_infusions(db, [row for change in changes for row in change.infusions])
-    _refold(db, clinic_id, changes, known, worsened)
+    worsened += _refold(db, clinic_id, changes, known)
     _keep(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]
     amended = [
@@ -161,9 +164,8 @@ def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
     return {score.instrument: (score.points, score.self_harm_item) for score in scores}
 
 
-def _write(db: Session, clinic_id: UUID, change: Change, known: Known, worsened: list[Worsened]) -> list[ScoreVersion]:
-    """Supersedes what is replaced, and steps or marks for folding what the change touches; the scores replaced come
-    back. What a step makes worse is added to `worsened`."""
+def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[ScoreVersion]:
+    """Supersedes what is replaced, and marks for folding what that touches; the scores replaced come back."""
     replaced: list[ScoreVersion] = []
     if change.replaces_check_in is not None and change.at is not None:
         replaced = store.of_check_ins(db, clinic_id, [change.replaces_check_in])
@@ -178,8 +180,6 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known, worsened:
         known.needs_fold.update(known.tracks)
     if change.infusions or change.replaces_session or known.is_outdated:
         known.blank = blank_track(known.infusions, change.subject.zone)
-    for score in change.scores:
-        worsened += _step(change, score, known)
     return replaced
 
 
@@ -200,11 +200,10 @@ def _step(change: Change, score: ScoreVersion, known: Known) -> list[Worsened]:
     return _worsened([change], known, code, before)
 
 
-def _refold(
-    db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known], worsened: list[Worsened]
-) -> None:
-    """Folds every marked track again. One whose scores were all taken back is none. What is worse by the end than what
-    was kept is added to `worsened`."""
+def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Worsened]:
+    """Folds every marked track again. One whose scores were all taken back is none. What is worse than what was kept
+    comes back."""
+    worsened: list[Worsened] = []
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         mine = known[patient_id]
         mine.tracks = {code: track for code, track in mine.tracks.items() if code not in mine.needs_fold} | tracks
@@ -212,6 +211,7 @@ def _refold(
         theirs = [change for change in changes if change.subject.patient_id == patient_id]
         for code in tracks:
             worsened += _worsened(theirs, mine, code, mine.stored.tracks.get(code) or mine.before.get(code))
+    return worsened
 
 
 def _folded(
