@@ -10,7 +10,7 @@ from sqlalchemy import event
 from app.main import create_app
 from app.settings import Settings
 
-_NOT_COUNTED = ("BEGIN", "set transaction", "select set_config", "INSERT INTO rate_counts")
+_NOT_COUNTED = ("BEGIN", "INSERT INTO rate_counts")
 
 
 @contextmanager

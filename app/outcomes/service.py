@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlmodel import Session
 
 from app.access.service import Caller
+from app.audit import service as audit
+from app.audit.service import Act, Shown
 from app.checkins import store as checkins_store
 from app.errors import Fault, Invalid, NotFound, Problem
 from app.outcomes.models import ReliefOut
@@ -54,6 +56,21 @@ def relief_many(db: Session, clinic_id: UUID, questions: Sequence[Asked]) -> lis
             found.append(_relief(db, asked, briefs, known))
         except Problem as problem:
             found.append(problem)
+    return found
+
+
+def show_many(db: Session, clinic_id: UUID, requests: Sequence[tuple[Asked, Act]]) -> list[ReliefOut | Problem]:
+    """`relief_many`, and the audit of what was answered, in one transaction."""
+    found = relief_many(db, clinic_id, [asked for asked, _ in requests])
+    audit.record_many(
+        db,
+        clinic_id,
+        [
+            Shown(act, (asked.patient_id,))
+            for (asked, act), answer in zip(requests, found, strict=True)
+            if not isinstance(answer, Problem)
+        ],
+    )
     return found
 
 

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar
@@ -31,10 +32,16 @@ _ATTEMPTS = 6
 _STREAMS = 4
 _STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
-# What SQLite holds of the file, per connection; and how long its journal grows before it is carried into the file:
-# pages that are written over and over are then carried once. Writers wait while it is carried, so not longer.
-_CACHE_KIBIBYTES = 32 * 1024
+# What SQLite holds of the file: for the connection that writes, and for each of those that read.
+_WRITER_CACHE_KIBIBYTES = 32 * 1024
+_CACHE_KIBIBYTES = 8 * 1024
+# How long SQLite's journal grows before it is carried into the file: pages that are written over and over are then
+# carried once. Writers wait while it is carried, so not longer.
 _JOURNAL_PAGES = 4_096
+# Kinds of transaction, as PostgreSQL is told of them.
+_READ = "isolation level repeatable read, read only"
+_SHOW = "isolation level repeatable read"
+_WRITE = ""
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
@@ -51,9 +58,11 @@ class Database:
         self.engine = open_engine(url)
         self._secret_key = secret_key
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        # SQLite has one writer; queueing here costs less than waiting on its lock.
+        # SQLite has one writer; queueing here costs less than waiting on its lock. It keeps a connection of its own:
+        # a commit empties what every other connection holds of the file.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
         self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
+        self._writer: Connection | None = None
         self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
         self._streaming: set[UUID] = set()
 
@@ -81,18 +90,23 @@ class Database:
             raise
         return stream
 
+    async def show(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        """The result of `work` on one snapshot, once what it adds (who was shown what) is committed."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writers, self._attempt, partial(self._in_turn, clinic_id, work, _SHOW))
+
     def _pieces(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> Generator[T, None, None]:
-        with self._transaction(clinic_id, writes=False) as session:
+        with self._transaction(clinic_id, _READ) as session:
             yield from work(session)
 
     def reading(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """`read` for callers without an event loop."""
-        return self._attempt(lambda: self._run(clinic_id, work, writes=False))
+        return self._attempt(partial(self._run, clinic_id, work, _READ))
 
     def writing(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """`write` for callers without an event loop. Deadlocks and serialisation failures are tried again; raises Busy
         when they persist, with nothing written."""
-        return self._attempt(lambda: self._in_turn(clinic_id, work))
+        return self._attempt(partial(self._in_turn, clinic_id, work, _WRITE))
 
     async def overwrite_deleted(self) -> None:
         """Leaves nothing of deleted rows in SQLite's journal, unless a reader needs it just now. PostgreSQL reuses the
@@ -104,21 +118,25 @@ class Database:
         if not self.is_sqlite:
             return
         with self._turn:
-            self._empty_journal()
-
-    def _empty_journal(self) -> None:
-        connection = self.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
+            cursor = self._own_writer().connection.cursor()
             cursor.execute("PRAGMA busy_timeout=0")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-        finally:
-            connection.close()
+            cursor.close()
+
+    def _own_writer(self) -> Connection:
+        if self._writer is None:
+            self._writer = self.engine.connect()
+            cursor = self._writer.connection.cursor()
+            cursor.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIBIBYTES}")
+            cursor.close()
+        return self._writer
 
     def close(self) -> None:
         self._writers.shutdown()
         self._readers.shutdown()
+        if self._writer is not None:
+            self._writer.close()
         self.engine.dispose()
 
     def _attempt(self, run: Callable[[], T]) -> T:
@@ -133,24 +151,32 @@ class Database:
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise Busy
 
-    def _in_turn(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+    def _in_turn(self, clinic_id: UUID, work: Callable[[Session], T], kind: str) -> T:
         with self._turn:
-            return self._run(clinic_id, work, writes=True)
+            return self._run(clinic_id, work, kind)
 
-    def _run(self, clinic_id: UUID, work: Callable[[Session], T], *, writes: bool) -> T:
-        with self._transaction(clinic_id, writes=writes) as session:
+    def _run(self, clinic_id: UUID, work: Callable[[Session], T], kind: str) -> T:
+        with self._transaction(clinic_id, kind) as session:
             result = work(session)
             session.flush()
         return result
 
     @contextmanager
-    def _transaction(self, clinic_id: UUID, *, writes: bool) -> Iterator[Session]:
-        with self.engine.connect().execution_options(holdfast_writes=writes) as connection, connection.begin():
-            if not self.is_sqlite:
-                _name_clinic(connection, clinic_id, writes=writes)
-            with Session(connection, expire_on_commit=False) as session:
-                session.info["secret_key"] = self._secret_key
-                yield session
+    def _transaction(self, clinic_id: UUID, kind: str) -> Iterator[Session]:
+        with (
+            self._connection(clinic_id, kind) as connection,
+            connection.begin(),
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            session.info["secret_key"] = self._secret_key
+            yield session
+
+    def _connection(self, clinic_id: UUID, kind: str) -> AbstractContextManager[Connection]:
+        if not self.is_sqlite:
+            return self.engine.connect().execution_options(holdfast_begin=_begun_for(clinic_id, kind))
+        if kind == _READ:
+            return self.engine.connect().execution_options(holdfast_begin="BEGIN")
+        return nullcontext(self._own_writer())
 
 
 class Stream(Generic[T]):
@@ -220,19 +246,34 @@ def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://...`, never printing a statement's values."""
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    # Transactions are begun by _begin, not by the driver's guess.
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)  # patients' data: for this user alone
-        engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 2})
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            connect_args={"check_same_thread": False, "timeout": 2},
+            execution_options={"holdfast_begin": "BEGIN IMMEDIATE"},
+        )
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    return create_engine(url, hide_parameters=True, pool_size=16, max_overflow=8, pool_pre_ping=True)
+    else:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=16,
+            max_overflow=8,
+            pool_pre_ping=True,
+            connect_args={"autocommit": True},
+            execution_options={"holdfast_begin": "BEGIN"},
+        )
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guess
+    connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -245,16 +286,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("holdfast_writes", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options()["holdfast_begin"])
 
 
-def _name_clinic(connection: Connection, clinic_id: UUID, *, writes: bool) -> None:
+def _begun_for(clinic_id: UUID, kind: str) -> str:
     """Row-level security reads the clinic from here. The id is a UUID by type, so it can be written into the text,
     which lets both statements travel together."""
-    mode = "" if writes else "set transaction isolation level repeatable read, read only; "
-    connection.exec_driver_sql(f"{mode}select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)")
+    return f"BEGIN {kind}; select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
 
 
 def _is_out_of_reach(error: DBAPIError) -> bool:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from app.storage import Database
 from tests.conftest import Api, days_ago, new_clinic
@@ -23,17 +23,21 @@ def steps(database: Database) -> Iterator[list[int]]:
         taken[0] += 1
         return 0
 
-    def watch(connection: Any, *_: Any) -> None:
-        connection.set_progress_handler(tick, _STEPS)
+    def watch(connection: Connection) -> None:
+        driver(connection).set_progress_handler(tick, _STEPS)
 
-    def leave(connection: Any, *_: Any) -> None:
-        connection.set_progress_handler(None, _STEPS)
+    def leave(connection: Connection) -> None:
+        driver(connection).set_progress_handler(None, _STEPS)
 
-    event.listen(database.engine, "checkout", watch)
-    event.listen(database.engine, "checkin", leave)
+    def driver(connection: Connection) -> Any:
+        return connection.connection.driver_connection
+
+    listened = {"begin": watch, "commit": leave, "rollback": leave}
+    for name, listener in listened.items():
+        event.listen(database.engine, name, listener)
     yield taken
-    event.remove(database.engine, "checkout", watch)
-    event.remove(database.engine, "checkin", leave)
+    for name, listener in listened.items():
+        event.remove(database.engine, name, listener)
 
 
 def filled(api: Api, patients: int) -> str:

@@ -9,7 +9,10 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
+from app import clock
 from app.access.models import Clinic
+from app.audit import service as audit
+from app.audit.service import Act
 from app.migrating import upgrade
 from app.patients.models import Patient
 from app.settings import Settings
@@ -116,3 +119,20 @@ def test_a_role_that_may_become_what_it_must_not_be_is_named(
             connection.execute(text(statement.format(owner=owner, service=service.username)))
     engine.dispose()
     assert fault in " ".join(role_faults(settings.database_url, CLINIC_TABLES, APPEND_ONLY))
+
+
+def test_a_shown_answer_is_one_snapshot_and_who_saw_it_is_kept(own: Settings, api: Api, database: Database) -> None:
+    patients = select(Patient.id)
+    events = text("select count(*) from audit_events where request_id = 'shown'")
+    act = Act(api.clinic_id, "operator", NO_CLINIC, "test", "shown", clock.now())
+
+    def show(db: Any) -> tuple[int, int]:
+        before = len(db.exec(patients).all())
+        api.patient()
+        audit.record(db, act, [])
+        return before, len(db.exec(patients).all())
+
+    before, after = asyncio.run(database.show(api.clinic_id, show))
+    assert before == after
+    assert database.reading(api.clinic_id, lambda db: len(db.exec(patients).all())) == after + 1
+    assert database.reading(api.clinic_id, lambda db: db.connection().execute(events).scalar()) == 1
