@@ -4,21 +4,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, inspect
+from sqlalchemy import bindparam, inspect, type_coerce
 from sqlalchemy import select as rows_of
 from sqlmodel import Session
 
 from app.patients.models import Patient
+from app.storage import Repeated
 from app.tracks.models import ScoreVersion
 
-_AT_ONCE = 5_000
+_AT_ONCE = 1_000
 _S = inspect(ScoreVersion).local_table.c
 _P = inspect(Patient).local_table.c
 # Check-in by check-in, in the order of an index.
 SCORES = (
     rows_of(
-        _S.patient_id,
-        _S.check_in_id,
+        type_coerce(_S.patient_id, Repeated()),
+        type_coerce(_S.check_in_id, Repeated()),
         _S.taken_at,
         _S.before_infusion,
         _S.instrument,
@@ -39,7 +40,9 @@ SCORES = (
 
 def scores(db: Session, clinic_id: UUID) -> Iterator[Sequence[Any]]:
     """The scores that stand, but for patients who were entered in error."""
-    options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
-    found = db.connection().execute(SCORES, {"clinic": clinic_id}, execution_options=options)
+    connection = db.connection()
+    # SQLite's cursor reads on as it is asked to; PostgreSQL's has to be told.
+    options = {"stream_results": connection.dialect.name != "sqlite", "max_row_buffer": _AT_ONCE}
+    found = connection.execute(SCORES, {"clinic": clinic_id}, execution_options=options)
     while rows := found.fetchmany(_AT_ONCE):
         yield rows

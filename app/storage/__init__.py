@@ -6,13 +6,14 @@ from app.storage.keys import derived_key, key_for
 from app.storage.keyset import below
 from app.storage.roles import role_faults
 from app.storage.rows import insert, plain, set_column, upsert
-from app.storage.types import Moment, document, key, new_id
+from app.storage.types import Moment, Repeated, document, key, new_id
 
 __all__ = [
     "NO_CLINIC",
     "Database",
     "Joined",
     "Moment",
+    "Repeated",
     "below",
     "derived_key",
     "document",

@@ -19,6 +19,7 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 import psycopg
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
@@ -255,6 +256,7 @@ def open_engine(url: str) -> Engine:
             url,
             hide_parameters=True,
             connect_args={"check_same_thread": False, "timeout": 2},
+            json_deserializer=from_json,
             execution_options={"holdfast_begin": "BEGIN IMMEDIATE"},
         )
         event.listen(engine, "connect", _prepare_sqlite)

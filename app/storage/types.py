@@ -1,6 +1,7 @@
 """Column types and names that mean the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -39,14 +40,31 @@ class Moment(TypeDecorator[datetime]):
             return value
         return (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if dialect.name == "sqlite":
-            microseconds: int = value
-            return _EPOCH + microseconds * _MICROSECOND
-        aware: datetime = value
-        return aware.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _instant if dialect.name == "sqlite" else _in_utc
+
+
+@lru_cache(maxsize=1_024)
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else _EPOCH + microseconds * _MICROSECOND
+
+
+def _in_utc(aware: datetime | None) -> datetime | None:
+    return None if aware is None else aware.astimezone(UTC)
+
+
+class Repeated(Uuid[UUID]):
+    """A UUID that stands in row after row: on SQLite, where it is text, it is read once."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _uuid if dialect.name == "sqlite" else super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=1_024)
+def _uuid(digits: str) -> UUID:
+    return UUID(digits)
 
 
 def document() -> Any:
