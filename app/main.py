@@ -103,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.mail = mail
     app.state.recording = Joined(database.write, checkins.record_many)
     app.state.reads = Joined(database.write, audit.record_many)
-    app.state.reliefs = Joined(database.show, relief.show_many)
+    app.state.reliefs = Joined(database.write_on_snapshot, relief.show_many)
     app.state.renderer = Renderer()
     app.state.schema_head = head()
     if settings.cors_origins:

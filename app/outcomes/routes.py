@@ -61,10 +61,9 @@ async def get_relief(
     """By domain and by instrument, with the rule and the scores it rests on, how long it has held, and what is missing.
     Measured scores against stated lines: no diagnosis, prediction or advice."""
     asked = Asked(caller, patient_id, act.at, as_of, known_at, rule)
-    if as_of is None and known_at is None:
-        reliefs: Joined[tuple[Asked, Act], ReliefOut] = request.app.state.reliefs
-        answer = await reliefs.submit(caller.clinic_id, (asked, act))
-    else:  # may be folded afresh, for which nobody else is to wait
+    reliefs: Joined[tuple[Asked, Act], ReliefOut | None] = request.app.state.reliefs
+    answer = await reliefs.submit(caller.clinic_id, (asked, act))
+    if answer is None:
         database: Database = request.app.state.database
         answer = await database.read(caller.clinic_id, lambda db: service.relief_of(db, asked))
         await showed(request, act, [patient_id])

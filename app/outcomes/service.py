@@ -36,48 +36,38 @@ class Asked:
 
 
 def relief_of(db: Session, asked: Asked) -> ReliefOut:
-    """One answer. Raises its refusal."""
-    [found] = relief_many(db, asked.caller.clinic_id, [asked])
-    if isinstance(found, Problem):
-        raise found
-    return found
+    """One answer, whatever it takes. Raises its refusal: NotFound, and Invalid for a day after today or a rule that is
+    not known."""
+    briefs, known = _gathered(db, asked.caller.clinic_id, [asked])
+    return _stored(asked, briefs, known) or _afresh(db, asked, briefs[asked.patient_id])
 
 
-def relief_many(db: Session, clinic_id: UUID, questions: Sequence[Asked]) -> list[ReliefOut | Problem]:
-    """The answers to questions of one clinic, or their refusals: NotFound, and Invalid for a day after today or a rule
-    that is not known. From stored tracks where they hold nothing later than the day asked for, in two queries for all
-    of them; else folded afresh: the answer is the same."""
-    ids = list({asked.patient_id for asked in questions})
-    briefs = patients_store.briefs(db, clinic_id, ids)
-    known = tracks.gather(db, clinic_id, list(briefs))
-    found: list[ReliefOut | Problem] = []
-    for asked in questions:
+def show_many(db: Session, clinic_id: UUID, requests: Sequence[tuple[Asked, Act]]) -> list[ReliefOut | Problem | None]:
+    """The answers to questions of one clinic, or their refusals, from stored tracks, in two queries for all of them,
+    and the audit of what was answered. None where stored tracks hold something later than the day asked for or are
+    not up to date: folding afresh gives the same answer, and nobody else is to wait for it."""
+    briefs, known = _gathered(db, clinic_id, [asked for asked, _ in requests])
+    found: list[ReliefOut | Problem | None] = []
+    shown: list[Shown] = []
+    for asked, act in requests:
         try:
-            found.append(_relief(db, asked, briefs, known))
+            found.append(_stored(asked, briefs, known))
         except Problem as problem:
             found.append(problem)
+        if isinstance(found[-1], ReliefOut):
+            shown.append(Shown(act, (asked.patient_id,)))
+    audit.record_many(db, clinic_id, shown)
     return found
 
 
-def show_many(db: Session, clinic_id: UUID, requests: Sequence[tuple[Asked, Act]]) -> list[ReliefOut | Problem]:
-    """`relief_many`, and the audit of what was answered, in one transaction."""
-    found = relief_many(db, clinic_id, [asked for asked, _ in requests])
-    audit.record_many(
-        db,
-        clinic_id,
-        [
-            Shown(act, (asked.patient_id,))
-            for (asked, act), answer in zip(requests, found, strict=True)
-            if not isinstance(answer, Problem)
-        ],
-    )
-    return found
+def _gathered(db: Session, clinic_id: UUID, questions: Sequence[Asked]) -> tuple[dict[UUID, Brief], dict[UUID, Known]]:
+    briefs = patients_store.briefs(db, clinic_id, list({asked.patient_id for asked in questions}))
+    return briefs, tracks.gather(db, clinic_id, list(briefs))
 
 
-def _relief(db: Session, asked: Asked, briefs: Mapping[UUID, Brief], stored: Mapping[UUID, Known]) -> ReliefOut:
+def _stored(asked: Asked, briefs: Mapping[UUID, Brief], known: Mapping[UUID, Known]) -> ReliefOut | None:
     caller, known_at, now = asked.caller, asked.known_at, asked.now
-    zone, clinic_id = caller.time_zone, caller.clinic_id
-    today = local_day(now, zone)
+    today = local_day(now, caller.time_zone)
     if asked.as_of is not None and asked.as_of > today:
         raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
     if known_at is not None and known_at > now + timedelta(minutes=5):
@@ -88,11 +78,18 @@ def _relief(db: Session, asked: Asked, briefs: Mapping[UUID, Brief], stored: Map
     if patient is None:
         raise NotFound
     day = asked.as_of or today
-    if known_at is None and tracks.is_readable_on(stored[patient.id], day):
-        return _answer(caller, patients.subject_of(patient, zone), stored[patient.id], day, patient.last_recorded_at)
+    if known_at is not None or not tracks.is_readable_on(known[patient.id], day):
+        return None
+    subject = patients.subject_of(patient, caller.time_zone)
+    return _answer(caller, subject, known[patient.id], day, patient.last_recorded_at)
+
+
+def _afresh(db: Session, asked: Asked, patient: Brief) -> ReliefOut:
+    caller, known_at, zone = asked.caller, asked.known_at, asked.caller.time_zone
+    day = asked.as_of or local_day(asked.now, zone)
     subject = _subject_known(db, caller, patient, known_at)
-    known, newest = tracks.known_on(db, clinic_id, patient.id, zone, day, known_at)
-    return _answer(caller, subject, known, day, _newest(db, clinic_id, patient, known_at, newest))
+    known, newest = tracks.known_on(db, caller.clinic_id, patient.id, zone, day, known_at)
+    return _answer(caller, subject, known, day, _newest(db, caller.clinic_id, patient, known_at, newest))
 
 
 def _answer(caller: Caller, subject: Subject, known: Known, as_of: date, known_at: datetime | None) -> ReliefOut:

@@ -11,8 +11,8 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, closing, contextmanager
+from enum import Enum
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar
@@ -33,22 +33,25 @@ _ATTEMPTS = 6
 _STREAMS = 4
 _STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
-# What SQLite holds of the file: for the connection that writes, and for each of those that read.
+# What the connection that writes holds of SQLite's file. Readers keep SQLite's 2 MiB: every commit empties them.
 _WRITER_CACHE_KIBIBYTES = 32 * 1024
-_CACHE_KIBIBYTES = 8 * 1024
 # How long SQLite's journal grows before it is carried into the file: pages that are written over and over are then
 # carried once. Writers wait while it is carried, so not longer.
 _JOURNAL_PAGES = 4_096
-# Kinds of transaction, as PostgreSQL is told of them.
-_READ = "isolation level repeatable read, read only"
-_SHOW = "isolation level repeatable read"
-_WRITE = ""
 # serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
 # thing at once, and on its second attempt the loser sees what the winner wrote.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
 
 # connection_failure, too_many_connections, admin_shutdown, cannot_connect_now
 _UNREACHABLE = {"08006", "53300", "57P01", "57P03"}
+
+
+class _Kind(Enum):
+    """What a transaction is for, and how it begins on SQLite and on PostgreSQL."""
+
+    READ = ("BEGIN", "BEGIN isolation level repeatable read, read only")
+    WRITE = ("BEGIN IMMEDIATE", "BEGIN")
+    WRITE_ON_SNAPSHOT = ("BEGIN IMMEDIATE", "BEGIN isolation level repeatable read")
 
 
 class Database:
@@ -62,7 +65,7 @@ class Database:
         # SQLite has one writer; queueing here costs less than waiting on its lock. It keeps a connection of its own:
         # a commit empties what every other connection holds of the file.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
-        self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
+        self._turn = Lock()
         self._writer: Connection | None = None
         self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
         self._streaming: set[UUID] = set()
@@ -76,6 +79,12 @@ class Database:
         """The result of `work`, once it is committed."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
+
+    async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+        """The result of `work`, all of whose reading is of one snapshot, once it is committed. For work that only
+        adds."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writers, self._run, clinic_id, work, _Kind.WRITE_ON_SNAPSHOT)
 
     async def stream(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> "Stream[T]":
         """What `work` yields on one snapshot, piece by piece, as it is asked for. The first piece is read before this
@@ -91,23 +100,18 @@ class Database:
             raise
         return stream
 
-    async def show(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
-        """The result of `work` on one snapshot, once what it adds (who was shown what) is committed."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writers, self._attempt, partial(self._in_turn, clinic_id, work, _SHOW))
-
     def _pieces(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> Generator[T, None, None]:
-        with self._transaction(clinic_id, _READ) as session:
+        with self._transaction(clinic_id, _Kind.READ) as session:
             yield from work(session)
 
     def reading(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """`read` for callers without an event loop."""
-        return self._attempt(partial(self._run, clinic_id, work, _READ))
+        return self._run(clinic_id, work, _Kind.READ)
 
     def writing(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
         """`write` for callers without an event loop. Deadlocks and serialisation failures are tried again; raises Busy
         when they persist, with nothing written."""
-        return self._attempt(partial(self._in_turn, clinic_id, work, _WRITE))
+        return self._run(clinic_id, work, _Kind.WRITE)
 
     async def overwrite_deleted(self) -> None:
         """Leaves nothing of deleted rows in SQLite's journal, unless a reader needs it just now. PostgreSQL reuses the
@@ -118,32 +122,45 @@ class Database:
         """`overwrite_deleted` for callers without an event loop."""
         if not self.is_sqlite:
             return
-        with self._turn:
-            cursor = self._own_writer().connection.cursor()
+        with self._in_turn() as writer, closing(writer.connection.cursor()) as cursor:
             cursor.execute("PRAGMA busy_timeout=0")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-            cursor.close()
 
-    def _own_writer(self) -> Connection:
-        if self._writer is None:
-            self._writer = self.engine.connect()
-            cursor = self._writer.connection.cursor()
-            cursor.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIBIBYTES}")
-            cursor.close()
-        return self._writer
+    @contextmanager
+    def _in_turn(self) -> Iterator[Connection]:
+        """SQLite's writer, for one at a time. After an error it is opened anew, whatever the error left in it."""
+        with self._turn:
+            if self._writer is None:
+                self._writer = self.engine.connect()
+                with closing(self._writer.connection.cursor()) as cursor:
+                    cursor.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIBIBYTES}")
+            try:
+                yield self._writer
+            except (DBAPIError, sqlite3.Error):
+                self._writer.invalidate()
+                self._close_writer()
+                raise
+
+    def _close_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def close(self) -> None:
         self._writers.shutdown()
         self._readers.shutdown()
-        if self._writer is not None:
-            self._writer.close()
+        with self._turn:  # a job's thread may outlive the job
+            self._close_writer()
         self.engine.dispose()
 
-    def _attempt(self, run: Callable[[], T]) -> T:
+    def _run(self, clinic_id: UUID, work: Callable[[Session], T], kind: _Kind) -> T:
         for attempt in range(_ATTEMPTS):
             try:
-                return run()
+                with self._transaction(clinic_id, kind) as session:
+                    result = work(session)
+                    session.flush()
+                return result
             except DBAPIError as error:
                 if _is_out_of_reach(error):
                     raise Busy from error
@@ -152,18 +169,8 @@ class Database:
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise Busy
 
-    def _in_turn(self, clinic_id: UUID, work: Callable[[Session], T], kind: str) -> T:
-        with self._turn:
-            return self._run(clinic_id, work, kind)
-
-    def _run(self, clinic_id: UUID, work: Callable[[Session], T], kind: str) -> T:
-        with self._transaction(clinic_id, kind) as session:
-            result = work(session)
-            session.flush()
-        return result
-
     @contextmanager
-    def _transaction(self, clinic_id: UUID, kind: str) -> Iterator[Session]:
+    def _transaction(self, clinic_id: UUID, kind: _Kind) -> Iterator[Session]:
         with (
             self._connection(clinic_id, kind) as connection,
             connection.begin(),
@@ -172,12 +179,12 @@ class Database:
             session.info["secret_key"] = self._secret_key
             yield session
 
-    def _connection(self, clinic_id: UUID, kind: str) -> AbstractContextManager[Connection]:
-        if not self.is_sqlite:
-            return self.engine.connect().execution_options(holdfast_begin=_begun_for(clinic_id, kind))
-        if kind == _READ:
-            return self.engine.connect().execution_options(holdfast_begin="BEGIN")
-        return nullcontext(self._own_writer())
+    def _connection(self, clinic_id: UUID, kind: _Kind) -> AbstractContextManager[Connection]:
+        if self.is_sqlite and kind != _Kind.READ:
+            return self._in_turn()
+        on_sqlite, on_postgresql = kind.value
+        begin = on_sqlite if self.is_sqlite else f"{on_postgresql}; {_naming(clinic_id)}"
+        return self.engine.connect().execution_options(holdfast_begin=begin)
 
 
 class Stream(Generic[T]):
@@ -282,7 +289,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
         "foreign_keys=ON",
         f"busy_timeout={_BUSY_MILLISECONDS}",
         "secure_delete=ON",
-        f"cache_size=-{_CACHE_KIBIBYTES}",
         f"wal_autocheckpoint={_JOURNAL_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -292,10 +298,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options()["holdfast_begin"])
 
 
-def _begun_for(clinic_id: UUID, kind: str) -> str:
+def _naming(clinic_id: UUID) -> str:
     """Row-level security reads the clinic from here. The id is a UUID by type, so it can be written into the text,
-    which lets both statements travel together."""
-    return f"BEGIN {kind}; select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
+    which lets it travel with the transaction's begin."""
+    return f"select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
 
 
 def _is_out_of_reach(error: DBAPIError) -> bool:

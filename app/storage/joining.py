@@ -19,15 +19,16 @@ from app.errors import Busy, Problem
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-# `Database.write` or `Database.show`.
+# `Database.write` or `Database.write_on_snapshot`.
 Transact = Callable[[UUID, Callable[[Session], Any]], Awaitable[Any]]
 Work = Callable[[Session, UUID, Sequence[Asked]], Sequence[Answer | Problem]]
 
 _BATCH = 256
 _QUEUE = 4_096
 _MOST_WAITING = 16_384
-# How many turns of the event loop a request takes from its first byte to the queue.
+# A request takes a few turns of the event loop from its first byte to the queue. Where turns are long, no more than:
 _TURNS = 4
+_GATHERING_SECONDS = 0.002
 
 
 class Joined(Generic[Asked, Answer]):
@@ -93,9 +94,10 @@ class Joined(Generic[Asked, Answer]):
 
 
 async def _gathered(queue: Sized) -> None:
-    """Returns when `queue` has stopped growing, or is a batch."""
-    seen = turns = 0
-    while len(queue) < _BATCH and turns < _TURNS:
+    """Returns when `queue` has stopped growing, is a batch, or others have waited long enough."""
+    time = asyncio.get_running_loop().time
+    seen, turns, until = 0, 0, time() + _GATHERING_SECONDS
+    while len(queue) < _BATCH and turns < _TURNS and time() < until:
         turns = turns + 1 if seen == len(queue) else 0
         seen = len(queue)
         await asyncio.sleep(0)

@@ -37,7 +37,7 @@ class SeenAtStart:
 
     def count(self, request_id: str) -> int:
         clinic = self.clinic
-        with self.engine.connect().execution_options(holdfast_writes=False) as connection:
+        with self.engine.connect().execution_options(holdfast_begin="BEGIN") as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("select set_config('holdfast.clinic_id', :id, true)"), {"id": clinic})
             query = text("select count(*) from audit_events where request_id = :id")
@@ -77,6 +77,8 @@ def test_what_was_done_is_committed_before_its_answer_leaves(watched: tuple[Seen
             headers={"Idempotency-Key": "one"},
         ),
         api.get(f"{path}/relief"),
+        api.get(f"{path}/relief", params={"as_of": "2025-01-10"}),
+        api.get(f"{path}/relief", params={"known_at": "2025-01-10T00:00:00Z"}),
         api.get(f"{path}/check-ins"),
         api.get(path),
     ]

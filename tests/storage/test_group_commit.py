@@ -1,6 +1,7 @@
 """Group commit is invisible: one bad post refuses only itself, a failed commit fails only its own posts."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -167,3 +168,44 @@ def test_whatever_ends_the_work_nobody_waits_for_ever(database: Database) -> Non
     outcomes, after = asyncio.run(run())
     assert all(isinstance(outcome, Exception) for outcome in outcomes)
     assert after == 9
+
+
+def test_posts_that_are_still_being_read_come_along(database: Database) -> None:
+    batches: list[int] = []
+
+    def counted(db: Session, clinic: UUID, posts: Sequence[int]) -> list[int | Problem]:
+        batches.append(len(posts))
+        return record(db, clinic, posts)
+
+    async def post(group: Joined[int, int], n: int) -> int:
+        for _ in range(n % 3):  # a request reaches the queue some turns after another
+            await asyncio.sleep(0)
+        return await group.submit(CLINIC, n)
+
+    async def run() -> list[int]:
+        group: Joined[int, int] = Joined(database.write, counted)
+        return await asyncio.gather(*(post(group, n) for n in range(30)))
+
+    assert asyncio.run(run()) == list(range(30))
+    assert batches == [30]
+
+
+def test_a_batch_begins_though_posts_keep_coming(database: Database) -> None:
+    began: list[float] = []
+
+    def timed(db: Session, clinic: UUID, posts: Sequence[int]) -> list[int | Problem]:
+        began.append(time.monotonic())
+        return record(db, clinic, posts)
+
+    async def run() -> float:
+        group: Joined[int, int] = Joined(database.write, timed)
+        first = time.monotonic()
+        posts: list[asyncio.Task[int]] = []
+        while not began:
+            posts.append(asyncio.create_task(group.submit(CLINIC, len(posts))))
+            time.sleep(0.005)  # what else the loop has to do
+            await asyncio.sleep(0)
+        await asyncio.gather(*posts)
+        return began[0] - first
+
+    assert asyncio.run(run()) < 0.2

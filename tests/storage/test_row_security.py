@@ -132,7 +132,7 @@ def test_a_shown_answer_is_one_snapshot_and_who_saw_it_is_kept(own: Settings, ap
         audit.record(db, act, [])
         return before, len(db.exec(patients).all())
 
-    before, after = asyncio.run(database.show(api.clinic_id, show))
+    before, after = asyncio.run(database.write_on_snapshot(api.clinic_id, show))
     assert before == after
     assert database.reading(api.clinic_id, lambda db: len(db.exec(patients).all())) == after + 1
     assert database.reading(api.clinic_id, lambda db: db.connection().execute(events).scalar()) == 1
