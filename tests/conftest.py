@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import hypothesis  # noqa: F401 - its plugin would load it at the end, too deep in the stack for Python 3.11.7 to parse
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response

@@ -1,10 +1,10 @@
 """Group commit: requests that arrive while a clinic's previous transaction is under way share the next one.
 
-Invisible to callers: each gets its own answer or its own refusal, and gets it after the commit. A batch
-begins once none has come for a few turns of the event loop, two milliseconds later at most: those being read just then
-come along instead of contending with it for the processor, and one that is alone hardly waits. A clinic has one transaction under way at a time,
-so that none keeps the others waiting for longer than one batch. Reads are joined alike: the cost of a transaction is
-then that of many answers.
+Invisible to callers: each gets its own answer or its own refusal, and gets it after the commit. A batch begins once
+none has come for a few turns of the event loop, two milliseconds later at most: those being read just then come along
+instead of contending with it for the processor, and one that is alone hardly waits. A clinic has one transaction under
+way at a time, so that none keeps the others waiting for longer than one batch. Reads are joined alike: the cost of a
+transaction is then that of many answers.
 """
 
 import asyncio
