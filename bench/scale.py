@@ -72,11 +72,11 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def large(engine: str, patients: int) -> Iterator[Large]:
+def large(engine: str, patients: int, *, anew: bool = False) -> Iterator[Large]:
     """The clinic of so many patients on an engine, built where no earlier run left it."""
     folder = FOLDER / f"{engine}-{patients}-{head()}"
     about = folder / "about.json"
-    if not about.exists():  # what an earlier run did not finish is begun again
+    if anew or not about.exists():  # what an earlier run did not finish is begun again
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     if engine == "sqlite":
