@@ -111,5 +111,6 @@ class Load:
         said = json.loads(ran.stdout.strip().splitlines()[-1])
         if said["refused"] or said["broken"]:
             raise RuntimeError(f"{said['refused']} answers refused, {said['broken']} broken")
-        self.sent += said["requests"] + connections  # those under way at the end were kept, too
+        if request != GET:
+            self.sent += said["requests"] + connections  # those under way at the end were kept, too
         return Seen(said["requests"] * 1e6 / said["microseconds"], said["p50"], said["p99"], said["requests"])
