@@ -46,6 +46,9 @@ cli.add_typer(clients, name="clients")
 cli.add_typer(alerts, name="alerts")
 cli.add_typer(audit, name="audit")
 
+# How long what is under way may take when the service is told to stop: who sends half a request is not waited for.
+_STOPPING_SECONDS = 8
+
 PasswordFromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input")]
 
 
@@ -84,6 +87,7 @@ def serve(
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=_STOPPING_SECONDS,
     )
 
 

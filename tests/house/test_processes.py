@@ -4,8 +4,11 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,7 @@ from app.settings import Settings
 from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks.models import FoldRow, ScoreVersion
-from tests.conftest import fresh_settings
+from tests.conftest import SECRET, fresh_settings
 from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving, wait_for
 
 
@@ -159,6 +162,28 @@ def check_tracks(settings: Settings, expected: int) -> None:
 
     assert database.reading(clinic_id, compare) == expected
     database.close()
+
+
+def test_a_service_told_to_stop_does_not_wait_for_half_a_request(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/h.db", migration_database_url=None, secret_key=SECRET)
+    upgrade(settings)
+    with ExitStack() as held:
+        with serving(settings) as address:
+            client = held.enter_context(socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1]))))
+            form = "application/x-www-form-urlencoded"
+            client.sendall(f"POST /oauth/token HTTP/1.1\r\nHost: h\r\nContent-Type: {form}\r\n".encode())
+            client.sendall(b"Content-Length: 500\r\n\r\ngrant_type=")
+            gives_up = held.enter_context(hanging_up(client, 18))
+            time.sleep(0.5)
+        assert gives_up.is_alive(), "the service waited until its client hung up"
+
+
+@contextmanager
+def hanging_up(client: socket.socket, seconds: float) -> Iterator[threading.Timer]:
+    timer = threading.Timer(seconds, client.close)
+    timer.start()
+    yield timer
+    timer.cancel()
 
 
 @pytest.mark.postgresql
