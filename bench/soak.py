@@ -19,11 +19,13 @@ from app import clock
 from app.storage import Database
 from bench import clinics, services
 from bench.load import POST, Load, Seen
-from bench.rates import DAYS, ENDING, PATIENTS, SEED, callers, fresh
+from bench.rates import DAYS, PATIENTS, SEED, callers, fresh
 from bench.report import PAGE
 from bench.services import Service
 
 CONNECTIONS = 64
+# Far enough back for a million posts, six hours after one another for each patient.
+ENDING = timedelta(days=600)
 _SAMPLED_EVERY = 5.0
 _WAITING = POST + "delay = function() return {wait} end\n"
 # A token is good for 15 minutes.
