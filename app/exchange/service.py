@@ -1,7 +1,7 @@
 """Exports: every score that stands, one a line, in the instrument's own unit."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import StringIO
 from typing import Any
@@ -33,7 +33,7 @@ _encoded = msgspec.json.Encoder().encode_lines
 def ndjson(db: Session, clinic_id: UUID) -> Iterator[bytes]:
     """A JSON object a line; `answers` is null for a total alone."""
     for rows in store.scores(db, clinic_id):
-        yield _encoded([_line(*row) for row in rows])
+        yield _encoded([_line(row) for row in rows])
 
 
 def comma_separated(db: Session, clinic_id: UUID) -> Iterator[bytes]:
@@ -42,22 +42,14 @@ def comma_separated(db: Session, clinic_id: UUID) -> Iterator[bytes]:
     yield (",".join(Line.__struct_fields__) + "\r\n").encode()
     for rows in store.scores(db, clinic_id):
         text = StringIO()
-        csv.writer(text).writerows(_cells(_line(*row)) for row in rows)
+        csv.writer(text).writerows(_cells(_line(row)) for row in rows)
         yield text.getvalue().encode()
 
 
-def _line(
-    patient_id: UUID,
-    check_in_id: UUID,
-    taken_at: datetime,
-    before_infusion: bool,
-    instrument: str,
-    points: int,
-    answers: list[int | None] | None,
-    recorded_at: datetime,
-) -> Line:
-    value = INSTRUMENTS[instrument].value(points)
-    return Line(patient_id, check_in_id, taken_at, before_infusion, instrument, value, answers, recorded_at)
+def _line(row: Sequence[Any]) -> Line:
+    *whose, instrument, points, answers, recorded_at = row
+    values = (*whose, instrument, INSTRUMENTS[instrument].value(points), answers, recorded_at)
+    return Line(*values)
 
 
 def _cells(line: Line) -> tuple[Any, ...]:

@@ -62,7 +62,7 @@ async def get_relief(
     Measured scores against stated lines: no diagnosis, prediction or advice."""
     asked = Asked(caller, patient_id, act.at, as_of, known_at, rule)
     reliefs: Joined[tuple[Asked, Act], ReliefOut | None] = request.app.state.reliefs
-    answer = await reliefs.submit(caller.clinic_id, (asked, act))
+    answer = await reliefs.submit(caller.clinic_id, (asked, act)) if known_at is None else None
     if answer is None:
         database: Database = request.app.state.database
         answer = await database.read(caller.clinic_id, lambda db: service.relief_of(db, asked))

@@ -21,7 +21,7 @@ from uuid import UUID
 import psycopg
 from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlmodel import Session
 
 from app.errors import Busy
@@ -137,7 +137,7 @@ class Database:
                     cursor.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIBIBYTES}")
             try:
                 yield self._writer
-            except (DBAPIError, sqlite3.Error):
+            except (SQLAlchemyError, sqlite3.Error):
                 self._writer.invalidate()
                 self._close_writer()
                 raise
