@@ -6,8 +6,6 @@ from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
-
 from app import clock
 from app.access import store as access
 from app.alerts import raising
@@ -18,7 +16,7 @@ from app.alerts.raising import Answered, Worsened
 from app.patients import service as people
 from app.patients import store as patients
 from app.sessions import service as sessions
-from app.storage import Database
+from app.storage import Database, Transaction
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.domains import alarming, latest_verdict
@@ -44,11 +42,11 @@ def backfill(database: Database, clinic_id: UUID) -> int:
     return raised
 
 
-def _next(db: Session, clinic_id: UUID, after: UUID | None) -> list[UUID]:
+def _next(db: Transaction, clinic_id: UUID, after: UUID | None) -> list[UUID]:
     return patients.ids_after(db, clinic_id, after, _PATIENTS_A_ROUND)
 
 
-def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], zone: ZoneInfo, now: datetime) -> int:
+def _round(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], zone: ZoneInfo, now: datetime) -> int:
     patients.locked(db, clinic_id, patient_ids)
     standing = alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)
     before = len(standing)
@@ -77,7 +75,12 @@ def _round(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], zone: Zone
 
 
 def _worsened(
-    db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], standing: Sequence[Alert], zone: ZoneInfo, now: datetime
+    db: Transaction,
+    clinic_id: UUID,
+    patient_ids: Sequence[UUID],
+    standing: Sequence[Alert],
+    zone: ZoneInfo,
+    now: datetime,
 ) -> list[Worsened]:
     """What the latest readings say that no alert has said since it is so."""
     found = []

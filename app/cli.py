@@ -13,25 +13,24 @@ from uuid import UUID
 import typer
 import uvicorn
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session
 
 from app import backfilling, clock, metrics, migrating
 from app import work as background
-from app.access import clients as access_clients
-from app.access import clinics as access_clinics
-from app.access import people
 from app.access import store as access
+from app.access.door import operate
 from app.audit import sealing
-from app.audit import service as audited
 from app.audit.sealing import Witness
 from app.audit.service import by_operator
+from app.clients import service as integrations
+from app.clinic import service as clinic_settings
 from app.demo import story
 from app.errors import Problem
+from app.facts import Fact
 from app.logs import configure
 from app.main import create_app, mail_of
+from app.people import service as people
 from app.settings import Settings
-from app.storage import NO_CLINIC, Database, new_id, role_faults
+from app.storage import NO_CLINIC, Database, DatabaseError, Transaction, new_id, role_faults
 from app.tables import APPEND_ONLY, CLINIC_TABLES
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -163,15 +162,12 @@ def add_clinic(
     if second_factor not in ("optional", "required"):
         _fail("second_factor: must be optional or required")
 
+    def work(db: Transaction) -> Fact[UUID]:
+        clinic_settings.add_clinic(db, clinic_id, name, time_zone, contacts, now, second_factor=second_factor)
+        return Fact(people.add_user(db, clinic_id, admin_email, "admin", password, now))
+
     with _database() as database:
-
-        def work(db: Session) -> UUID:
-            access_clinics.add_clinic(db, clinic_id, name, time_zone, contacts, now, second_factor=second_factor)
-            user_id = people.add_user(db, clinic_id, admin_email, "admin", password, now)
-            audited.record(db, by_operator(clinic_id, "add_clinic", now), [])
-            return user_id
-
-        user_id = database.writing(clinic_id, work)
+        user_id = operate(database, by_operator(clinic_id, "add_clinic", now), work)
     _answer(clinic_id=clinic_id, user_id=user_id)
 
 
@@ -184,14 +180,12 @@ def add_user(
 ) -> None:
     """Add a person."""
     password, now = _password(password_stdin, "--password-stdin"), clock.now()
+
+    def work(db: Transaction) -> Fact[UUID]:
+        return Fact(people.add_user(db, clinic, email, role, password, now))
+
     with _database() as database:
-
-        def work(db: Session) -> UUID:
-            made = people.add_user(db, clinic, email, role, password, now)
-            audited.record(db, by_operator(clinic, "add_user", now), [])
-            return made
-
-        user_id = database.writing(clinic, work)
+        user_id = operate(database, by_operator(clinic, "add_user", now), work)
     _answer(user_id=user_id)
 
 
@@ -203,14 +197,12 @@ def add_client(
 ) -> None:
     """Add an integration. Its secret is shown once."""
     now = clock.now()
+
+    def work(db: Transaction) -> Fact[tuple[UUID, str]]:
+        return Fact(integrations.add_client(db, clinic, name, scope, now))
+
     with _database() as database:
-
-        def work(db: Session) -> tuple[UUID, str]:
-            made = access_clients.add_client(db, clinic, name, scope, now)
-            audited.record(db, by_operator(clinic, "add_client", now), [])
-            return made
-
-        client_id, secret = database.writing(clinic, work)
+        client_id, secret = operate(database, by_operator(clinic, "add_client", now), work)
     _answer(client_id=client_id, client_secret=secret)
 
 
@@ -223,7 +215,7 @@ def reset_password(email: Annotated[str, typer.Option()]) -> None:
         if user is None:
             _fail("there is no such login")
         act = by_operator(user.clinic_id, "reset_password", now)
-        reset = database.writing(user.clinic_id, lambda db: people.reset_password(db, act, user.id)).body
+        reset = operate(database, act, lambda db: people.reset_password(db, act, user.id))
     _answer(code=reset.code, expires_at=reset.expires_at.isoformat())
 
 
@@ -264,7 +256,7 @@ def verify_audit(
     print("the audit log is as it was sealed")
 
 
-def _verified(db: Session, clinic_id: UUID, witnesses: list[Witness]) -> list[sealing.Found]:
+def _verified(db: Transaction, clinic_id: UUID, witnesses: list[Witness]) -> list[sealing.Found]:
     clinic = access.clinic(db, clinic_id)
     is_synthetic = clinic is not None and clinic.synthetic
     return sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic)
@@ -280,7 +272,7 @@ class _database:  # noqa: N801 - used as a function
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._database.close()
-        if isinstance(error, DBAPIError):
+        if isinstance(error, DatabaseError):
             _fail("the database is not ready: run `holdfast migrate` first")
         if isinstance(error, Problem):
             rules = [f"{fault.name}: {fault.detail}" for fault in error.errors]

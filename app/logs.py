@@ -2,6 +2,9 @@
 
 import logging
 import sys
+import traceback
+
+logger = logging.getLogger("holdfast")
 
 
 def configure(level: str) -> None:
@@ -14,3 +17,15 @@ def configure(level: str) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("holdfast").setLevel(level.upper())
     logging.getLogger("uvicorn.error").setLevel("INFO")
+
+
+def log_unexpected(error: Exception) -> None:
+    """Type, constraint and our own frames. The message of an exception can quote a patient's values."""
+    frames = [
+        f"{frame.filename.rsplit('/app/', 1)[-1]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/app/" in frame.filename
+    ]
+    diagnosis = getattr(getattr(error, "orig", None), "diag", None)
+    constraint = getattr(diagnosis, "constraint_name", None)
+    logger.error("unexpected %s constraint=%s at %s", type(error).__name__, constraint, " < ".join(reversed(frames)))

@@ -1,47 +1,62 @@
 """create_app(settings): builds the engine and mounts the rooms. Nothing else."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
-from app.access.dependencies import Honoured, bearer
-from app.access.managing import audit_router, clients_router, users_router
-from app.access.my import router as mine
+from app.access.callers import CallerCache
+from app.access.dependencies import DOOR_PARTS, TOKEN_KEY, bearer
+from app.access.door import DoorParts, audited
 from app.access.outside import OutsideIssuer
 from app.access.policies import OPEN_OPERATIONS
-from app.access.routes import router as access
 from app.alerts.mailing import Mail
+from app.alerts.routes import MAIL
 from app.alerts.routes import router as alerts
 from app.api import problems, schema
+from app.api.documents import OPENAPI
 from app.api.documents import router as documents
-from app.api.limits import RateLimiter
+from app.api.encryption import Cipher
+from app.api.limits import LIMITER, RateLimiter
 from app.api.middleware import Envelope
-from app.api.sealing import Sealer
-from app.audit import service as audit
+from app.api.parts import CURSORS, DATABASE, PUBLIC_URL, SCHEMA_HEAD
+from app.api.versions import Constant
+from app.audit import recording
+from app.audit_log.routes import router as audit_log
 from app.catalogue.routes import router as catalogue
 from app.checkins import service as checkins
-from app.checkins.routes import batches
+from app.checkins.routes import RECORDING, batches
 from app.checkins.routes import router as check_ins
+from app.clients.routes import router as clients
 from app.clinic.routes import router as clinic
 from app.cohorts.routes import router as cohorts
+from app.devices.routes import open_router as enrolments
+from app.devices.routes import router as devices
 from app.drawing import Renderer
 from app.exchange.routes import router as exports
 from app.migrating import head
-from app.outcomes import service as relief
-from app.outcomes.routes import router as outcomes
-from app.outcomes.routes import worklists
 from app.patients.routes import router as patients
+from app.people.routes import me_router as me
+from app.people.routes import router as people
 from app.plans.routes import clinic_router as clinic_plans
-from app.plans.routes import my_router as my_due
+from app.plans.routes import me_router as my_due
 from app.plans.routes import router as plans
 from app.privacy.routes import router as privacy
+from app.relief_answers import service as relief_answers
+from app.relief_answers.routes import RELIEF
+from app.relief_answers.routes import router as relief
 from app.sessions.routes import router as sessions
 from app.settings import Settings
+from app.sign_in.routes import router as sign_in
 from app.storage import Database, Joined, derived_key
+from app.trend.routes import RENDERER
+from app.trend.routes import router as trend
+from app.worklist.routes import router as worklist
 
 _TAKEN_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
 _GIVEN_HEADERS = [
@@ -64,10 +79,10 @@ _DESCRIPTION = (
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service on one database. Its parts hang on `app.state`."""
+    """The service on one database."""
     database = Database(settings.database_url, settings.secret)
     limiter = RateLimiter(settings.rate_limit)
-    mail = mail_of(settings)
+    mail, renderer = mail_of(settings), Renderer()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -79,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
             job.cancel()
             with suppress(asyncio.CancelledError):
                 await job
-        await app.state.renderer.close()
+        await renderer.close()
         database.close()
 
     app = FastAPI(
@@ -93,19 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.database = database
-    app.state.public_url = settings.public_url
-    app.state.key = derived_key(settings.secret, "access tokens").hex()
-    app.state.cursors = Sealer(derived_key(settings.secret, "cursors"))
-    outside = OutsideIssuer(settings.oidc_issuer, settings.oidc_audience) if settings.oidc_issuer else None
-    app.state.honoured = Honoured(database, app.state.key, outside)
-    app.state.limiter = limiter
-    app.state.mail = mail
-    app.state.recording = Joined(database.write, checkins.record_many)
-    app.state.reads = Joined(database.write, audit.record_many)
-    app.state.reliefs = Joined(database.write_on_snapshot, relief.show_many)
-    app.state.renderer = Renderer()
-    app.state.schema_head = head()
+    _put_parts(app, settings, database, limiter, renderer)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -122,12 +125,15 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         check_ins,
         batches,
-        outcomes,
-        worklists,
-        access,
-        mine,
+        relief,
+        trend,
+        worklist,
+        sign_in,
+        enrolments,
+        me,
         catalogue,
         patients,
+        devices,
         sessions,
         cohorts,
         alerts,
@@ -136,14 +142,33 @@ def create_app(settings: Settings) -> FastAPI:
         clinic_plans,
         my_due,
         clinic,
-        users_router,
-        clients_router,
+        people,
+        clients,
         privacy,
-        audit_router,
+        audit_log,
     ):
         app.include_router(router)
     app.openapi = lambda: schema.document(app, bearer, OPEN_OPERATIONS)  # type: ignore[method-assign]
+    OPENAPI.put(app, cache(lambda: Constant(json.dumps(app.openapi()))))
     return app
+
+
+def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer) -> None:
+    """Puts in what requests ask for."""
+    key = derived_key(settings.secret, "access tokens").hex()
+    outside = OutsideIssuer(settings.oidc_issuer, settings.oidc_audience) if settings.oidc_issuer else None
+    events = Joined(database.write, recording.record_many)
+    DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, key, outside)))
+    DATABASE.put(app, database)
+    PUBLIC_URL.put(app, settings.public_url)
+    TOKEN_KEY.put(app, key)
+    CURSORS.put(app, Cipher(derived_key(settings.secret, "cursors")))
+    LIMITER.put(app, limiter)
+    MAIL.put(app, mail_of(settings))
+    RECORDING.put(app, Joined(database.write, audited(checkins.record_many)))
+    RELIEF.put(app, Joined(database.write_on_snapshot, audited(relief_answers.relief_of_many)))
+    RENDERER.put(app, renderer)
+    SCHEMA_HEAD.put(app, head())
 
 
 def mail_of(settings: Settings) -> Mail | None:

@@ -8,51 +8,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
 from app.settings import Settings
-from app.storage import open_engine
+from app.storage import grant, open_engine
+from app.tables import metadata
 
 _HERE = Path(__file__).parent
-
-# What the service's role may do beyond reading and inserting; whatever is not named is append-only for it.
-_UPDATED = {
-    "alert_notices": "*",
-    "alerts": "state, amended_at, late, taken_at",
-    "check_ins": "version, taken_at, voided",
-    "clients": "name, scope, secret_hash, previous_secrets, disabled_at, version",
-    "clinics": "name, time_zone, crisis_contacts, alert_recipients, patient_view, second_factor, smallest_group, "
-    "version",
-    "devices": "name, disabled_at",
-    "domain_statuses": "*",
-    "episodes": "*",
-    "enrolments": "redeemed_at, expires_at",
-    "identifiers": "external_id_digest, sealed",
-    "folds": "*",
-    "infusion_versions": "superseded_at",
-    "leases": "*",
-    "password_codes": "used_at",
-    "patients": "*",
-    "rate_counts": "*",
-    "refresh_tokens": "used_at, revoked_at",
-    "score_versions": "superseded_at",
-    "sessions": "version, started_at",
-    "throttles": "*",
-    "users": "role, password_hash, disabled_at, sessions_ended_at, version, otp_secret, otp_pending, otp_confirmed_at, "
-    "otp_last_step, recovery_hashes",
-}
-_DELETED = (
-    "alert_notices",
-    "audit_unsealed",
-    "care_team_members",
-    "domain_statuses",
-    "enrolments",
-    "episodes",
-    "identifiers",
-    "kept_answers",
-    "password_codes",
-    "patient_keys",
-    "rate_counts",
-    "refresh_tokens",
-    "throttles",
-)
 
 
 def config(url: str | None = None, secret_key: str = "") -> Config:
@@ -87,18 +46,16 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
 
 
 def _grant(connection: Connection, role: str) -> None:
+    """Grants the service's role what every table declares, and nothing on Alembic's own but to read it."""
     quoted = connection.dialect.identifier_preparer.quote(role)
     schema = connection.dialect.identifier_preparer.quote(
         str(connection.execute(text("select current_schema")).scalar())
     )
-    statements = [
+    for statement in (
         f"grant usage on schema {schema} to {quoted}",
         f"grant select, insert on all tables in schema {schema} to {quoted}",
         f"revoke insert on alembic_version from {quoted}",
-    ]
-    for table, columns in _UPDATED.items():
-        what = "update" if columns == "*" else f"update ({columns})"
-        statements.append(f"grant {what} on {table} to {quoted}")
-    statements += [f"grant delete on {table} to {quoted}" for table in _DELETED]
-    for statement in statements:
+    ):
         connection.exec_driver_sql(statement)
+    for table in metadata.tables.values():
+        grant(connection, table, quoted)

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import OAuth2PasswordBearer
 
 from app.checkins.models import CheckInIn, CheckInReceipt
-from app.outcomes.models import ReliefOut
+from app.relief_answers.models import ReliefOut
 
 _RECEIPT = CheckInReceipt.model_validate_json(os.environ["BARE_RECEIPT"])
 _RELIEF = ReliefOut.model_validate_json(os.environ["BARE_RELIEF"])

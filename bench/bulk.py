@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from app import clock
 from app.audit.service import Act
 from app.checkins import service as checkins
-from app.checkins.deciding import Kept, Post
+from app.checkins.deciding import Decision, Post
 from app.checkins.models import CheckIn, CheckInIn, ResponseIn
 from app.settings import Settings
 from app.storage import Database, new_id
@@ -122,12 +122,12 @@ def _import(report: Report, engine: str, settings: Settings, rounds: int) -> Non
     database.close()
 
 
-def _record(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Kept]:
+def _record(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Decision]:
     outcomes = checkins.record(db, clinic_id, posts).outcomes
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     if refused:
         raise refused[0]
-    return [outcome for outcome in outcomes if isinstance(outcome, Kept)]
+    return [outcome for outcome in outcomes if isinstance(outcome, Decision)]
 
 
 def _posts(clinic: Clinic, count: int) -> list[Post]:

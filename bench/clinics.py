@@ -7,11 +7,12 @@ from uuid import UUID
 from sqlmodel import Session
 
 from app import clock
-from app.access import clinics, tokens
 from app.access import service as access
+from app.access import tokens
 from app.access.models import User
 from app.access.service import Caller
 from app.access.tokens import Claims
+from app.clinic import service as clinics
 from app.demo.clinic import fill
 from app.settings import Settings
 from app.storage import Database, derived_key, new_id
@@ -38,7 +39,7 @@ def filled(database: Database, patients: int, days: int, seed: int, ending: time
 
     database.writing(clinic_id, add)
     claims = Claims("user", user.id, clinic_id, "", 0)
-    caller = database.reading(clinic_id, lambda db: access.honour(db, claims))
+    caller = database.reading(clinic_id, lambda db: access.caller_of_token(db, claims))
     found = fill(database, caller, patients, days, now - ending, seed)
     return Clinic(clinic_id, caller, found.patient_ids)
 
@@ -54,6 +55,6 @@ def token_of(settings: Settings, database: Database, clinic_id: UUID, user_id: U
 
     def work(db: Session) -> str:
         user = db.get_one(User, (clinic_id, user_id))
-        return tokens.open_session(db, key, user, clock.now()).access_token
+        return tokens.sign_in(db, key, user, clock.now()).access_token
 
     return database.writing(clinic_id, work)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 
+from app.api.parts import DATABASE
 from app.main import create_app
 from app.settings import Settings
 
@@ -33,5 +34,5 @@ def counter(settings: Settings, token: str) -> Iterator[Callable[..., int]]:
                     raise RuntimeError(answer.text)
             return len(statements)
 
-        event.listen(app.state.database.engine, "before_cursor_execute", note)
+        event.listen(DATABASE.in_app(app).engine, "before_cursor_execute", note)
         yield count

@@ -232,7 +232,7 @@ def _identities(database: Database, clinic_id: UUID) -> None:
         )
         ids: list[Any] = [UUID(str(row[0])) for row in missing]
         for patient_id in ids:
-            identifiers.seal(db, clinic_id, patient_id, Identity(f"SYNTHETIC-{patient_id.hex}"))
+            identifiers.store_identity(db, clinic_id, patient_id, Identity(f"SYNTHETIC-{patient_id.hex}"))
         db.expunge_all()
         return len(ids)
 

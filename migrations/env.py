@@ -3,10 +3,10 @@
 from typing import Any
 
 from alembic import context
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from app.settings import Settings
-from app.storage import open_engine
+from app.storage import open_engine, secure
 from app.tables import metadata
 
 
@@ -39,6 +39,9 @@ def run() -> None:
         )
         with connection.begin():
             context.run_migrations()
+            # A migration makes a table; whether row-level security holds it is declared on the table's model.
+            for name in set(inspect(connection).get_table_names()) & set(metadata.tables):
+                secure(connection, metadata.tables[name])
             if sqlite and connection.execute(text("PRAGMA foreign_key_check")).first() is not None:
                 raise RuntimeError("a foreign key points nowhere after the migration; nothing was changed")
     engine.dispose()

@@ -15,16 +15,24 @@ from uuid import UUID
 
 import hypothesis  # noqa: F401 - its plugin would load it at the end, too deep in the stack for Python 3.11.7 to parse
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import create_engine, make_url, text
 
 from app import clock
-from app.access import clients, clinics, tokens
+from app.access import tokens
+from app.access.dependencies import TOKEN_KEY
 from app.access.models import User
+from app.access.service import Caller
 from app.access.tokens import Tokens
+from app.api.parts import DATABASE
+from app.audit.service import Act
+from app.clients import service as clients
+from app.clinic import service as clinics
 from app.main import create_app
 from app.migrating import upgrade
+from app.relief_answers.service import Question
 from app.settings import Settings
 from app.storage import Database, new_id
 
@@ -103,8 +111,21 @@ def server(settings: Settings) -> Iterator[TestClient]:
 
 @pytest.fixture
 def database(server: TestClient) -> Database:
-    found: Database = server.app.state.database  # type: ignore[attr-defined]
+    found: Database = DATABASE.in_app(app_of(server))
     return found
+
+
+def app_of(server: TestClient) -> FastAPI:
+    """The application that a test's client calls, below what a test wrapped around it."""
+    found: Any = server.app
+    while not isinstance(found, FastAPI):
+        found = found.app
+    return found
+
+
+def question(caller: Caller, patient_id: UUID, at: datetime, **more: Any) -> Question:
+    """A question about a patient's relief, asked at a moment."""
+    return Question(caller, Act(caller.clinic_id, caller.kind, caller.id, "get_relief", "test", at), patient_id, **more)
 
 
 @dataclass
@@ -164,7 +185,7 @@ class Api:
 
 def new_clinic(server: TestClient, role: str = "admin", zone: str = ZONE) -> Api:
     """A clinic of its own, and one person in it."""
-    database: Database = server.app.state.database  # type: ignore[attr-defined]
+    database: Database = DATABASE.in_app(app_of(server))
     clinic_id, now = new_id(), clock.now()
     database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Test", zone, [], now))
     return new_person(server, clinic_id, role)
@@ -172,7 +193,7 @@ def new_clinic(server: TestClient, role: str = "admin", zone: str = ZONE) -> Api
 
 def new_person(server: TestClient, clinic_id: UUID, role: str) -> Api:
     """A person with tokens. The password hash is nobody's: logging in is tested where it is the subject."""
-    state = server.app.state  # type: ignore[attr-defined]
+    app = app_of(server)
     user = User(
         clinic_id=clinic_id, id=new_id(), email=f"{new_id()}@example.org", role=role, password_hash="none",
         created_at=clock.now(), disabled_at=None,
@@ -181,17 +202,16 @@ def new_person(server: TestClient, clinic_id: UUID, role: str) -> Api:
     def add(db: Any) -> Tokens:
         db.add(user)
         db.flush()
-        return tokens.open_session(db, state.key, user, clock.now())
+        return tokens.sign_in(db, TOKEN_KEY.in_app(app), user, clock.now())
 
-    held = state.database.writing(clinic_id, add)
+    held = DATABASE.in_app(app).writing(clinic_id, add)
     return Api(server, held.access_token, clinic_id, user.id)
 
 
 def new_client(server: TestClient, clinic_id: UUID, scope: str) -> Api:
     """An integration with these scopes."""
-    state = server.app.state  # type: ignore[attr-defined]
     now = clock.now()
-    client_id, secret = state.database.writing(
+    client_id, secret = DATABASE.in_app(app_of(server)).writing(
         clinic_id, lambda db: clients.add_client(db, clinic_id, "EHR", scope, now)
     )
     data = {"grant_type": "client_credentials", "client_id": str(client_id), "client_secret": secret}

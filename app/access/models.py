@@ -1,12 +1,15 @@
-"""Clinics and their callers, and the tokens callers hold."""
+"""Clinics and their callers, the tokens that callers hold, and the bodies that several rooms share."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field as BodyField
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.storage import Moment, document, key
+from app.api.fields import ResponseBody, Text
+from app.storage import Moment, document, key, rights
 
 
 class Clinic(SQLModel, table=True):
@@ -15,6 +18,9 @@ class Clinic(SQLModel, table=True):
     see patients are told of."""
 
     __tablename__ = "clinics"
+    __table_args__ = rights(
+        "name, time_zone, crisis_contacts, alert_recipients, patient_view, second_factor, smallest_group, version"
+    )
 
     id: UUID = key()
     name: str
@@ -33,11 +39,19 @@ class User(SQLModel, table=True):
     """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic. Without a password hash
     nobody can log in yet. `otp_secret` is sealed, `otp_pending` one that is not
     confirmed yet. `otp_last_step` is the time step of the
-    last code that was accepted, so that none is accepted twice. Access tokens from before `sessions_ended_at` are
+    last code that was accepted, so that none is accepted twice. Access tokens from before `signed_out_at` are
     not honoured."""
 
     __tablename__ = "users"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), UniqueConstraint("email"))
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
+        UniqueConstraint("email"),
+        rights(
+            "role, password_hash, disabled_at, signed_out_at, version, otp_secret, otp_pending, otp_confirmed_at, "
+            "otp_last_step, recovery_hashes",
+            is_open=True,
+        ),
+    )
 
     clinic_id: UUID = key()
     id: UUID = key()
@@ -47,7 +61,7 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
     version: int = 1
-    sessions_ended_at: datetime | None = Field(default=None, sa_type=Moment)
+    signed_out_at: datetime | None = Field(default=None, sa_type=Moment)
     otp_secret: str | None = None
     otp_pending: str | None = None
     otp_confirmed_at: datetime | None = Field(default=None, sa_type=Moment)
@@ -63,6 +77,7 @@ class CareTeamMember(SQLModel, table=True):
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
         Index(None, "clinic_id", "user_id", "patient_id"),
+        rights(deletes=True),
     )
 
     clinic_id: UUID = key()
@@ -78,6 +93,7 @@ class PasswordCode(SQLModel, table=True):
         ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
         UniqueConstraint("code_hash"),
         Index(None, "clinic_id", "expires_at"),
+        rights("used_at", deletes=True, is_open=True),
     )
 
     clinic_id: UUID = key()
@@ -93,7 +109,11 @@ class Client(SQLModel, table=True):
     `previous_secrets` is a hash and when it expires, in seconds since 1970."""
 
     __tablename__ = "clients"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), UniqueConstraint("id"))
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
+        UniqueConstraint("id"),
+        rights("name, scope, secret_hash, previous_secrets, disabled_at, version", is_open=True),
+    )
 
     clinic_id: UUID = key()
     id: UUID = key()
@@ -113,6 +133,7 @@ class Device(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(None, "clinic_id", "patient_id"),
+        rights("name, disabled_at"),
     )
 
     clinic_id: UUID = key()
@@ -130,6 +151,7 @@ class Enrolment(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         UniqueConstraint("code_hash"),
+        rights("redeemed_at, expires_at", deletes=True, is_open=True),
     )
 
     clinic_id: UUID = key()
@@ -151,6 +173,7 @@ class RefreshToken(SQLModel, table=True):
         Index(None, "clinic_id", "family_id"),
         Index(None, "clinic_id", "parent_id"),
         Index(None, "clinic_id", "expires_at"),
+        rights("used_at, revoked_at", deletes=True, is_open=True),
     )
 
     clinic_id: UUID = key()
@@ -170,8 +193,32 @@ class Throttle(SQLModel, table=True):
     """Attempts to prove who one is, by a keyed hash of the account or address: no name and no address is stored."""
 
     __tablename__ = "throttles"
-    __table_args__ = (Index(None, "started_at"),)
+    __table_args__ = (
+        Index(None, "started_at"),
+        rights("*", deletes=True, is_open=True),
+    )
 
     key: str = Field(primary_key=True)
     started_at: datetime = Field(sa_type=Moment)
     count: int
+
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1_000
+Password = Annotated[Text, BodyField(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)]
+
+
+class CrisisContact(ResponseBody):
+    """Whom to call now, in the clinic's own words."""
+
+    label: str
+    contact: str
+
+
+class TokenOut(ResponseBody):
+    """A token answer (RFC 6749, 5.1). `expires_in` is in seconds."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str | None = None
+    scope: str

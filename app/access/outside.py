@@ -1,4 +1,4 @@
-"""People whom an outside OpenID Connect issuer vouches for, by tokens signed with its published keys (JWKS)."""
+"""People who sign in at an outside OpenID Connect issuer: its tokens, verified by its published keys (JWKS)."""
 
 import asyncio
 import json
@@ -22,8 +22,9 @@ _DISCOVERY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
-    """Whom the issuer speaks for: a verified e-mail, and whether they showed more than one kind of proof."""
+class VerifiedPerson:
+    """The person whom a token of the issuer names: their verified e-mail, whether they proved who they are in more than
+    one way, and when the token expires, in seconds since 1970."""
 
     email: str
     has_factor: bool
@@ -42,18 +43,18 @@ class OutsideIssuer:
         self._pool = ThreadPoolExecutor(2, "holdfast-issuer")
 
     def issued(self, token: str) -> bool:
-        """Whether the token says that it is of this issuer. Nothing is verified yet."""
+        """Whether the token claims to come from this issuer. Nothing is verified yet."""
         try:
             return jwt.decode(token, options={"verify_signature": False}).get("iss") == self._issuer
         except jwt.InvalidTokenError:
             return False
 
-    async def vouched(self, token: str) -> Vouched:
-        """Whom the token speaks for. Raises InvalidToken for one that is not signed by the issuer, for us and current,
-        or that names no verified e-mail."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._vouched, token)
+    async def verified(self, token: str) -> VerifiedPerson:
+        """The person whom the token names. Raises InvalidToken for a token that the issuer did not sign, that is not
+        meant for this service or not current, or that names no verified e-mail."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._verified, token)
 
-    def _vouched(self, token: str) -> Vouched:
+    def _verified(self, token: str) -> VerifiedPerson:
         try:
             key = self._client().get_signing_key(jwt.get_unverified_header(token)["kid"])
             claims: dict[str, Any] = jwt.decode(
@@ -72,7 +73,7 @@ class OutsideIssuer:
             raise InvalidToken("the issuer vouches for no verified e-mail")
         shown = set(methods) if isinstance(methods, list) and all(isinstance(m, str) for m in methods) else set()
         kinds = sum(bool(shown & kind) for kind in (_KNOWN, _HELD, _OWN))
-        return Vouched(email.strip().lower(), _SEVERAL in shown or kinds > 1, float(claims["exp"]))
+        return VerifiedPerson(email.strip().lower(), _SEVERAL in shown or kinds > 1, float(claims["exp"]))
 
     def _client(self) -> jwt.PyJWKClient:
         if self._keys is None:

@@ -4,13 +4,12 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
-
 from app.access import store
 from app.access.models import Client, Clinic, Device, User
 from app.access.policies import ROLE_SCOPES
 from app.access.tokens import Claims
 from app.errors import InvalidToken
+from app.storage import Transaction
 
 NOTICE = "Answers are not watched in real time. If you or someone else is in danger, use the contacts given here now."
 
@@ -38,14 +37,14 @@ class Caller:
         return f"{self.kind}:{self.id}"
 
 
-def honour(db: Session, claims: Claims) -> Caller:
+def caller_of_token(db: Transaction, claims: Claims) -> Caller:
     """The caller a token speaks for, as they stand now. Raises InvalidToken for one who is disabled or gone."""
     found = store.caller(db, claims.clinic_id, claims.kind, claims.id) if claims.kind in store.CALLERS else None
     clinic = store.clinic(db, claims.clinic_id)
     if clinic is None or found is None or found.disabled_at is not None:
         raise InvalidToken
     if isinstance(found, User):
-        ended_at = found.sessions_ended_at
+        ended_at = found.signed_out_at
         if ended_at is not None and claims.issued_at < ended_at.timestamp():
             raise InvalidToken
         return _person(clinic, found, has_factor=claims.has_factor, issued_at=claims.issued_at)
@@ -56,7 +55,7 @@ def honour(db: Session, claims: Claims) -> Caller:
     return _caller(clinic, found, "client", "integration", scopes)
 
 
-def honour_person(db: Session, clinic_id: UUID, user_id: UUID, *, has_factor: bool) -> Caller:
+def caller_of_person(db: Transaction, clinic_id: UUID, user_id: UUID, *, has_factor: bool) -> Caller:
     """A person whom an outside issuer speaks for; `has_factor` where it says that they showed more than a password.
     Raises InvalidToken for one who is disabled or gone."""
     clinic, user = store.clinic(db, clinic_id), store.user(db, clinic_id, user_id)

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import case, delete, literal, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.access.models import (
@@ -22,36 +23,46 @@ from app.access.models import (
     Throttle,
     User,
 )
-from app.storage import Moment, below
+from app.storage import Moment, Transaction, below
 
 CALLERS: dict[str, Any] = {"user": User, "client": Client, "device": Device}
 
 
-def clinic(db: Session, clinic_id: UUID) -> Clinic | None:
+def clinic(db: Transaction, clinic_id: UUID) -> Clinic | None:
     return db.get(Clinic, clinic_id)
 
 
-def locked_clinic(db: Session, clinic_id: UUID) -> Clinic:
+def locked_clinic(db: Transaction, clinic_id: UUID) -> Clinic:
     return db.exec(select(Clinic).where(col(Clinic.id) == clinic_id).with_for_update()).one()
 
 
-def user(db: Session, clinic_id: UUID, user_id: UUID, *, locked: bool = False) -> User | None:
+def user(db: Transaction, clinic_id: UUID, user_id: UUID, *, locked: bool = False) -> User | None:
     query = select(User).where(col(User.clinic_id) == clinic_id, col(User.id) == user_id)
     return db.exec(query.with_for_update() if locked else query).first()
 
 
-def users_by_ids(db: Session, clinic_id: UUID, user_ids: Collection[UUID]) -> dict[UUID, User]:
+def add_user(db: Transaction, user: User) -> bool:
+    """Adds a person; False, and nothing is added, where their e-mail is in use in any clinic."""
+    try:
+        with db.begin_nested():
+            db.add(user)
+    except IntegrityError:
+        return False
+    return True
+
+
+def users_by_ids(db: Transaction, clinic_id: UUID, user_ids: Collection[UUID]) -> dict[UUID, User]:
     query = select(User).where(col(User.clinic_id) == clinic_id, col(User.id).in_(user_ids))
     return {user.id: user for user in db.exec(query)}
 
 
-def users(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[User]:
+def users(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[User]:
     """Newest first; one row more than `limit` where there is more."""
     query = select(User).where(col(User.clinic_id) == clinic_id)
     return _newest(db, User, query, after, limit)
 
 
-def administrators(db: Session, clinic_id: UUID) -> list[UUID]:
+def administrators(db: Transaction, clinic_id: UUID) -> list[UUID]:
     """Who can administer the clinic, locked in id order: of two who take the right from each other, one waits."""
     query = select(User.id).where(
         col(User.clinic_id) == clinic_id,
@@ -62,41 +73,41 @@ def administrators(db: Session, clinic_id: UUID) -> list[UUID]:
     return list(db.exec(query.order_by(col(User.id)).with_for_update()))
 
 
-def client(db: Session, clinic_id: UUID, client_id: UUID, *, locked: bool = False) -> Client | None:
+def client(db: Transaction, clinic_id: UUID, client_id: UUID, *, locked: bool = False) -> Client | None:
     query = select(Client).where(col(Client.clinic_id) == clinic_id, col(Client.id) == client_id)
     return db.exec(query.with_for_update() if locked else query).first()
 
 
-def clients(db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Client]:
+def clients(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Client]:
     """Newest first; one row more than `limit` where there is more."""
     query = select(Client).where(col(Client.clinic_id) == clinic_id)
     return _newest(db, Client, query, after, limit)
 
 
-def locked_device(db: Session, clinic_id: UUID, device_id: UUID) -> Device | None:
+def locked_device(db: Transaction, clinic_id: UUID, device_id: UUID) -> Device | None:
     return db.get(Device, (clinic_id, device_id), with_for_update=True)
 
 
-def devices(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Device]:
+def devices(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[Device]:
     query = select(Device).where(col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
     return db.exec(query.order_by(col(Device.created_at).desc(), col(Device.id).desc())).all()
 
 
-def password_code(db: Session, code_hash: str) -> PasswordCode | None:
+def password_code(db: Transaction, code_hash: str) -> PasswordCode | None:
     return db.exec(select(PasswordCode).where(col(PasswordCode.code_hash) == code_hash).with_for_update()).first()
 
 
-def password_code_clinic(db: Session, code_hash: str) -> UUID | None:
+def password_code_clinic(db: Transaction, code_hash: str) -> UUID | None:
     return db.exec(select(PasswordCode.clinic_id).where(col(PasswordCode.code_hash) == code_hash)).first()
 
 
-def expire_password_codes(db: Session, clinic_id: UUID, user_id: UUID, now: datetime) -> None:
+def expire_password_codes(db: Transaction, clinic_id: UUID, user_id: UUID, now: datetime) -> None:
     """Ends the codes of a person that are still open."""
     mine = (col(PasswordCode.clinic_id) == clinic_id, col(PasswordCode.user_id) == user_id)
     db.execute(update(PasswordCode).where(*mine, col(PasswordCode.used_at).is_(None)).values(used_at=now))
 
 
-def revoke_tokens(db: Session, clinic_id: UUID, kind: str, caller_id: UUID, now: datetime) -> None:
+def revoke_tokens(db: Transaction, clinic_id: UUID, kind: str, caller_id: UUID, now: datetime) -> None:
     """Ends every refresh token of a caller."""
     db.execute(
         update(RefreshToken)
@@ -112,7 +123,7 @@ def cared_for(clinic_id: UUID, user_id: UUID) -> SelectOfScalar[UUID]:
     return select(CareTeamMember.patient_id).where(*member)
 
 
-def care_teams(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+def care_teams(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
     """Who cares for each of these patients; those without anybody are left out."""
     found: dict[UUID, list[UUID]] = {}
     query = select(CareTeamMember).where(
@@ -123,7 +134,7 @@ def care_teams(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> d
     return found
 
 
-def set_care_team(db: Session, clinic_id: UUID, patient_id: UUID, user_ids: Collection[UUID]) -> None:
+def set_care_team(db: Transaction, clinic_id: UUID, patient_id: UUID, user_ids: Collection[UUID]) -> None:
     """Makes these people, and nobody else, a patient's care team."""
     mine = (col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.patient_id) == patient_id)
     db.execute(delete(CareTeamMember).where(*mine))
@@ -131,7 +142,7 @@ def set_care_team(db: Session, clinic_id: UUID, patient_id: UUID, user_ids: Coll
     db.flush()
 
 
-def count_attempts(db: Session, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
+def count_attempts(db: Transaction, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
     """Counts one attempt under each key, anew where the last window began before `stale`; the counts come back."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     begun = col(Throttle.started_at) <= stale
@@ -149,30 +160,30 @@ def count_attempts(db: Session, keys: Collection[str], now: datetime, stale: dat
     return found
 
 
-def forgive_attempts(db: Session, keys: Collection[str]) -> None:
+def forgive_attempts(db: Transaction, keys: Collection[str]) -> None:
     db.execute(delete(Throttle).where(col(Throttle.key).in_(keys)))
 
 
-def give_back_attempts(db: Session, keys: Collection[str]) -> None:
+def give_back_attempts(db: Transaction, keys: Collection[str]) -> None:
     for key in sorted(keys):
         mine = (col(Throttle.key) == key, col(Throttle.count) > 0)
         db.execute(update(Throttle).where(*mine).values(count=col(Throttle.count) - 1))
 
 
-def purge_attempts(db: Session, stale: datetime) -> None:
+def purge_attempts(db: Transaction, stale: datetime) -> None:
     db.execute(delete(Throttle).where(col(Throttle.started_at) <= stale))
 
 
-def user_by_email(db: Session, email: str) -> User | None:
+def user_by_email(db: Transaction, email: str) -> User | None:
     return db.exec(select(User).where(col(User.email) == email)).first()
 
 
-def client_by_id(db: Session, client_id: UUID) -> Client | None:
+def client_by_id(db: Transaction, client_id: UUID) -> Client | None:
     return db.exec(select(Client).where(col(Client.id) == client_id)).first()
 
 
 def caller(
-    db: Session, clinic_id: UUID, kind: str, caller_id: UUID, *, locked: bool = False
+    db: Transaction, clinic_id: UUID, kind: str, caller_id: UUID, *, locked: bool = False
 ) -> User | Client | Device | None:
     found: User | Client | Device | None = db.get(
         CALLERS[kind], (clinic_id, caller_id), with_for_update=locked or None, populate_existing=locked
@@ -180,24 +191,24 @@ def caller(
     return found
 
 
-def refresh_token(db: Session, clinic_id: UUID, token_hash: str) -> RefreshToken | None:
+def refresh_token(db: Transaction, clinic_id: UUID, token_hash: str) -> RefreshToken | None:
     query = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
     return db.exec(query.where(col(RefreshToken.token_hash) == token_hash)).first()
 
 
-def enrolment_by_hash(db: Session, code_hash: str) -> Enrolment | None:
+def enrolment_by_hash(db: Transaction, code_hash: str) -> Enrolment | None:
     return db.exec(select(Enrolment).where(col(Enrolment.code_hash) == code_hash).with_for_update()).first()
 
 
-def refresh_token_clinic(db: Session, token_hash: str) -> UUID | None:
+def refresh_token_clinic(db: Transaction, token_hash: str) -> UUID | None:
     return db.exec(select(RefreshToken.clinic_id).where(col(RefreshToken.token_hash) == token_hash)).first()
 
 
-def enrolment_clinic(db: Session, code_hash: str) -> UUID | None:
+def enrolment_clinic(db: Transaction, code_hash: str) -> UUID | None:
     return db.exec(select(Enrolment.clinic_id).where(col(Enrolment.code_hash) == code_hash)).first()
 
 
-def relatives(db: Session, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
+def relatives(db: Transaction, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
     """The token, its successors and its siblings, locked: whoever refreshes or revokes waits for the other."""
     of_clinic = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
     of_clinic = of_clinic.execution_options(populate_existing=True)
@@ -209,7 +220,7 @@ def relatives(db: Session, clinic_id: UUID, token_hash: str) -> list[RefreshToke
     return [mine, *db.exec(near.order_by(col(RefreshToken.id)).with_for_update())]
 
 
-def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) -> None:
+def revoke_family(db: Transaction, clinic_id: UUID, family_id: UUID, now: datetime) -> None:
     db.execute(
         update(RefreshToken)
         .where(col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.family_id) == family_id)
@@ -218,28 +229,28 @@ def revoke_family(db: Session, clinic_id: UUID, family_id: UUID, now: datetime) 
     )
 
 
-def time_zone(db: Session, clinic_id: UUID) -> ZoneInfo:
+def time_zone(db: Transaction, clinic_id: UUID) -> ZoneInfo:
     return ZoneInfo(db.get_one(Clinic, clinic_id).time_zone)
 
 
-def clinic_ids(db: Session) -> list[UUID]:
+def clinic_ids(db: Transaction) -> list[UUID]:
     """Every clinic: each has at least one user."""
     return list(db.exec(select(User.clinic_id).distinct()))
 
 
-def purge(db: Session, clinic_id: UUID, now: datetime) -> None:
+def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
     """Deletes a clinic's refresh tokens, enrolment codes and password codes that are past their time."""
     for kind in (RefreshToken, Enrolment, PasswordCode):
         db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.expires_at) <= now))
 
 
-def unname_devices(db: Session, clinic_id: UUID, patient_id: UUID) -> None:
+def unname_devices(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
     """Takes the names that a patient gave to their devices."""
     mine = (col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
     db.execute(update(Device).where(*mine).values(name="erased"))
 
 
-def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:
+def revoke_devices(db: Transaction, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:
     """Disables a patient's devices, and the codes that could still make one."""
     db.execute(
         update(Enrolment)
@@ -255,7 +266,7 @@ def revoke_devices(db: Session, clinic_id: UUID, patient_id: UUID, now: datetime
     )
 
 
-def _newest(db: Session, kind: Any, query: Any, after: Sequence[str] | None, limit: int) -> Sequence[Any]:
+def _newest(db: Transaction, kind: Any, query: Any, after: Sequence[str] | None, limit: int) -> Sequence[Any]:
     place = (col(kind.created_at), col(kind.id))
     if after is not None:
         query = query.where(below(place, (datetime.fromisoformat(after[0]), UUID(after[1]))))

@@ -9,17 +9,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlmodel import Session
-
 from app.access import store
-from app.storage import key_for
+from app.storage import Transaction, key_for
 
 _WINDOW = timedelta(minutes=15)
 _PAIR = "account and address"
 _MOST = {_PAIR: 5, "account": 30, "address": 100}
 
 
-def take(db: Session, account: str, address: str, now: datetime) -> int | None:
+def take(db: Transaction, account: str, address: str, now: datetime) -> int | None:
     """Counts one attempt; the seconds to wait where there were too many, else None. `account` is empty where the
     attempt names none."""
     counts = store.count_attempts(db, list(_keys(db, account, address).values()), now, now - _WINDOW)
@@ -31,23 +29,23 @@ def take(db: Session, account: str, address: str, now: datetime) -> int | None:
     return max(1, *waits) if waits else None
 
 
-def give_back(db: Session, account: str, address: str) -> None:
+def give_back(db: Transaction, account: str, address: str) -> None:
     """Takes back an attempt that was none."""
     store.give_back_attempts(db, list(_keys(db, account, address).values()))
 
 
-def forgive(db: Session, account: str, address: str) -> None:
+def forgive(db: Transaction, account: str, address: str) -> None:
     """Takes back an attempt that succeeded, and what that address tried on that account before."""
     give_back(db, account, address)
     store.forgive_attempts(db, [key for kind, key in _keys(db, account, address).items() if kind == _PAIR])
 
 
-def purge(db: Session, now: datetime) -> None:
+def purge(db: Transaction, now: datetime) -> None:
     """Deletes counts that are past their time."""
     store.purge_attempts(db, now - _WINDOW)
 
 
-def _keys(db: Session, account: str, address: str) -> Mapping[str, str]:
+def _keys(db: Transaction, account: str, address: str) -> Mapping[str, str]:
     named = {"address": address}
     if account:
         named |= {"account": account, _PAIR: f"{account} {address}"}

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import jwt
-from sqlmodel import Session
 
 from app.access import store
-from app.access.models import Client, Device, RefreshToken, User
+from app.access.models import Client, Device, RefreshToken, TokenOut, User
 from app.access.policies import ROLE_SCOPES, SCOPES
 from app.errors import InvalidToken
-from app.storage import new_id
+from app.storage import Transaction, new_id
 
 ACCESS_TOKEN_SECONDS = 900
 _REFRESH = {"user": timedelta(days=14), "device": timedelta(days=400)}
@@ -32,7 +31,7 @@ class Tokens:
     patient_id: UUID | None = None
 
 
-def open_session(db: Session, key: str, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
+def sign_in(db: Transaction, key: str, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
     """Tokens for a person who has proved who they are, with a second factor or without."""
     return issue(db, key, "user", user.id, user.clinic_id, now, has_factor=has_factor)
 
@@ -46,7 +45,7 @@ def client_token(key: str, client: Client, scope: str | None, now: datetime) -> 
     return Tokens(_access_token(key, "client", client.id, client.clinic_id, words, now), None, words)
 
 
-def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
+def refresh(db: Transaction, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
     """New tokens for a refresh token, or None. The old token goes on working until its successor has been used (a lost
     answer must not lock a phone out), 7 days at most; a use after that revokes the whole family."""
     held = store.refresh_token(db, clinic_id, digest(token))
@@ -76,12 +75,22 @@ def refresh(db: Session, key: str, clinic_id: UUID, token: str, now: datetime) -
     return issue(db, key, mine.caller_kind, mine.caller_id, clinic_id, now, mine, has_factor=mine.has_factor)
 
 
-def revoke(db: Session, clinic_id: UUID, token: str, now: datetime) -> None:
+def revoke(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> None:
     """Revokes a refresh token with its family. An unknown token is no error (RFC 7009)."""
     held = store.refresh_token(db, clinic_id, digest(token))
     if held is not None:
         store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)  # a refresh beside it waits
         store.revoke_family(db, clinic_id, held.family_id, now)
+
+
+def token_out(granted: Tokens) -> TokenOut:
+    """The token response (RFC 6749, 5.1); a refresh token is in it only where there is one."""
+    value = TokenOut(
+        access_token=granted.access_token, token_type="bearer", expires_in=ACCESS_TOKEN_SECONDS, scope=granted.scope
+    )
+    if granted.refresh_token is not None:
+        value.refresh_token = granted.refresh_token
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,7 @@ def read_token(key: str, token: str) -> Claims:
 
 
 def issue(
-    db: Session,
+    db: Transaction,
     key: str,
     kind: str,
     caller_id: UUID,

@@ -11,13 +11,11 @@ from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app import clock
 from app.access import store as access
 from app.alerts import policies, store
 from app.alerts.models import Notice, Notification
-from app.storage import NO_CLINIC, Database, new_id
+from app.storage import NO_CLINIC, Database, Transaction, new_id
 
 logger = logging.getLogger("holdfast")
 
@@ -103,12 +101,12 @@ def _send(database: Database, mail: Mail, notice: Notice) -> bool:
     return is_sent
 
 
-def wake(db: Session, clinic_id: UUID) -> None:
+def wake(db: Transaction, clinic_id: UUID) -> None:
     """Makes a clinic's notices due that waited for somebody to be named."""
     store.wake_notices(db, clinic_id, _ASLEEP, clock.now())
 
 
-def _recipient(db: Session, notice: Notice) -> tuple[str, str] | None:
+def _recipient(db: Transaction, notice: Notice) -> tuple[str, str] | None:
     """Whom to tell, and the clinic's name; None where nobody is named or the alert no longer waits."""
     clinic, alert = access.clinic(db, notice.clinic_id), store.find(db, notice.clinic_id, notice.alert_id)
     if clinic is None or alert is None or alert.state != "open" or not clinic.alert_recipients:
@@ -116,7 +114,7 @@ def _recipient(db: Session, notice: Notice) -> tuple[str, str] | None:
     return policies.recipient(clinic.alert_recipients, notice.turn), clinic.name
 
 
-def _put_away(db: Session, notice: Notice) -> None:
+def _put_away(db: Transaction, notice: Notice) -> None:
     """A notice whose alert was acknowledged ends; one that reaches nobody sleeps until somebody is named, so that it
     does not stand in other clinics' way."""
     alert = store.find(db, notice.clinic_id, notice.alert_id)
@@ -130,7 +128,7 @@ def _put_away(db: Session, notice: Notice) -> None:
         db.add(mine)
 
 
-def _keep(db: Session, notice: Notice, address: str, *, is_sent: bool) -> None:
+def _keep(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> None:
     """What became of a notice, and when the next is due."""
     now = clock.now()
     if is_sent or policies.is_first_try(notice.attempts):

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Flag, Id, MomentOut, Note, Wire, grows, with_examples
-from app.storage import Moment, key
+from app.api.fields import Flag, Id, MomentOut, Note, RequestBody, ResponseBody, grows, with_examples
+from app.storage import Moment, key, rights
 
 Disposition = Literal["contacted", "escalated", "already_known", "could_not_reach", "entered_in_error", "other"]
 
@@ -26,6 +26,7 @@ class Alert(SQLModel, table=True):
         Index(None, "clinic_id", "state", "late", "raised_at", "id"),
         Index(None, "clinic_id", "patient_id", "state"),
         Index(None, "clinic_id", "check_in_id"),
+        rights("state, amended_at, late, taken_at"),
     )
 
     clinic_id: UUID = key()
@@ -68,7 +69,10 @@ class Notice(SQLModel, table=True):
     failed; `turn` is the place on the clinic's list."""
 
     __tablename__ = "alert_notices"
-    __table_args__ = (Index(None, "due_at"),)
+    __table_args__ = (
+        Index(None, "due_at"),
+        rights("*", deletes=True, is_open=True),
+    )
 
     clinic_id: UUID = key()
     alert_id: UUID = key()
@@ -96,7 +100,7 @@ class Notification(SQLModel, table=True):
     outcome: str
 
 
-class AcknowledgementIn(Wire):
+class AcknowledgementIn(RequestBody):
     """What was done. `could_not_reach` leaves the alert open."""
 
     model_config = with_examples({"disposition": "contacted", "note": "Spoke by phone."})
@@ -105,14 +109,14 @@ class AcknowledgementIn(Wire):
     note: Note = ""
 
 
-class CallerOut(Answer):
+class CallerOut(ResponseBody):
     """Who: `user`, `client`, `device` or `operator`."""
 
     kind: str
     id: Id
 
 
-class AcknowledgementOut(Answer):
+class AcknowledgementOut(ResponseBody):
     """What someone did about an alert, and when."""
 
     by: CallerOut
@@ -121,7 +125,7 @@ class AcknowledgementOut(Answer):
     disposition: str
 
 
-class NotificationOut(Answer):
+class NotificationOut(ResponseBody):
     """Who was told, when, and with what outcome."""
 
     to: str
@@ -129,7 +133,7 @@ class NotificationOut(Answer):
     outcome: str = grows("sent", "failed")
 
 
-class AlertOut(Answer):
+class AlertOut(ResponseBody):
     """Something to be reviewed by a person. `late`: taken more than 72 hours before it was recorded. `amended_at`: when
     the answer that raised it was first amended or voided; the alert stands all the same."""
 
@@ -149,7 +153,7 @@ class AlertOut(Answer):
     notifications: list[NotificationOut]
 
 
-class AlertList(Answer):
+class AlertList(ResponseBody):
     """A page of alerts: timely ones first, then the most recent. `alerts_reach_nobody`: no mail about urgent alerts can
     leave, since no recipient or no mail server is set."""
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app import clock
 from app.alerts import store
 from app.alerts.models import Alert, Notice
 from app.alerts.policies import is_late, is_notified, self_harm_priority
 from app.instruments import INSTRUMENTS, Instrument
-from app.storage import new_id
+from app.storage import Transaction, new_id
 
 _PRIORITIES = {"high": 1, "urgent": 2}
 
@@ -54,7 +52,7 @@ class Worsened:
 
 
 def raise_for(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     answers: Sequence[Answered],
     amended: Sequence[Amended],
@@ -102,7 +100,7 @@ def raise_for(
 
 
 def raise_severe_side_effect(
-    db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID, taken_at: datetime, at: datetime
+    db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID, taken_at: datetime, at: datetime
 ) -> None:
     """An alert of a session with a severe side effect."""
     alert = Alert(
@@ -123,14 +121,14 @@ def raise_severe_side_effect(
     _add(db, [alert])
 
 
-def mark_amended(db: Session, clinic_id: UUID, session_id: UUID, at: datetime) -> None:
+def mark_amended(db: Transaction, clinic_id: UUID, session_id: UUID, at: datetime) -> None:
     """Marks the alerts of a session whose severe side effects were taken back. They stand all the same."""
     for alert in store.of_session(db, clinic_id, session_id):
         alert.amended_at = alert.amended_at or at
         db.add(alert)
 
 
-def _add(db: Session, alerts: Sequence[Alert]) -> None:
+def _add(db: Transaction, alerts: Sequence[Alert]) -> None:
     """Keeps alerts, and asks for the notices of those of which somebody is to be told at once."""
     db.add_all(alerts)
     for alert in alerts:
@@ -138,7 +136,7 @@ def _add(db: Session, alerts: Sequence[Alert]) -> None:
             _notify(db, alert)
 
 
-def _make_timely(db: Session, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
+def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
     """A late alert whose check-in is found to be recent after all is like any other from now on."""
     for alert in known:
         moved = (a for a in answers if (a.check_in_id, a.instrument) == (alert.check_in_id, alert.instrument))
@@ -151,7 +149,7 @@ def _make_timely(db: Session, known: Sequence[Alert], answers: Sequence[Answered
             _notify(db, alert)
 
 
-def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
+def _worsened(db: Transaction, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
     """Alerts of what worsened, but for what an open alert says already; one that came late says nothing of now."""
     if not worsened:
         return []
@@ -184,7 +182,7 @@ def _worsened(db: Session, clinic_id: UUID, worsened: Sequence[Worsened]) -> lis
     return raised
 
 
-def _notify(db: Session, alert: Alert) -> None:
+def _notify(db: Transaction, alert: Alert) -> None:
     db.add(
         Notice(
             clinic_id=alert.clinic_id,

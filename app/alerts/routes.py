@@ -5,14 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import ActOf, AssignedTo, CallerOf, DatabaseOf, GuardedRoute, assignee, keep, showed
+from app.access.dependencies import AssignedTo, DoorOf, GuardedRoute, PageOf, assignee
 from app.alerts import service
-from app.alerts.mailing import reaches_nobody
+from app.alerts.mailing import Mail, reaches_nobody
 from app.alerts.models import AcknowledgementIn, AlertList, AlertOut
-from app.api import paging
-from app.api.idempotency import IdempotencyKey, Reply
-from app.api.paging import Cursor, Limit
+from app.api.idempotency import KeyOf
+from app.api.parts import Part
 from app.api.problems import problems
+from app.api.rendering import created
+
+# The mail server, where one is set.
+MAIL: Part[Mail | None] = Part("mail")
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=GuardedRoute)
 
@@ -26,29 +29,24 @@ router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=GuardedRout
 )
 async def list_alerts(
     request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
+    door: DoorOf,
+    page: PageOf,
     state: Literal["open", "acknowledged"] | None = None,
     late: Literal["true", "false"] | None = None,
     assigned_to: AssignedTo = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
 ) -> AlertList:
     """Timely ones before late ones; newest first in each."""
-    after = paging.after(request, caller.name, cursor)
-    only = None if late is None else late == "true"
-    found = await database.read(
-        caller.clinic_id,
-        lambda db: service.listed(db, caller.clinic_id, state, only, assignee(caller, assigned_to), after, limit),
+    clinic_id, only = door.act.clinic_id, None if late is None else late == "true"
+    whose = assignee(door.caller, assigned_to)
+    found = await door.read(
+        lambda db: page.cut(
+            service.listed(db, clinic_id, state, only, whose, page.after, page.limit),
+            lambda alert: [alert.late, alert.raised_at.isoformat(), str(alert.id)],
+            lambda alert: (alert.patient_id,),
+        )
     )
-    items, next_cursor = paging.page(
-        request, response, caller.name, found, limit, lambda a: [a.late, a.raised_at.isoformat(), str(a.id)]
-    )
-    await showed(request, act, [alert.patient_id for alert in items])
-    nobody = reaches_nobody(caller.clinic.alert_recipients, request.app.state.mail)
-    return AlertList(alerts_reach_nobody=nobody, items=items, next_cursor=next_cursor)
+    nobody = reaches_nobody(door.caller.clinic.alert_recipients, MAIL.of(request))
+    return AlertList(alerts_reach_nobody=nobody, items=found.value, next_cursor=page.next_cursor)
 
 
 @router.post(
@@ -59,12 +57,6 @@ async def list_alerts(
     response_model=AlertOut,
     responses=problems("not_found", "idempotency_key_reused"),
 )
-async def acknowledge_alert(
-    request: Request, caller: CallerOf, act: ActOf, alert_id: UUID, body: AcknowledgementIn, key: IdempotencyKey = None
-) -> Response:
+async def acknowledge_alert(door: DoorOf, alert_id: UUID, body: AcknowledgementIn, keyed: KeyOf) -> Response:
     """Several may be added and none is replaced; `could_not_reach` leaves the alert open."""
-    return await keep(request, caller, act, key, lambda db: _acknowledged(service.acknowledge(db, act, alert_id, body)))
-
-
-def _acknowledged(alert: AlertOut) -> Reply[AlertOut]:
-    return Reply(alert, 201, subjects=(alert.patient_id,))
+    return (await door.write(lambda db: service.acknowledge(db, door.act, alert_id, body), created, keyed)).response()

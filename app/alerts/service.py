@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app.access import store as access
 from app.alerts import store
 from app.alerts.models import (
@@ -18,15 +16,15 @@ from app.alerts.models import (
     Notification,
     NotificationOut,
 )
-from app.audit import service as audit
 from app.audit.service import Act
 from app.errors import NotFound
-from app.storage import new_id
+from app.facts import Fact
+from app.storage import Transaction, new_id
 
 KINDS = ("self_harm_item", "reliable_deterioration", "relief_lost", "severe_side_effect")
 
 
-def acknowledge(db: Session, act: Act, alert_id: UUID, body: AcknowledgementIn) -> AlertOut:
+def acknowledge(db: Transaction, act: Act, alert_id: UUID, body: AcknowledgementIn) -> Fact[AlertOut]:
     """Adds an acknowledgement; none is ever replaced. Raises NotFound."""
     alert = store.locked(db, act.clinic_id, alert_id)
     if alert is None:
@@ -48,12 +46,11 @@ def acknowledge(db: Session, act: Act, alert_id: UUID, body: AcknowledgementIn) 
         db.add(alert)
         store.end_notices(db, act.clinic_id, alert_id)
     db.flush()
-    audit.record(db, act, [alert.patient_id])
-    return answers_of(db, act.clinic_id, [alert])[0]
+    return Fact(alerts_out(db, act.clinic_id, [alert])[0], (alert.patient_id,), is_new=True)
 
 
 def listed(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     state: str | None,
     late: bool | None,
@@ -63,25 +60,25 @@ def listed(
 ) -> list[AlertOut]:
     """A page, of all patients or of those whom a person cares for; one more than `limit` where there is more."""
     whose = None if assigned_to is None else access.cared_for(clinic_id, assigned_to)
-    return answers_of(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
+    return alerts_out(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
 
 
-def of_patient(db: Session, clinic_id: UUID, patient_id: UUID) -> list[AlertOut]:
+def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[AlertOut]:
     """Every alert of a patient, oldest first."""
-    return answers_of(db, clinic_id, store.of_patients(db, clinic_id, [patient_id], KINDS))
+    return alerts_out(db, clinic_id, store.of_patients(db, clinic_id, [patient_id], KINDS))
 
 
-def answers_of(db: Session, clinic_id: UUID, alerts: Sequence[Alert]) -> list[AlertOut]:
+def alerts_out(db: Transaction, clinic_id: UUID, alerts: Sequence[Alert]) -> list[AlertOut]:
     """Alerts with their acknowledgements and who was told of them: one query each for all."""
     if not alerts:
         return []
     ids = [alert.id for alert in alerts]
     done = store.acknowledgements(db, clinic_id, ids)
     told = store.notifications(db, clinic_id, ids)
-    return [answer(alert, done.get(alert.id, []), told.get(alert.id, [])) for alert in alerts]
+    return [alert_out(alert, done.get(alert.id, []), told.get(alert.id, [])) for alert in alerts]
 
 
-def answer(
+def alert_out(
     alert: Alert, acknowledgements: Sequence[Acknowledgement] = (), notifications: Sequence[Notification] = ()
 ) -> AlertOut:
     """An alert as the service shows it."""

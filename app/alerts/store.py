@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, delete, func, or_, update
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.alerts.models import Acknowledgement, Alert, Notice, Notification
-from app.storage import below
+from app.storage import Transaction, below
 
 
-def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> list[Alert]:
+def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> list[Alert]:
     """Every alert these check-ins raised."""
     if not check_in_ids:
         return []
@@ -21,7 +21,7 @@ def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> 
     return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
 
 
-def open_counts(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, int]:
+def open_counts(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many open alerts each of these patients has; those without are left out."""
     query: Any = select(Alert.patient_id, func.count()).where(
         col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.state) == "open"
@@ -29,12 +29,12 @@ def open_counts(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> di
     return dict(iter(db.exec(query.group_by(col(Alert.patient_id)))))
 
 
-def locked(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:
+def locked(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.id) == alert_id)
     return db.exec(query.with_for_update()).first()
 
 
-def acknowledgements(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) -> dict[UUID, list[Acknowledgement]]:
+def acknowledgements(db: Transaction, clinic_id: UUID, alert_ids: Sequence[UUID]) -> dict[UUID, list[Acknowledgement]]:
     found: dict[UUID, list[Acknowledgement]] = {}
     query = select(Acknowledgement).where(
         col(Acknowledgement.clinic_id) == clinic_id, col(Acknowledgement.alert_id).in_(alert_ids)
@@ -44,7 +44,7 @@ def acknowledgements(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) ->
     return found
 
 
-def notifications(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) -> dict[UUID, list[Notification]]:
+def notifications(db: Transaction, clinic_id: UUID, alert_ids: Sequence[UUID]) -> dict[UUID, list[Notification]]:
     found: dict[UUID, list[Notification]] = {}
     query = select(Notification).where(
         col(Notification.clinic_id) == clinic_id, col(Notification.alert_id).in_(alert_ids)
@@ -54,13 +54,13 @@ def notifications(db: Session, clinic_id: UUID, alert_ids: Sequence[UUID]) -> di
     return found
 
 
-def of_session(db: Session, clinic_id: UUID, session_id: UUID) -> Sequence[Alert]:
+def of_session(db: Transaction, clinic_id: UUID, session_id: UUID) -> Sequence[Alert]:
     """The alerts of a session's own side effects."""
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.session_id) == session_id)
     return db.exec(query.where(col(Alert.kind) == "severe_side_effect")).all()
 
 
-def of_patients(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], kinds: Sequence[str]) -> list[Alert]:
+def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], kinds: Sequence[str]) -> list[Alert]:
     """Every alert of these kinds that these patients have, oldest first."""
     query = select(Alert).where(
         col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.kind).in_(kinds)
@@ -68,11 +68,11 @@ def of_patients(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID], kinds
     return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
 
 
-def find(db: Session, clinic_id: UUID, alert_id: UUID) -> Alert | None:
+def find(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:
     return db.get(Alert, (clinic_id, alert_id))
 
 
-def due_notice(db: Session, now: datetime, leased_until: datetime) -> Notice | None:
+def due_notice(db: Transaction, now: datetime, leased_until: datetime) -> Notice | None:
     """The notice of any clinic that has been due longest. It is put off until `leased_until`, so that no other process
     takes it meanwhile, and one that dies only delays it."""
     query = select(Notice).where(col(Notice.due_at) <= now).order_by(col(Notice.due_at)).limit(1)
@@ -83,27 +83,27 @@ def due_notice(db: Session, now: datetime, leased_until: datetime) -> Notice | N
     return found
 
 
-def notice(db: Session, clinic_id: UUID, alert_id: UUID) -> Notice | None:
+def notice(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Notice | None:
     query = select(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id)
     return db.exec(query.with_for_update()).first()
 
 
-def end_notices(db: Session, clinic_id: UUID, alert_id: UUID) -> None:
+def end_notices(db: Transaction, clinic_id: UUID, alert_id: UUID) -> None:
     db.execute(delete(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id))
 
 
-def wake_notices(db: Session, clinic_id: UUID, asleep: datetime, now: datetime) -> None:
+def wake_notices(db: Transaction, clinic_id: UUID, asleep: datetime, now: datetime) -> None:
     mine = (col(Notice.clinic_id) == clinic_id, col(Notice.due_at) >= asleep)
     db.execute(update(Notice).where(*mine).values(due_at=now))
 
 
-def overdue_notices(db: Session, before: datetime) -> int:
+def overdue_notices(db: Transaction, before: datetime) -> int:
     """How many notices of any clinic are due by then."""
     return db.exec(select(func.count()).select_from(Notice).where(col(Notice.due_at) <= before)).one()
 
 
 def page(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     state: str | None,
     late: bool | None,

@@ -1,20 +1,22 @@
 """The service's own documents: /docs, /openapi.json as FastAPI makes it, /problems/<code>, /livez and /readyz."""
 
-import json
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
-from app.api.fields import Answer
+from app.api import store
+from app.api.fields import ResponseBody
+from app.api.parts import DATABASE, SCHEMA_HEAD, Part
 from app.api.versions import Constant, IfNoneMatch
 from app.errors import Busy, NotFound, families
-from app.storage import NO_CLINIC, Database
+from app.storage import NO_CLINIC, DatabaseError
 
 router = APIRouter(include_in_schema=False)
+# The OpenAPI document, made when it is first asked for.
+OPENAPI: Part[Callable[[], Constant]] = Part("openapi")
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Holdfast API</title>
@@ -26,7 +28,7 @@ _START = "SwaggerUIBundle({url: '/openapi.json', dom_id: '#api', deepLinking: tr
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
-class ProblemPage(Answer):
+class ProblemPage(ResponseBody):
     """What a code means."""
 
     code: str
@@ -59,11 +61,7 @@ async def docs_file(name: str) -> Response:
 
 @router.get("/openapi.json")
 async def openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
-    state = request.app.state
-    if not hasattr(state, "openapi"):
-        state.openapi = Constant(json.dumps(request.app.openapi()))
-    document: Constant = state.openapi
-    return document.response(if_none_match)
+    return OPENAPI.of(request)().response(if_none_match)
 
 
 @router.get("/problems/{code}")
@@ -83,15 +81,12 @@ async def livez() -> PlainTextResponse:
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
     """Ready when the database answers and its schema is at this build's head or a later one."""
-    database: Database = request.app.state.database
-    head: str = request.app.state.schema_head
     try:
-        query = text("select version_num from alembic_version")
-        version = await database.read(NO_CLINIC, lambda db: db.connection().execute(query).scalar())
+        revision = await DATABASE.of(request).read(NO_CLINIC, store.schema_revision)
     except Busy:
         return JSONResponse({"status": "unavailable", "reason": "the database does not answer"}, 503)
-    except DBAPIError:
-        version = None
-    if version is None or str(version) < head:
+    except DatabaseError:
+        revision = None
+    if revision is None or revision < SCHEMA_HEAD.of(request):
         return JSONResponse({"status": "unavailable", "reason": "the schema is behind: run holdfast migrate"}, 503)
     return JSONResponse({"status": "ready"})

@@ -23,7 +23,7 @@ _RFC_3339 = re.compile(
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
 
-class Wire(BaseModel):
+class RequestBody(BaseModel):
     """A body that clients send: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -34,7 +34,7 @@ def with_examples(*examples: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": list(examples)})
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -116,3 +116,37 @@ Id = Annotated[UUID, BeforeValidator(only_text)]
 def grows(*known: str) -> Any:
     """An enumeration of an answer that may grow: a plain string whose known values are documented."""
     return Field(json_schema_extra={"x-known-values": list(known)}, description="One of: " + ", ".join(known))
+
+
+class ProblemOut(ResponseBody):
+    """A refusal. `errors` names each place in a malformed request and the rule it breaks."""
+
+    type: str = Field(examples=["/problems/invalid"])
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[dict[str, str]] = Field(default_factory=list, examples=[[{"pointer": "/taken_at", "detail": "..."}]])
+
+
+_LONGEST_ADDRESS = 254
+# Source: the e-mail input of the HTML standard, with at least one dot in the domain.
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
+)
+
+
+def is_address(value: str) -> bool:
+    """Whether a text is an e-mail address that mail can go to."""
+    return len(value) <= _LONGEST_ADDRESS and _EMAIL.fullmatch(value) is not None
+
+
+def _address(value: str) -> str:
+    if not is_address(value.strip()):
+        raise PydanticCustomError("rule", "must be an e-mail address")
+    return value.strip().lower()
+
+
+Email = Annotated[Text, Field(max_length=_LONGEST_ADDRESS), AfterValidator(_address)]

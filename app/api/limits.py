@@ -10,15 +10,13 @@ import logging
 import time
 from dataclasses import dataclass, field
 from math import ceil, floor
-from typing import Any
 
 from fastapi import Request
-from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql
-from sqlmodel import Field, Session, SQLModel, col
 
+from app.api import store
+from app.api.parts import Part
 from app.errors import RateLimited
-from app.storage import NO_CLINIC, Database
+from app.storage import NO_CLINIC, Database, Transaction
 
 logger = logging.getLogger("holdfast")
 
@@ -27,16 +25,6 @@ _SHARE_SECONDS = 1.0
 _MOST_COUNTED = 50_000
 _ROUNDING = 1e-6
 _OTHERS = "others"
-
-
-class RateCount(SQLModel, table=True):
-    """How many requests a caller made in a minute of the clock."""
-
-    __tablename__ = "rate_counts"
-
-    caller: str = Field(primary_key=True)
-    minute: int = Field(primary_key=True)
-    count: int
 
 
 @dataclass(slots=True)
@@ -103,7 +91,7 @@ class RateLimiter:
         told = {caller: (counts.minute, counts.untold) for caller, counts in self._counts.items() if counts.untold}
         if not told:
             return
-        totals = await database.write(NO_CLINIC, lambda db: _add(db, told))
+        totals = await database.write(NO_CLINIC, lambda db: store.add_counts(db, told))
         for caller, minute, total in totals:
             counts = self._counts.get(caller)
             if counts is not None and counts.minute == minute:
@@ -123,23 +111,14 @@ class RateLimiter:
         return mine
 
 
+LIMITER: Part[RateLimiter] = Part("limiter")
+
+
 def count(request: Request, caller: str) -> None:
-    """Counts a request of a caller. Its answer tells where they stand. Raises RateLimited."""
-    limiter: RateLimiter = request.app.state.limiter
-    request.scope["holdfast_headers"] = limiter.take(caller)
+    """Counts a request of a caller. Its response tells where they stand. Raises RateLimited."""
+    request.scope["holdfast_headers"] = LIMITER.of(request).take(caller)
 
 
-def _add(db: Session, told: dict[str, tuple[int, int]]) -> list[tuple[str, int, int]]:
-    rows: list[dict[str, Any]] = [
-        {"caller": caller, "minute": minute, "count": added} for caller, (minute, added) in sorted(told.items())
-    ]
-    statement = postgresql.insert(RateCount)
-    added = statement.on_conflict_do_update(
-        index_elements=["caller", "minute"], set_={"count": col(RateCount.count) + statement.excluded["count"]}
-    ).returning(col(RateCount.caller), col(RateCount.minute), col(RateCount.count))
-    return [(caller, minute, total) for caller, minute, total in db.execute(added, rows)]
-
-
-def purge(db: Session) -> None:
+def purge(db: Transaction) -> None:
     """Deletes counts of minutes that are over."""
-    db.execute(delete(RateCount).where(col(RateCount.minute) < int(time.time()) // _WINDOW_SECONDS - 2))
+    store.delete_counts(db, int(time.time()) // _WINDOW_SECONDS - 2)

@@ -10,8 +10,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid4
 
-from app.api.problems import log_unexpected, render
+from app.api.problems import render
 from app.errors import Internal
+from app.logs import log_unexpected
 
 access_log = logging.getLogger("holdfast.access")
 

@@ -1,15 +1,17 @@
-"""Lists: keyset pages with opaque, sealed cursors bound to caller, route and filters."""
+"""Lists: keyset pages with opaque, encrypted cursors bound to caller, route and filters."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Query, Request, Response
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from app.api.sealing import Sealer
+from app.api.parts import CURSORS
 from app.errors import InvalidCursor
+from app.facts import Fact
 
 T = TypeVar("T")
 
@@ -25,42 +27,47 @@ Limit = Annotated[int, BeforeValidator(_plain_number), Query(ge=1, le=200, descr
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before")]
 
 
-def _binding(request: Request, caller: str) -> list[Any]:
-    filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in ("cursor", "limit"))
-    return [caller, request.url.path, filters]
+class Page:
+    """The page that a request asks for. `binding` is what a cursor is bound to, beside the route and the filters: the
+    caller, and for a search its body."""
 
+    def __init__(self, request: Request, response: Response, binding: str, cursor: str | None, limit: int) -> None:
+        self.limit = limit
+        self.next_cursor: str | None = None
+        """The cursor of the page after this one, once this one is cut; None for the last."""
+        self._request, self._response, self._binding, self._cursor = request, response, binding, cursor
 
-def after(request: Request, caller: str, cursor: str | None) -> list[Any] | None:
-    """The keyset position that `cursor` stands for; None for the first page. Raises InvalidCursor."""
-    if cursor is None:
-        return None
-    sealer: Sealer = request.app.state.cursors
-    content = sealer.open(cursor)
-    if not isinstance(content, list) or content[0] != _jsonable(_binding(request, caller)):
-        raise InvalidCursor
-    position: list[Any] = content[1]
-    return position
+    def bound_to(self, more: str) -> "Page":
+        """The same page, its cursor bound to something more."""
+        return Page(self._request, self._response, f"{self._binding} {more}", self._cursor, self.limit)
 
+    @property
+    def after(self) -> list[Any] | None:
+        """The position of the last row of the page before; None for the first page. Raises InvalidCursor."""
+        if self._cursor is None:
+            return None
+        content = CURSORS.of(self._request).decrypt(self._cursor)
+        if not isinstance(content, list) or content[0] != self._bound():
+            raise InvalidCursor
+        position: list[Any] = content[1]
+        return position
 
-def page(
-    request: Request,
-    response: Response,
-    caller: str,
-    found: Sequence[T],
-    limit: int,
-    position: Callable[[T], list[Any]],
-) -> tuple[list[T], str | None]:
-    """At most `limit` of `found` (which holds one more where there is more), and the cursor of the next page, also as
-    a `Link` header."""
-    items = list(found[:limit])
-    if len(found) <= limit:
-        return items, None
-    sealer: Sealer = request.app.state.cursors
-    cursor = sealer.seal([_binding(request, caller), position(items[-1])])
-    response.headers["Link"] = f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
-    return items, cursor
+    def cut(
+        self,
+        found: Sequence[T],
+        position: Callable[[T], list[Any]],
+        patients_of: Callable[[T], Collection[UUID]] = lambda _: (),
+    ) -> Fact[list[T]]:
+        """At most `limit` of `found` (which holds one more where there is more), and the patients whom those show. The
+        cursor of the next page stands in `next_cursor` and in a `Link` header."""
+        items = list(found[: self.limit])
+        if len(found) > self.limit:
+            self.next_cursor = CURSORS.of(self._request).encrypt([self._bound(), position(items[-1])])
+            address = self._request.url.include_query_params(cursor=self.next_cursor)
+            self._response.headers["Link"] = f'<{address}>; rel="next"'
+        return Fact(items, tuple(dict.fromkeys(patient_id for item in items for patient_id in patients_of(item))))
 
-
-def _jsonable(binding: list[Any]) -> list[Any]:
-    caller, path, filters = binding
-    return [caller, path, [list(pair) for pair in filters]]
+    def _bound(self) -> list[Any]:
+        given = self._request.query_params.multi_items()
+        filters = sorted([k, v] for k, v in given if k not in ("cursor", "limit"))
+        return [self._binding, self._request.url.path, filters]

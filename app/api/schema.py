@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import OAuth2PasswordBearer
 
-from app.api.problems import ProblemOut, problems
+from app.api.fields import ProblemOut
+from app.api.problems import problems
 
 
 def document(app: FastAPI, bearer: OAuth2PasswordBearer, open_operations: Collection[str]) -> dict[str, Any]:

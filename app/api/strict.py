@@ -2,29 +2,20 @@
 query parameter. What is refused here never reaches a use case."""
 
 import json
-import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.exceptions import HTTPException
+from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.types import Message, Receive
 
+from app.api.faults import Refused, faults_of, safe_name
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
 _DEPTH = 32
-_A_NAME = re.compile(r"[a-z][A-Za-z_]{0,38}\d?")
-
-
-class Refused(HTTPException):
-    """Carries a Problem through the framework's own body parsing, which lets only this family pass."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.status)
-        self.problem = problem
 
 
 class _UnacceptableError(ValueError):
@@ -95,8 +86,12 @@ class StrictRoute(APIRoute):
     async def admit(self, request: Request) -> None:
         """Whether the request may be looked at any further; raises its refusal."""
 
+    async def answered(self, request: Request, response: Response) -> Response:
+        """The response to be given, once the route has made one."""
+        return response
+
     async def refused(self, request: Request, problem: Problem) -> None:
-        """Told of a refusal before it is given."""
+        """Does what is to be done before a refusal is given."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -105,7 +100,14 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             try:
-                return await unguarded(request)
+                return await self.answered(request, await unguarded(request))
+            except Refused as refused:
+                await self.refused(request, refused.problem)
+                raise
+            except RequestValidationError as error:
+                problem = Invalid(errors=faults_of(error.errors()))
+                await self.refused(request, problem)
+                raise problem from None
             except Problem as problem:
                 await self.refused(request, problem)
                 raise
@@ -146,11 +148,6 @@ def _bounded(receive: Receive, most: int) -> Receive:
         return message
 
     return counted
-
-
-def safe_name(name: str) -> str:
-    """A field name that may be repeated in an error: one that looks like a name, else a placeholder."""
-    return name if _A_NAME.fullmatch(name) else "(unnamed)"
 
 
 def _query(dependant: Any) -> dict[str, bool]:

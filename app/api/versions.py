@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import Header, Response
 
-from app.errors import Fault, Invalid, PreconditionFailed, PreconditionRequired
+from app.errors import Fault, Invalid, PreconditionRequired
+from app.facts import Fact, T
 
 IfMatch = Annotated[str | None, Header(description='The ETag of the version the change was made from, as in `"3"`')]
 
@@ -25,12 +26,6 @@ def expected_version(if_match: str | None) -> int | None:
     return int(match.group(1))
 
 
-def require_version(expected: int | None, current: int) -> None:
-    """Raises PreconditionFailed when the object has moved on."""
-    if expected is not None and expected != current:
-        raise PreconditionFailed
-
-
 class Constant:
     """A JSON answer that is the same for everyone; its ETag is worked out once."""
 
@@ -46,5 +41,7 @@ class Constant:
         return Response(self._content, media_type="application/json", headers=self._headers)
 
 
-def tag(response: Response, version: int) -> None:
-    response.headers["ETag"] = f'"{version}"'
+def tagged(response: Response, fact: Fact[T]) -> T:
+    """The fact's value, with its version as the response's ETag."""
+    response.headers["ETag"] = f'"{fact.version}"'
+    return fact.value

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, grows
-from app.storage import Moment, document, key
+from app.api.fields import Id, MomentOut, ResponseBody, grows
+from app.storage import Moment, document, key, rights
 
 
 class AuditEvent(SQLModel, table=True):
@@ -57,7 +57,10 @@ class Unsealed(SQLModel, table=True):
     """An event that no seal covers yet. It cannot be removed meanwhile: this row points at it."""
 
     __tablename__ = "audit_unsealed"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id", "event_id"], ["audit_events.clinic_id", "audit_events.id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "event_id"], ["audit_events.clinic_id", "audit_events.id"]),
+        rights(deletes=True),
+    )
 
     clinic_id: UUID = key()
     event_id: UUID = key()
@@ -77,14 +80,14 @@ class Seal(SQLModel, table=True):
     mac: bytes = Field(sa_type=LargeBinary)
 
 
-class ActorOut(Answer):
+class ActorOut(ResponseBody):
     """Who: `user`, `client`, `device` or `operator`."""
 
     kind: str
     id: Id
 
 
-class AuditEventOut(Answer):
+class AuditEventOut(ResponseBody):
     """One request that read or wrote patients' data, and whose; or that tried to: then `attempted` holds the ids of its
     address, and `attempted_patient_ids` whom it asked for. An export shows everyone: it names nobody, and is found with
     every patient. `address` is the network address it came from."""
@@ -101,7 +104,7 @@ class AuditEventOut(Answer):
     attempted: dict[str, str] | None
 
 
-class AuditEventList(Answer):
+class AuditEventList(ResponseBody):
     """A page of audit events, newest first."""
 
     items: list[AuditEventOut]

@@ -14,12 +14,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session
-
 from app.audit import store
 from app.audit.models import Seal
-from app.storage import key_for
+from app.storage import DatabaseError, Transaction, key_for
 
 logger = logging.getLogger("holdfast.audit")
 
@@ -32,7 +29,7 @@ _PURPOSE = "audit seals"
 _UNREADABLE = bytes(_MAC_BYTES)
 _MOST_COMPARED = 50
 # What reading a row can raise that the service never wrote.
-_NOT_OURS = (ValueError, TypeError, AttributeError, OverflowError, DBAPIError)
+_NOT_OURS = (ValueError, TypeError, AttributeError, OverflowError, DatabaseError)
 _LONGEST_REQUEST_MILLISECONDS = 15 * 60 * 1_000
 
 # The rows of an event and of the patients it showed.
@@ -57,7 +54,7 @@ class Witness:
     mac: str
 
 
-def next_seal(db: Session, clinic_id: UUID, now: datetime) -> Seal | None:
+def next_seal(db: Transaction, clinic_id: UUID, now: datetime) -> Seal | None:
     """A seal over some events that are not sealed yet, to be kept; None where nothing waits. Nothing is written: who
     records meanwhile does not wait for the hashes."""
     event_ids = store.unsealed(db, clinic_id, _EVENTS_A_SEAL)
@@ -74,7 +71,7 @@ def next_seal(db: Session, clinic_id: UUID, now: datetime) -> Seal | None:
     return Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac)
 
 
-def keep(db: Session, seal: Seal) -> None:
+def keep(db: Transaction, seal: Seal) -> None:
     """Keeps a seal, and takes what it covers from the queue. Of two that were made at once the second fails: it has the
     number of the first. The row is made here, since a transaction that is tried again would not write one twice."""
     store.add_seal(db, Seal(**seal.model_dump()), [event_id for event_id, _ in _entries(seal.entries)])
@@ -85,31 +82,31 @@ def is_full(seal: Seal) -> bool:
     return len(seal.entries) == _EVENTS_A_SEAL * _ENTRY_BYTES
 
 
-def announce(db: Session, clinic_id: UUID) -> None:
+def announce(db: Transaction, clinic_id: UUID) -> None:
     """Writes the last seal to the service's log, once it is committed."""
     logger.info("sealed %s", last_witness(db, clinic_id))
 
 
-def last_witness(db: Session, clinic_id: UUID) -> str | None:
+def last_witness(db: Transaction, clinic_id: UUID) -> str | None:
     """The last seal as the service's log has it: clinic:number:mac."""
     last = store.last_seal(db, clinic_id)
     return None if last is None else f"{clinic_id}:{last.number}:{last.mac.hex()}"
 
 
-def waiting(db: Session, clinic_id: UUID) -> int:
+def waiting(db: Transaction, clinic_id: UUID) -> int:
     """How many events no seal covers yet."""
     return len(store.unsealed(db, clinic_id))
 
 
 def verify(
-    db: Session, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
+    db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
 ) -> list[Found]:
     """Everything that is wrong with a clinic's log. Events of the last moments, not sealed yet, are not wrong. In a
     synthetic clinic what is told to have happened was made up later."""
     return list(dict.fromkeys(_wrong(db, clinic_id, witnesses, is_synthetic=is_synthetic)))
 
 
-def _wrong(db: Session, clinic_id: UUID, witnesses: Sequence[Witness], *, is_synthetic: bool) -> Iterator[Found]:
+def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is_synthetic: bool) -> Iterator[Found]:
     key = key_for(db, _PURPOSE)
     sealed: set[UUID] = set()
     before, expected, latest = b"", 1, 0
@@ -168,7 +165,7 @@ def _milliseconds(event_id: UUID) -> int:
 
 
 def _events(
-    db: Session, clinic_id: UUID, key: bytes, entries: dict[UUID, bytes], *, is_synthetic: bool
+    db: Transaction, clinic_id: UUID, key: bytes, entries: dict[UUID, bytes], *, is_synthetic: bool
 ) -> Iterator[Found]:
     """What is wrong with the events of one seal."""
     events = _with_subjects(db, clinic_id, list(entries))
@@ -197,7 +194,7 @@ def _entries(entries: bytes) -> Iterator[tuple[UUID, bytes]]:
         yield UUID(bytes=entries[at : at + _ID_BYTES]), entries[at + _ID_BYTES : at + _ENTRY_BYTES]
 
 
-def _with_subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
+def _with_subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
     """Those of these events that are there, with the patients they showed; None for one that cannot be read."""
     found: dict[UUID, Stands | None] = {}
     for at in range(0, len(event_ids), _EVENTS_A_QUERY):
@@ -214,7 +211,7 @@ def _with_subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> d
     return found
 
 
-def _read(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
+def _read(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
     subjects = store.subjects(db, clinic_id, event_ids)
     return {event.id: (event, subjects.get(event.id, [])) for event in store.by_ids(db, clinic_id, event_ids)}
 

@@ -1,15 +1,15 @@
-"""Recording who did what to whose data, in the caller's transaction or, for reads, in a shared one."""
+"""Acts and the events they leave: what is to be recorded, and reading what was."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
-
-from sqlmodel import Session
 
 from app.audit import store
 from app.audit.models import EVERYONE, ActorOut, AuditEventOut
-from app.storage import new_id
+from app.facts import Fact, Outcome
+from app.storage import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,54 +31,24 @@ def by_operator(clinic_id: UUID, operation: str, at: datetime) -> Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """An act, and the patients whose data it read or wrote; or, where it was refused, the ids of its address and the
-    patients it asked for."""
+class AuditEntry:
+    """One event to be recorded: an act, its outcome, and the patients whose data it read or wrote. Of what was refused:
+    the ids in the request's address (`attempted`), and the patients it asked for."""
 
     act: Act
-    patient_ids: tuple[UUID, ...]
-    outcome: str = "done"
+    patient_ids: tuple[UUID, ...] = ()
+    outcome: Outcome = "done"
     attempted: tuple[tuple[str, str], ...] = ()
-    asked_for: tuple[UUID, ...] = ()
+    refused_patient_ids: tuple[UUID, ...] = ()
 
 
-def record(
-    db: Session, act: Act, patient_ids: Iterable[UUID], outcome: str = "done", asked_for: Iterable[UUID] = ()
-) -> None:
-    """One event, in the transaction that did the work."""
-    record_many(db, act.clinic_id, [Shown(act, tuple(patient_ids), outcome, asked_for=tuple(asked_for))])
-
-
-def record_many(db: Session, clinic_id: UUID, events: Sequence[Shown]) -> list[None]:
-    """Events of one clinic, however many, at once."""
-    rows, subjects = [], []
-    for event in events:
-        act, event_id = event.act, new_id()
-        rows.append(
-            {
-                "clinic_id": clinic_id,
-                "id": event_id,
-                "at": act.at,
-                "actor_kind": act.actor_kind,
-                "actor_id": act.actor_id,
-                "operation": act.operation,
-                "request_id": act.request_id,
-                "outcome": event.outcome,
-                "attempted": dict(event.attempted) or None,
-                "address": act.address,
-            }
-        )
-        whose = dict.fromkeys(event.asked_for, True) | dict.fromkeys(event.patient_ids, False)
-        subjects += [
-            {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
-            for patient_id, attempted in whose.items()
-        ]
-    store.keep(db, rows, subjects)
-    return [None] * len(events)
+def entry_of(act: Act, fact: Fact[Any]) -> AuditEntry:
+    """The event that a use case's answer calls for."""
+    return AuditEntry(act, fact.patient_ids, fact.outcome, (), fact.refused_patient_ids)
 
 
 def events_of(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     patient_id: UUID | None,
     actor_id: UUID | None,

@@ -7,19 +7,19 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, inspect
 from sqlalchemy import select as rows_of
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from app.audit.models import EVERYONE, AuditEvent, AuditSubject, Seal, Unsealed
-from app.storage import below, insert
+from app.storage import Transaction, below, insert
 
 
-def keep(db: Session, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
+def insert_events(db: Transaction, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
     unsealed = [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events]
     insert(db, {AuditEvent: events, Unsealed: unsealed, AuditSubject: subjects})
 
 
 def page(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     patient_id: UUID | None,
     actor_id: UUID | None,
@@ -44,7 +44,7 @@ def page(
 _E, _S = inspect(AuditEvent).local_table, inspect(AuditSubject).local_table
 
 
-def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+def subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
     """The rows of those whom these events showed, or asked for, by event."""
     found: dict[UUID, list[Any]] = {}
     query = rows_of(_S).where(_S.c.clinic_id == clinic_id, _S.c.event_id.in_(event_ids))
@@ -53,23 +53,23 @@ def subjects(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UU
     return found
 
 
-def by_ids(db: Session, clinic_id: UUID, event_ids: Sequence[UUID]) -> Sequence[Any]:
+def by_ids(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> Sequence[Any]:
     """The rows of those of these events that are there."""
     return db.execute(rows_of(_E).where(_E.c.clinic_id == clinic_id, _E.c.id.in_(event_ids))).all()
 
 
-def ids(db: Session, clinic_id: UUID) -> list[UUID]:
+def ids(db: Transaction, clinic_id: UUID) -> list[UUID]:
     """Every event's."""
     return list(db.exec(select(AuditEvent.id).where(col(AuditEvent.clinic_id) == clinic_id)))
 
 
-def unsealed(db: Session, clinic_id: UUID, limit: int | None = None) -> list[UUID]:
+def unsealed(db: Transaction, clinic_id: UUID, limit: int | None = None) -> list[UUID]:
     """Ids of events of finished transactions that no seal covers."""
     query = select(Unsealed.event_id).where(col(Unsealed.clinic_id) == clinic_id).order_by(col(Unsealed.event_id))
     return list(db.exec(query if limit is None else query.limit(limit)))
 
 
-def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
+def oldest_unsealed_at(db: Transaction, clinic_id: UUID) -> datetime | None:
     """When the oldest event that is not sealed yet came in."""
     query = select(func.min(AuditEvent.at)).join(
         Unsealed,
@@ -79,20 +79,20 @@ def oldest_unsealed_at(db: Session, clinic_id: UUID) -> datetime | None:
     return found
 
 
-def last_seal(db: Session, clinic_id: UUID) -> Seal | None:
+def last_seal(db: Transaction, clinic_id: UUID) -> Seal | None:
     query = select(Seal).where(col(Seal.clinic_id) == clinic_id).order_by(col(Seal.number).desc())
     return db.exec(query.limit(1)).first()
 
 
-def seal_numbered(db: Session, clinic_id: UUID, number: int) -> Seal | None:
+def seal_numbered(db: Transaction, clinic_id: UUID, number: int) -> Seal | None:
     return db.get(Seal, (clinic_id, number))
 
 
-def seal_numbers(db: Session, clinic_id: UUID) -> list[int]:
+def seal_numbers(db: Transaction, clinic_id: UUID) -> list[int]:
     return list(db.exec(select(Seal.number).where(col(Seal.clinic_id) == clinic_id).order_by(col(Seal.number))))
 
 
-def add_seal(db: Session, seal: Seal, event_ids: Sequence[UUID]) -> None:
+def add_seal(db: Transaction, seal: Seal, event_ids: Sequence[UUID]) -> None:
     """Keeps a seal and takes its events from the queue."""
     db.add(seal)
     db.flush()

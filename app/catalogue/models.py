@@ -2,14 +2,14 @@
 
 from itertools import pairwise
 
-from app.api.fields import Answer, grows
+from app.api.fields import ResponseBody, grows
 from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.relief import VERSION
 
 Value = int | float
 
 
-class ItemOut(Answer):
+class ItemOut(ResponseBody):
     """One question, by number, a short concept label of our own and its LOINC code. Wording is not shipped."""
 
     number: int
@@ -19,7 +19,7 @@ class ItemOut(Answer):
     loinc: str | None
 
 
-class ScaleOut(Answer):
+class ScaleOut(ResponseBody):
     """How the score is made and which way it runs."""
 
     method: str
@@ -30,7 +30,7 @@ class ScaleOut(Answer):
     loinc: str | None
 
 
-class BandOut(Answer):
+class BandOut(ResponseBody):
     """A severity band of the score, both ends included."""
 
     label: str
@@ -38,7 +38,7 @@ class BandOut(Answer):
     max: Value
 
 
-class RuleOut(Answer):
+class RuleOut(ResponseBody):
     """The lines of the verdict. Numbers are severities in the instrument's own unit (WHO-5: 100 - x); `response` and
     `partial` are percent of the baseline severity, or points of fall where `basis` is "points"."""
 
@@ -53,7 +53,7 @@ class RuleOut(Answer):
     remission: Value | None
 
 
-class InstrumentOut(Answer):
+class InstrumentOut(ResponseBody):
     """An instrument. `rule` is null for the screens, which have no track."""
 
     code: str
@@ -69,14 +69,14 @@ class InstrumentOut(Answer):
     rights: str
 
 
-class InstrumentList(Answer):
+class InstrumentList(ResponseBody):
     """Every instrument that is served."""
 
     items: list[InstrumentOut]
     next_cursor: str | None
 
 
-def instrument_answer(instrument: Instrument) -> InstrumentOut:
+def instrument_out(instrument: Instrument) -> InstrumentOut:
     """An instrument in its own unit."""
     value, points = instrument.value, instrument.points
     steps = {b - a for a, b in pairwise(points)}
@@ -99,13 +99,13 @@ def instrument_answer(instrument: Instrument) -> InstrumentOut:
         bands=[
             BandOut(label=b.label, min=max(value(b.min), low), max=min(value(b.max), high)) for b in instrument.bands
         ],
-        rule=instrument.rule and _rule_answer(instrument, instrument.rule),
+        rule=instrument.rule and _rule_out(instrument, instrument.rule),
         sources=list(instrument.sources),
         rights=instrument.rights,
     )
 
 
-def _rule_answer(instrument: Instrument, rule: Rule) -> RuleOut:
+def _rule_out(instrument: Instrument, rule: Rule) -> RuleOut:
     percent = rule.basis == "percent"
     value = instrument.value
     return RuleOut(
@@ -121,4 +121,4 @@ def _rule_answer(instrument: Instrument, rule: Rule) -> RuleOut:
     )
 
 
-CATALOGUE = {code: instrument_answer(instrument) for code, instrument in INSTRUMENTS.items()}
+CATALOGUE = {code: instrument_out(instrument) for code, instrument in INSTRUMENTS.items()}

@@ -1,19 +1,15 @@
 """Amending and voiding a check-in: a new version each time, nothing overwritten."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlmodel import Session
 
 from app.access.service import Caller
 from app.alerts import service as alerts
-from app.api.idempotency import Reply
-from app.api.versions import require_version
-from app.audit import service as audit
 from app.audit.service import Act
-from app.checkins import answers
+from app.checkins import output
 from app.checkins.deciding import score_version
 from app.checkins.models import (
     AmendmentIn,
@@ -26,54 +22,42 @@ from app.checkins.policies import (
     check_taken_at,
     score_responses,
 )
-from app.checkins.reading import find, headers
+from app.checkins.reading import find
 from app.errors import AlreadyRecorded, Fault, Invalid
+from app.facts import Fact, require_version
 from app.instruments import Scored
 from app.patients import service as patients
+from app.storage import Transaction
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.events import Calendar, local_day
 from app.tracks.models import ScoreVersion
+from app.tracks.output import TrackOut
+from app.tracks.patient_tracks import PatientTracks
 from app.tracks.service import Change
 
 
 def amend(
-    db: Session, caller: Caller, act: Act, patient_id: UUID, check_in_id: UUID, expected: int | None, body: AmendmentIn
-) -> Reply[CheckInReceipt]:
+    db: Transaction,
+    caller: Caller,
+    act: Act,
+    patient_id: UUID,
+    check_in_id: UUID,
+    expected: int | None,
+    body: AmendmentIn,
+) -> Fact[CheckInReceipt]:
     """A new version of a check-in; the ones before stay. Raises NotFound, PreconditionFailed, Invalid,
     AlreadyRecorded."""
-    clinic_id = act.clinic_id
-    patient = patients.lock_one(db, clinic_id, patient_id)
-    check_in, current = find(db, clinic_id, patient_id, check_in_id)
+    patient = patients.lock_one(db, act.clinic_id, patient_id)
+    check_in, current = find(db, act.clinic_id, patient_id, check_in_id)
     require_version(expected, check_in.version)
-    known = tracks.gather(db, clinic_id, [patient_id])
-    taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
-    check_taken_at(taken_at, act.at)
+    known = tracks.gather(db, act.clinic_id, [patient_id])
     calendar = Calendar(known[patient_id].infusions, caller.time_zone)
-    if current.before_infusion and body.taken_at is not MISSING:
-        check_before_infusion(taken_at, calendar)
-    voided = current.voided if body.void is MISSING else body.void
-    if body.void is not MISSING and body.void == current.voided:
-        raise Invalid(errors=[Fault("pointer", "/void", "must change whether the check-in is voided")])
-    scored = {} if voided else _amended(db, clinic_id, caller, current, body)
-    if voided and (body.void is MISSING or body.responses is not MISSING or body.taken_at is not MISSING):
-        raise Invalid(errors=[Fault("pointer", "/void", "a voided check-in changes only by void: false")])
-    _check_places(db, clinic_id, patient_id, check_in_id, taken_at, scored)
-    recorded_at = patients.next_moment(patient, act.at)
-    version = current.version + 1
-    check_in.version, check_in.taken_at, check_in.voided = version, taken_at, voided
-    new = CheckInVersion(
-        **current.model_dump(
-            exclude={"version", "recorded_at", "recorded_by_kind", "recorded_by_id", "taken_at", "voided", "reason"}
-        ),
-        version=version,
-        recorded_at=recorded_at,
-        recorded_by_kind=act.actor_kind,
-        recorded_by_id=act.actor_id,
-        taken_at=taken_at,
-        voided=voided,
-        reason=body.reason,
-    )
+    taken_at, voided = _decided(current, body, calendar, act.at)
+    scored = {} if voided else _amended(db, act.clinic_id, caller, current, body)
+    _check_places(db, act.clinic_id, patient_id, check_in_id, taken_at, scored)
+    new = _next_version(current, act, body.reason, patients.next_moment(patient, act.at), taken_at, voided)
+    check_in.version, check_in.taken_at, check_in.voided = new.version, taken_at, voided
     rows = [score_version(new, code, response) for code, response in scored.items()]
     db.add_all([patient, check_in, new])
     db.flush()
@@ -81,27 +65,67 @@ def amend(
         patients.subject_of(patient, caller.time_zone),
         scores=rows,
         replaces_check_in=check_in_id,
-        at=recorded_at,
+        at=new.recorded_at,
         session_id=new.session_id,
     )
-    raised = tracks.apply(db, clinic_id, [change], known)
+    raised = tracks.apply(db, act.clinic_id, [change], known)
     db.flush()
-    audit.record(db, act, [patient_id])
-    told = alerts.answers_of(db, clinic_id, raised)
-    touched = list(dict.fromkeys([*scored, *_instruments(db, clinic_id, check_in_id)]))
-    today = local_day(act.at, caller.time_zone)
-    on_today = tracks.readable(db, clinic_id, patient_id, known[patient_id], caller.time_zone, today)
-    relief = tracks.track_answers(on_today, touched, today)
-    return Reply(
-        answers.receipt(caller, new, rows, calendar, told, relief, [], own=False),
-        201,
-        headers(new),
-        subjects=(patient_id,),
+    relief = _relief_now(db, act, caller, patient_id, [*scored, *_instruments(db, act.clinic_id, check_in_id)], known)
+    told = alerts.alerts_out(db, act.clinic_id, raised)
+    receipt = output.receipt(caller, new, rows, calendar, told, relief, [], own=False)
+    return Fact(receipt, (patient_id,), new.version, is_new=True)
+
+
+def _decided(current: CheckInVersion, body: AmendmentIn, calendar: Calendar, now: datetime) -> tuple[datetime, bool]:
+    """When the new version was taken, and whether it is voided. Raises Invalid for what cannot be."""
+    taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
+    check_taken_at(taken_at, now)
+    if current.before_infusion and body.taken_at is not MISSING:
+        check_before_infusion(taken_at, calendar)
+    voided = current.voided if body.void is MISSING else body.void
+    if body.void is not MISSING and body.void == current.voided:
+        raise Invalid(errors=[Fault("pointer", "/void", "must change whether the check-in is voided")])
+    if voided and (body.void is MISSING or body.responses is not MISSING or body.taken_at is not MISSING):
+        raise Invalid(errors=[Fault("pointer", "/void", "a voided check-in changes only by void: false")])
+    return taken_at, voided
+
+
+def _next_version(
+    current: CheckInVersion, act: Act, reason: str, recorded_at: datetime, taken_at: datetime, voided: bool
+) -> CheckInVersion:
+    return CheckInVersion(
+        clinic_id=current.clinic_id,
+        check_in_id=current.check_in_id,
+        version=current.version + 1,
+        patient_id=current.patient_id,
+        recorded_at=recorded_at,
+        recorded_by_kind=act.actor_kind,
+        recorded_by_id=act.actor_id,
+        taken_at=taken_at,
+        session_id=current.session_id,
+        before_infusion=current.before_infusion,
+        clock_corrected_by_seconds=current.clock_corrected_by_seconds,
+        voided=voided,
+        reason=reason,
     )
+
+
+def _relief_now(
+    db: Transaction,
+    act: Act,
+    caller: Caller,
+    patient_id: UUID,
+    instruments: Sequence[str],
+    known: Mapping[UUID, PatientTracks],
+) -> list[TrackOut]:
+    """What relief says today of these instruments."""
+    today = local_day(act.at, caller.time_zone)
+    readable = tracks.readable(db, act.clinic_id, patient_id, known[patient_id], caller.time_zone, today)
+    return tracks.tracks_out(readable, instruments, today)
 
 
 def _amended(
-    db: Session, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
+    db: Transaction, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
 ) -> dict[str, Scored]:
     """The responses of the new version: those given replace their instruments', the others stay."""
     if body.responses is MISSING and body.taken_at is MISSING and body.void is MISSING:
@@ -124,7 +148,7 @@ def _amended(
     return result
 
 
-def _last_scores(db: Session, clinic_id: UUID, current: CheckInVersion) -> list[ScoreVersion]:
+def _last_scores(db: Transaction, clinic_id: UUID, current: CheckInVersion) -> list[ScoreVersion]:
     """The scores of the latest version that had any: a void has none."""
     every = tracks_store.versions_of_check_in(db, clinic_id, current.check_in_id)
     last = max((score.version for score in every), default=0)
@@ -136,7 +160,7 @@ def _scored(score: ScoreVersion) -> Scored:
 
 
 def _check_places(
-    db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID, taken_at: datetime, scored: dict[str, Scored]
+    db: Transaction, clinic_id: UUID, patient_id: UUID, check_in_id: UUID, taken_at: datetime, scored: dict[str, Scored]
 ) -> None:
     """Raises AlreadyRecorded where another check-in holds the place."""
     taken = {
@@ -149,5 +173,5 @@ def _check_places(
         raise AlreadyRecorded(errors=[Fault("pointer", "/taken_at", rule)])
 
 
-def _instruments(db: Session, clinic_id: UUID, check_in_id: UUID) -> list[str]:
+def _instruments(db: Transaction, clinic_id: UUID, check_in_id: UUID) -> list[str]:
     return [score.instrument for score in tracks_store.versions_of_check_in(db, clinic_id, check_in_id)]

@@ -1,4 +1,5 @@
-"""What becomes of a post: a new check-in, a repeat of one that stands, or a refusal. Reads and writes nothing."""
+"""What becomes of a post: a new check-in, a repeat of one that stands, or a refusal. Reads and writes no database; what
+a batch decides on (`Gathered`) grows with each new check-in, so that later posts of the batch see earlier ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,15 @@ from app.checkins.policies import check_before_infusion, corrected_taken_at, dig
 from app.errors import AlreadyRecorded, Fault, NotFound, Problem, ReferenceNotFound
 from app.instruments import Scored
 from app.patients import service as patients
-from app.patients.store import Brief
-from app.storage import new_id, plain
+from app.patients.store import PatientSummary
+from app.storage import new_id, row_maker
 from app.tracks.events import Calendar
-from app.tracks.known import Known
 from app.tracks.models import ScoreVersion
+from app.tracks.patient_tracks import PatientTracks
+
+_check_in_row = row_maker(CheckIn)
+_version_row = row_maker(CheckInVersion)
+_score_row = row_maker(ScoreVersion)
 
 # When it was taken and by how many seconds the device's clock was corrected; or why it cannot be told.
 Taken = tuple[datetime, int | None] | Problem
@@ -39,7 +44,7 @@ class Post:
 
 
 @dataclass(slots=True)
-class Kept:
+class Decision:
     """A check-in about to be written, or one that stands."""
 
     check_in: CheckIn
@@ -52,13 +57,14 @@ class Kept:
 
 @dataclass(slots=True)
 class Gathered:
-    """What a batch is decided on; grows with what the batch itself keeps, so that later posts see earlier ones."""
+    """What a batch is decided on: its patients and what their verdicts rest on, the sessions it names (whose each is),
+    the check-ins it may repeat, and the scores that stand, by patient, instant and instrument."""
 
-    patients: dict[UUID, Brief]
-    known: dict[UUID, Known]
+    patients: dict[UUID, PatientSummary]
+    known: dict[UUID, PatientTracks]
     sessions: dict[UUID, UUID]
-    check_ins: dict[UUID, Kept]
-    places: dict[tuple[UUID, datetime, str], ScoreVersion]
+    check_ins: dict[UUID, Decision]
+    standing: dict[tuple[UUID, datetime, str], ScoreVersion]
 
 
 def taken_of(post: Post) -> Taken:
@@ -74,7 +80,7 @@ def instant_of(post: Post, taken: Taken) -> datetime:
     return post.body.taken_at if isinstance(taken, Problem) else taken[0]
 
 
-def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Kept:
+def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Decision:
     """What becomes of one post. Raises its refusal."""
     body, caller, patient = post.body, post.caller, gathered.patients.get(post.patient_id)
     if patient is None or caller.patient_id not in (None, post.patient_id):
@@ -94,10 +100,9 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Kep
     new, already = _sorted_out(post, taken_at, scored, gathered)
     if not new:
         stands = gathered.check_ins[already[0].check_in_id]
-        return Kept(stands.check_in, stands.version, stands.scores, already, is_new=False)
+        return Decision(stands.check_in, stands.version, stands.scores, already, is_new=False)
     check_in_id = body.id or new_id()
-    check_in = plain(
-        CheckIn,
+    check_in = _check_in_row(
         clinic_id=clinic_id,
         id=check_in_id,
         patient_id=patient.id,
@@ -106,8 +111,7 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Kep
         voided=False,
         posted=digest(body),
     )
-    version = plain(
-        CheckInVersion,
+    version = _version_row(
         clinic_id=clinic_id,
         check_in_id=check_in_id,
         version=1,
@@ -122,21 +126,21 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Kep
         voided=False,
         reason=None,
     )
-    kept = Kept(check_in, version, [score_version(version, code, response) for code, response in new], already)
+    kept = Decision(check_in, version, [score_version(version, code, response) for code, response in new], already)
     gathered.check_ins[check_in_id] = kept
     for score in kept.scores:
-        gathered.places[(patient.id, taken_at, score.instrument)] = score
+        gathered.standing[(patient.id, taken_at, score.instrument)] = score
     return kept
 
 
-def _again(post: Post, stands: Kept) -> Kept:
+def _again(post: Post, stands: Decision) -> Decision:
     """A post whose id is known: the same content is a repeat, other content a conflict."""
     if stands.check_in.patient_id != post.patient_id or stands.check_in.posted != digest(post.body):
         raise CheckInConflict(errors=[Fault("pointer", "/id", "names a check-in with other content")])
-    return Kept(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
+    return Decision(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
 
 
-def _resent(post: Post, gathered: Gathered) -> Kept | None:
+def _resent(post: Post, gathered: Gathered) -> Decision | None:
     """The check-in that this post of a device with a wrong clock already made."""
     posted = digest(post.body)
     mine = (k for k in gathered.check_ins.values() if k.check_in.patient_id == post.patient_id)
@@ -149,7 +153,7 @@ def _sorted_out(
     """Responses that are new, and those equal to what is recorded. Raises AlreadyRecorded naming each that differs."""
     new, already, faults = [], [], []
     for index, (code, response) in enumerate(scored):
-        stands = gathered.places.get((post.patient_id, taken_at, code))
+        stands = gathered.standing.get((post.patient_id, taken_at, code))
         if stands is None:
             new.append((code, response))
         elif _is_equal(stands, response):
@@ -171,8 +175,7 @@ def _is_equal(stands: ScoreVersion, response: Scored) -> bool:
 
 def score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
     """A score of a check-in's version."""
-    return plain(
-        ScoreVersion,
+    return _score_row(
         clinic_id=version.clinic_id,
         id=new_id(),
         patient_id=version.patient_id,

@@ -5,16 +5,28 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import MISSING, SkipValidation
-from pydantic import Field as WireField
+from pydantic import Field as BodyField
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.access.faces import CrisisContact
+from app.access.models import CrisisContact
 from app.alerts.models import AlertOut
-from app.api.fields import Answer, Flag, Id, MomentIn, MomentOut, Name, Score, Whole, Wire, grows, with_examples
-from app.api.problems import ProblemOut
-from app.storage import Moment, key
-from app.tracks.answers import TrackOut, Value
+from app.api.fields import (
+    Flag,
+    Id,
+    MomentIn,
+    MomentOut,
+    Name,
+    ProblemOut,
+    RequestBody,
+    ResponseBody,
+    Score,
+    Whole,
+    grows,
+    with_examples,
+)
+from app.storage import Moment, key, rights
+from app.tracks.output import TrackOut, Value
 
 _EXAMPLE = {
     "taken_at": "2025-01-10T09:00:00-05:00",
@@ -34,6 +46,7 @@ class CheckIn(SQLModel, table=True):
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         UniqueConstraint("clinic_id", "patient_id", "id"),
         Index(None, "clinic_id", "patient_id", "taken_at", "id"),
+        rights("version, taken_at, voided"),
     )
 
     clinic_id: UUID = key()
@@ -76,11 +89,11 @@ class CheckInVersion(SQLModel, table=True):
     reason: str | None
 
 
-Answers = Annotated[list[Whole | None], WireField(max_length=50)]
-Code = Annotated[str, WireField(max_length=50)]
+Answers = Annotated[list[Whole | None], BodyField(max_length=50)]
+Code = Annotated[str, BodyField(max_length=50)]
 
 
-class ResponseIn(Wire):
+class ResponseIn(RequestBody):
     """One instrument's answers in item order, or its score alone (users, clients and imports)."""
 
     instrument: Code
@@ -88,7 +101,7 @@ class ResponseIn(Wire):
     score: Score | None = None
 
 
-class CheckInIn(Wire):
+class CheckInIn(RequestBody):
     """A check-in. Only `taken_at` and one response are required. `before_infusion` states that it was answered before
     the infusion, up to 60 minutes after its start; `sent_at` is the device's clock at sending."""
 
@@ -104,7 +117,7 @@ class CheckInIn(Wire):
     """A session of this patient that it belongs to."""
     before_infusion: Flag = False
     """It was answered before the infusion that started up to 60 minutes earlier, and counts at its start."""
-    responses: Annotated[list[ResponseIn], WireField(min_length=1, max_length=20)]
+    responses: Annotated[list[ResponseIn], BodyField(min_length=1, max_length=20)]
 
 
 class BatchItemIn(CheckInIn):
@@ -115,12 +128,12 @@ class BatchItemIn(CheckInIn):
     patient_id: Id
 
 
-class BatchIn(Wire):
+class BatchIn(RequestBody):
     """Up to 500 check-ins. Each is validated by itself, and stands or falls alone."""
 
     model_config = with_examples({"items": [{"patient_id": "0198e0c4-0000-7000-8000-000000000000", **_EXAMPLE}]})
 
-    items: Annotated[list[SkipValidation[BatchItemIn]], WireField(min_length=1, max_length=500)]
+    items: Annotated[list[SkipValidation[BatchItemIn]], BodyField(min_length=1, max_length=500)]
 
 
 class ResponseAmendment(ResponseIn):
@@ -129,7 +142,7 @@ class ResponseAmendment(ResponseIn):
     remove: Flag = False
 
 
-class AmendmentIn(Wire):
+class AmendmentIn(RequestBody):
     """What changes, and why. What is not given stays. `void` takes the whole check-in back, or back again."""
 
     model_config = with_examples(
@@ -139,18 +152,18 @@ class AmendmentIn(Wire):
 
     reason: Name
     taken_at: MomentIn | MISSING = MISSING
-    responses: Annotated[list[ResponseAmendment], WireField(min_length=1, max_length=20)] | MISSING = MISSING
+    responses: Annotated[list[ResponseAmendment], BodyField(min_length=1, max_length=20)] | MISSING = MISSING
     void: Flag | MISSING = MISSING
 
 
-class CallerOut(Answer):
+class CallerOut(ResponseBody):
     """Who: `user`, `client`, `device` or `operator`."""
 
     kind: str
     id: Id
 
 
-class ScoreOut(Answer):
+class ScoreOut(ResponseBody):
     """One score. `items_known` is false for a total alone; `self_harm_item` is null where it is unknown (which is never
     to be read as zero) or the instrument has none."""
 
@@ -164,21 +177,21 @@ class ScoreOut(Answer):
     self_harm_item: int | None
 
 
-class NoticeOut(Answer):
+class NoticeOut(ResponseBody):
     """Nobody watches answers in real time; whom to call now."""
 
     text: str
     crisis_contacts: list[CrisisContact]
 
 
-class AlreadyRecordedOut(Answer):
+class AlreadyRecordedOut(ResponseBody):
     """A response that was recorded before, in this check-in."""
 
     instrument: str
     check_in_id: Id
 
 
-class CheckInOut(Answer):
+class CheckInOut(ResponseBody):
     """A check-in as it stands, or one version of it."""
 
     id: Id
@@ -205,14 +218,14 @@ class CheckInReceipt(CheckInOut):
     already_recorded: list[AlreadyRecordedOut]
 
 
-class CheckInList(Answer):
+class CheckInList(ResponseBody):
     """A page of check-ins, newest first."""
 
     items: list[CheckInOut]
     next_cursor: str | None
 
 
-class BatchResult(Answer):
+class BatchResult(ResponseBody):
     """What became of one item: its receipt, or why it was refused."""
 
     index: int
@@ -221,7 +234,7 @@ class BatchResult(Answer):
     problem: ProblemOut | None = None
 
 
-class BatchOut(Answer):
+class BatchOut(ResponseBody):
     """One result per item, in the order posted."""
 
     results: list[BatchResult]

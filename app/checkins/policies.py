@@ -12,7 +12,7 @@ from app.errors import Fault, Invalid, Problem
 from app.instruments import INSTRUMENTS, Scored, score
 from app.relief import BASELINE_LOOKBACK_DAYS
 from app.tracks.events import Calendar, counted_at, local_day, started_before
-from app.tracks.known import BEFORE_INFUSION_WITHIN
+from app.tracks.patient_tracks import BEFORE_INFUSION_WITHIN
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 # Up to here a difference between the device's clock and ours is the request's own way through the network.
@@ -100,7 +100,7 @@ def phase(taken_at: datetime, before_infusion: bool, calendar: Calendar) -> str:
     if earlier == len(infusions):
         return "baseline" if before is None else "follow_up"
     following = infusions[earlier]
-    opens = calendar.places[str(following.session_id)].number == 1
+    opens = calendar.positions[str(following.session_id)].number == 1
     days = (local_day(following.started_at, zone) - day).days
     if days == 0:
         return "baseline" if opens else "pre_infusion"

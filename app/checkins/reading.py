@@ -4,33 +4,34 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app.access.service import Caller
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import AlertOut
-from app.checkins import answers, store
+from app.checkins import output, store
 from app.checkins.models import (
     CheckIn,
     CheckInOut,
     CheckInVersion,
 )
 from app.errors import NotFound
+from app.facts import Fact
 from app.patients import service as patients
+from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.events import Calendar
 from app.tracks.models import ScoreVersion
 
 
-def one(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
+def one(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Fact[CheckInOut]:
     """A check-in as it stands. Raises NotFound."""
     row = find(db, caller.clinic_id, patient_id, check_in_id)
-    return _shown(db, caller, patient_id, [row])[0]
+    value = _check_ins_out(db, caller, patient_id, [row])[0]
+    return Fact(value, (patient_id,), value.version)
 
 
 def listed(
-    db: Session,
+    db: Transaction,
     caller: Caller,
     patient_id: UUID,
     first: date | None,
@@ -41,41 +42,40 @@ def listed(
 ) -> Sequence[CheckInOut]:
     """A page, newest first, taken on the clinic's days `first` to `last`; one more than `limit` where there is more.
     Raises NotFound."""
-    patients.one(db, caller.clinic_id, patient_id)
+    patients.find(db, caller.clinic_id, patient_id)
     since = None if first is None else datetime.combine(first, time(), caller.time_zone)
     until = None if last is None else datetime.combine(last + timedelta(days=1), time(), caller.time_zone)
     rows = store.page(db, caller.clinic_id, patient_id, since, until, instrument, after, limit)
-    return _shown(db, caller, patient_id, rows)
+    return _check_ins_out(db, caller, patient_id, rows)
 
 
-def versions(db: Session, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Sequence[CheckInOut]:
+def versions(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Fact[list[CheckInOut]]:
     """Every version, oldest first. Raises NotFound."""
     find(db, caller.clinic_id, patient_id, check_in_id)
     calendar = calendar_of(db, caller, patient_id)
     scores: dict[int, list[ScoreVersion]] = {}
     for score in tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
         scores.setdefault(score.version, []).append(score)
-    raised = alerts.answers_of(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
-    return [
-        answers.answer(caller, version, scores.get(version.version, []), calendar, raised)
-        for version in store.versions(db, caller.clinic_id, check_in_id)
-    ]
+    raised = alerts.alerts_out(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
+    every = store.versions(db, caller.clinic_id, check_in_id)
+    shown = [output.check_in_out(caller, v, scores.get(v.version, []), calendar, raised) for v in every]
+    return Fact(shown, (patient_id,))
 
 
-def every_version(db: Session, caller: Caller, patient_id: UUID) -> list[CheckInOut]:
+def every_version(db: Transaction, caller: Caller, patient_id: UUID) -> list[CheckInOut]:
     """Every version of every check-in of a patient, oldest first; alerts stand apart."""
     calendar = calendar_of(db, caller, patient_id)
     scores: dict[tuple[UUID, int], list[ScoreVersion]] = {}
     for score in tracks_store.every_version(db, caller.clinic_id, patient_id):
         scores.setdefault((score.check_in_id, score.version), []).append(score)
     return [
-        answers.answer(caller, version, scores.get((version.check_in_id, version.version), []), calendar, [])
+        output.check_in_out(caller, version, scores.get((version.check_in_id, version.version), []), calendar, [])
         for version in store.every_version(db, caller.clinic_id, patient_id)
     ]
 
 
-def _shown(
-    db: Session, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
+def _check_ins_out(
+    db: Transaction, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
 ) -> list[CheckInOut]:
     """Check-ins of one patient with scores and alerts: one query each for all."""
     ids = [check_in.id for check_in, _ in rows]
@@ -83,37 +83,32 @@ def _shown(
     scores = scores_of(db, caller.clinic_id, ids)
     raised = alerts_of(db, caller.clinic_id, ids)
     return [
-        answers.answer(caller, version, scores.get(check_in.id, []), calendar, raised.get(check_in.id, []))
+        output.check_in_out(caller, version, scores.get(check_in.id, []), calendar, raised.get(check_in.id, []))
         for check_in, version in rows
     ]
 
 
-def find(db: Session, clinic_id: UUID, patient_id: UUID, check_in_id: UUID) -> tuple[CheckIn, CheckInVersion]:
+def find(db: Transaction, clinic_id: UUID, patient_id: UUID, check_in_id: UUID) -> tuple[CheckIn, CheckInVersion]:
     row = store.by_ids(db, clinic_id, [check_in_id]).get(check_in_id)
     if row is None or row[0].patient_id != patient_id:
         raise NotFound
     return row
 
 
-def alerts_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[AlertOut]]:
+def alerts_of(db: Transaction, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[AlertOut]]:
     found: dict[UUID, list[AlertOut]] = {}
-    for shown in alerts.answers_of(db, clinic_id, alerts_store.of_check_ins(db, clinic_id, ids)):
+    for shown in alerts.alerts_out(db, clinic_id, alerts_store.of_check_ins(db, clinic_id, ids)):
         assert shown.check_in_id is not None  # they were found by their check-in
         found.setdefault(shown.check_in_id, []).append(shown)
     return found
 
 
-def scores_of(db: Session, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[ScoreVersion]]:
+def scores_of(db: Transaction, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[ScoreVersion]]:
     found: dict[UUID, list[ScoreVersion]] = {}
     for score in tracks_store.of_check_ins(db, clinic_id, ids):
         found.setdefault(score.check_in_id, []).append(score)
     return found
 
 
-def calendar_of(db: Session, caller: Caller, patient_id: UUID) -> Calendar:
+def calendar_of(db: Transaction, caller: Caller, patient_id: UUID) -> Calendar:
     return Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
-
-
-def headers(version: CheckInVersion) -> dict[str, str]:
-    location = f"/v1/patients/{version.patient_id}/check-ins/{version.check_in_id}"
-    return {"Location": location, "ETag": f'"{version.version}"'}

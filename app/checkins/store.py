@@ -6,16 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, or_
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from app.checkins.models import CheckIn, CheckInVersion
-from app.storage import below, insert
+from app.storage import Transaction, below, insert
 from app.tracks.models import ScoreVersion
 
 Row = tuple[CheckIn, CheckInVersion]
 
 
-def by_ids(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict[UUID, Row]:
+def by_ids(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict[UUID, Row]:
     """Check-ins with their current versions."""
     if not check_in_ids:
         return {}
@@ -23,7 +23,9 @@ def by_ids(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict
     return {row[0].id: (row[0], row[1]) for row in rows}
 
 
-def taken_near(db: Session, clinic_id: UUID, near: Collection[tuple[UUID, datetime]], within: timedelta) -> list[Row]:
+def taken_near(
+    db: Transaction, clinic_id: UUID, near: Collection[tuple[UUID, datetime]], within: timedelta
+) -> list[Row]:
     """Check-ins of these patients taken within a span of these instants."""
     if not near:
         return []
@@ -36,7 +38,7 @@ def taken_near(db: Session, clinic_id: UUID, near: Collection[tuple[UUID, dateti
 
 
 def page(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     patient_id: UUID,
     since: datetime | None,
@@ -67,14 +69,14 @@ def page(
     return rows
 
 
-def versions(db: Session, clinic_id: UUID, check_in_id: UUID) -> Sequence[CheckInVersion]:
+def versions(db: Transaction, clinic_id: UUID, check_in_id: UUID) -> Sequence[CheckInVersion]:
     query = select(CheckInVersion).where(
         col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.check_in_id) == check_in_id
     )
     return db.exec(query.order_by(col(CheckInVersion.version))).all()
 
 
-def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[CheckInVersion]:
+def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[CheckInVersion]:
     """Every version of a patient's check-ins, oldest first."""
     query = select(CheckInVersion).where(
         col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.patient_id) == patient_id
@@ -82,7 +84,7 @@ def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Ch
     return db.exec(query.order_by(col(CheckInVersion.recorded_at))).all()
 
 
-def newest_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> datetime | None:
+def newest_known(db: Transaction, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> datetime | None:
     """When the newest version recorded by `known_at` was recorded."""
     query = select(CheckInVersion.recorded_at).where(
         col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.patient_id) == patient_id
@@ -92,7 +94,7 @@ def newest_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datet
     return db.exec(query.order_by(col(CheckInVersion.recorded_at).desc()).limit(1)).first()
 
 
-def insert_many(db: Session, check_ins: Sequence[CheckIn], versions: Sequence[CheckInVersion]) -> None:
+def insert_many(db: Transaction, check_ins: Sequence[CheckIn], versions: Sequence[CheckInVersion]) -> None:
     insert(db, {CheckIn: [vars(check_in) for check_in in check_ins], CheckInVersion: [vars(row) for row in versions]})
 
 

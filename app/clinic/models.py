@@ -3,34 +3,34 @@
 from typing import Annotated, Literal
 
 from pydantic import MISSING, AfterValidator
-from pydantic import Field as WireField
+from pydantic import Field as BodyField
 
-from app.access.faces import CrisisContact, Email
-from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, each_once, grows, with_examples
+from app.access.models import CrisisContact
+from app.api.fields import Email, Id, MomentOut, Name, RequestBody, ResponseBody, Whole, each_once, grows, with_examples
 
 
-class CrisisContactIn(Wire):
+class CrisisContactIn(RequestBody):
     """Whom to call now: what it is, and the number or address."""
 
     label: Name
     contact: Name
 
 
-class ClinicPatch(Wire):
+class ClinicPatch(RequestBody):
     """What is absent stays. The time zone is fixed once a check-in is recorded."""
 
     model_config = with_examples({"alert_recipients": ["oncall@example.org", "lead@example.org"]})
 
     name: Name | MISSING = MISSING
     time_zone: Name | MISSING = MISSING
-    crisis_contacts: Annotated[list[CrisisContactIn], WireField(min_length=1, max_length=20)] | MISSING = MISSING
-    alert_recipients: Annotated[list[Email], WireField(max_length=20), AfterValidator(each_once)] | MISSING = MISSING
+    crisis_contacts: Annotated[list[CrisisContactIn], BodyField(min_length=1, max_length=20)] | MISSING = MISSING
+    alert_recipients: Annotated[list[Email], BodyField(max_length=20), AfterValidator(each_once)] | MISSING = MISSING
     patient_view: Literal["scores", "scores_and_trend", "all"] | MISSING = MISSING
     second_factor: Literal["optional", "required"] | MISSING = MISSING
-    smallest_group: Annotated[Whole, WireField(ge=5, le=1_000)] | MISSING = MISSING
+    smallest_group: Annotated[Whole, BodyField(ge=5, le=1_000)] | MISSING = MISSING
 
 
-class ClinicOut(Answer):
+class ClinicOut(ResponseBody):
     """The clinic's settings. `alert_recipients` are told of urgent alerts, the first at once, the next after 4 and 24
     hours. `patient_view` is what patients see of their own outcomes. `second_factor`: whether people must have one.
     `smallest_group`: callers who may not see patients are told of no fewer. `alerts_reach_nobody`: no mail about urgent

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.access import store
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, Honoured
-from app.alerts.mailing import Mail
+from app.access.dependencies import DoorOf, GuardedRoute
+from app.alerts.routes import MAIL
 from app.api.problems import problems
-from app.api.versions import IfMatch, expected_version, tag
+from app.api.rendering import as_json
+from app.api.versions import IfMatch, expected_version, tagged
 from app.clinic import service
 from app.clinic.models import ClinicOut, ClinicPatch
 
@@ -20,13 +20,10 @@ router = APIRouter(prefix="/v1/clinic", tags=["clinic"], route_class=GuardedRout
     response_model=ClinicOut,
     responses=problems(),
 )
-async def get_clinic(request: Request, response: Response, caller: CallerOf, database: DatabaseOf) -> ClinicOut:
+async def get_clinic(request: Request, response: Response, door: DoorOf) -> ClinicOut:
     """With the ETag that a change must name, and whether alerts reach anybody."""
-    mail: Mail | None = request.app.state.mail
-    clinic = await database.read(caller.clinic_id, lambda db: store.clinic(db, caller.clinic_id))
-    answer = service.answer(clinic or caller.clinic, mail)
-    tag(response, answer.version)
-    return answer
+    mail = MAIL.of(request)
+    return tagged(response, await door.read(lambda db: service.one(db, door.act.clinic_id, mail)))
 
 
 @router.patch(
@@ -36,19 +33,7 @@ async def get_clinic(request: Request, response: Response, caller: CallerOf, dat
     response_model=ClinicOut,
     responses=problems("precondition_failed", "precondition_required"),
 )
-async def update_clinic(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    body: ClinicPatch,
-    if_match: IfMatch = None,
-) -> ClinicOut:
+async def update_clinic(request: Request, door: DoorOf, body: ClinicPatch, if_match: IfMatch = None) -> Response:
     """A merge patch. It counts within 30 seconds."""
-    expected, mail = expected_version(if_match), request.app.state.mail
-    answer = await database.write(caller.clinic_id, lambda db: service.update(db, act, expected, body, mail))
-    honoured: Honoured = request.app.state.honoured
-    honoured.forget()
-    tag(response, answer.version)
-    return answer
+    expected, mail = expected_version(if_match), MAIL.of(request)
+    return (await door.write(lambda db: service.update(db, door.act, expected, body, mail), as_json)).response()

@@ -1,24 +1,68 @@
 """Use cases of a clinic's settings."""
 
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import available_timezones
+
 from pydantic import MISSING
-from sqlmodel import Session
 
 from app.access import store
-from app.access.clinics import check_zone
-from app.access.faces import CrisisContact
-from app.access.models import Clinic
+from app.access.models import Clinic, CrisisContact
 from app.access.service import NOTICE
 from app.alerts import mailing
 from app.alerts.mailing import Mail, reaches_nobody
-from app.api.versions import require_version
-from app.audit import service as audit
 from app.audit.service import Act
 from app.clinic.models import ClinicOut, ClinicPatch
-from app.errors import Fault, Invalid
+from app.errors import Fault, Invalid, NotFound
+from app.facts import Fact, require_version
+from app.storage import Transaction
 from app.tracks import store as tracks
 
+DEFAULT_CONTACTS = [{"label": "Emergency", "contact": "your local emergency number"}]
 
-def update(db: Session, act: Act, expected: int | None, patch: ClinicPatch, mail: Mail | None) -> ClinicOut:
+
+def add_clinic(
+    db: Transaction,
+    clinic_id: UUID,
+    name: str,
+    time_zone: str,
+    contacts: list[dict[str, str]],
+    now: datetime,
+    *,
+    synthetic: bool = False,
+    second_factor: str = "optional",
+) -> None:
+    """A new clinic. Raises Invalid for an unknown IANA zone."""
+    check_zone(Fault("parameter", "time_zone", "must be an IANA time zone"), time_zone)
+    db.add(
+        Clinic(
+            id=clinic_id,
+            name=name,
+            time_zone=time_zone,
+            synthetic=synthetic,
+            crisis_contacts=contacts or DEFAULT_CONTACTS,
+            created_at=now,
+            second_factor=second_factor,
+        )
+    )
+    db.flush()
+
+
+def check_zone(fault: Fault, time_zone: str) -> None:
+    """Raises Invalid for an unknown IANA zone."""
+    if time_zone not in available_timezones():
+        raise Invalid(errors=[fault])
+
+
+def one(db: Transaction, clinic_id: UUID, mail: Mail | None) -> Fact[ClinicOut]:
+    """A clinic's settings."""
+    clinic = store.clinic(db, clinic_id)
+    if clinic is None:
+        raise NotFound
+    return Fact(clinic_out(clinic, mail), version=clinic.version)
+
+
+def update(db: Transaction, act: Act, expected: int | None, patch: ClinicPatch, mail: Mail | None) -> Fact[ClinicOut]:
     """Changed settings; an empty patch makes no version. Raises PreconditionFailed, and Invalid for an unknown zone, or
     another one once a check-in is recorded."""
     clinic = store.locked_clinic(db, act.clinic_id)
@@ -27,7 +71,6 @@ def update(db: Session, act: Act, expected: int | None, patch: ClinicPatch, mail
     if "crisis_contacts" in sent:
         sent["crisis_contacts"] = [contact.model_dump() for contact in sent["crisis_contacts"]]
     changed = {name: value for name, value in sent.items() if getattr(clinic, name) != value}
-    audit.record(db, act, [])
     if "time_zone" in changed:
         check_zone(Fault("pointer", "/time_zone", "must be an IANA time zone"), changed["time_zone"])
         if tracks.has_scores(db, act.clinic_id):
@@ -40,10 +83,10 @@ def update(db: Session, act: Act, expected: int | None, patch: ClinicPatch, mail
     clinic.version += bool(changed)
     db.add(clinic)
     db.flush()
-    return answer(clinic, mail)
+    return Fact(clinic_out(clinic, mail), version=clinic.version, changes_callers=True)
 
 
-def answer(clinic: Clinic, mail: Mail | None) -> ClinicOut:
+def clinic_out(clinic: Clinic, mail: Mail | None) -> ClinicOut:
     """A clinic's settings as the service shows them."""
     why = None if clinic.alert_recipients else "no_recipients"
     return ClinicOut(

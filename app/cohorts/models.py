@@ -2,12 +2,12 @@
 
 from datetime import date
 
-from app.api.fields import Answer, MomentOut, grows
+from app.api.fields import MomentOut, ResponseBody, grows
 
 _REASON = grows("one_group", "groups_overlap", "groups_suppressed", "nothing_to_compare")
 
 
-class MethodOut(Answer):
+class MethodOut(ResponseBody):
     """How the numbers were made, and what they do not say."""
 
     unit: str
@@ -21,7 +21,7 @@ class MethodOut(Answer):
     cautions: list[str]
 
 
-class CompletenessOut(Answer):
+class CompletenessOut(ResponseBody):
     """How much of the cohort the answer rests on. Patients with a session that counts; of them with a baseline; with
     one at or over the entry line; of those with a reading that counts after it; with a durable response; with a
     reading 14 to 31 days after the first course. Null: not shown."""
@@ -36,7 +36,7 @@ class CompletenessOut(Answer):
     """The median, over episodes, of the median days between readings: sparse readings make relief look longer."""
 
 
-class StepOut(Answer):
+class StepOut(ResponseBody):
     """The curve from `day` on: the share of spells without an event by then. Limits are null where they are undefined,
     at 1 and at 0."""
 
@@ -49,7 +49,7 @@ class StepOut(Answer):
     ci_high: float | None
 
 
-class HoldingOut(Answer):
+class HoldingOut(ResponseBody):
     """The curve read at a day, and its bounds were every censored spell lost at once (`lowest`) or still holding
     (`highest`; both null without the scope patients:read). Null where too few are at risk."""
 
@@ -62,14 +62,14 @@ class HoldingOut(Answer):
     highest: float | None
 
 
-class RestrictedMeanOut(Answer):
+class RestrictedMeanOut(ResponseBody):
     """Mean days of relief within the first `tau` days; null where `tau` lies past what is known or shown."""
 
     tau: int
     value: float | None
 
 
-class DurabilityGroupOut(Answer):
+class DurabilityGroupOut(ResponseBody):
     """How long relief lasted in one group. Everything is null where the group is hidden. `small`: fewer patients than
     the limit."""
 
@@ -89,7 +89,7 @@ class DurabilityGroupOut(Answer):
     still_holding: list[HoldingOut] | None
 
 
-class LogRankOut(Answer):
+class LogRankOut(ResponseBody):
     """Do the groups' curves differ? A log-rank test."""
 
     chi_square: float
@@ -97,7 +97,7 @@ class LogRankOut(Answer):
     p_value: float
 
 
-class CohortDurabilityOut(Answer):
+class CohortDurabilityOut(ResponseBody):
     """How long the first durable response of each episode lasted, over the clinic's patients."""
 
     instrument: str
@@ -115,7 +115,7 @@ class CohortDurabilityOut(Answer):
     completeness: CompletenessOut
 
 
-class RateOut(Answer):
+class RateOut(ResponseBody):
     """`n` of `of` episodes, in percent, with the 95% interval of the percentage."""
 
     n: int
@@ -124,7 +124,7 @@ class RateOut(Answer):
     ci: list[float] | None
 
 
-class BoundsOut(Answer):
+class BoundsOut(ResponseBody):
     """The response rate were every episode without a reading in the window no response, or every one a response."""
 
     missing: int
@@ -132,7 +132,7 @@ class BoundsOut(Answer):
     highest_percent: float | None
 
 
-class OutcomeGroupOut(Answer):
+class OutcomeGroupOut(ResponseBody):
     """How one group stood 14 to 31 days after the first course. Everything is null where the group is hidden;
     `remission` where the instrument has no such line; `response_bounds` without the scope patients:read."""
 
@@ -146,7 +146,7 @@ class OutcomeGroupOut(Answer):
     response_bounds: BoundsOut | None
 
 
-class CohortOutcomesOut(Answer):
+class CohortOutcomesOut(ResponseBody):
     """How many had responded 14 to 31 days after their first course, over the clinic's patients."""
 
     instrument: str

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
+from app.access.dependencies import DoorOf, GuardedRoute
 from app.api.fields import DayIn, MomentIn
 from app.api.problems import problems
 from app.cohorts import service
@@ -41,10 +41,7 @@ Tau = Annotated[
     responses=problems(),
 )
 async def get_durability(
-    request: Request,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
+    door: DoorOf,
     instrument: Instrument,
     endpoint: Annotated[Endpoint, Query(description="`loss` censors a rescue")] = "loss_or_rescue",
     boosters: Annotated[Boosters, Query(description="What a course begun during response does to a spell")] = "ignore",
@@ -55,12 +52,9 @@ async def get_durability(
 ) -> CohortDurabilityOut:
     """From the first durable response of each episode to loss of response or rescue: curve, median, restricted mean and
     comparison of groups. Without the scope patients:read small groups are hidden and days come in weeks."""
-    question = Question(instrument, group_by, as_of or service.today(caller, act.at), endpoint, boosters)
-    answer = await database.read(
-        caller.clinic_id, lambda db: service.durability_of(db, caller, question, known_at, tau, act.at)
-    )
-    await showed(request, act, [])
-    return answer
+    question = Question(instrument, group_by, as_of or service.today(door.caller, door.act.at), endpoint, boosters)
+    found = await door.read(lambda db: service.durability_of(db, door.caller, question, known_at, tau, door.act.at))
+    return found.value
 
 
 @router.get(
@@ -71,10 +65,7 @@ async def get_durability(
     responses=problems(),
 )
 async def get_outcome_rates(
-    request: Request,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
+    door: DoorOf,
     instrument: Instrument,
     group_by: Grouping = "none",
     as_of: AsOf = None,
@@ -82,9 +73,6 @@ async def get_outcome_rates(
 ) -> CohortOutcomesOut:
     """Response, partial response, remission and deterioration 14 to 31 days after the first course, with 95% intervals.
     Without the scope patients:read small groups are hidden."""
-    question = Question(instrument, group_by, as_of or service.today(caller, act.at))
-    answer = await database.read(
-        caller.clinic_id, lambda db: service.outcomes_of(db, caller, question, known_at, act.at)
-    )
-    await showed(request, act, [])
-    return answer
+    question = Question(instrument, group_by, as_of or service.today(door.caller, door.act.at))
+    found = await door.read(lambda db: service.outcomes_of(db, door.caller, question, known_at, door.act.at))
+    return found.value

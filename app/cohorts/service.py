@@ -6,8 +6,6 @@ from threading import Lock
 from typing import TypeVar
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app.access.service import Caller
 from app.cohorts import store
 from app.cohorts.durability import WEEK, durability
@@ -16,8 +14,10 @@ from app.cohorts.policies import Sight
 from app.cohorts.rates import rates
 from app.cohorts.tallies import Question, Tallies, Trait
 from app.errors import Busy, Fault, InsufficientScope, Invalid
+from app.facts import Fact
 from app.instruments import INSTRUMENTS
 from app.relief import Record, fold, records
+from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.domains import rule
 from app.tracks.events import counting, events_of, local_day
@@ -30,22 +30,22 @@ _FOLDING = Lock()
 
 
 def durability_of(
-    db: Session, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
-) -> CohortDurabilityOut:
+    db: Transaction, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
+) -> Fact[CohortDurabilityOut]:
     """How long first durable responses lasted. Raises Invalid, and InsufficientScope for a moment that this caller may
     not choose."""
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     found = _gathered(db, caller, question, known_at, now, store.spells)
-    return durability(question, found, known_at or now, tau, sight=sight_of(caller))
+    return Fact(durability(question, found, known_at or now, tau, sight=sight_of(caller)))
 
 
 def outcomes_of(
-    db: Session, caller: Caller, question: Question, known_at: datetime | None, now: datetime
-) -> CohortOutcomesOut:
+    db: Transaction, caller: Caller, question: Question, known_at: datetime | None, now: datetime
+) -> Fact[CohortOutcomesOut]:
     """How many had responded 14 to 31 days after their first course. Raises as `durability_of`."""
     found = _gathered(db, caller, question, known_at, now, store.early)
-    return rates(question, found, known_at or now, sight=sight_of(caller))
+    return Fact(rates(question, found, known_at or now, sight=sight_of(caller)))
 
 
 def sight_of(caller: Caller) -> Sight:
@@ -59,12 +59,12 @@ def sees_patients(caller: Caller) -> bool:
 
 
 def _gathered(
-    db: Session,
+    db: Transaction,
     caller: Caller,
     question: Question,
     known_at: datetime | None,
     now: datetime,
-    stored: Callable[[Session, UUID, Question], Tallies],
+    stored: Callable[[Transaction, UUID, Question], Tallies],
 ) -> Tallies:
     """From stored episodes where they say what is asked, else folded afresh: the counts are the same."""
     instrument = INSTRUMENTS.get(question.instrument)
@@ -96,7 +96,7 @@ def _alone(work: Callable[[], Tallies]) -> Tallies:
         _FOLDING.release()
 
 
-def _folded(db: Session, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:
+def _folded(db: Transaction, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:
     found = Tallies()
     for trait, known in _records_known(db, caller, question, known_at):
         found.add(question, trait, known)
@@ -104,7 +104,7 @@ def _folded(db: Session, caller: Caller, question: Question, known_at: datetime 
 
 
 def _records_known(
-    db: Session, caller: Caller, question: Question, known_at: datetime | None
+    db: Transaction, caller: Caller, question: Question, known_at: datetime | None
 ) -> Iterator[tuple[Trait, Sequence[Record]]]:
     """Every patient with a session by `as_of`, with the episodes as known at `known_at`; some patients at a time."""
     zone, after = caller.time_zone, None

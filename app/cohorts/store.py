@@ -7,19 +7,20 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func
 from sqlalchemy import select as rows_of
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
 from app.patients.models import Patient
-from app.tracks.known import FOLD
+from app.storage import Transaction
 from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
+from app.tracks.patient_tracks import FOLD
 
 _E = EpisodeRow
 _HELD = and_(col(_E.evaluable), col(_E.days).is_not(None))
 _EARLY = and_(col(_E.evaluable), col(_E.early).is_not(None))
 
 
-def is_outdated(db: Session, clinic_id: UUID) -> bool:
+def is_outdated(db: Transaction, clinic_id: UUID) -> bool:
     """Whether something was kept by another fold, so that the stored episodes may lack it. Looks at the two ends of an
     index."""
     kept = [
@@ -29,7 +30,7 @@ def is_outdated(db: Session, clinic_id: UUID) -> bool:
     return any(rule not in (None, FOLD) for rule in db.execute(rows_of(*kept)).one())
 
 
-def spells(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+def spells(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     """The tallies of the stored episodes that a question about durability needs."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     found.spells = _counted(db, clinic_id, question, [trait, *_ending(question)], _HELD)
@@ -38,7 +39,7 @@ def spells(db: Session, clinic_id: UUID, question: Question) -> Tallies:
     return found
 
 
-def early(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+def early(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     """The tallies of the stored episodes that a question about early outcomes needs."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     found.early = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY)
@@ -48,7 +49,7 @@ def early(db: Session, clinic_id: UUID, question: Question) -> Tallies:
     return found
 
 
-def cohort(db: Session, clinic_id: UUID, after: UUID | None, limit: int) -> Sequence[Any]:
+def cohort(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> Sequence[Any]:
     """Some patients, in the order of their ids: id, indications as stored, failed antidepressant trials."""
     columns = rows_of(
         col(Patient.id), cast(col(Patient.indications), Text), col(Patient.failed_antidepressant_trials)
@@ -102,7 +103,7 @@ def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait
 
 
 def _counted(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     question: Question,
     columns: Sequence[Any],
@@ -115,7 +116,7 @@ def _counted(
 
 
 def _people(
-    db: Session, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool], everyone: int
+    db: Transaction, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool], everyone: int
 ) -> Counter[Trait]:
     """Patients by trait; `everyone` is how many they are together, which is all there is to say where all share one."""
     if question.group_by == "none":
@@ -129,13 +130,13 @@ def _one_column(counts: Counter[Any]) -> Counter[Any]:
     return Counter({key[0]: count for key, count in counts.items()})
 
 
-def _overlap(db: Session, clinic_id: UUID, question: Question, which: ColumnElement[bool]) -> bool:
+def _overlap(db: Transaction, clinic_id: UUID, question: Question, which: ColumnElement[bool]) -> bool:
     query = _of(clinic_id, question, [col(_E.patient_id)]).where(which).group_by(col(_E.patient_id))
     several = func.count(col(_E.induction_sessions).distinct()) > 1
     return db.execute(query.having(several).limit(1)).first() is not None
 
 
-def _patients(db: Session, clinic_id: UUID) -> int:
+def _patients(db: Transaction, clinic_id: UUID) -> int:
     """Patients who have had a session; every patient has a row for mood."""
     query = select(func.count()).where(
         col(DomainStatus.clinic_id) == clinic_id,
@@ -146,7 +147,7 @@ def _patients(db: Session, clinic_id: UUID) -> int:
     return db.exec(query).one()
 
 
-def _complete(db: Session, clinic_id: UUID, question: Question) -> Tallies:
+def _complete(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     """How much there is to go by: patients by what is known of them, episodes with an outcome, and gaps."""
     evaluable = col(_E.evaluable)
     facts = (col(_E.baseline).is_not(None), evaluable, and_(evaluable, col(_E.followed)), _HELD, _EARLY)

@@ -7,8 +7,7 @@ from datetime import date, datetime, time, timedelta
 from functools import partial
 from uuid import UUID
 
-from sqlmodel import Session
-
+from app.access.door import audited, record_act
 from app.access.service import Caller
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
@@ -18,13 +17,15 @@ from app.checkins import service as checkins
 from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn, ResponseIn
 from app.demo.law import Person, answers, check_in_days, people
+from app.facts import Fact
 from app.instruments import INSTRUMENTS
 from app.patients import service as patients
 from app.patients.models import PatientIn
 from app.sessions import service as sessions
 from app.sessions.models import SessionIn
-from app.storage import Database, new_id
+from app.storage import Database, Transaction, new_id
 
+_recorded = audited(checkins.record_many)
 _CHECK_IN_AT = time(8, 30)
 _INFUSION_AT = time(10, 0)
 _ACKNOWLEDGED_WITHIN = timedelta(days=3)
@@ -116,7 +117,7 @@ def _by_day(arrivals: Iterable[_Arrival]) -> Iterator[list[_Arrival]]:
         yield batch
 
 
-def _add_patients(db: Session, caller: Caller, everyone: list[Person], ids: list[UUID], at: datetime) -> None:
+def _add_patients(db: Transaction, caller: Caller, everyone: list[Person], ids: list[UUID], at: datetime) -> None:
     for person, patient_id in zip(everyone, ids, strict=True):
         pain = "peg" in person.baselines
         body = PatientIn(
@@ -127,37 +128,40 @@ def _add_patients(db: Session, caller: Caller, everyone: list[Person], ids: list
             indications=[_INDICATIONS[person.number % 3], *(["chronic_pain"] if pain else [])],
             failed_antidepressant_trials=person.number % 5 or None,
         )
-        patients.create(db, caller, _act(caller, at, "create_patient"), body)
+        act = _act(caller, at, "create_patient")
+        record_act(db, act, patients.create(db, caller, act, body))
 
 
-def _record(db: Session, caller: Caller, batch: list[_Arrival], ids: list[UUID]) -> tuple[int, int, int]:
+def _record(db: Transaction, caller: Caller, batch: list[_Arrival], ids: list[UUID]) -> tuple[int, int, int]:
     """One day's arrivals: infusions one by one, check-ins as one batch."""
     given = 0
     for arrival in batch:
         if isinstance(arrival.body, SessionIn):
-            sessions.record(db, caller, _act(caller, arrival.at, "record_session"), ids[arrival.number], arrival.body)
+            act = _act(caller, arrival.at, "record_session")
+            record_act(db, act, sessions.record(db, caller, act, ids[arrival.number], arrival.body))
             given += 1
     posts = [
         Post(caller, _act(caller, a.at, "record_check_in"), ids[a.number], a.body)
         for a in batch
         if isinstance(a.body, CheckInIn)
     ]
-    outcomes = checkins.record_many(db, caller.clinic_id, posts) if posts else []
+    outcomes = _recorded(db, caller.clinic_id, posts) if posts else []
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     if refused:
         raise refused[0]
-    kept = sum(not isinstance(outcome, Exception) and outcome.status == 201 for outcome in outcomes)
+    kept = sum(isinstance(outcome, Fact) and outcome.is_new for outcome in outcomes)
     return kept, len(outcomes) - kept, given
 
 
-def _acknowledge(db: Session, caller: Caller, until: datetime, seed: int) -> None:
+def _acknowledge(db: Transaction, caller: Caller, until: datetime, seed: int) -> None:
     """Someone looked at every alert raised before `until`, within a working day."""
     rng = random.Random(f"{seed} alerts")  # noqa: S311 - a simulation
     for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, None, 1_000_000):
         if alert.raised_at < until:
             at = alert.raised_at + timedelta(minutes=rng.randrange(5, 480))
             body = AcknowledgementIn(disposition=rng.choice(_DISPOSITIONS))
-            alerts.acknowledge(db, _act(caller, at, "acknowledge_alert"), alert.id, body)
+            act = _act(caller, at, "acknowledge_alert")
+            record_act(db, act, alerts.acknowledge(db, act, alert.id, body))
 
 
 def _act(caller: Caller, at: datetime, operation: str) -> Act:

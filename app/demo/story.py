@@ -6,18 +6,18 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app import clock
-from app.access import clinics, people
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
+from app.audit.service import by_operator
+from app.clinic import service as clinics
 from app.demo.clinic import Filled, fill
-from app.outcomes import service as outcomes
-from app.outcomes.models import ReliefOut
-from app.outcomes.service import Asked
-from app.storage import Database, new_id
+from app.people import service as people
+from app.relief_answers import service as relief_answers
+from app.relief_answers.models import ReliefOut
+from app.relief_answers.service import Question
+from app.storage import Database, Transaction, new_id
 
 EMAIL = "demo@holdfast.example"
 PATIENTS, DAYS, SEED = 240, 365, 20260101
@@ -44,7 +44,7 @@ def build(database: Database, count: int = PATIENTS, days: int = DAYS, seed: int
     password, clinic_id, now = secrets.token_urlsafe(9), new_id(), clock.now()
     user_id = database.writing(clinic_id, lambda db: _add_clinic(db, clinic_id, password, now))
     claims = Claims("user", user_id, clinic_id, "", 0)
-    caller = database.reading(clinic_id, lambda db: access.honour(db, claims))
+    caller = database.reading(clinic_id, lambda db: access.caller_of_token(db, claims))
     filled = fill(database, caller, count, days, now, seed)
     patient_id, answer = database.reading(clinic_id, lambda db: _one_answer(db, caller, filled, now))
     return Demo(EMAIL, password, filled, patient_id, answer)
@@ -102,16 +102,17 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _add_clinic(db: Session, clinic_id: UUID, password: str, now: datetime) -> UUID:
+def _add_clinic(db: Transaction, clinic_id: UUID, password: str, now: datetime) -> UUID:
     clinics.add_clinic(db, clinic_id, "Synthetic demo clinic", "America/New_York", _CONTACTS, now, synthetic=True)
     return people.add_user(db, clinic_id, EMAIL, "admin", password, now)
 
 
-def _one_answer(db: Session, caller: Caller, filled: Filled, now: datetime) -> tuple[UUID, str]:
+def _one_answer(db: Transaction, caller: Caller, filled: Filled, now: datetime) -> tuple[UUID, str]:
     """The first patient with a telling answer, and what it says."""
+    act = by_operator(caller.clinic_id, "demo", now)
     best: tuple[int, UUID, str] | None = None
     for patient_id in filled.patient_ids:
-        answer = outcomes.relief_of(db, Asked(caller, patient_id, now))
+        answer = relief_answers.relief_of(db, Question(caller, act, patient_id)).value
         rank, words = _telling(answer)
         if best is None or rank < best[0]:
             best = (rank, patient_id, words)

@@ -5,15 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from sqlmodel import Session
 
-from app.access.dependencies import ActOf, CallerOf, GuardedRoute, showed
-from app.access.service import Caller
+from app.access.dependencies import DoorOf, GuardedRoute
+from app.access.door import Door
 from app.api.problems import Responses, problems
 from app.audit.models import EVERYONE
-from app.audit.service import Act
 from app.exchange import service
-from app.storage import Database
+from app.storage import Transaction
 
 router = APIRouter(prefix="/v1/exports", tags=["exchange"], route_class=GuardedRoute)
 
@@ -30,12 +28,12 @@ def _file(media_type: str) -> Responses:
     response_class=StreamingResponse,
     responses=_file("text/csv"),
 )
-async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
+async def export_scores_csv(request: Request, door: DoorOf) -> StreamingResponse:
     """Every score that stands, as of one moment, but for patients entered in error; without what tells who a patient
     is. Columns: patient_id, check_in_id, taken_at, before_infusion, instrument, score, answers (items in order,
     separated by semicolons, an unknown one empty; all empty for a total alone), recorded_at. One export of a clinic at
     a time."""
-    return await _exported(request, caller, act, service.comma_separated, "text/csv")
+    return await _exported(request, door, service.comma_separated, "text/csv")
 
 
 @router.get(
@@ -45,18 +43,16 @@ async def export_scores_csv(request: Request, caller: CallerOf, act: ActOf) -> S
     response_class=StreamingResponse,
     responses=_file("application/x-ndjson"),
 )
-async def export_scores_ndjson(request: Request, caller: CallerOf, act: ActOf) -> StreamingResponse:
+async def export_scores_ndjson(request: Request, door: DoorOf) -> StreamingResponse:
     """The columns of the CSV as members; `answers` is a list, null for a total alone. One export of a clinic at a
     time."""
-    return await _exported(request, caller, act, service.ndjson, "application/x-ndjson")
+    return await _exported(request, door, service.ndjson, "application/x-ndjson")
 
 
 async def _exported(
-    request: Request, caller: Caller, act: Act, lines: Callable[[Session, UUID], Iterator[bytes]], media_type: str
+    request: Request, door: Door, lines: Callable[[Transaction, UUID], Iterator[bytes]], media_type: str
 ) -> StreamingResponse:
-    database: Database = request.app.state.database
-    await showed(request, act, [EVERYONE])
-    content = await database.stream(caller.clinic_id, lambda db: lines(db, caller.clinic_id))
+    content = await door.stream((EVERYONE,), lambda db: lines(db, door.act.clinic_id))
     name = request.url.path.rsplit("/", 1)[-1]
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(content, media_type=media_type, headers=headers)

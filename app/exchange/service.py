@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlmodel import Session
 
 from app.exchange import store
 from app.instruments import INSTRUMENTS
+from app.storage import Transaction
 
 
 class Line(msgspec.Struct, gc=False):
@@ -30,13 +30,13 @@ class Line(msgspec.Struct, gc=False):
 _encoded = msgspec.json.Encoder().encode_lines
 
 
-def ndjson(db: Session, clinic_id: UUID) -> Iterator[bytes]:
+def ndjson(db: Transaction, clinic_id: UUID) -> Iterator[bytes]:
     """A JSON object a line; `answers` is null for a total alone."""
     for rows in store.scores(db, clinic_id):
         yield _encoded([_line(row) for row in rows])
 
 
-def comma_separated(db: Session, clinic_id: UUID) -> Iterator[bytes]:
+def comma_separated(db: Transaction, clinic_id: UUID) -> Iterator[bytes]:
     """RFC 4180 with a head. `answers` has the items in order, separated by semicolons, an unknown one left empty; it is
     empty for a total alone."""
     yield (",".join(Line.__struct_fields__) + "\r\n").encode()

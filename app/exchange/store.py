@@ -6,10 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, inspect, type_coerce
 from sqlalchemy import select as rows_of
-from sqlmodel import Session
 
 from app.patients.models import Patient
-from app.storage import Repeated
+from app.storage import Repeated, Transaction
 from app.tracks.models import ScoreVersion
 
 _AT_ONCE = 1_000
@@ -38,7 +37,7 @@ SCORES = (
 )
 
 
-def scores(db: Session, clinic_id: UUID) -> Iterator[Sequence[Any]]:
+def scores(db: Transaction, clinic_id: UUID) -> Iterator[Sequence[Any]]:
     """The scores that stand, but for patients who were entered in error."""
     connection = db.connection()
     # SQLite's cursor reads on as it is asked to; PostgreSQL's has to be told.

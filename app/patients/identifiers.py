@@ -1,7 +1,7 @@
-"""What tells who a patient is, sealed under a key of their own.
+"""Identities of patients, encrypted under a key of each patient's own.
 
-Identifiers stand in one table and keys in another. Without its key a row says nothing, so erasing a patient's identity
-is destroying their key; the clinical record stays, under the patient's id.
+Identities are stored in one table and keys in another. Without its key an identity cannot be read, so erasing a
+patient's identity means deleting their key. The clinical record stays, under the patient's id.
 """
 
 import hashlib
@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlmodel import Session
 
 from app.patients import store
 from app.patients.models import Identifiers, PatientKey
-from app.storage import key_for
+from app.storage import Transaction, key_for
 
 _NONCE_BYTES = 12
 _KEY_BITS = 256
@@ -37,17 +36,17 @@ def pseudonym(patient_id: UUID) -> Identity:
     return Identity(f"erased-{patient_id.hex[-12:]}")
 
 
-def of_patients(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Identity]:
+def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Identity]:
     """The identity of each of these patients: one query. Erased ones have their pseudonym."""
     found = {patient_id: pseudonym(patient_id) for patient_id in patient_ids}
-    return found | dict(_opened(db, clinic_id, store.sealed(db, clinic_id, patient_ids)))
+    return found | dict(_decrypted(db, clinic_id, store.encrypted(db, clinic_id, patient_ids)))
 
 
-def matching(db: Session, clinic_id: UUID, q: str, after: Sequence[str] | None, limit: int) -> Iterator[UUID]:
-    """Patients whose external id or label has `q` in it, newest first. Sealed text cannot be searched by the database:
-    identities are opened one after the other until the caller has enough."""
-    for rows in store.sealed_newest_first(db, clinic_id, after, limit):
-        for patient_id, identity in _opened(db, clinic_id, rows):
+def matching(db: Transaction, clinic_id: UUID, q: str, after: Sequence[str] | None, limit: int) -> Iterator[UUID]:
+    """Patients whose external id or label has `q` in it, newest first. The database cannot search
+    encrypted text: identities are decrypted one after the other until the caller has enough."""
+    for rows in store.encrypted_newest_first(db, clinic_id, after, limit):
+        for patient_id, identity in _decrypted(db, clinic_id, rows):
             if has(identity.external_id, identity.label, q):
                 yield patient_id
 
@@ -57,8 +56,8 @@ def has(external_id: str, label: str | None, q: str) -> bool:
     return q.casefold() in external_id.casefold() or q.casefold() in (label or "").casefold()
 
 
-def seal(db: Session, clinic_id: UUID, patient_id: UUID, identity: Identity) -> None:
-    """Keeps an identity, under the patient's key or a new one."""
+def store_identity(db: Transaction, clinic_id: UUID, patient_id: UUID, identity: Identity) -> None:
+    """Stores an identity, encrypted under the patient's key; the key is made with the first one."""
     held = store.key(db, clinic_id, patient_id)
     bound = _bound(clinic_id, patient_id)
     if held is None:
@@ -67,32 +66,32 @@ def seal(db: Session, clinic_id: UUID, patient_id: UUID, identity: Identity) -> 
         db.add(PatientKey(clinic_id=clinic_id, patient_id=patient_id, wrapped=wrapped))
     else:
         key = _decrypt(key_for(db, "patient keys"), held.wrapped, bound)
-    sealed = _encrypt(key, json.dumps(asdict(identity)).encode(), bound)
+    encrypted = _encrypt(key, json.dumps(asdict(identity)).encode(), bound)
     row = store.identifiers(db, clinic_id, patient_id)
     number = digest(db, clinic_id, identity.external_id)
     if row is None:
-        row = Identifiers(clinic_id=clinic_id, patient_id=patient_id, external_id_digest=number, sealed=sealed)
-    row.external_id_digest, row.sealed = number, sealed
+        row = Identifiers(clinic_id=clinic_id, patient_id=patient_id, external_id_digest=number, encrypted=encrypted)
+    row.external_id_digest, row.encrypted = number, encrypted
     db.add(row)
     db.flush()
 
 
-def digest(db: Session, clinic_id: UUID, text: str) -> str:
+def digest(db: Transaction, clinic_id: UUID, text: str) -> str:
     """A keyed hash by which equal texts of a clinic are found without being stored."""
     return hmac.digest(key_for(db, "identifiers"), clinic_id.bytes + text.encode(), hashlib.sha256).hex()
 
 
-def _opened(
-    db: Session, clinic_id: UUID, rows: Collection[tuple[UUID, bytes, bytes]]
+def _decrypted(
+    db: Transaction, clinic_id: UUID, rows: Collection[tuple[UUID, bytes, bytes]]
 ) -> Iterator[tuple[UUID, Identity]]:
     master = key_for(db, "patient keys") if rows else b""
-    for patient_id, sealed, wrapped in rows:
+    for patient_id, encrypted, wrapped in rows:
         bound = _bound(clinic_id, patient_id)
-        yield patient_id, Identity(**json.loads(_decrypt(_decrypt(master, wrapped, bound), sealed, bound)))
+        yield patient_id, Identity(**json.loads(_decrypt(_decrypt(master, wrapped, bound), encrypted, bound)))
 
 
 def _bound(clinic_id: UUID, patient_id: UUID) -> bytes:
-    """What a sealed row is bound to, so that it opens in its own place only."""
+    """What an encrypted identity is bound to, so that it cannot be read in another patient's row."""
     return clinic_id.bytes + patient_id.bytes
 
 
@@ -101,5 +100,5 @@ def _encrypt(key: bytes, content: bytes, bound: bytes) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, content, bound)
 
 
-def _decrypt(key: bytes, sealed: bytes, bound: bytes) -> bytes:
-    return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)
+def _decrypt(key: bytes, encrypted: bytes, bound: bytes) -> bytes:
+    return AESGCM(key).decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], bound)

@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import MISSING, AfterValidator
-from pydantic import Field as WireField
+from pydantic import Field as BodyField
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Name, Whole, Wire, each_once, grows, with_examples
+from app.api.fields import Id, MomentOut, Name, RequestBody, ResponseBody, Whole, each_once, grows, with_examples
 from app.instruments import DOMAINS
-from app.storage import Moment, document, key
+from app.storage import Moment, document, key, rights
 
 Indication = Literal[
     "major_depressive_disorder",
@@ -39,12 +39,12 @@ def _primaries_fit(primaries: dict[str, str | None]) -> dict[str, str | None]:
 
 Indications = Annotated[list[Indication], AfterValidator(each_once)]
 FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(each_once)]
-BirthYear = Annotated[Whole, WireField(ge=1900, le=2199)]
-Trials = Annotated[Whole, WireField(ge=0, le=100)]
-Primaries = Annotated[dict[str, Annotated[str, WireField(max_length=50)]], AfterValidator(_primaries_fit)]
-PrimariesPatch = Annotated[dict[str, Annotated[str, WireField(max_length=50)] | None], AfterValidator(_primaries_fit)]
+BirthYear = Annotated[Whole, BodyField(ge=1900, le=2199)]
+Trials = Annotated[Whole, BodyField(ge=0, le=100)]
+Primaries = Annotated[dict[str, Annotated[str, BodyField(max_length=50)]], AfterValidator(_primaries_fit)]
+PrimariesPatch = Annotated[dict[str, Annotated[str, BodyField(max_length=50)] | None], AfterValidator(_primaries_fit)]
 
-CareTeam = Annotated[list[Id], WireField(max_length=50), AfterValidator(each_once)]
+CareTeam = Annotated[list[Id], BodyField(max_length=50), AfterValidator(each_once)]
 
 _EXAMPLE = {
     "external_id": "MRN-0042",
@@ -67,6 +67,7 @@ class Patient(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
         Index(None, "clinic_id", "created_at", "id"),
+        rights("*"),
     )
 
     clinic_id: UUID = key()
@@ -85,25 +86,29 @@ class Patient(SQLModel, table=True):
 
 
 class Identifiers(SQLModel, table=True):
-    """Who a patient is, sealed under the patient's key. Equal external ids have equal keyed hashes."""
+    """Who a patient is, encrypted under the patient's key. Equal external ids have equal keyed hashes."""
 
     __tablename__ = "identifiers"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         UniqueConstraint("clinic_id", "external_id_digest"),
+        rights("external_id_digest, encrypted", deletes=True),
     )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
     external_id_digest: str
-    sealed: bytes = Field(sa_type=LargeBinary)
+    encrypted: bytes = Field(sa_type=LargeBinary)
 
 
 class PatientKey(SQLModel, table=True):
-    """The key of a patient's identifiers, itself sealed under the service's secret."""
+    """The key of a patient's identifiers, itself encrypted under the service's secret."""
 
     __tablename__ = "patient_keys"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        rights(deletes=True),
+    )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
@@ -124,7 +129,7 @@ class PatientVersion(SQLModel, table=True):
     indications: list[str] = Field(sa_type=document())
 
 
-class PatientIn(Wire):
+class PatientIn(RequestBody):
     """A new patient. Only `external_id` is required; it is unique in the clinic."""
 
     model_config = with_examples(_EXAMPLE)
@@ -133,15 +138,15 @@ class PatientIn(Wire):
     external_id: Name
     label: Name | None = None
     birth_year: BirthYear | None = None
-    indications: Indications = WireField(default_factory=list)
-    failed_treatments: FailedTreatments = WireField(default_factory=list)
+    indications: Indications = BodyField(default_factory=list)
+    failed_treatments: FailedTreatments = BodyField(default_factory=list)
     failed_antidepressant_trials: Trials | None = None
-    primary_instruments: Primaries = WireField(default_factory=dict)
+    primary_instruments: Primaries = BodyField(default_factory=dict)
     care_status: CareStatus = "active"
-    care_team: CareTeam = WireField(default_factory=list)
+    care_team: CareTeam = BodyField(default_factory=list)
 
 
-class PatientPatch(Wire):
+class PatientPatch(RequestBody):
     """A merge patch (RFC 7396): what is absent stays, null clears what may be null."""
 
     model_config = with_examples({"care_status": "paused"})
@@ -157,7 +162,7 @@ class PatientPatch(Wire):
     care_team: CareTeam | MISSING = MISSING
 
 
-class PatientSearch(Wire):
+class PatientSearch(RequestBody):
     """By exact `external_id`, or by `q`, a part of the external id or label."""
 
     model_config = with_examples({"external_id": "MRN-0042"}, {"q": "A.B"})
@@ -166,7 +171,7 @@ class PatientSearch(Wire):
     q: Name | None = None
 
 
-class PatientOut(Answer):
+class PatientOut(ResponseBody):
     """A patient. `care_team` are the people who care for them, by user id. Once their identity is erased (`erased_at`),
     a pseudonym stands in the place of the external id. `version` counts what clients set."""
 
@@ -186,7 +191,7 @@ class PatientOut(Answer):
     version: int
 
 
-class PatientList(Answer):
+class PatientList(ResponseBody):
     """A page of patients, newest first."""
 
     items: list[PatientOut]

@@ -3,17 +3,14 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from app.access import devices
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
-from app.access.faces import DeviceList, EnrolmentOut
-from app.api import paging
-from app.api.idempotency import IdempotencyKey
-from app.api.paging import Cursor, Limit
+from app.access.dependencies import DoorOf, GuardedRoute, PageOf
+from app.api.idempotency import KeyOf
 from app.api.problems import Responses, problems
-from app.api.versions import IfMatch, expected_version, tag
-from app.patients import service, store
+from app.api.rendering import as_json, created_at
+from app.api.versions import IfMatch, expected_version, tagged
+from app.patients import service
 from app.patients.models import (
     CareStatus,
     Indication,
@@ -38,11 +35,11 @@ router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=Guarded
     responses=REPEATED
     | problems("external_id_taken", "already_recorded", "idempotency_key_reused", "request_in_progress"),
 )
-async def create_patient(
-    request: Request, caller: CallerOf, act: ActOf, body: PatientIn, key: IdempotencyKey = None
-) -> Response:
+async def create_patient(door: DoorOf, body: PatientIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return await keep(request, caller, act, key, lambda db: service.create(db, caller, act, body))
+    return (
+        await door.write(lambda db: service.create(db, door.caller, door.act, body), created_at(_address), keyed)
+    ).response()
 
 
 @router.get(
@@ -53,27 +50,20 @@ async def create_patient(
     responses=problems("invalid_cursor"),
 )
 async def list_patients(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
+    door: DoorOf,
+    page: PageOf,
     indication: Annotated[Indication | None, Query()] = None,
     care_status: Annotated[CareStatus | None, Query()] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
 ) -> PatientList:
     """Newest first, by indication and care status where given."""
-    after = paging.after(request, caller.name, cursor)
-    found = await database.read(
-        caller.clinic_id,
-        lambda db: service.answers(
-            db, caller.clinic_id, store.page(db, caller.clinic_id, indication, care_status, after, limit)
-        ),
+    found = await door.read(
+        lambda db: page.cut(
+            service.listed(db, door.act.clinic_id, indication, care_status, page.after, page.limit),
+            _position,
+            _patient,
+        )
     )
-    items, next_cursor = paging.page(request, response, caller.name, found, limit, _position)
-    await showed(request, act, [p.id for p in items])
-    return PatientList(items=items, next_cursor=next_cursor)
+    return PatientList(items=found.value, next_cursor=page.next_cursor)
 
 
 @router.post(
@@ -83,26 +73,15 @@ async def list_patients(
     response_model=PatientList,
     responses=problems("invalid_cursor"),
 )
-async def search_patients(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    body: PatientSearch,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> PatientList:
+async def search_patients(door: DoorOf, page: PageOf, body: PatientSearch) -> PatientList:
     """A POST, so that no identifier stands in a URL."""
-    binding = f"{caller.name} {body.model_dump_json()}"
-    after = paging.after(request, binding, cursor)
-    found = await database.read(
-        caller.clinic_id,
-        lambda db: service.search(db, caller.clinic_id, body, after, limit),
+    bound = page.bound_to(body.model_dump_json())
+    found = await door.read(
+        lambda db: bound.cut(
+            service.search(db, door.act.clinic_id, body, bound.after, bound.limit), _position, _patient
+        )
     )
-    items, next_cursor = paging.page(request, response, binding, found, limit, _position)
-    await showed(request, act, [p.id for p in items])
-    return PatientList(items=items, next_cursor=next_cursor)
+    return PatientList(items=found.value, next_cursor=bound.next_cursor)
 
 
 @router.get(
@@ -112,16 +91,9 @@ async def search_patients(
     response_model=PatientOut,
     responses=problems("not_found"),
 )
-async def get_patient(
-    request: Request, response: Response, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID
-) -> PatientOut:
+async def get_patient(response: Response, door: DoorOf, patient_id: UUID) -> PatientOut:
     """With its ETag, which a change must name."""
-    patient = await database.read(
-        caller.clinic_id, lambda db: service.answer(db, service.one(db, caller.clinic_id, patient_id))
-    )
-    await showed(request, act, [patient_id])
-    tag(response, patient.version)
-    return patient
+    return tagged(response, await door.read(lambda db: service.one(db, door.act.clinic_id, patient_id)))
 
 
 @router.patch(
@@ -131,74 +103,20 @@ async def get_patient(
     response_model=PatientOut,
     responses=problems("not_found", "external_id_taken", "erased", "precondition_failed", "precondition_required"),
 )
-async def update_patient(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    patient_id: UUID,
-    body: PatientPatch,
-    if_match: IfMatch = None,
-) -> PatientOut:
+async def update_patient(door: DoorOf, patient_id: UUID, body: PatientPatch, if_match: IfMatch = None) -> Response:
     """A merge patch. Discharged and deceased patients' devices are revoked; their relief is unchanged."""
     expected = expected_version(if_match)
-    patient = await database.write(
-        caller.clinic_id, lambda db: service.update(db, caller, act, patient_id, expected, body)
-    )
-    if patient.care_status != "active":  # whose devices may have been revoked
-        request.app.state.honoured.forget()
-    tag(response, patient.version)
-    return patient
-
-
-@router.post(
-    "/{patient_id}/enrolments",
-    operation_id="enrol_device",
-    summary="Make a code for a patient's device",
-    status_code=201,
-    response_model=EnrolmentOut,
-    responses=problems("not_found", "already_done", "erased"),
-)
-async def enrol_device(
-    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, key: IdempotencyKey = None
-) -> Response:
-    """Single use, valid for 72 hours, shown once."""
-    public_url: str = request.app.state.public_url
-    return await keep(request, caller, act, key, lambda db: service.enrol(db, act, patient_id, public_url))
-
-
-@router.get(
-    "/{patient_id}/devices",
-    operation_id="list_devices",
-    summary="A patient's devices",
-    response_model=DeviceList,
-    responses=problems("not_found"),
-)
-async def list_devices(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID
-) -> DeviceList:
-    """Newest first, revoked ones too."""
-    items = await database.read(caller.clinic_id, lambda db: service.devices_of(db, caller.clinic_id, patient_id))
-    await showed(request, act, [patient_id])
-    return DeviceList(items=items, next_cursor=None)
-
-
-@router.delete(
-    "/{patient_id}/devices/{device_id}",
-    operation_id="revoke_device",
-    summary="Revoke a patient's device",
-    status_code=204,
-    responses=problems("not_found"),
-)
-async def revoke_device(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, device_id: UUID
-) -> Response:
-    """It is refused everywhere within 30 seconds. What it recorded stays."""
-    await database.write(caller.clinic_id, lambda db: devices.revoke(db, act, patient_id, device_id))
-    request.app.state.honoured.forget()
-    return Response(status_code=204)
+    done = await door.write(lambda db: service.update(db, door.caller, door.act, patient_id, expected, body), as_json)
+    return done.response()
 
 
 def _position(patient: PatientOut) -> list[str]:
     return [patient.created_at.isoformat(), str(patient.id)]
+
+
+def _patient(patient: PatientOut) -> tuple[UUID]:
+    return (patient.id,)
+
+
+def _address(patient: PatientOut) -> str:
+    return f"/v1/patients/{patient.id}"

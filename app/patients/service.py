@@ -9,29 +9,24 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import MISSING
-from sqlmodel import Session
 
-from app.access import devices
 from app.access import store as access_store
-from app.access.faces import DeviceOut, EnrolmentOut
 from app.access.service import Caller
-from app.api import idempotency
-from app.api.idempotency import Reply
-from app.api.versions import require_version
-from app.audit import service as audit
+from app.api import store as responses
 from app.audit.service import Act
 from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem, ReferenceNotFound
+from app.facts import Fact, require_version
 from app.patients import identifiers, store
 from app.patients.identifiers import Identity
 from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
-from app.patients.store import Brief
-from app.storage import new_id
+from app.patients.store import PatientSummary
+from app.storage import Transaction, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.known import Known, Subject
+from app.tracks.patient_tracks import PatientTracks, Subject
 from app.tracks.service import Change
 
-_ENDED = ("discharged", "deceased", "entered_in_error")
+ENDED = ("discharged", "deceased", "entered_in_error")
 _PATIENTS_A_ROUND = 10
 _RECORDED = frozenset({"primary_instruments", "indications"})
 _IDENTIFYING = frozenset({"external_id", "label", "birth_year"})
@@ -50,7 +45,7 @@ class Erased(Problem):
     code, status, title = "erased", 409, "The patient's identity was erased"
 
 
-def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[PatientOut]:
+def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[PatientOut]:
     """A new patient, or the one that stands when the same id is posted again with the same content."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = identifiers.digest(db, clinic_id, _normalised(body))
@@ -59,13 +54,11 @@ def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[Pati
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     holder = store.holder(db, clinic_id, number)
     if holder == patient_id and existing is None:  # committed by an equal post between the two looks
-        existing = one(db, clinic_id, patient_id)
+        existing = find(db, clinic_id, patient_id)
     if existing is not None:
         if existing.posted != posted:
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a patient with other content")])
-        audit.record(db, act, [patient_id])
-        headers = {"Replayed": "true", **_headers(existing)}
-        return Reply(answer(db, existing), 200, headers, subjects=(patient_id,))
+        return Fact(patient_out(db, existing), (patient_id,), existing.version, is_replay=True)
     if holder is not None:
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
     _check_team(db, clinic_id, body.care_team)
@@ -82,27 +75,25 @@ def create(db: Session, caller: Caller, act: Act, body: PatientIn) -> Reply[Pati
     db.add(patient)
     db.flush()
     identity = Identity(body.external_id, body.label, body.birth_year)
-    identifiers.seal(db, clinic_id, patient_id, identity)
+    identifiers.store_identity(db, clinic_id, patient_id, identity)
     if body.care_team:
         access_store.set_care_team(db, clinic_id, patient_id, body.care_team)
     _add_version(db, patient, act.at)
-    tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: Known()})
-    audit.record(db, act, [patient_id])
-    return Reply(_answer(patient, identity, body.care_team), 201, _headers(patient), subjects=(patient_id,))
+    tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: PatientTracks()})
+    return Fact(_out(patient, identity, body.care_team), (patient_id,), patient.version, is_new=True)
 
 
 def update(
-    db: Session, caller: Caller, act: Act, patient_id: UUID, expected: int | None, patch: PatientPatch
-) -> PatientOut:
+    db: Transaction, caller: Caller, act: Act, patient_id: UUID, expected: int | None, patch: PatientPatch
+) -> Fact[PatientOut]:
     """A changed patient; an empty patch makes no version. Raises NotFound, PreconditionFailed, Invalid,
     ExternalIdTaken, Erased."""
     patient = lock_one(db, act.clinic_id, patient_id)
     require_version(expected, patient.version)
-    before = answer(db, patient)
+    before = patient_out(db, patient)
     changed = {name: value for name, value in _merged(patient, patch).items() if getattr(before, name) != value}
-    audit.record(db, act, [patient_id])
     if not changed:
-        return before
+        return Fact(before, (patient_id,), patient.version)
     if patient.erased_at is not None and changed.keys() & _IDENTIFYING:
         raise Erased
     _check_birth_year(changed.get("birth_year"), act)
@@ -115,7 +106,8 @@ def update(
         setattr(patient, name, changed[name])
     patient.version += 1
     patient.updated_at = act.at
-    if patient.care_status in _ENDED:
+    has_ended = patient.care_status in ENDED
+    if has_ended:
         access_store.revoke_devices(db, act.clinic_id, patient_id, act.at)
     if changed.keys() & _RECORDED:
         recorded_at = next_moment(patient, act.at)
@@ -125,35 +117,52 @@ def update(
         tracks.apply(db, act.clinic_id, [Change(subject_of(patient, caller.time_zone))], known)
     db.add(patient)
     db.flush()
-    return answer(db, patient)
+    return Fact(patient_out(db, patient), (patient_id,), patient.version, changes_callers=has_ended)
 
 
-def erase(db: Session, act: Act, patient_id: UUID) -> PatientOut:
+def erase(db: Transaction, act: Act, patient_id: UUID) -> Fact[PatientOut]:
     """Destroys what tells who a patient is: identifiers, their key, the answers kept for repeats, and the right of
     every device. The clinical record stays under a pseudonym. Erasing again changes nothing. Raises NotFound."""
     patient = lock_one(db, act.clinic_id, patient_id)
     if patient.erased_at is None:
         store.erase(db, act.clinic_id, patient_id)
-        idempotency.forget(db, act.clinic_id, patient_id)
+        responses.delete_responses_about(db, act.clinic_id, patient_id)
         access_store.revoke_devices(db, act.clinic_id, patient_id, act.at)
         access_store.unname_devices(db, act.clinic_id, patient_id)
         patient.erased_at, patient.updated_at, patient.version = act.at, act.at, patient.version + 1
         patient.posted = ""
         db.add(patient)
         db.flush()
-    audit.record(db, act, [patient_id])
-    return answer(db, patient)
+    return Fact(patient_out(db, patient), (patient_id,), changes_callers=True)
 
 
-def one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
-    """A patient. Raises NotFound."""
+def one(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Fact[PatientOut]:
+    """A patient as the service shows them. Raises NotFound."""
+    patient = find(db, clinic_id, patient_id)
+    return Fact(patient_out(db, patient), (patient_id,), patient.version)
+
+
+def listed(
+    db: Transaction,
+    clinic_id: UUID,
+    indication: str | None,
+    care_status: str | None,
+    after: Sequence[str] | None,
+    limit: int,
+) -> list[PatientOut]:
+    """A page, newest first, one more than `limit` where there is more."""
+    return patients_out(db, clinic_id, store.page(db, clinic_id, indication, care_status, after, limit))
+
+
+def find(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient:
+    """A patient's row. Raises NotFound."""
     patient = store.find(db, clinic_id, patient_id)
     if patient is None:
         raise NotFound
     return patient
 
 
-def lock_one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
+def lock_one(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient:
     """A patient, locked until the transaction ends. Raises NotFound."""
     patient = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     if patient is None:
@@ -161,7 +170,7 @@ def lock_one(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient:
     return patient
 
 
-def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UUID]:
+def refold_outdated(db: Transaction, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UUID]:
     """Folds again the tracks that were kept by other rules or in another shape, of a few patients at a time: these."""
     patient_ids = tracks_store.outdated(db, clinic_id, _PATIENTS_A_ROUND)
     patients = store.locked(db, clinic_id, patient_ids).values()
@@ -171,11 +180,11 @@ def refold_outdated(db: Session, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UU
 
 
 def search(
-    db: Session, clinic_id: UUID, body: PatientSearch, after: Sequence[str] | None, limit: int
+    db: Transaction, clinic_id: UUID, body: PatientSearch, after: Sequence[str] | None, limit: int
 ) -> Sequence[PatientOut]:
     """A page, newest first, one more than `limit` where there is more."""
     if body.external_id is None and body.q is None:
-        return answers(db, clinic_id, store.page(db, clinic_id, None, None, after, limit))
+        return patients_out(db, clinic_id, store.page(db, clinic_id, None, None, after, limit))
     if body.external_id is not None:
         holder = store.holder(db, clinic_id, identifiers.digest(db, clinic_id, body.external_id))
         found = [] if holder is None or after is not None else [holder]
@@ -183,30 +192,11 @@ def search(
         assert body.q is not None  # one of the two is given
         found = list(islice(identifiers.matching(db, clinic_id, body.q, after, limit), limit + 1))
     patients = store.by_ids(db, clinic_id, found)
-    shown = answers(db, clinic_id, [patients[patient_id] for patient_id in found])
+    shown = patients_out(db, clinic_id, [patients[patient_id] for patient_id in found])
     return [p for p in shown if body.q is None or identifiers.has(p.external_id, p.label, body.q)]
 
 
-def enrol(db: Session, act: Act, patient_id: UUID, public_url: str) -> Reply[EnrolmentOut]:
-    """A single-use code for a patient's device. Raises NotFound, and Invalid where care has ended."""
-    patient = lock_one(db, act.clinic_id, patient_id)
-    if patient.erased_at is not None:
-        raise Erased
-    if patient.care_status in _ENDED:
-        raise Invalid("a device cannot be enrolled for a patient whose care has ended")
-    code, expires_at = devices.open_enrolment(db, act.clinic_id, patient_id, act.at)
-    audit.record(db, act, [patient_id])
-    link = f"{public_url.rstrip('/')}/enrol#{code}"
-    return Reply(EnrolmentOut(code=code, expires_at=expires_at, link=link), 201, secret=True)
-
-
-def devices_of(db: Session, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut]:
-    """A patient's devices, newest first. Raises NotFound."""
-    one(db, clinic_id, patient_id)
-    return devices.listed(db, clinic_id, patient_id)
-
-
-def next_moment(patient: Patient | Brief, now: datetime) -> datetime:
+def next_moment(patient: Patient | PatientSummary, now: datetime) -> datetime:
     """The `recorded_at` of the patient's next version: now, and always later than the one before. Only under the
     patient's lock."""
     last = patient.last_recorded_at
@@ -215,31 +205,31 @@ def next_moment(patient: Patient | Brief, now: datetime) -> datetime:
     return moment
 
 
-def subject_of(patient: Patient | Brief, zone: ZoneInfo) -> Subject:
+def subject_of(patient: Patient | PatientSummary, zone: ZoneInfo) -> Subject:
     """The patient as the tracks see them."""
     return Subject(patient.id, zone, patient.primary_instruments, patient.indications, patient.care_status)
 
 
-def answer(db: Session, patient: Patient) -> PatientOut:
+def patient_out(db: Transaction, patient: Patient) -> PatientOut:
     """A patient as the service shows them."""
-    return answers(db, patient.clinic_id, [patient])[0]
+    return patients_out(db, patient.clinic_id, [patient])[0]
 
 
-def answers(db: Session, clinic_id: UUID, patients: Sequence[Patient]) -> list[PatientOut]:
+def patients_out(db: Transaction, clinic_id: UUID, patients: Sequence[Patient]) -> list[PatientOut]:
     """Patients as the service shows them: one query each for all identities and all care teams."""
     ids = [patient.id for patient in patients]
     if not ids:
         return []
     who, teams = identifiers.of_patients(db, clinic_id, ids), access_store.care_teams(db, clinic_id, ids)
-    return [_answer(patient, who[patient.id], teams.get(patient.id, [])) for patient in patients]
+    return [_out(patient, who[patient.id], teams.get(patient.id, [])) for patient in patients]
 
 
-def _answer(patient: Patient, identity: Identity, care_team: Sequence[UUID]) -> PatientOut:
+def _out(patient: Patient, identity: Identity, care_team: Sequence[UUID]) -> PatientOut:
     stored = patient.model_dump(include=set(PatientOut.model_fields))
     return PatientOut.model_validate({**stored, **asdict(identity), "care_team": sorted(care_team)})
 
 
-def _identify(db: Session, clinic_id: UUID, before: PatientOut, changed: Mapping[str, Any]) -> None:
+def _identify(db: Transaction, clinic_id: UUID, before: PatientOut, changed: Mapping[str, Any]) -> None:
     """Keeps what changed of who a patient is. Raises ExternalIdTaken."""
     if not changed.keys() & _IDENTIFYING:
         return
@@ -247,10 +237,10 @@ def _identify(db: Session, clinic_id: UUID, before: PatientOut, changed: Mapping
     holder = store.holder(db, clinic_id, identifiers.digest(db, clinic_id, identity.external_id))
     if holder not in (None, before.id):
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
-    identifiers.seal(db, clinic_id, before.id, identity)
+    identifiers.store_identity(db, clinic_id, before.id, identity)
 
 
-def _check_team(db: Session, clinic_id: UUID, team: Sequence[UUID]) -> None:
+def _check_team(db: Transaction, clinic_id: UUID, team: Sequence[UUID]) -> None:
     """Raises ReferenceNotFound for somebody who is not of this clinic."""
     known = access_store.users_by_ids(db, clinic_id, team) if team else {}
     strangers = [index for index, user_id in enumerate(team) if user_id not in known]
@@ -286,7 +276,7 @@ def _merged(patient: Patient, patch: PatientPatch) -> dict[str, Any]:
     return sent
 
 
-def _add_version(db: Session, patient: Patient, recorded_at: datetime) -> None:
+def _add_version(db: Transaction, patient: Patient, recorded_at: datetime) -> None:
     db.add(
         PatientVersion(
             clinic_id=patient.clinic_id,
@@ -297,7 +287,3 @@ def _add_version(db: Session, patient: Patient, recorded_at: datetime) -> None:
             indications=patient.indications,
         )
     )
-
-
-def _headers(patient: Patient) -> dict[str, str]:
-    return {"Location": f"/v1/patients/{patient.id}", "ETag": f'"{patient.version}"'}

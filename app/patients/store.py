@@ -9,17 +9,17 @@ from uuid import UUID
 from sqlalchemy import String as Text
 from sqlalchemy import bindparam, cast, delete, inspect
 from sqlalchemy import select as rows_of
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.patients.models import Identifiers, Patient, PatientKey, PatientVersion
-from app.storage import below, set_column
+from app.storage import Transaction, below, set_column
 
-_SEALED_AT_ONCE = 500
+_ENCRYPTED_AT_ONCE = 500
 
 
 @dataclass(slots=True)
-class Brief:
+class PatientSummary:
     """What recording and answering need of a patient: see Patient."""
 
     id: UUID
@@ -31,44 +31,49 @@ class Brief:
 
 _P = inspect(Patient).local_table.c
 # Built once, and free of the ORM: every check-in asks for one of them.
-_BRIEFS = rows_of(_P.id, _P.last_recorded_at, _P.primary_instruments, _P.indications, _P.care_status).where(
+_SUMMARIES = rows_of(_P.id, _P.last_recorded_at, _P.primary_instruments, _P.indications, _P.care_status).where(
     _P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True))
 )
-_LOCKED_BRIEFS = _BRIEFS.order_by(_P.id).with_for_update()
+_LOCKED_SUMMARIES = _SUMMARIES.order_by(_P.id).with_for_update()
 
-# Whose, sealed under which key, and that key as it is kept.
-Sealed = tuple[UUID, bytes, bytes]
+# (patient id, encrypted identity, the key of it as it is stored).
+Encrypted = tuple[UUID, bytes, bytes]
 
 
-def locked(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
+def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
     """These patients, locked in id order until the transaction ends: whoever writes locks first, then gathers."""
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
     rows = db.exec(query.order_by(col(Patient.id)).with_for_update().execution_options(populate_existing=True))
     return {row.id: row for row in rows}
 
 
-def briefs(db: Session, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False) -> dict[UUID, Brief]:
+def summaries(
+    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False
+) -> dict[UUID, PatientSummary]:
     """These patients in brief; locked like `locked`, for those who record."""
     asked = {"clinic": clinic_id, "patients": sorted(patient_ids)}
-    return {row[0]: Brief(*row) for row in db.connection().execute(_LOCKED_BRIEFS if lock else _BRIEFS, asked)}
+    return {
+        row[0]: PatientSummary(*row)
+        for row in db.connection().execute(_LOCKED_SUMMARIES if lock else _SUMMARIES, asked)
+    }
 
 
-def keep_moments(db: Session, clinic_id: UUID, patients: Collection[Brief]) -> None:
-    """Keeps when these patients' newest versions were recorded."""
+def store_recorded_at(db: Transaction, clinic_id: UUID, patients: Collection[PatientSummary]) -> None:
+    """Stores `last_recorded_at` of these patients."""
     rows = [{"clinic_id": clinic_id, "id": p.id, "last_recorded_at": p.last_recorded_at} for p in patients]
     set_column(db, "last_recorded_at", {Patient: rows})
 
 
-def find(db: Session, clinic_id: UUID, patient_id: UUID) -> Patient | None:
+def find(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient | None:
     return db.get(Patient, (clinic_id, patient_id))
 
 
-def by_ids(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, Patient]:
+def by_ids(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, Patient]:
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(patient_ids))
     return {patient.id: patient for patient in db.exec(query)}
 
 
-def holder(db: Session, clinic_id: UUID, external_id_digest: str) -> UUID | None:
+def holder(db: Transaction, clinic_id: UUID, external_id_digest: str) -> UUID | None:
     """The patient who has this external id."""
     query = select(Identifiers.patient_id).where(
         col(Identifiers.clinic_id) == clinic_id, col(Identifiers.external_id_digest) == external_id_digest
@@ -76,30 +81,30 @@ def holder(db: Session, clinic_id: UUID, external_id_digest: str) -> UUID | None
     return db.exec(query).first()
 
 
-def identifiers(db: Session, clinic_id: UUID, patient_id: UUID) -> Identifiers | None:
+def identifiers(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Identifiers | None:
     return db.get(Identifiers, (clinic_id, patient_id))
 
 
-def key(db: Session, clinic_id: UUID, patient_id: UUID) -> PatientKey | None:
+def key(db: Transaction, clinic_id: UUID, patient_id: UUID) -> PatientKey | None:
     return db.get(PatientKey, (clinic_id, patient_id))
 
 
-def sealed(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Sealed]:
-    """The sealed identifiers of these patients with the keys that open them."""
-    query = _sealed(clinic_id).where(col(Identifiers.patient_id).in_(patient_ids))
+def encrypted(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Encrypted]:
+    """The encrypted identities of these patients, with their keys."""
+    query = _encrypted(clinic_id).where(col(Identifiers.patient_id).in_(patient_ids))
     return [tuple(row) for row in db.exec(query)]
 
 
-def sealed_newest_first(
-    db: Session, clinic_id: UUID, after: Sequence[str] | None, limit: int
-) -> Iterator[list[Sealed]]:
-    """All sealed identifiers of a clinic, some at a time."""
+def encrypted_newest_first(
+    db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: int
+) -> Iterator[list[Encrypted]]:
+    """All encrypted identities of a clinic, newest patients first, in pages."""
     place = (col(Patient.created_at), col(Patient.id))
-    query = _sealed(clinic_id, Patient.created_at).join(
+    query = _encrypted(clinic_id, Patient.created_at).join(
         Patient,
         (col(Patient.clinic_id) == col(Identifiers.clinic_id)) & (col(Patient.id) == col(Identifiers.patient_id)),
     )
-    query = query.order_by(*(column.desc() for column in place)).limit(max(limit, _SEALED_AT_ONCE))
+    query = query.order_by(*(column.desc() for column in place)).limit(max(limit, _ENCRYPTED_AT_ONCE))
     position = None if after is None else (datetime.fromisoformat(after[0]), UUID(after[1]))
     while True:
         found = list(db.exec(query if position is None else query.where(below(place, position))))
@@ -109,13 +114,13 @@ def sealed_newest_first(
         position = (found[-1][3], found[-1][0])
 
 
-def erase(db: Session, clinic_id: UUID, patient_id: UUID) -> None:
+def erase(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
     """Destroys a patient's key, and what it opened."""
     for kind in (PatientKey, Identifiers):
         db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.patient_id) == patient_id))
 
 
-def version_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: datetime) -> PatientVersion:
+def version_known(db: Transaction, clinic_id: UUID, patient_id: UUID, known_at: datetime) -> PatientVersion:
     """The version in force at `known_at`; before any, the first."""
     query = select(PatientVersion).where(
         col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
@@ -127,7 +132,7 @@ def version_known(db: Session, clinic_id: UUID, patient_id: UUID, known_at: date
 
 
 def page(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     indication: str | None,
     care_status: str | None,
@@ -144,15 +149,17 @@ def page(
     return _page(db, query, after, limit)
 
 
-def _page(db: Session, query: SelectOfScalar[Patient], after: Sequence[str] | None, limit: int) -> Sequence[Patient]:
+def _page(
+    db: Transaction, query: SelectOfScalar[Patient], after: Sequence[str] | None, limit: int
+) -> Sequence[Patient]:
     place = (col(Patient.created_at), col(Patient.id))
     if after is not None:
         query = query.where(below(place, (datetime.fromisoformat(after[0]), UUID(after[1]))))
     return db.exec(query.order_by(*(column.desc() for column in place)).limit(limit + 1)).all()
 
 
-def _sealed(clinic_id: UUID, *more: Any) -> Any:
-    query: Any = select(Identifiers.patient_id, Identifiers.sealed, PatientKey.wrapped, *more).join(
+def _encrypted(clinic_id: UUID, *more: Any) -> Any:
+    query: Any = select(Identifiers.patient_id, Identifiers.encrypted, PatientKey.wrapped, *more).join(
         PatientKey,
         (col(PatientKey.clinic_id) == col(Identifiers.clinic_id))
         & (col(PatientKey.patient_id) == col(Identifiers.patient_id)),
@@ -160,7 +167,7 @@ def _sealed(clinic_id: UUID, *more: Any) -> Any:
     return query.where(col(Identifiers.clinic_id) == clinic_id)
 
 
-def versions(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[PatientVersion]:
+def versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[PatientVersion]:
     """Oldest first."""
     query = select(PatientVersion).where(
         col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
@@ -168,7 +175,7 @@ def versions(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Patient
     return db.exec(query.order_by(col(PatientVersion.version))).all()
 
 
-def ids_after(db: Session, clinic_id: UUID, after: UUID | None, limit: int) -> list[UUID]:
+def ids_after(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> list[UUID]:
     """Some patients in the order of their ids."""
     query = select(Patient.id).where(col(Patient.clinic_id) == clinic_id)
     if after is not None:

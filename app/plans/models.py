@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator
-from pydantic import Field as WireField
+from pydantic import Field as BodyField
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentOut, Wire, each_once, grows, with_examples
+from app.api.fields import Id, MomentOut, RequestBody, ResponseBody, each_once, grows, with_examples
 from app.instruments import INSTRUMENTS
 from app.plans.schedule import Item
 from app.storage import Moment, document, key
@@ -48,10 +48,10 @@ def _known(codes: list[str]) -> list[str]:
 
 _DURATION = {"type": "string", "pattern": r"^P(\d{1,3}W|\d{1,4}D)$", "examples": ["P3D"]}
 
-Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET_DAYS), WireField(json_schema_extra=_DURATION)]
-Window = Annotated[str, BeforeValidator(_days), _at_most(LONGEST_WINDOW_DAYS), WireField(json_schema_extra=_DURATION)]
+Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET_DAYS), BodyField(json_schema_extra=_DURATION)]
+Window = Annotated[str, BeforeValidator(_days), _at_most(LONGEST_WINDOW_DAYS), BodyField(json_schema_extra=_DURATION)]
 Codes = Annotated[
-    list[Annotated[str, WireField(max_length=50)]], WireField(min_length=1, max_length=20), AfterValidator(_known)
+    list[Annotated[str, BodyField(max_length=50)]], BodyField(min_length=1, max_length=20), AfterValidator(_known)
 ]
 
 _EXAMPLE = {"items": [{"after": "session", "offset": "P3D", "window": "P2D", "instruments": ["nrs-pain"]}]}
@@ -85,7 +85,7 @@ class PatientPlanVersion(SQLModel, table=True):
     items: list[dict[str, Any]] | None = Field(sa_type=document())
 
 
-class PlanItemIn(Wire):
+class PlanItemIn(RequestBody):
     """One check-in that is asked for: how long after each session, or after the last one of each course, and how long
     it may then be answered. Durations are whole days or weeks (ISO 8601: P3D, P2W)."""
 
@@ -98,23 +98,23 @@ class PlanItemIn(Wire):
         return Item(self.after, days_of(self.offset), days_of(self.window), tuple(self.instruments))
 
 
-class ClinicPlanIn(Wire):
+class ClinicPlanIn(RequestBody):
     """What the clinic asks of its patients, from tomorrow on."""
 
     model_config = with_examples(_EXAMPLE)
 
-    items: Annotated[list[PlanItemIn], WireField(max_length=200)]
+    items: Annotated[list[PlanItemIn], BodyField(max_length=200)]
 
 
-class PlanIn(Wire):
+class PlanIn(RequestBody):
     """What is asked of this patient, from tomorrow on; null: what the clinic asks of all."""
 
     model_config = with_examples(_EXAMPLE, {"items": None})
 
-    items: Annotated[list[PlanItemIn], WireField(max_length=200)] | None
+    items: Annotated[list[PlanItemIn], BodyField(max_length=200)] | None
 
 
-class PlanItemOut(Answer):
+class PlanItemOut(ResponseBody):
     """One check-in that is asked for."""
 
     after: str = grows("session", "course")
@@ -123,7 +123,7 @@ class PlanItemOut(Answer):
     instruments: list[str]
 
 
-class PlanOut(Answer):
+class PlanOut(ResponseBody):
     """The plan as last set. `source` is whose it is; `from_on` the first day it asks on, null where it always did."""
 
     source: str = grows("default", "clinic", "patient")
@@ -133,7 +133,7 @@ class PlanOut(Answer):
     version: int
 
 
-class DueOut(Answer):
+class DueOut(ResponseBody):
     """One check-in that is asked for on account of a session, and what became of it. `missing` are the instruments that
     no check-in of these days answers."""
 
@@ -145,7 +145,7 @@ class DueOut(Answer):
     session_id: Id
 
 
-class DueList(Answer):
+class DueList(ResponseBody):
     """What is due between two days, in order. Nothing is asked of a patient who is not in active care."""
 
     items: list[DueOut]

@@ -1,24 +1,24 @@
 """HTTP of plans."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, showed
-from app.access.service import Caller
+from app.access.dependencies import DoorOf, GuardedRoute
+from app.access.door import Door
 from app.api.fields import DayIn
 from app.api.problems import problems
-from app.api.versions import IfMatch, expected_version, tag
-from app.audit.service import Act
+from app.api.rendering import as_json
+from app.api.versions import IfMatch, expected_version, tagged
 from app.errors import NotFound
 from app.plans import service
 from app.plans.models import ClinicPlanIn, DueList, PlanIn, PlanOut
-from app.storage import Database
 
 router = APIRouter(prefix="/v1/patients/{patient_id}/plan", tags=["plans"], route_class=GuardedRoute)
 clinic_router = APIRouter(prefix="/v1/clinic/plan", tags=["plans"], route_class=GuardedRoute)
-my_router = APIRouter(prefix="/v1/me/due", tags=["plans"], route_class=GuardedRoute)
+me_router = APIRouter(prefix="/v1/me/due", tags=["plans"], route_class=GuardedRoute)
 
 _CHANGING = ("precondition_failed", "precondition_required")
 First = Annotated[DayIn | None, Query(alias="from", description="First day; four weeks ago by default")]
@@ -32,11 +32,9 @@ Last = Annotated[DayIn | None, Query(alias="to", description="Last day, included
     response_model=PlanOut,
     responses=problems(),
 )
-async def get_clinic_plan(response: Response, caller: CallerOf, database: DatabaseOf) -> PlanOut:
+async def get_clinic_plan(response: Response, door: DoorOf) -> PlanOut:
     """With the ETag that a change must name."""
-    plan = await database.read(caller.clinic_id, lambda db: service.clinic_plan(db, caller))
-    tag(response, plan.version)
-    return plan
+    return tagged(response, await door.read(lambda db: service.clinic_plan(db, door.caller)))
 
 
 @clinic_router.put(
@@ -46,19 +44,11 @@ async def get_clinic_plan(response: Response, caller: CallerOf, database: Databa
     response_model=PlanOut,
     responses=problems(*_CHANGING),
 )
-async def put_clinic_plan(
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    body: ClinicPlanIn,
-    if_match: IfMatch = None,
-) -> PlanOut:
+async def put_clinic_plan(door: DoorOf, body: ClinicPlanIn, if_match: IfMatch = None) -> Response:
     """It counts from tomorrow: what was due until today stays as it was."""
     expected = expected_version(if_match)
-    plan = await database.write(caller.clinic_id, lambda db: service.put_clinic_plan(db, caller, act, expected, body))
-    tag(response, plan.version)
-    return plan
+    done = await door.write(lambda db: service.put_clinic_plan(db, door.caller, door.act, expected, body), as_json)
+    return done.response()
 
 
 @router.get(
@@ -68,14 +58,9 @@ async def put_clinic_plan(
     response_model=PlanOut,
     responses=problems("not_found"),
 )
-async def get_plan(
-    request: Request, response: Response, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID
-) -> PlanOut:
+async def get_plan(response: Response, door: DoorOf, patient_id: UUID) -> PlanOut:
     """The patient's own plan, or the clinic's, or the default."""
-    plan = await database.read(caller.clinic_id, lambda db: service.plan(db, caller, patient_id))
-    await showed(request, act, [patient_id])
-    tag(response, plan.version)
-    return plan
+    return tagged(response, await door.read(lambda db: service.plan(db, door.caller, patient_id)))
 
 
 @router.put(
@@ -85,22 +70,11 @@ async def get_plan(
     response_model=PlanOut,
     responses=problems("not_found", *_CHANGING),
 )
-async def put_plan(
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    patient_id: UUID,
-    body: PlanIn,
-    if_match: IfMatch = None,
-) -> PlanOut:
+async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMatch = None) -> Response:
     """It counts from tomorrow: what was due until today stays as it was. `items` null goes back to the clinic's."""
     expected = expected_version(if_match)
-    plan = await database.write(
-        caller.clinic_id, lambda db: service.put_plan(db, caller, act, patient_id, expected, body)
-    )
-    tag(response, plan.version)
-    return plan
+    done = await door.write(lambda db: service.put_plan(db, door.caller, door.act, patient_id, expected, body), as_json)
+    return done.response()
 
 
 @router.get(
@@ -110,46 +84,25 @@ async def put_plan(
     response_model=DueList,
     responses=problems("not_found"),
 )
-async def list_due(
-    request: Request,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    patient_id: UUID,
-    first: First = None,
-    last: Last = None,
-) -> DueList:
+async def list_due(door: DoorOf, patient_id: UUID, first: First = None, last: Last = None) -> DueList:
     """Worked out from the sessions, the plan in force on each day, and the check-ins."""
-    return await _due(request, caller, act, database, patient_id, first, last)
+    return await _due(door, patient_id, first, last)
 
 
-@my_router.get(
+@me_router.get(
     "",
     operation_id="list_my_due",
     summary="What is due of me",
     response_model=DueList,
     responses=problems(),
 )
-async def list_my_due(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, first: First = None, last: Last = None
-) -> DueList:
+async def list_my_due(door: DoorOf, first: First = None, last: Last = None) -> DueList:
     """For a patient's own device."""
-    if caller.patient_id is None:
+    if door.caller.patient_id is None:
         raise NotFound
-    return await _due(request, caller, act, database, caller.patient_id, first, last)
+    return await _due(door, door.caller.patient_id, first, last)
 
 
-async def _due(
-    request: Request,
-    caller: Caller,
-    act: Act,
-    database: Database,
-    patient_id: UUID,
-    first: DayIn | None,
-    last: DayIn | None,
-) -> DueList:
-    found = await database.read(
-        caller.clinic_id, lambda db: service.due_of(db, caller, patient_id, first, last, act.at)
-    )
-    await showed(request, act, [patient_id])
-    return found
+async def _due(door: Door, patient_id: UUID, first: date | None, last: date | None) -> DueList:
+    found = await door.read(lambda db: service.due_of(db, door.caller, patient_id, first, last, door.act.at))
+    return found.value

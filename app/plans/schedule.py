@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import zip_longest
 
-from app.relief import Infusion, Place
+from app.relief import Infusion, InfusionPosition
 
 DEFAULT_VERSION = 1
 
@@ -77,7 +77,7 @@ def due(
     clinic: Sequence[Template],
     patient: Sequence[Template],
     infusions: Sequence[Infusion],
-    places: Mapping[str, Place],
+    positions: Mapping[str, InfusionPosition],
     answered: Mapping[str, Collection[date]],
     first: date,
     last: date,
@@ -85,7 +85,7 @@ def due(
     """What is due from `first` to `last`, in order. Templates are in order of `from_on`; `answered` holds the days with
     an answer of each instrument. The next session ends what the one before still asked for: its own plan begins."""
     found: dict[tuple[date, date], Due] = {}
-    for item, anchor, until in _asked(clinic, patient, infusions, places):
+    for item, anchor, until in _asked(clinic, patient, infusions, positions):
         due_on = anchor.day + timedelta(days=item.offset)
         if not first <= due_on <= last or (until is not None and due_on >= until):
             continue
@@ -112,15 +112,15 @@ def _asked(
     clinic: Sequence[Template],
     patient: Sequence[Template],
     infusions: Sequence[Infusion],
-    places: Mapping[str, Place],
+    positions: Mapping[str, InfusionPosition],
 ) -> list[tuple[Item, Infusion, date | None]]:
     """Every item of every version, after each session it counts from, and the day of the next session."""
     everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
     ordered = sorted(infusions, key=lambda infusion: (infusion.at, infusion.id))
     found = []
     for infusion, after in zip_longest(ordered, ordered[1:]):
-        course = (places[infusion.id].episode, places[infusion.id].course)
-        ends_course = after is None or (places[after.id].episode, places[after.id].course) != course
+        course = (positions[infusion.id].episode, positions[infusion.id].course)
+        ends_course = after is None or (positions[after.id].episode, positions[after.id].course) != course
         found += [
             (item, infusion, after.day if after else None)
             for item in sorted(everything, key=lambda item: (item.offset, item.window, item.instruments))

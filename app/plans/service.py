@@ -6,14 +6,11 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
-
 from app.access import store as access
 from app.access.service import Caller
-from app.api.versions import require_version
-from app.audit import service as audit
 from app.audit.service import Act
 from app.errors import Fault, Invalid
+from app.facts import Fact, require_version
 from app.instruments import INSTRUMENTS
 from app.patients import service as patients
 from app.plans import store
@@ -30,6 +27,7 @@ from app.plans.models import (
     PlanOut,
 )
 from app.plans.schedule import DEFAULT_ITEMS, DEFAULT_VERSION, Due, Item, Template, due
+from app.storage import Transaction
 from app.tracks import store as tracks
 from app.tracks.events import Calendar, local_day
 
@@ -38,21 +36,23 @@ _AHEAD = timedelta(days=60)
 _LONGEST_SPAN = timedelta(days=400)
 
 
-def clinic_plan(db: Session, caller: Caller) -> PlanOut:
+def clinic_plan(db: Transaction, caller: Caller) -> Fact[PlanOut]:
     """What the clinic asks of its patients."""
-    versions = store.clinic_versions(db, caller.clinic_id)
-    return _clinic_answer(versions, caller.time_zone)
+    plan = _clinic_plan_out(store.clinic_versions(db, caller.clinic_id), caller.time_zone)
+    return Fact(plan, version=plan.version)
 
 
-def put_clinic_plan(db: Session, caller: Caller, act: Act, expected: int | None, body: ClinicPlanIn) -> PlanOut:
+def put_clinic_plan(
+    db: Transaction, caller: Caller, act: Act, expected: int | None, body: ClinicPlanIn
+) -> Fact[PlanOut]:
     """A new version of what the clinic asks. Raises PreconditionFailed."""
     access.locked_clinic(db, act.clinic_id)
     versions = store.clinic_versions(db, act.clinic_id)
     require_version(expected, _version(versions))
     items = [item.model_dump() for item in body.items]
-    audit.record(db, act, [])
-    if (versions[-1].items if versions else [_kept(item) for item in DEFAULT_ITEMS]) == items:
-        return _clinic_answer(versions, caller.time_zone)
+    if (versions[-1].items if versions else [_stored_item(item) for item in DEFAULT_ITEMS]) == items:
+        plan = _clinic_plan_out(versions, caller.time_zone)
+        return Fact(plan, version=plan.version)
     new = ClinicPlanVersion(
         clinic_id=act.clinic_id,
         version=_version(versions) + 1,
@@ -61,21 +61,21 @@ def put_clinic_plan(db: Session, caller: Caller, act: Act, expected: int | None,
         items=items,
     )
     db.add(new)
-    return _clinic_answer([new], caller.time_zone)
+    return Fact(_clinic_plan_out([new], caller.time_zone), version=new.version)
 
 
-def plan(db: Session, caller: Caller, patient_id: UUID) -> PlanOut:
+def plan(db: Transaction, caller: Caller, patient_id: UUID) -> Fact[PlanOut]:
     """What is asked of a patient. Raises NotFound."""
-    patients.one(db, caller.clinic_id, patient_id)
-    versions = store.patient_versions(db, caller.clinic_id, patient_id)
-    return _answer(db, caller, versions)
+    patients.find(db, caller.clinic_id, patient_id)
+    plan = _patient_plan_out(db, caller, store.patient_versions(db, caller.clinic_id, patient_id))
+    return Fact(plan, (patient_id,), plan.version)
 
 
-def versions(db: Session, caller: Caller, patient_id: UUID) -> list[PlanOut]:
+def versions(db: Transaction, caller: Caller, patient_id: UUID) -> list[PlanOut]:
     """Every plan that was set for a patient, oldest first; one that went back to the clinic's has no items."""
     zone = caller.time_zone
     return [
-        _plan_answer(
+        _plan_out(
             "clinic" if version.items is None else "patient",
             _from_on(version, zone),
             version.recorded_at,
@@ -86,15 +86,17 @@ def versions(db: Session, caller: Caller, patient_id: UUID) -> list[PlanOut]:
     ]
 
 
-def put_plan(db: Session, caller: Caller, act: Act, patient_id: UUID, expected: int | None, body: PlanIn) -> PlanOut:
+def put_plan(
+    db: Transaction, caller: Caller, act: Act, patient_id: UUID, expected: int | None, body: PlanIn
+) -> Fact[PlanOut]:
     """A new version of what is asked of a patient. Raises NotFound, PreconditionFailed."""
     patients.lock_one(db, act.clinic_id, patient_id)
     versions = store.patient_versions(db, act.clinic_id, patient_id)
     require_version(expected, _version(versions))
     items = None if body.items is None else [item.model_dump() for item in body.items]
-    audit.record(db, act, [patient_id])
     if (versions[-1].items if versions else None) == items:
-        return _answer(db, caller, versions)
+        plan = _patient_plan_out(db, caller, versions)
+        return Fact(plan, (patient_id,), plan.version)
     new = PatientPlanVersion(
         clinic_id=act.clinic_id,
         patient_id=patient_id,
@@ -104,15 +106,15 @@ def put_plan(db: Session, caller: Caller, act: Act, patient_id: UUID, expected: 
         items=items,
     )
     db.add(new)
-    return _answer(db, caller, [new])
+    return Fact(_patient_plan_out(db, caller, [new]), (patient_id,), new.version)
 
 
 def due_of(
-    db: Session, caller: Caller, patient_id: UUID, first: date | None, last: date | None, now: datetime
-) -> DueList:
+    db: Transaction, caller: Caller, patient_id: UUID, first: date | None, last: date | None, now: datetime
+) -> Fact[DueList]:
     """What is due of a patient, by default from four weeks ago until in 60 days. To patients only what they rate
     themselves is shown. Raises NotFound, Invalid."""
-    patient = patients.one(db, caller.clinic_id, patient_id)
+    patient = patients.find(db, caller.clinic_id, patient_id)
     zone, today = caller.time_zone, local_day(now, caller.time_zone)
     first = first or (min(last, today) if last else today) - _BEHIND
     last = last or max(first, today) + _AHEAD
@@ -121,7 +123,7 @@ def due_of(
     if last - first > _LONGEST_SPAN:
         raise Invalid(errors=[Fault("parameter", "to", f"must be within {_LONGEST_SPAN.days} days of from")])
     if patient.care_status != "active":
-        return DueList(items=[])
+        return Fact(DueList(items=[]), (patient_id,))
     calendar = Calendar(tracks.infusions(db, caller.clinic_id, patient_id), zone)
     after_all_windows = last + timedelta(days=LONGEST_WINDOW_DAYS + 1)
     since, until = (datetime.combine(day, time(), zone) for day in (first, after_all_windows))
@@ -132,16 +134,16 @@ def due_of(
         [_template(version, zone) for version in store.clinic_versions(db, caller.clinic_id)],
         [_template(version, zone) for version in store.patient_versions(db, caller.clinic_id, patient_id)],
         calendar.events,
-        calendar.places,
+        calendar.positions,
         answered,
         first,
         last,
     )
-    shown = [_due_answer(one, today, own=caller.patient_id is not None) for one in asked]
-    return DueList(items=[one for one in shown if one is not None])
+    shown = [_due_out(one, today, own=caller.patient_id is not None) for one in asked]
+    return Fact(DueList(items=[one for one in shown if one is not None]), (patient_id,))
 
 
-def _due_answer(one: Due, today: date, *, own: bool) -> DueOut | None:
+def _due_out(one: Due, today: date, *, own: bool) -> DueOut | None:
     codes = [code for code in one.instruments if not own or INSTRUMENTS[code].rater == "self"]
     if not codes:
         return None
@@ -171,30 +173,30 @@ def _version(versions: Sequence[ClinicPlanVersion] | Sequence[PatientPlanVersion
     return versions[-1].version if versions else DEFAULT_VERSION
 
 
-def _clinic_answer(versions: Sequence[ClinicPlanVersion], zone: ZoneInfo) -> PlanOut:
+def _clinic_plan_out(versions: Sequence[ClinicPlanVersion], zone: ZoneInfo) -> PlanOut:
     if not versions:
-        items = [_kept(item) for item in DEFAULT_ITEMS]
-        return _plan_answer("default", None, None, items, DEFAULT_VERSION)
+        items = [_stored_item(item) for item in DEFAULT_ITEMS]
+        return _plan_out("default", None, None, items, DEFAULT_VERSION)
     last = versions[-1]
-    return _plan_answer("clinic", _from_on(last, zone), last.recorded_at, last.items, last.version)
+    return _plan_out("clinic", _from_on(last, zone), last.recorded_at, last.items, last.version)
 
 
-def _answer(db: Session, caller: Caller, versions: Sequence[PatientPlanVersion]) -> PlanOut:
+def _patient_plan_out(db: Transaction, caller: Caller, versions: Sequence[PatientPlanVersion]) -> PlanOut:
     last = versions[-1] if versions else None
     if last is not None and last.items is not None:
         zone = caller.time_zone
-        return _plan_answer("patient", _from_on(last, zone), last.recorded_at, last.items, last.version)
-    return clinic_plan(db, caller).model_copy(update={"version": _version(versions)})
+        return _plan_out("patient", _from_on(last, zone), last.recorded_at, last.items, last.version)
+    return clinic_plan(db, caller).value.model_copy(update={"version": _version(versions)})
 
 
-def _plan_answer(
+def _plan_out(
     source: str, from_on: date | None, recorded_at: datetime | None, items: Sequence[dict[str, Any]], version: int
 ) -> PlanOut:
     shown = [PlanItemOut.model_validate(item) for item in items]
     return PlanOut(source=source, from_on=from_on, recorded_at=recorded_at, items=shown, version=version)
 
 
-def _kept(item: Item) -> dict[str, Any]:
+def _stored_item(item: Item) -> dict[str, Any]:
     return {
         "after": item.after,
         "offset": f"P{item.offset}D",

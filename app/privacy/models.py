@@ -1,15 +1,15 @@
 """What the whole record gives, and what erasing takes."""
 
-from app.access.faces import DeviceOut
 from app.alerts.models import AlertOut
-from app.api.fields import Answer, MomentOut, Name, Wire, with_examples
+from app.api.fields import MomentOut, Name, RequestBody, ResponseBody, with_examples
 from app.checkins.models import CheckInOut
+from app.devices.models import DeviceOut
 from app.patients.models import PatientOut
 from app.plans.models import PlanOut
 from app.sessions.models import SessionVersionOut
 
 
-class BasisVersionOut(Answer):
+class BasisVersionOut(ResponseBody):
     """What a verdict depended on of a patient, from when it was recorded."""
 
     version: int
@@ -18,7 +18,7 @@ class BasisVersionOut(Answer):
     indications: list[str]
 
 
-class PatientRecord(Answer):
+class PatientRecord(ResponseBody):
     """Everything that is stored of one patient, as it stands. `sessions` and `check_ins` are every version, voided ones
     too, oldest first. Who read or wrote it is at `GET /v1/audit-events?patient_id=`."""
 
@@ -33,7 +33,7 @@ class PatientRecord(Answer):
     plan_versions: list[PlanOut]
 
 
-class ErasureIn(Wire):
+class ErasureIn(RequestBody):
     """Why, and the patient's external id once more, so that nobody erases the wrong one."""
 
     model_config = with_examples({"reason": "the patient's request", "external_id": "MRN-0042"})

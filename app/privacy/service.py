@@ -2,28 +2,27 @@
 
 from uuid import UUID
 
-from sqlmodel import Session
-
-from app.access import devices
 from app.access.service import Caller
 from app.alerts import service as alerts
-from app.api.idempotency import Reply
 from app.audit.service import Act
 from app.checkins import reading
+from app.devices import service as devices
 from app.errors import Fault, Invalid
+from app.facts import Fact
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.patients.models import PatientOut
 from app.plans import service as plans
 from app.privacy.models import BasisVersionOut, ErasureIn, PatientRecord
 from app.sessions import service as sessions
+from app.storage import Transaction
 
 
-def record_of(db: Session, caller: Caller, act: Act, patient_id: UUID) -> PatientRecord:
+def record_of(db: Transaction, caller: Caller, act: Act, patient_id: UUID) -> Fact[PatientRecord]:
     """Everything that is stored of a patient. Raises NotFound."""
-    patient = patients.one(db, caller.clinic_id, patient_id)
-    return PatientRecord(
-        patient=patients.answer(db, patient),
+    patient = patients.find(db, caller.clinic_id, patient_id)
+    record = PatientRecord(
+        patient=patients.patient_out(db, patient),
         made_at=act.at,
         basis=[
             BasisVersionOut(
@@ -38,15 +37,16 @@ def record_of(db: Session, caller: Caller, act: Act, patient_id: UUID) -> Patien
         check_ins=reading.every_version(db, caller, patient_id),
         alerts=alerts.of_patient(db, caller.clinic_id, patient_id),
         devices=devices.listed(db, caller.clinic_id, patient_id),
-        plan=plans.plan(db, caller, patient_id),
+        plan=plans.plan(db, caller, patient_id).value,
         plan_versions=plans.versions(db, caller, patient_id),
     )
+    return Fact(record, (patient_id,))
 
 
-def erase(db: Session, act: Act, patient_id: UUID, body: ErasureIn) -> Reply[PatientOut]:
+def erase(db: Transaction, act: Act, patient_id: UUID, body: ErasureIn) -> Fact[PatientOut]:
     """Destroys what tells who a patient is; the clinical record stays under a pseudonym. Erasing again changes nothing.
     Raises NotFound, and Invalid where the external id is not the patient's."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
-    if patient.erased_at is None and patients.answer(db, patient).external_id != body.external_id:
+    if patient.erased_at is None and patients.patient_out(db, patient).external_id != body.external_id:
         raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])
-    return Reply(patients.erase(db, act, patient_id), subjects=(patient_id,))
+    return patients.erase(db, act, patient_id)

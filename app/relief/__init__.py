@@ -1,6 +1,6 @@
 """Is relief holding, since when, and how long did it last? Pure: a fold over events, and a reading of it on a day."""
 
-from app.relief.courses import Place, places
+from app.relief.courses import InfusionPosition, positions
 from app.relief.domains import Candidate, choose
 from app.relief.effects import Effect, effects
 from app.relief.events import Event, Infusion, Score, order
@@ -21,7 +21,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "Infusion",
-    "Place",
+    "InfusionPosition",
     "Reading",
     "Record",
     "Score",
@@ -33,7 +33,7 @@ __all__ = [
     "effects",
     "fold",
     "order",
-    "places",
+    "positions",
     "read",
     "readings",
     "records",

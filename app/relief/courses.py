@@ -10,7 +10,7 @@ from app.relief.lines import COURSE_GAP_DAYS, EPISODE_GAP_DAYS, FIRST_COURSE_DAY
 from app.relief.values import Immutable
 
 
-class Place(Immutable, frozen=True):
+class InfusionPosition(Immutable, frozen=True):
     """Where an infusion stands: its number in its episode, the episode's number, the course's number in the episode,
     the course's kind (`induction`, `maintenance`, `booster`) and the first day of both."""
 
@@ -22,17 +22,17 @@ class Place(Immutable, frozen=True):
     course_day: date
 
 
-def first_place(day: date, episode: int = 1) -> Place:
-    """The place of an episode's first infusion, which starts on `day`."""
-    return Place(1, episode, 1, "induction", day, day)
+def first_position(day: date, episode: int = 1) -> InfusionPosition:
+    """The position of an episode's first infusion, which starts on `day`."""
+    return InfusionPosition(1, episode, 1, "induction", day, day)
 
 
-def place_after(last: Place, last_day: date, day: date) -> Place:
-    """The place of an infusion that starts on `day`, after one at `last` that started on `last_day`. Gaps are local
+def position_after(last: InfusionPosition, last_day: date, day: date) -> InfusionPosition:
+    """The position of an infusion that starts on `day`, after one at `last` that started on `last_day`. Gaps are local
     days from start day to start day."""
     gap = (day - last_day).days
     if gap > EPISODE_GAP_DAYS:
-        return first_place(day, last.episode + 1)
+        return first_position(day, last.episode + 1)
     first_course_is_full = last.course == 1 and (day - last.course_day).days > FIRST_COURSE_DAYS
     if gap <= COURSE_GAP_DAYS and not first_course_is_full:
         return replace(last, number=last.number + 1)
@@ -40,13 +40,13 @@ def place_after(last: Place, last_day: date, day: date) -> Place:
     return replace(last, number=last.number + 1, course=last.course + 1, kind=kind, course_day=day)
 
 
-def places(infusions: Sequence[Infusion]) -> dict[str, Place]:
-    """The place of every infusion that counts, by id; any order in."""
-    found: dict[str, Place] = {}
-    last: Place | None = None
+def positions(infusions: Sequence[Infusion]) -> dict[str, InfusionPosition]:
+    """The position of every infusion that counts, by id; any order in."""
+    found: dict[str, InfusionPosition] = {}
+    last: InfusionPosition | None = None
     last_day: date | None = None
     for infusion in sorted(infusions, key=lambda i: (i.at, i.id)):
-        last = place_after(last, last_day, infusion.day) if last and last_day else first_place(infusion.day)
+        last = position_after(last, last_day, infusion.day) if last and last_day else first_position(infusion.day)
         last_day = infusion.day
         found[infusion.id] = last
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import zip_longest
 
-from app.relief.courses import Place
+from app.relief.courses import InfusionPosition
 from app.relief.events import Infusion, Score
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, STALE_AFTER_DAYS
 from app.relief.readings import Reading
@@ -41,7 +41,7 @@ class Effect:
 
 
 def effects(
-    infusions: Sequence[Infusion], places: Mapping[str, Place], readings: Sequence[Reading], as_of: date
+    infusions: Sequence[Infusion], positions: Mapping[str, InfusionPosition], readings: Sequence[Reading], as_of: date
 ) -> dict[str, Effect]:
     """The effect of every infusion by one instrument, by its id; infusions and readings are in order of time."""
     after: dict[str, list[Reading]] = {}
@@ -54,7 +54,7 @@ def effects(
         if infusion is not None:
             earlier = bisect_right(moments, infusion.at)
             before = readings[earlier - 1].score if earlier else None
-            begins = following is not None and _course(places, following) != _course(places, infusion)
+            begins = following is not None and _course(positions, following) != _course(positions, infusion)
             ended = (following is not None, begins, as_of)
             found[infusion.id] = _effect(infusion, before, tuple(after.get(infusion.id, ())), ended)
     return found
@@ -70,9 +70,9 @@ def _effect(
     return Effect(before, after, first, days, ended_by)
 
 
-def _course(places: Mapping[str, Place], infusion: Infusion) -> tuple[int, int]:
-    place = places[infusion.id]
-    return place.episode, place.course
+def _course(positions: Mapping[str, InfusionPosition], infusion: Infusion) -> tuple[int, int]:
+    position = positions[infusion.id]
+    return position.episode, position.course
 
 
 def _ending(days: list[Reading], is_followed: bool, begins_course: bool, as_of: date) -> tuple[int | None, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from app.instruments import Rule
-from app.relief.courses import Place
+from app.relief.courses import InfusionPosition
 from app.relief.events import Infusion, Score
 from app.relief.lines import STALE_AFTER_DAYS
 from app.relief.spells import Spell
@@ -55,7 +55,7 @@ class Episode(Immutable, frozen=True):
     of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one.
     `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""
 
-    place: Place
+    position: InfusionPosition
     last_infusion: Infusion
     baseline: Score | None
     evaluable: bool
@@ -74,9 +74,9 @@ def run_on(episode: Episode, day: date) -> Run:
     """The status on `day` (the day of the last event or a later one) and since when. Source: 4.6, rules 2-10."""
     status, reason = _status(episode, day)
     if status in ("no_baseline", "not_evaluable"):
-        return Run(status, reason, episode.place.episode_day)
+        return Run(status, reason, episode.position.episode_day)
     if status == "awaiting_follow_up":
-        return Run(status, reason, episode.place.course_day)
+        return Run(status, reason, episode.position.course_day)
     if _status(episode, episode.day)[0] != status:
         return Run(status, reason, last_heard_on(episode) + timedelta(days=STALE_AFTER_DAYS + 1))
     if episode.yesterday is not None and episode.yesterday.status == status:
@@ -90,11 +90,11 @@ def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
     return rule.falls_by(episode.baseline.severity, score.severity, rule.response)
 
 
-def improvement_tenths(episode: Episode, score: Score | None, rule: Rule) -> int | None:
+def improvement_tenths(episode: Episode, score: Score | None, rule: Rule | None) -> int | None:
     """Percent times ten of the fall from the evaluable baseline, rounded down; None where percentages have no
     meaning."""
     baseline = episode.baseline
-    if score is None or baseline is None or not episode.evaluable or rule.basis == "points":
+    if score is None or baseline is None or rule is None or not episode.evaluable or rule.basis == "points":
         return None
     return 1000 * (baseline.severity - score.severity) // baseline.severity
 

@@ -40,7 +40,7 @@ Event = Infusion | Score
 
 
 def order(event: Event) -> tuple[datetime, bool, datetime, str]:
-    """The place of an event in the fold: a score taken at the very instant an infusion starts is before it; scores
+    """The position of an event in the fold: a score taken at the very instant an infusion starts is before it; scores
     at one instant go by the version recorded latest, then by id."""
     if isinstance(event, Infusion):
         return (event.at, True, event.at, event.id)

@@ -26,7 +26,7 @@ class Reading:
     improvement_tenths: int | None
 
 
-def readings(events: Iterable[Event], rule: Rule) -> tuple[list[Reading], Track]:
+def readings(events: Iterable[Event], rule: Rule | None) -> tuple[list[Reading], Track]:
     """Every score in order of time, and the track they come to, from every event that counts, in any order."""
     track = Track()
     found: list[Reading] = []
@@ -43,7 +43,7 @@ def readings(events: Iterable[Event], rule: Rule) -> tuple[list[Reading], Track]
     return found, track
 
 
-def _reading(score: Score, episode: Episode | None, represents: bool, status: str, rule: Rule) -> Reading:
+def _reading(score: Score, episode: Episode | None, represents: bool, status: str, rule: Rule | None) -> Reading:
     if episode is None:
         return Reading(score, None, False, False, status, None, None)
     infusion = episode.last_infusion
@@ -53,6 +53,6 @@ def _reading(score: Score, episode: Episode | None, represents: bool, status: st
         counts=represents,
         is_acute=score.day <= infusion.end_day,
         status=status,
-        responds=is_response(episode, score, rule) if episode.baseline and episode.evaluable else None,
+        responds=is_response(episode, score, rule) if rule and episode.baseline and episode.evaluable else None,
         improvement_tenths=improvement_tenths(episode, score, rule),
     )

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from msgspec.structs import replace
 
 from app.instruments import Rule
-from app.relief.courses import Place, first_place, place_after
+from app.relief.courses import InfusionPosition, first_position, position_after
 from app.relief.episode import Episode, Loss, Standing, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
@@ -32,15 +32,16 @@ class Track(Immutable, frozen=True):
         return self.last is None or order(self.last) < order(event)
 
 
-def fold(events: Iterable[Event], rule: Rule) -> Track:
-    """The track of these events, in any order."""
+def fold(events: Iterable[Event], rule: Rule | None) -> Track:
+    """The track of these events, in any order. Without a rule (screens, and infusions alone) no baseline is ever
+    evaluable."""
     track = Track()
     for event in sorted(events, key=order):
         track = step(track, event, rule)
     return track
 
 
-def step(track: Track, event: Event, rule: Rule) -> Track:
+def step(track: Track, event: Event, rule: Rule | None) -> Track:
     """One event later than all before it. Raises ValueError for an event out of order."""
     if not track.is_before(event):
         raise ValueError("a step goes forward in time; fold again for a late arrival")
@@ -70,39 +71,41 @@ def _on_day(episode: Episode, day: date) -> Episode:
     return replace(episode, day=day, yesterday=yesterday, settled=episode.standing)
 
 
-def _infuse(track: Track, infusion: Infusion, rule: Rule) -> Track:
+def _infuse(track: Track, infusion: Infusion, rule: Rule | None) -> Track:
     last = track.episode
-    place = place_after(last.place, last.last_infusion.day, infusion.day) if last else first_place(infusion.day)
-    if last is None or place.episode != last.place.episode:
-        return _begin_episode(track, infusion, place, rule)
+    position = (
+        position_after(last.position, last.last_infusion.day, infusion.day) if last else first_position(infusion.day)
+    )
+    if last is None or position.episode != last.position.episode:
+        return _begin_episode(track, infusion, position, rule)
     episode = _on_day(last, infusion.day)
-    if place.course == episode.place.course:
-        standing = _infuse_again(episode.standing, place.course)
+    if position.course == episode.position.course:
+        standing = _infuse_again(episode.standing, position.course)
     else:
         standing = _begin_course(episode.standing, infusion.day)
-    if place.course == 1:
-        episode = replace(episode, induction_sessions=place.number, induction_ended_on=infusion.day, early=None)
-    episode = replace(episode, place=place, last_infusion=infusion, standing=standing)
+    if position.course == 1:
+        episode = replace(episode, induction_sessions=position.number, induction_ended_on=infusion.day, early=None)
+    episode = replace(episode, position=position, last_infusion=infusion, standing=standing)
     return replace(track, last=infusion, episode=episode)
 
 
-def _begin_episode(track: Track, infusion: Infusion, place: Place, rule: Rule) -> Track:
+def _begin_episode(track: Track, infusion: Infusion, position: InfusionPosition, rule: Rule | None) -> Track:
     ended = track.ended
     if track.episode is not None:
         ended = (*ended, _record(track.episode, _rescued(track.episode.standing, infusion.day)))
     baseline = track.latest_score
     if baseline is not None and (infusion.day - baseline.day).days > BASELINE_LOOKBACK_DAYS:
         baseline = None
-    evaluable = baseline is not None and baseline.severity >= rule.entry
+    evaluable = baseline is not None and rule is not None and baseline.severity >= rule.entry
     nothing = Standing()
     day = infusion.day
-    episode = Episode(place, infusion, baseline, evaluable, False, day, None, nothing, nothing, 1, day)
+    episode = Episode(position, infusion, baseline, evaluable, False, day, None, nothing, nothing, 1, day)
     return Track(infusion, track.latest_score, episode, ended)
 
 
 def _record(episode: Episode, standing: Standing) -> Record:
     return Record(
-        episode=episode.place.episode,
+        episode=episode.position.episode,
         induction_sessions=episode.induction_sessions,
         induction_ended_on=episode.induction_ended_on,
         baseline=episode.baseline.severity if episode.baseline else None,
@@ -115,13 +118,14 @@ def _record(episode: Episode, standing: Standing) -> Record:
 
 
 def _heard(episode: Episode, score: Score) -> Episode:
-    """The episode with a representative counted: the gap before it, and its place 14 to 31 days after induction."""
+    """The episode with a representative counted: the gap before it, and whether it is one of the readings 14 to 31 days
+    after induction."""
     before, today = episode.settled.latest, episode.standing.latest
     if before is not None and (today is None or today.day != score.day):
         gap = (score.day - before.day).days
         episode = replace(episode, gaps={**episode.gaps, gap: episode.gaps.get(gap, 0) + 1})
     since = (score.day - episode.induction_ended_on).days
-    if episode.place.course == 1 and EARLY_FROM_DAYS <= since <= EARLY_TO_DAYS:
+    if episode.position.course == 1 and EARLY_FROM_DAYS <= since <= EARLY_TO_DAYS:
         episode = replace(episode, early=score)
     return episode
 
@@ -169,9 +173,9 @@ def _infuse_again(standing: Standing, course: int) -> Standing:
     return replace(standing, spell=spell, loss=loss)
 
 
-def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule) -> Standing:
+def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule | None) -> Standing:
     """The standing with `score` as the representative of its day."""
-    overlaps = rule.recall_days > (score.day - episode.last_infusion.day).days
+    overlaps = rule is not None and rule.recall_days > (score.day - episode.last_infusion.day).days
     seen = replace(
         standing,
         latest=score,
@@ -180,7 +184,7 @@ def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule) -
         in_course=True,
         only_overlapping=standing.only_overlapping and overlaps,
     )
-    if not episode.evaluable:
+    if rule is None or not episode.evaluable:
         return seen
     if is_response(episode, score, rule):
         return _respond(episode, standing, seen, score)
@@ -197,8 +201,8 @@ def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score)
         second = score.severity
     last = standing.latest
     unbroken = standing.state == "holding" and last and (score.day - last.day).days <= STALE_AFTER_DAYS
-    place = episode.place
-    spell = standing.spell or Spell(place.episode, place.course, score.day, score.day)
+    position = episode.position
+    spell = standing.spell or Spell(position.episode, position.course, score.day, score.day)
     return replace(
         seen,
         state="holding",

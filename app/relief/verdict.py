@@ -57,12 +57,12 @@ class Verdict(Immutable, frozen=True):
         return (self.holding_through_on - self.holding_since_on).days
 
 
-def assess(events: Iterable[Event], rule: Rule, as_of: date) -> Verdict:
+def assess(events: Iterable[Event], rule: Rule | None, as_of: date) -> Verdict:
     """The verdict on `as_of` (the whole local day included) from every event that counts, in any order."""
     return read(fold((event for event in events if event.day <= as_of), rule), rule, as_of)
 
 
-def read(track: Track, rule: Rule, as_of: date) -> Verdict:
+def read(track: Track, rule: Rule | None, as_of: date) -> Verdict:
     """The verdict of a track on `as_of`. Raises ValueError when the track already holds a later day's event."""
     if track.last is not None and track.last.day > as_of:
         raise ValueError("the track is later than the day asked for; fold again up to that day")
@@ -87,17 +87,17 @@ def read(track: Track, rule: Rule, as_of: date) -> Verdict:
         improvement_tenths=improvement_tenths(episode, latest, rule),
         change=latest.severity - episode.baseline.severity if latest and episode.baseline else None,
         response_severity=response_severity(episode.baseline.severity, rule)
-        if evaluable and episode.baseline
+        if rule and evaluable and episode.baseline
         else None,
         since_on=run.since_on,
         holding_since_on=standing.holding_since_on if holding else None,
         holding_through_on=latest.day if holding and latest else None,
         days_since_last_session=(as_of - episode.last_infusion.day).days,
         days_since_last_score=(as_of - latest.day).days if latest else None,
-        episode_number=episode.place.episode,
-        first_session_on=episode.place.episode_day,
-        sessions=episode.place.number,
-        courses=episode.place.course,
+        episode_number=episode.position.episode,
+        first_session_on=episode.position.episode_day,
+        sessions=episode.position.number,
+        courses=episode.position.course,
         spell=standing.spell,
         previous_spells=tuple(record.spell for record in track.ended if record.spell),
         heard_on=last_heard_on(episode) if evaluable else None,
@@ -111,10 +111,10 @@ def response_severity(baseline: int, rule: Rule) -> int:
     return baseline * (100 - rule.response) // 100
 
 
-def _flags(episode: Episode, status: str, rule: Rule, as_of: date) -> tuple[str, ...]:
+def _flags(episode: Episode, status: str, rule: Rule | None, as_of: date) -> tuple[str, ...]:
     standing, baseline = episode.standing, episode.baseline
     latest = standing.latest
-    if latest is None or baseline is None:
+    if latest is None or baseline is None or rule is None:
         return ()
     risen = latest.severity - baseline.severity >= rule.reliable_change
     if status == "not_evaluable":

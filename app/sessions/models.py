@@ -5,13 +5,26 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import MISSING
-from pydantic import Field as WireField
+from pydantic import Field as BodyField
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Answer, Id, MomentIn, MomentOut, Name, Note, Number, Text, Whole, Wire, grows, with_examples
-from app.storage import Moment, document, key
-from app.tracks.effects import ChangePerBoosterOut, InstrumentEffectOut
+from app.api.fields import (
+    Id,
+    MomentIn,
+    MomentOut,
+    Name,
+    Note,
+    Number,
+    RequestBody,
+    ResponseBody,
+    Text,
+    Whole,
+    grows,
+    with_examples,
+)
+from app.effects.models import ChangePerBoosterOut, InstrumentEffectOut
+from app.storage import Moment, document, key, rights
 
 Status = Literal["completed", "stopped_early", "not_done", "entered_in_error"]
 Route = Literal["iv", "im", "sc", "in", "sl", "po"]
@@ -31,10 +44,10 @@ Effect = Literal[
 Severity = Literal["mild", "moderate", "severe"]
 COUNTED = ("completed", "stopped_early")
 
-Kilograms = Annotated[Number, WireField(gt=0, le=500)]
-Milligrams = Annotated[Number, WireField(ge=0, le=10_000)]
-MilligramsPerKilogram = Annotated[Number, WireField(ge=0, le=100)]
-Drug = Annotated[Text, WireField(min_length=1, max_length=100)]
+Kilograms = Annotated[Number, BodyField(gt=0, le=500)]
+Milligrams = Annotated[Number, BodyField(ge=0, le=10_000)]
+MilligramsPerKilogram = Annotated[Number, BodyField(ge=0, le=100)]
+Drug = Annotated[Text, BodyField(min_length=1, max_length=100)]
 
 _EXAMPLE = {
     "started_at": "2025-01-06T10:00:00-05:00",
@@ -59,6 +72,7 @@ class InfusionSession(SQLModel, table=True):
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         UniqueConstraint("clinic_id", "patient_id", "id"),
         Index(None, "clinic_id", "patient_id", "started_at", "id"),
+        rights("version, started_at"),
     )
 
     clinic_id: UUID = key()
@@ -92,26 +106,26 @@ class SessionVersion(SQLModel, table=True):
     content: dict[str, Any] = Field(sa_type=document())
 
 
-class Vitals(Wire):
+class Vitals(RequestBody):
     """One set of measurements. Pressures in mmHg, heart rate per minute, oxygen saturation in percent."""
 
     at: MomentIn
-    systolic: Annotated[Whole, WireField(ge=20, le=350)] | None = None
-    diastolic: Annotated[Whole, WireField(ge=10, le=250)] | None = None
-    heart_rate: Annotated[Whole, WireField(ge=10, le=350)] | None = None
-    spo2: Annotated[Whole, WireField(ge=0, le=100)] | None = None
+    systolic: Annotated[Whole, BodyField(ge=20, le=350)] | None = None
+    diastolic: Annotated[Whole, BodyField(ge=10, le=250)] | None = None
+    heart_rate: Annotated[Whole, BodyField(ge=10, le=350)] | None = None
+    spo2: Annotated[Whole, BodyField(ge=0, le=100)] | None = None
 
 
-class SideEffect(Wire):
+class SideEffect(RequestBody):
     """One effect, how strong, and when after the start it was seen, in minutes."""
 
     effect: Effect
     severity: Severity
-    minutes_after_start: Annotated[Whole, WireField(ge=0, le=10_080)] | None = None
+    minutes_after_start: Annotated[Whole, BodyField(ge=0, le=10_080)] | None = None
     note: Note | None = None
 
 
-class SessionIn(Wire):
+class SessionIn(RequestBody):
     """A session. Only `started_at` is required. `not_done` and `entered_in_error` never count."""
 
     model_config = with_examples(_EXAMPLE)
@@ -125,12 +139,12 @@ class SessionIn(Wire):
     weight_kg: Kilograms | None = None
     dose_mg: Milligrams | None = None
     dose_mg_per_kg: MilligramsPerKilogram | None = None
-    vitals: list[Vitals] = WireField(default_factory=list, max_length=200)
-    side_effects: list[SideEffect] = WireField(default_factory=list, max_length=100)
+    vitals: list[Vitals] = BodyField(default_factory=list, max_length=200)
+    side_effects: list[SideEffect] = BodyField(default_factory=list, max_length=100)
     notes: Note | None = None
 
 
-class SessionPatch(Wire):
+class SessionPatch(RequestBody):
     """A merge patch: what is absent stays, null clears what may be null. A change of times or status needs `reason`."""
 
     model_config = with_examples({"status": "entered_in_error", "reason": "recorded twice"})
@@ -143,13 +157,13 @@ class SessionPatch(Wire):
     weight_kg: Kilograms | MISSING | None = MISSING
     dose_mg: Milligrams | MISSING | None = MISSING
     dose_mg_per_kg: MilligramsPerKilogram | MISSING | None = MISSING
-    vitals: Annotated[list[Vitals], WireField(max_length=200)] | MISSING = MISSING
-    side_effects: Annotated[list[SideEffect], WireField(max_length=100)] | MISSING = MISSING
+    vitals: Annotated[list[Vitals], BodyField(max_length=200)] | MISSING = MISSING
+    side_effects: Annotated[list[SideEffect], BodyField(max_length=100)] | MISSING = MISSING
     notes: Note | MISSING | None = MISSING
     reason: Name | None = None
 
 
-class VitalsOut(Answer):
+class VitalsOut(ResponseBody):
     """One set of measurements."""
 
     at: MomentOut
@@ -159,7 +173,7 @@ class VitalsOut(Answer):
     spo2: int | None
 
 
-class SideEffectOut(Answer):
+class SideEffectOut(ResponseBody):
     """One effect."""
 
     effect: str
@@ -168,14 +182,14 @@ class SideEffectOut(Answer):
     note: str | None
 
 
-class RecorderOut(Answer):
+class RecorderOut(ResponseBody):
     """Who: `user`, `client`, `device` or `operator`."""
 
     kind: str
     id: Id
 
 
-class SessionFields(Answer):
+class SessionFields(ResponseBody):
     """What every version of a session shows."""
 
     id: Id
@@ -217,7 +231,7 @@ class SessionListed(SessionOut):
     effect: list[InstrumentEffectOut] | None = None
 
 
-class SessionList(Answer):
+class SessionList(ResponseBody):
     """A page of sessions, newest first. `change_per_booster` is there with `include=effect`, over all pages."""
 
     items: list[SessionListed]
@@ -225,7 +239,7 @@ class SessionList(Answer):
     change_per_booster: list[ChangePerBoosterOut] | None = None
 
 
-class SessionVersionList(Answer):
+class SessionVersionList(ResponseBody):
     """Every version of a session, oldest first."""
 
     items: list[SessionVersionOut]

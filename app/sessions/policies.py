@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from app.errors import Fault, Invalid, Problem
 from app.sessions.models import COUNTED, SessionIn
-from app.tracks.known import Given
+from app.tracks.patient_tracks import CountedInfusion
 
 _ASSUMED_LENGTH = timedelta(hours=2)
 _LONGEST = timedelta(days=14)
@@ -53,7 +53,7 @@ def check(session: SessionIn, now: datetime) -> None:
             raise DoseMismatch(errors=[Fault("pointer", "/dose_mg", rule)])
 
 
-def check_overlap(session: SessionIn, others: Iterable[Given]) -> None:
+def check_overlap(session: SessionIn, others: Iterable[CountedInfusion]) -> None:
     """Raises SessionOverlaps. Sessions that do not count overlap nothing."""
     start, end = session.started_at, session.ended_at or session.started_at + _ASSUMED_LENGTH
     for other in others:

@@ -3,18 +3,19 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from app.access.dependencies import ActOf, CallerOf, DatabaseOf, GuardedRoute, keep, showed
-from app.api import paging
-from app.api.idempotency import IdempotencyKey
-from app.api.paging import Cursor, Limit
+from app.access.dependencies import DoorOf, GuardedRoute, PageOf
+from app.api.idempotency import KeyOf
 from app.api.problems import Responses, problems
-from app.api.versions import IfMatch, expected_version, tag
+from app.api.rendering import as_json, created_at
+from app.api.versions import IfMatch, expected_version, tagged
+from app.effects.models import ChangePerBoosterOut, SessionEffectOut
 from app.errors import InsufficientScope
+from app.facts import Fact
 from app.sessions import service
-from app.sessions.models import SessionIn, SessionList, SessionOut, SessionPatch, SessionVersionList
-from app.tracks.effects import SessionEffectOut
+from app.sessions.models import SessionIn, SessionList, SessionListed, SessionOut, SessionPatch, SessionVersionList
+from app.storage import Transaction
 from app.tracks.events import local_day
 
 REPEATED: Responses = {200: {"model": SessionOut, "description": "Created before: as it stands now"}}
@@ -38,11 +39,12 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
         "request_in_progress",
     ),
 )
-async def record_session(
-    request: Request, caller: CallerOf, act: ActOf, patient_id: UUID, body: SessionIn, key: IdempotencyKey = None
-) -> Response:
+async def record_session(door: DoorOf, patient_id: UUID, body: SessionIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return await keep(request, caller, act, key, lambda db: service.record(db, caller, act, patient_id, body))
+    done = await door.write(
+        lambda db: service.record(db, door.caller, door.act, patient_id, body), created_at(_address), keyed
+    )
+    return done.response()
 
 
 @router.get(
@@ -54,35 +56,30 @@ async def record_session(
     responses=problems("not_found", "invalid_cursor"),
 )
 async def list_sessions(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
+    door: DoorOf,
+    page: PageOf,
     patient_id: UUID,
     include: Annotated[
         Literal["effect"] | None, Query(description="`effect`: what each did; needs the scope outcomes:read")
     ] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
 ) -> SessionList:
     """Newest first. With `include=effect` also what each session did, and whether boosters come to hold for less."""
-    after = paging.after(request, caller.name, cursor)
-    effects_on = None
+    caller, effects_on = door.caller, None
     if include is not None:
         if "outcomes:read" not in caller.scopes:
             raise InsufficientScope("include=effect needs the scope outcomes:read")
-        effects_on = local_day(act.at, caller.time_zone)
-    found, changes = await database.read(
-        caller.clinic_id, lambda db: service.listed(db, caller, patient_id, after, limit, effects_on)
-    )
-    items, next_cursor = paging.page(
-        request, response, caller.name, found, limit, lambda s: [s.started_at.isoformat(), str(s.id)]
-    )
-    await showed(request, act, [patient_id])
+        effects_on = local_day(door.act.at, caller.time_zone)
+    changes: list[ChangePerBoosterOut] | None = None
+
+    def work(db: Transaction) -> Fact[list[SessionListed]]:
+        nonlocal changes
+        found, changes = service.listed(db, caller, patient_id, page.after, page.limit, effects_on)
+        return page.cut(found, lambda s: [s.started_at.isoformat(), str(s.id)]).about(patient_id)
+
+    items = (await door.read(work)).value
     if changes is None:
-        return SessionList(items=items, next_cursor=next_cursor)
-    return SessionList(items=items, next_cursor=next_cursor, change_per_booster=changes)
+        return SessionList(items=items, next_cursor=page.next_cursor)
+    return SessionList(items=items, next_cursor=page.next_cursor, change_per_booster=changes)
 
 
 @router.get(
@@ -92,20 +89,9 @@ async def list_sessions(
     response_model=SessionOut,
     responses=problems("not_found"),
 )
-async def get_session(
-    request: Request,
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    patient_id: UUID,
-    session_id: UUID,
-) -> SessionOut:
+async def get_session(response: Response, door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionOut:
     """With its ETag, which a change must name."""
-    session = await database.read(caller.clinic_id, lambda db: service.one(db, caller, patient_id, session_id))
-    await showed(request, act, [patient_id])
-    tag(response, session.version)
-    return session
+    return tagged(response, await door.read(lambda db: service.one(db, door.caller, patient_id, session_id)))
 
 
 @router.patch(
@@ -118,22 +104,14 @@ async def get_session(
     ),
 )
 async def update_session(
-    response: Response,
-    caller: CallerOf,
-    act: ActOf,
-    database: DatabaseOf,
-    patient_id: UUID,
-    session_id: UUID,
-    body: SessionPatch,
-    if_match: IfMatch = None,
-) -> SessionOut:
+    door: DoorOf, patient_id: UUID, session_id: UUID, body: SessionPatch, if_match: IfMatch = None
+) -> Response:
     """Each change makes a version; a change of times or status needs a reason. Relief is folded again."""
     expected = expected_version(if_match)
-    session = await database.write(
-        caller.clinic_id, lambda db: service.update(db, caller, act, patient_id, session_id, expected, body)
+    done = await door.write(
+        lambda db: service.update(db, door.caller, door.act, patient_id, session_id, expected, body), as_json
     )
-    tag(response, session.version)
-    return session
+    return done.response()
 
 
 @router.get(
@@ -144,15 +122,11 @@ async def update_session(
     response_model=SessionEffectOut,
     responses=problems("not_found"),
 )
-async def get_session_effect(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, session_id: UUID
-) -> SessionEffectOut:
+async def get_session_effect(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionEffectOut:
     """By every instrument with a score before or after it: before and after, hours to response, days of relief and how
     it ended."""
-    as_of = local_day(act.at, caller.time_zone)
-    answer = await database.read(caller.clinic_id, lambda db: service.effect(db, caller, patient_id, session_id, as_of))
-    await showed(request, act, [patient_id])
-    return answer
+    as_of = local_day(door.act.at, door.caller.time_zone)
+    return (await door.read(lambda db: service.effect(db, door.caller, patient_id, session_id, as_of))).value
 
 
 @router.get(
@@ -162,12 +136,11 @@ async def get_session_effect(
     response_model=SessionVersionList,
     responses=problems("not_found"),
 )
-async def list_session_versions(
-    request: Request, caller: CallerOf, act: ActOf, database: DatabaseOf, patient_id: UUID, session_id: UUID
-) -> SessionVersionList:
+async def list_session_versions(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionVersionList:
     """Oldest first."""
-    items = await database.read(
-        caller.clinic_id, lambda db: service.versions(db, caller.clinic_id, patient_id, session_id)
-    )
-    await showed(request, act, [patient_id])
-    return SessionVersionList(items=list(items), next_cursor=None)
+    found = await door.read(lambda db: service.versions(db, door.act.clinic_id, patient_id, session_id))
+    return SessionVersionList(items=found.value, next_cursor=None)
+
+
+def _address(session: SessionOut) -> str:
+    return f"/v1/patients/{session.patient_id}/sessions/{session.id}"

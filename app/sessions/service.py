@@ -5,15 +5,14 @@ from datetime import date, datetime
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlmodel import Session
 
 from app.access.service import Caller
 from app.alerts import raising
-from app.api.idempotency import Reply
-from app.api.versions import require_version
-from app.audit import service as audit
 from app.audit.service import Act
+from app.effects.models import ChangePerBoosterOut, SessionEffectOut
+from app.effects.service import effects_of
 from app.errors import AlreadyRecorded, Fault, Invalid, NotFound
+from app.facts import Fact, require_version
 from app.patients import service as patients
 from app.patients.models import Patient
 from app.sessions import store
@@ -29,20 +28,19 @@ from app.sessions.models import (
     SessionVersionOut,
 )
 from app.sessions.policies import check, check_overlap, severe_side_effects
-from app.storage import new_id
+from app.storage import Transaction, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.effects import ChangePerBoosterOut, SessionEffectOut, effects_of
 from app.tracks.events import Calendar
-from app.tracks.known import Known
 from app.tracks.models import InfusionVersion
+from app.tracks.patient_tracks import PatientTracks
 from app.tracks.service import Change
 
 _NEEDS_REASON = frozenset({"started_at", "ended_at", "status"})
 _NO_PLACE: dict[str, int | str | None] = {"number": None, "episode_number": None, "course_number": None, "kind": None}
 
 
-def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: SessionIn) -> Reply[SessionOut]:
+def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: SessionIn) -> Fact[SessionOut]:
     """A new session, or the one that stands when the same id is posted again with the same content."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     session_id = body.id or new_id()
@@ -54,14 +52,8 @@ def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: Sessio
         same = session.patient_id == patient_id
         if not same or store.first_version(db, act.clinic_id, session_id).content != content:
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a session with other content")])
-        audit.record(db, act, [patient_id])
-        headers = {"Replayed": "true", **_headers(session)}
-        return Reply(
-            _answer(session, version, _of(known[patient_id], caller)),
-            200,
-            headers,
-            subjects=(patient_id,),
-        )
+        value = _session_out(session, version, _of(known[patient_id], caller))
+        return Fact(value, (patient_id,), session.version, is_replay=True)
     check(body, act.at)
     if body.status in COUNTED:
         check_overlap(body, known[patient_id].infusions)
@@ -73,18 +65,20 @@ def record(db: Session, caller: Caller, act: Act, patient_id: UUID, body: Sessio
         started_at=body.started_at,
         created_at=act.at,
     )
-    version = _keep(db, caller, act, patient, session, body, None, known, severe_before=set())
-    return Reply(
-        _answer(session, version, _of(known[patient_id], caller)),
-        201,
-        _headers(session),
-        subjects=(patient_id,),
-    )
+    version = _store_version(db, caller, act, patient, session, body, None, known, severe_before=set())
+    value = _session_out(session, version, _of(known[patient_id], caller))
+    return Fact(value, (patient_id,), session.version, is_new=True)
 
 
 def update(
-    db: Session, caller: Caller, act: Act, patient_id: UUID, session_id: UUID, expected: int | None, patch: SessionPatch
-) -> SessionOut:
+    db: Transaction,
+    caller: Caller,
+    act: Act,
+    patient_id: UUID,
+    session_id: UUID,
+    expected: int | None,
+    patch: SessionPatch,
+) -> Fact[SessionOut]:
     """A new version of a session. Raises NotFound, PreconditionFailed, SessionOverlaps, DoseMismatch, Invalid. An empty
     patch makes no version."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
@@ -100,8 +94,7 @@ def update(
     body = current.model_copy(update=changes)
     changed = {name for name in changes if getattr(body, name) != getattr(current, name)}
     if not changed:
-        audit.record(db, act, [patient_id])
-        return _answer(session, version, _of(known[patient_id], caller))
+        return Fact(_session_out(session, version, _of(known[patient_id], caller)), (patient_id,), session.version)
     if changed & _NEEDS_REASON and not patch.reason:
         raise Invalid(errors=[Fault("pointer", "/reason", "is required when times or status change")])
     check(body, act.at)
@@ -110,11 +103,13 @@ def update(
     session.version += 1
     session.started_at = body.started_at
     severe = severe_side_effects(current)
-    version = _keep(db, caller, act, patient, session, body, patch.reason, known, severe_before=severe)
-    return _answer(session, version, _of(known[patient_id], caller))
+    version = _store_version(db, caller, act, patient, session, body, patch.reason, known, severe_before=severe)
+    return Fact(_session_out(session, version, _of(known[patient_id], caller)), (patient_id,), session.version)
 
 
-def find(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> tuple[InfusionSession, SessionVersion]:
+def find(
+    db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID
+) -> tuple[InfusionSession, SessionVersion]:
     """A session of this patient with its current version. Raises NotFound."""
     found = store.find(db, clinic_id, session_id)
     if found is None or found[0].patient_id != patient_id:
@@ -122,59 +117,61 @@ def find(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> tu
     return found
 
 
-def one(db: Session, caller: Caller, patient_id: UUID, session_id: UUID) -> SessionOut:
+def one(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID) -> Fact[SessionOut]:
     """A session as it stands. Raises NotFound."""
     session, version = find(db, caller.clinic_id, patient_id, session_id)
-    return _answer(session, version, _calendar(db, caller, patient_id))
+    return Fact(_session_out(session, version, _calendar(db, caller, patient_id)), (patient_id,), session.version)
 
 
 def listed(
-    db: Session, caller: Caller, patient_id: UUID, after: Sequence[str] | None, limit: int, effects_on: date | None
+    db: Transaction, caller: Caller, patient_id: UUID, after: Sequence[str] | None, limit: int, effects_on: date | None
 ) -> tuple[Sequence[SessionListed], list[ChangePerBoosterOut] | None]:
     """A page, newest first, one more than `limit` where there is more; with `effects_on`, what each session did as of
     that day, and the change per booster. Raises NotFound."""
-    patients.one(db, caller.clinic_id, patient_id)
+    patients.find(db, caller.clinic_id, patient_id)
     calendar = _calendar(db, caller, patient_id)
     rows = store.page(db, caller.clinic_id, patient_id, after, limit)
     if effects_on is None:
-        return [SessionListed(**dict(_answer(session, version, calendar))) for session, version in rows], None
+        return [SessionListed(**dict(_session_out(session, version, calendar))) for session, version in rows], None
     found = effects_of(db, caller.clinic_id, patient_id, calendar, effects_on)
     items = [
-        SessionListed(**dict(_answer(session, version, calendar)), effect=found.of(session.id))
+        SessionListed(**dict(_session_out(session, version, calendar)), effect=found.of(session.id))
         for session, version in rows
     ]
     return items, found.changes()
 
 
-def effect(db: Session, caller: Caller, patient_id: UUID, session_id: UUID, as_of: date) -> SessionEffectOut:
+def effect(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID, as_of: date) -> Fact[SessionEffectOut]:
     """What one session did; nothing, where it does not count. Raises NotFound."""
     find(db, caller.clinic_id, patient_id, session_id)
     calendar = _calendar(db, caller, patient_id)
     found = effects_of(db, caller.clinic_id, patient_id, calendar, as_of)
-    return SessionEffectOut(patient_id=patient_id, session_id=session_id, instruments=found.of(session_id))
+    value = SessionEffectOut(patient_id=patient_id, session_id=session_id, instruments=found.of(session_id))
+    return Fact(value, (patient_id,))
 
 
-def versions(db: Session, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Sequence[SessionVersionOut]:
+def versions(db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Fact[list[SessionVersionOut]]:
     """Every version, oldest first. Raises NotFound."""
     session, _ = find(db, clinic_id, patient_id, session_id)
-    return [SessionVersionOut(**_fields(session, version)) for version in store.versions(db, clinic_id, session_id)]
+    rows = store.versions(db, clinic_id, session_id)
+    return Fact([SessionVersionOut(**_fields(session, version)) for version in rows], (patient_id,))
 
 
-def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> list[SessionVersionOut]:
+def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[SessionVersionOut]:
     """Every version of every session of a patient, oldest first."""
     rows = store.every_version(db, clinic_id, patient_id)
     return [SessionVersionOut(**_fields(session, version)) for session, version in rows]
 
 
-def _keep(
-    db: Session,
+def _store_version(
+    db: Transaction,
     caller: Caller,
     act: Act,
     patient: Patient,
     session: InfusionSession,
     body: SessionIn,
     reason: str | None,
-    known: dict[UUID, Known],
+    known: dict[UUID, PatientTracks],
     *,
     severe_before: set[str],
 ) -> SessionVersion:
@@ -218,27 +215,26 @@ def _keep(
         raising.mark_amended(db, act.clinic_id, session.id, recorded_at)
     if severe - severe_before:
         raising.raise_severe_side_effect(db, act.clinic_id, patient.id, session.id, body.started_at, recorded_at)
-    audit.record(db, act, [patient.id])
     return version
 
 
-def _of(known: Known, caller: Caller) -> Calendar:
+def _of(known: PatientTracks, caller: Caller) -> Calendar:
     return Calendar(known.infusions, caller.time_zone)
 
 
-def _calendar(db: Session, caller: Caller, patient_id: UUID) -> Calendar:
+def _calendar(db: Transaction, caller: Caller, patient_id: UUID) -> Calendar:
     return Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
 
 
-def _answer(session: InfusionSession, version: SessionVersion, calendar: Calendar) -> SessionOut:
-    place = calendar.places.get(str(session.id))
+def _session_out(session: InfusionSession, version: SessionVersion, calendar: Calendar) -> SessionOut:
+    position = calendar.positions.get(str(session.id))
     where: dict[str, int | str | None] = _NO_PLACE
-    if place is not None:
+    if position is not None:
         where = {
-            "number": place.number,
-            "episode_number": place.episode,
-            "course_number": place.course,
-            "kind": place.kind,
+            "number": position.number,
+            "episode_number": position.episode,
+            "course_number": position.course,
+            "kind": position.kind,
         }
     return SessionOut(**_fields(session, version), **where)
 
@@ -256,12 +252,7 @@ def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, obje
     }
 
 
-def _headers(session: InfusionSession) -> dict[str, str]:
-    location = f"/v1/patients/{session.patient_id}/sessions/{session.id}"
-    return {"Location": location, "ETag": f'"{session.version}"'}
-
-
-def severe(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, datetime]]:
+def severe(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, datetime]]:
     """Patient, session and start of every session that counts and had a severe side effect."""
     found = []
     for session, version in store.of_patients(db, clinic_id, patient_ids):

@@ -6,48 +6,48 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.sessions.models import InfusionSession, SessionVersion
-from app.storage import below
+from app.storage import Transaction, below
 
 Row = tuple[InfusionSession, SessionVersion]
 
 
-def find(db: Session, clinic_id: UUID, session_id: UUID) -> Row | None:
+def find(db: Transaction, clinic_id: UUID, session_id: UUID) -> Row | None:
     """A session with its current version."""
     return db.exec(_current(clinic_id).where(col(InfusionSession.id) == session_id)).first()
 
 
-def first_version(db: Session, clinic_id: UUID, session_id: UUID) -> SessionVersion:
+def first_version(db: Transaction, clinic_id: UUID, session_id: UUID) -> SessionVersion:
     return db.get_one(SessionVersion, (clinic_id, session_id, 1))
 
 
-def page(db: Session, clinic_id: UUID, patient_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Row]:
+def page(db: Transaction, clinic_id: UUID, patient_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Row]:
     """Newest first; one row more than `limit` where there is more."""
     query = _current(clinic_id).where(col(InfusionSession.patient_id) == patient_id)
     if after is not None:
-        place = (datetime.fromisoformat(after[0]), UUID(after[1]))
-        query = query.where(below((col(InfusionSession.started_at), col(InfusionSession.id)), place))
+        position = (datetime.fromisoformat(after[0]), UUID(after[1]))
+        query = query.where(below((col(InfusionSession.started_at), col(InfusionSession.id)), position))
     order = (col(InfusionSession.started_at).desc(), col(InfusionSession.id).desc())
     return db.exec(query.order_by(*order).limit(limit + 1)).all()
 
 
-def doses(db: Session, clinic_id: UUID, patient_id: UUID) -> dict[UUID, float | None]:
+def doses(db: Transaction, clinic_id: UUID, patient_id: UUID) -> dict[UUID, float | None]:
     """The dose of each of a patient's sessions in mg per kg, where it was given."""
     rows = db.exec(_current(clinic_id).where(col(InfusionSession.patient_id) == patient_id))
     return {session.id: version.content.get("dose_mg_per_kg") for session, version in rows}
 
 
-def versions(db: Session, clinic_id: UUID, session_id: UUID) -> Sequence[SessionVersion]:
+def versions(db: Transaction, clinic_id: UUID, session_id: UUID) -> Sequence[SessionVersion]:
     query = select(SessionVersion).where(
         col(SessionVersion.clinic_id) == clinic_id, col(SessionVersion.session_id) == session_id
     )
     return db.exec(query.order_by(col(SessionVersion.version))).all()
 
 
-def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> Sequence[Row]:
+def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[Row]:
     """Every version of a patient's sessions, oldest first."""
     query: Any = select(InfusionSession, SessionVersion).join(
         SessionVersion,
@@ -73,7 +73,7 @@ def _current(clinic_id: UUID) -> SelectOfScalar[Row]:
     return query.where(col(InfusionSession.clinic_id) == clinic_id)  # type: ignore[no-any-return]
 
 
-def of_patients(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> Sequence[Row]:
+def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> Sequence[Row]:
     """The sessions of these patients with their current versions."""
     rows: Sequence[Row] = db.exec(_current(clinic_id).where(col(InfusionSession.patient_id).in_(patient_ids))).all()
     return rows

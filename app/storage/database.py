@@ -22,11 +22,14 @@ import psycopg
 from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
-from sqlmodel import Session
 
 from app.errors import Busy
+from app.storage.types import Transaction
 
 T = TypeVar("T")
+
+# What the driver raises, wrapped: storage alone names the library that does.
+DatabaseError = DBAPIError
 
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
@@ -70,23 +73,23 @@ class Database:
         self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
         self._streaming: set[UUID] = set()
 
-    async def read(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+    async def read(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """The result of `work` on one snapshot."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self.reading, clinic_id, work)
 
-    async def write(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+    async def write(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """The result of `work`, once it is committed."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
 
-    async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+    async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """The result of `work`, all of whose reading is of one snapshot, once it is committed. For work that only
         adds."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._run, clinic_id, work, _Kind.WRITE_ON_SNAPSHOT)
 
-    async def stream(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> "Stream[T]":
+    async def stream(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> "Stream[T]":
         """What `work` yields on one snapshot, piece by piece, as it is asked for. The first piece is read before this
         returns, so that a refusal is still one. One at a time for a clinic and a few in all; raises Busy for more."""
         if clinic_id in self._streaming or len(self._streaming) >= _STREAMS:
@@ -100,15 +103,15 @@ class Database:
             raise
         return stream
 
-    def _pieces(self, clinic_id: UUID, work: Callable[[Session], Iterator[T]]) -> Generator[T, None, None]:
-        with self._transaction(clinic_id, _Kind.READ) as session:
-            yield from work(session)
+    def _pieces(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> Generator[T, None, None]:
+        with self._transaction(clinic_id, _Kind.READ) as db:
+            yield from work(db)
 
-    def reading(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+    def reading(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """`read` for callers without an event loop."""
         return self._run(clinic_id, work, _Kind.READ)
 
-    def writing(self, clinic_id: UUID, work: Callable[[Session], T]) -> T:
+    def writing(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """`write` for callers without an event loop. Deadlocks and serialisation failures are tried again; raises Busy
         when they persist, with nothing written."""
         return self._run(clinic_id, work, _Kind.WRITE)
@@ -154,12 +157,12 @@ class Database:
             self._close_writer()
         self.engine.dispose()
 
-    def _run(self, clinic_id: UUID, work: Callable[[Session], T], kind: _Kind) -> T:
+    def _run(self, clinic_id: UUID, work: Callable[[Transaction], T], kind: _Kind) -> T:
         for attempt in range(_ATTEMPTS):
             try:
-                with self._transaction(clinic_id, kind) as session:
-                    result = work(session)
-                    session.flush()
+                with self._transaction(clinic_id, kind) as db:
+                    result = work(db)
+                    db.flush()
                 return result
             except DBAPIError as error:
                 if _is_out_of_reach(error):
@@ -170,14 +173,14 @@ class Database:
         raise Busy
 
     @contextmanager
-    def _transaction(self, clinic_id: UUID, kind: _Kind) -> Iterator[Session]:
+    def _transaction(self, clinic_id: UUID, kind: _Kind) -> Iterator[Transaction]:
         with (
             self._connection(clinic_id, kind) as connection,
             connection.begin(),
-            Session(connection, expire_on_commit=False) as session,
+            Transaction(connection, expire_on_commit=False) as db,
         ):
-            session.info["secret_key"] = self._secret_key
-            yield session
+            db.info["secret_key"] = self._secret_key
+            yield db
 
     def _connection(self, clinic_id: UUID, kind: _Kind) -> AbstractContextManager[Connection]:
         if self.is_sqlite and kind != _Kind.READ:

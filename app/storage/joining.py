@@ -13,15 +13,14 @@ from collections.abc import Awaitable, Callable, Sequence, Sized
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlmodel import Session
-
 from app.errors import Busy, Problem
+from app.storage.types import Transaction
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 # `Database.write` or `Database.write_on_snapshot`.
-Transact = Callable[[UUID, Callable[[Session], Any]], Awaitable[Any]]
-Work = Callable[[Session, UUID, Sequence[Asked]], Sequence[Answer | Problem]]
+Transact = Callable[[UUID, Callable[[Transaction], Any]], Awaitable[Any]]
+Work = Callable[[Transaction, UUID, Sequence[Request]], Sequence[Result | Problem]]
 
 _BATCH = 256
 _QUEUE = 4_096
@@ -31,17 +30,17 @@ _TURNS = 4
 _GATHERING_SECONDS = 0.002
 
 
-class Joined(Generic[Asked, Answer]):
+class Joined(Generic[Request, Result]):
     """Joins concurrent requests of one clinic into one call of `work` and one transaction. Clinics go in parallel."""
 
-    def __init__(self, transact: Transact, work: Work[Asked, Answer]) -> None:
+    def __init__(self, transact: Transact, work: Work[Request, Result]) -> None:
         self._transact = transact
         self._work = work
-        self._queues: dict[UUID, deque[tuple[Asked, asyncio.Future[Answer]]]] = {}
+        self._queues: dict[UUID, deque[tuple[Request, asyncio.Future[Result]]]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, clinic_id: UUID, asked: Asked) -> Answer:
+    async def submit(self, clinic_id: UUID, asked: Request) -> Result:
         """The answer, once committed. Raises its refusal, or Busy when the clinic's queue is full; or longer than one
         batch, while all together are too many: a flood of some clinics is not to shut out the others."""
         queue = self._queues.get(clinic_id)
@@ -51,7 +50,7 @@ class Joined(Generic[Asked, Answer]):
             raise Busy
         if queue is None:
             queue = self._queues[clinic_id] = deque()
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         queue.append((asked, answer))
         self._waiting += 1
         if idle:
@@ -60,8 +59,8 @@ class Joined(Generic[Asked, Answer]):
             task.add_done_callback(self._tasks.discard)
         return await answer
 
-    async def _drain(self, clinic_id: UUID, queue: deque[tuple[Asked, asyncio.Future[Answer]]]) -> None:
-        batch: list[tuple[Asked, asyncio.Future[Answer]]] = []
+    async def _drain(self, clinic_id: UUID, queue: deque[tuple[Request, asyncio.Future[Result]]]) -> None:
+        batch: list[tuple[Request, asyncio.Future[Result]]] = []
         try:
             while queue:
                 await _gathered(queue)
@@ -74,7 +73,7 @@ class Joined(Generic[Asked, Answer]):
             for _, answer in (*batch, *queue):
                 _settle(answer, Busy())
 
-    async def _answer(self, clinic_id: UUID, batch: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+    async def _answer(self, clinic_id: UUID, batch: list[tuple[Request, asyncio.Future[Result]]]) -> None:
         asked = [one for one, _ in batch]
         try:
             answers = await self._transact(clinic_id, lambda db: self._work(db, clinic_id, asked))
@@ -103,7 +102,7 @@ async def _gathered(queue: Sized) -> None:
         await asyncio.sleep(0)
 
 
-def _settle(answer: "asyncio.Future[Answer]", outcome: Answer | Exception) -> None:
+def _settle(answer: "asyncio.Future[Result]", outcome: Result | Exception) -> None:
     if answer.done():  # the caller hung up; what was committed stays committed
         return
     if isinstance(outcome, Exception):

@@ -4,7 +4,8 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlmodel import Session
+
+from app.storage.types import Transaction
 
 
 @lru_cache(maxsize=64)
@@ -13,7 +14,7 @@ def derived_key(secret_key: str, purpose: str) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(secret_key.encode())
 
 
-def key_for(db: Session, purpose: str) -> bytes:
+def key_for(db: Transaction, purpose: str) -> bytes:
     """The key of the session's database for one purpose. Raises ValueError where it was opened without the secret."""
     secret: str = db.info["secret_key"]
     if not secret:

@@ -4,22 +4,24 @@ from datetime import datetime
 
 from sqlalchemy import or_, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Field, Session, SQLModel, col
+from sqlmodel import Field, SQLModel, col
 
-from app.storage.types import Moment
+from app.storage.rights import rights
+from app.storage.types import Moment, Transaction
 
 
 class Lease(SQLModel, table=True):
     """Who does a job, and until when. A holder that dies loses it then."""
 
     __tablename__ = "leases"
+    __table_args__ = rights("*", is_open=True)
 
     name: str = Field(primary_key=True)
     holder: str
     until: datetime = Field(sa_type=Moment)
 
 
-def lease(db: Session, name: str, holder: str, now: datetime, until: datetime) -> bool:
+def lease(db: Transaction, name: str, holder: str, now: datetime, until: datetime) -> bool:
     """Whether the job is the holder's until then: it was free, its lease had run out, or it was theirs already."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(Lease).values(name=name, holder=holder, until=until)
@@ -30,6 +32,6 @@ def lease(db: Session, name: str, holder: str, now: datetime, until: datetime) -
     return db.execute(taken.returning(col(Lease.name))).first() is not None
 
 
-def give_up(db: Session, name: str, holder: str, now: datetime) -> None:
+def give_up(db: Transaction, name: str, holder: str, now: datetime) -> None:
     """Ends the holder's lease, so that another need not wait for it to run out."""
     db.execute(update(Lease).where(col(Lease.name) == name, col(Lease.holder) == holder).values(until=now))

@@ -9,14 +9,17 @@ first, so that rows go in the order in which they were asked for.
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from pydantic_core import to_json
 from sqlalchemy import Table, bindparam, inspect, or_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlmodel import Session, SQLModel
+from sqlmodel import SQLModel
 
+from app.storage.types import Transaction
+
+P = ParamSpec("P")
 M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
 # Of one table or several.
@@ -24,28 +27,30 @@ Rows = Mapping[type[SQLModel], Sequence[Row]]
 _SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
 
 
-def plain(model: type[M], **values: Any) -> M:
-    """A row that no session watches, with every column given: it has a model's columns and nothing else of it."""
-    return cast(M, SimpleNamespace(**values))
+def row_maker(model: Callable[P, M]) -> Callable[P, M]:
+    """Makes rows of a model that the ORM does not watch: they have its columns and nothing else of it, and cost a
+    fortieth. To the type checker it is the model's own constructor, so that a misspelt, missing or wrongly typed column
+    is an error. Every column must be given."""
+    return cast("Callable[P, M]", SimpleNamespace)
 
 
-def insert(db: Session, rows: Rows) -> None:
+def insert(db: Transaction, rows: Rows) -> None:
     """Inserts rows that name every column; tables that others refer to come first."""
     _write(db, rows, "insert")
 
 
-def upsert(db: Session, rows: Rows) -> None:
+def upsert(db: Transaction, rows: Rows) -> None:
     """Inserts rows that name every column, or replaces those with their keys. A row that stands as it is asked for is
     not written again."""
     _write(db, rows, "upsert")
 
 
-def set_column(db: Session, column: str, rows: Rows) -> None:
+def set_column(db: Transaction, column: str, rows: Rows) -> None:
     """Sets one column of the rows with these keys."""
     _write(db, rows, column)
 
 
-def _write(db: Session, rows: Rows, what: str) -> None:
+def _write(db: Transaction, rows: Rows, what: str) -> None:
     tables = {inspect(model).local_table: some for model, some in rows.items() if some}
     if not tables:
         return

@@ -8,8 +8,11 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Session, SQLModel
 from uuid_utils.compat import uuid7
+
+# A session of the ORM lives exactly as long as one transaction, and "session" means an infusion's here.
+Transaction = Session
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

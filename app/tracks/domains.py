@@ -16,30 +16,28 @@ from app.relief import (
     read,
 )
 from app.tracks.events import infusion_events
-from app.tracks.known import Given, Known, Subject
+from app.tracks.patient_tracks import CountedInfusion, PatientTracks, Subject
+from app.tracks.priorities import Priority
 
-# The order in which statuses wait for a person; before all of them stand open timely alerts. Holding and not yet begun
-# come last.
-_PRIORITIES = {
-    "lost": 1,
-    "fading": 3,
-    "stale": 6,
-    "no_response": 7,
-    "partial_response": 8,
-    "awaiting_follow_up": 9,
-    "no_baseline": 10,
-    "not_evaluable": 11,
-    "holding": 12,
-    "not_started": 13,
+_BY_STATUS = {
+    "lost": Priority.LOST,
+    "fading": Priority.FADING,
+    "stale": Priority.STALE,
+    "no_response": Priority.NO_RESPONSE,
+    "partial_response": Priority.PARTIAL_RESPONSE,
+    "awaiting_follow_up": Priority.AWAITING,
+    "no_baseline": Priority.NO_BASELINE,
+    "not_evaluable": Priority.NOT_EVALUABLE,
+    "holding": Priority.HOLDING,
+    "not_started": Priority.NOT_STARTED,
 }
-_SILENT_AFTER = {"lost": 2, "fading": 4}
-_DETERIORATED = 5
+_SILENT_AFTER = {"lost": Priority.SILENT_AFTER_LOST, "fading": Priority.SILENT_AFTER_FADING}
 
 # Named alike as a domain and as an indication.
 _INDICATED = ("ptsd", "ocd")
 
 
-def domain_values(subject: Subject, known: Known) -> list[dict[str, Any]]:
+def domain_values(subject: Subject, known: PatientTracks) -> list[dict[str, Any]]:
     """Each domain's answer on the day of the patient's last event, and from when silence makes it stale."""
     as_of = max((track.last.day for track in (known.blank, *known.tracks.values()) if track.last), default=date.min)
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
@@ -73,16 +71,18 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def priority(status: str, state: str | None, flags: Collection[str]) -> int:
-    """The place of a status in the worklist, from 1; `state` is the one at the latest reading that counted."""
+def priority(status: str, state: str | None, flags: Collection[str]) -> Priority:
+    """The priority of a status in the worklist; `state` is the status at the latest reading that counted."""
     if status in ("stale", "awaiting_follow_up") and state in _SILENT_AFTER:
         return _SILENT_AFTER[state]
     if status == "no_response" and "reliable_deterioration" in flags:
-        return _DETERIORATED
-    return _PRIORITIES[status]
+        return Priority.DETERIORATED
+    return _BY_STATUS[status]
 
 
-def chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> list[tuple[str, str, str | None]]:
+def chosen(
+    subject: Subject, known: PatientTracks, verdicts: Mapping[str, Verdict]
+) -> list[tuple[str, str, str | None]]:
     """Each listed domain, the instrument that answers for it, and the note."""
     found = []
     for domain, order in DOMAINS.items():
@@ -100,12 +100,12 @@ def chosen(subject: Subject, known: Known, verdicts: Mapping[str, Verdict]) -> l
     return found
 
 
-def verdicts_on(known: Known, as_of: date) -> dict[str, Verdict]:
+def verdicts_on(known: PatientTracks, as_of: date) -> dict[str, Verdict]:
     """The verdict of every instrument with a score that counts, in the order of the registry."""
     return {code: verdict_on(known, code, as_of) for code in INSTRUMENTS if code in known.tracks}
 
 
-def verdict_on(known: Known, code: str, as_of: date) -> Verdict:
+def verdict_on(known: PatientTracks, code: str, as_of: date) -> Verdict:
     """What a track says on a day; read once, though recording asks for it of the row, the alerts and the receipt."""
     track, earlier = known.tracks[code], known.read.get((code, as_of))
     if earlier is None or earlier[0] is not track:
@@ -127,17 +127,18 @@ def alarming(verdict: Verdict) -> dict[str, date]:
     return {kind: since for kind, since in found.items() if since is not None}
 
 
-def blank_track(infusions: Iterable[Given], zone: ZoneInfo) -> Track:
-    """The track of an instrument without a score: infusions alone, on which no line is ever compared."""
-    return fold(infusion_events(infusions, zone), rule("phq-9"))
+def blank_track(infusions: Iterable[CountedInfusion], zone: ZoneInfo) -> Track:
+    """The track of an instrument without a score: infusions alone, under no rule."""
+    return fold(infusion_events(infusions, zone), None)
 
 
-def blank_verdict(known: Known, as_of: date) -> Verdict:
+def blank_verdict(known: PatientTracks, as_of: date) -> Verdict:
     """The verdict of an instrument without a score."""
-    return read(known.blank, rule("phq-9"), as_of)
+    return read(known.blank, None, as_of)
 
 
 def rule(code: str) -> Rule:
-    rule = INSTRUMENTS[code].rule
-    assert rule is not None  # screens have no track
-    return rule
+    """The rule of an instrument that has a track."""
+    found = INSTRUMENTS[code].rule
+    assert found is not None  # screens have no track
+    return found

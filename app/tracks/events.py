@@ -7,9 +7,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.instruments import INSTRUMENTS
-from app.relief import Event, Infusion, Place, Score, places
-from app.tracks.known import BEFORE_INFUSION_WITHIN, Given
+from app.relief import Event, Infusion, InfusionPosition, Score, positions
 from app.tracks.models import InfusionVersion, ScoreVersion
+from app.tracks.patient_tracks import BEFORE_INFUSION_WITHIN, CountedInfusion
 
 
 # The scores of a check-in share an instant, and a patient's infusions are looked at with every one of them.
@@ -20,9 +20,10 @@ def local_day(moment: datetime, zone: ZoneInfo) -> date:
 
 
 class Calendar:
-    """A patient's infusions that count, on the clinic's calendar: events and places are worked out once, on demand."""
+    """A patient's infusions that count, on the clinic's calendar. Events and positions are computed once, when they are
+    first asked for."""
 
-    def __init__(self, infusions: Sequence[Given], zone: ZoneInfo) -> None:
+    def __init__(self, infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> None:
         self.infusions = infusions
         self.zone = zone
 
@@ -31,24 +32,24 @@ class Calendar:
         return infusion_events(self.infusions, self.zone)
 
     @cached_property
-    def places(self) -> dict[str, Place]:
-        return places(self.events)
+    def positions(self) -> dict[str, InfusionPosition]:
+        return positions(self.events)
 
 
-def counting(versions: Iterable[InfusionVersion]) -> list[Given]:
+def counting(versions: Iterable[InfusionVersion]) -> list[CountedInfusion]:
     """The latest version of each session, where it counts; in order of time."""
     latest: dict[UUID, InfusionVersion] = {}
     for version in versions:
         if version.session_id not in latest or latest[version.session_id].version < version.version:
             latest[version.session_id] = version
-    return in_order(Given(v.session_id, v.started_at, v.ended_at) for v in latest.values() if v.counts)
+    return in_order(CountedInfusion(v.session_id, v.started_at, v.ended_at) for v in latest.values() if v.counts)
 
 
-def in_order(infusions: Iterable[Given]) -> list[Given]:
+def in_order(infusions: Iterable[CountedInfusion]) -> list[CountedInfusion]:
     return sorted(infusions, key=lambda given: (given.started_at, given.session_id))
 
 
-def infusion_events(infusions: Iterable[Given], zone: ZoneInfo) -> list[Infusion]:
+def infusion_events(infusions: Iterable[CountedInfusion], zone: ZoneInfo) -> list[Infusion]:
     return [
         Infusion(
             str(given.session_id),
@@ -60,17 +61,19 @@ def infusion_events(infusions: Iterable[Given], zone: ZoneInfo) -> list[Infusion
     ]
 
 
-def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[Given], zone: ZoneInfo) -> list[Score]:
+def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Score]:
     return [score_event(score, infusions, zone) for score in scores]
 
 
-def score_event(score: ScoreVersion, infusions: Sequence[Given], zone: ZoneInfo) -> Score:
+def score_event(score: ScoreVersion, infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> Score:
     at = counted_at(score.taken_at, score.before_infusion, infusions, zone)
     severity = INSTRUMENTS[score.instrument].severity(score.points)
     return Score(str(score.id), at, local_day(at, zone), score.taken_at, score.recorded_at, severity)
 
 
-def counted_at(taken_at: datetime, before_infusion: bool, infusions: Sequence[Given], zone: ZoneInfo) -> datetime:
+def counted_at(
+    taken_at: datetime, before_infusion: bool, infusions: Sequence[CountedInfusion], zone: ZoneInfo
+) -> datetime:
     """The instant at which an answer counts: when it was taken; or, for one that states it was answered before the
     infusion and was taken up to 60 minutes after its start on the same day, that start."""
     if not before_infusion:
@@ -81,11 +84,11 @@ def counted_at(taken_at: datetime, before_infusion: bool, infusions: Sequence[Gi
     return started if local_day(started, zone) == local_day(taken_at, zone) else taken_at
 
 
-def started_before(moment: datetime, infusions: Sequence[Given]) -> datetime | None:
+def started_before(moment: datetime, infusions: Sequence[CountedInfusion]) -> datetime | None:
     """The start of the latest infusion that had begun before `moment`."""
     return max((i.started_at for i in infusions if i.started_at < moment), default=None)
 
 
-def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[Given], zone: ZoneInfo) -> list[Event]:
+def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Event]:
     """Everything the fold of one instrument reads."""
     return [*infusion_events(infusions, zone), *score_events(scores, infusions, zone)]

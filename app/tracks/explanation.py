@@ -7,7 +7,7 @@ from datetime import date
 
 from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.relief import STALE_AFTER_DAYS
-from app.tracks.answers import TrackOut, Value
+from app.tracks.output import TrackOut, Value
 
 _MONTHS = (
     "January",

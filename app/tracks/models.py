@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid, text
 from sqlmodel import Field, SQLModel
 
-from app.storage import Moment, document, key
+from app.storage import Moment, document, key, rights
 
 _CURRENT = text("superseded_at IS NULL")
 _SUPERSEDED = text("superseded_at IS NOT NULL")
@@ -31,6 +31,7 @@ class InfusionVersion(SQLModel, table=True):
         ),
         Index(None, "clinic_id", "patient_id", "started_at"),
         Index(None, "clinic_id", "session_id", "version", unique=True),
+        rights("superseded_at"),
     )
 
     clinic_id: UUID = key()
@@ -81,6 +82,7 @@ class ScoreVersion(SQLModel, table=True):
             postgresql_where=SELF_HARM_UNKNOWN,
             sqlite_where=SELF_HARM_UNKNOWN,
         ),
+        rights("superseded_at"),
     )
 
     clinic_id: UUID = key()
@@ -106,6 +108,7 @@ class FoldRow(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(None, "clinic_id", "rule"),
+        rights("*"),
     )
 
     clinic_id: UUID = key()
@@ -120,7 +123,10 @@ class EpisodeRow(SQLModel, table=True):
     event: on any later day the row says the same."""
 
     __tablename__ = "episodes"
-    __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        rights("*", deletes=True),
+    )
 
     clinic_id: UUID = key()
     instrument: str = Field(primary_key=True)
@@ -156,6 +162,7 @@ class DomainStatus(SQLModel, table=True):
             "ix_domain_statuses_stale",
             *("clinic_id", "care_status", "stale_priority", "stale_on", "patient_id", "domain"),
         ),
+        rights("*", deletes=True),
     )
 
     clinic_id: UUID = key()

@@ -10,15 +10,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
-
 from app.alerts import raising
 from app.alerts.models import Alert
 from app.alerts.raising import Amended, Answered, Worsened
 from app.instruments import INSTRUMENTS
 from app.relief import Track, Verdict, fold, step
+from app.storage import Transaction
 from app.tracks import store
-from app.tracks.answers import DomainOut, SpellOut, TrackOut, domain_answer, spell_answers, track_answer
 from app.tracks.domains import (
     alarming,
     blank_track,
@@ -33,9 +31,19 @@ from app.tracks.domains import (
 from app.tracks.episodes import episode_values
 from app.tracks.events import counting, events_of, in_order, local_day, score_event
 from app.tracks.explanation import explain
-from app.tracks.known import FOLD, FOLLOWED, Folded, Given, Known, Subject, kept, restored
+from app.tracks.explanation_for_patient import explain_to_patient
 from app.tracks.models import InfusionVersion, ScoreVersion
-from app.tracks.plain import explain_to_patient
+from app.tracks.output import DomainOut, SpellOut, TrackOut, domain_out, spells_out, track_out
+from app.tracks.patient_tracks import (
+    FOLD,
+    FOLLOWED,
+    CountedInfusion,
+    Folded,
+    PatientTracks,
+    Subject,
+    from_json,
+    to_json,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class ReliefAnswer:
+class ReliefOnDay:
     """Everything the tracks of one patient say on one day."""
 
     domains: list[DomainOut]
@@ -66,54 +74,58 @@ class ReliefAnswer:
     previous_spells: Sequence[SpellOut]
 
 
-def gather(db: Session, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, Known]:
+def gather(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, PatientTracks]:
     """What the verdicts of these patients rest on: one query, however many they are (two where some are outdated)."""
-    known = {patient_id: Known() for patient_id in patient_ids}
+    known = {patient_id: PatientTracks() for patient_id in patient_ids}
     for patient_id, by, state in store.folds(db, clinic_id, patient_ids):
-        known[patient_id] = restored(state) if by == FOLD else Known(needs_fold=set(FOLLOWED), is_outdated=True)
+        known[patient_id] = (
+            from_json(state) if by == FOLD else PatientTracks(needs_fold=set(FOLLOWED), is_outdated=True)
+        )
     outdated = [patient_id for patient_id, mine in known.items() if mine.is_outdated]
     for patient_id, infusions in (store.infusions_of(db, clinic_id, outdated) if outdated else {}).items():
         known[patient_id].infusions = infusions
     return known
 
 
-def apply(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Alert]:
+def apply(
+    db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
+) -> list[Alert]:
     """Writes the new versions, folds them into the tracks, keeps domain statuses and raises alerts, in the caller's
     transaction under the patients' locks. `known` is brought up to date in place; the alerts of the check-ins come
     back."""
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         known[patient_id].before = tracks
     worsened: list[Worsened] = []
-    replaced = {}
+    replaced: list[list[ScoreVersion]] = []
     for change in changes:
         mine = known[change.subject.patient_id]
-        replaced[id(change)] = _write(db, clinic_id, change, mine)
+        replaced.append(_supersede(db, clinic_id, change, mine))
         for score in change.scores:
             worsened += _step(change, score, mine)
     store.insert_scores(db, [row for change in changes for row in change.scores])
     store.insert_infusions(db, [row for change in changes for row in change.infusions])
     worsened += _refold(db, clinic_id, changes, known)
-    _keep(db, clinic_id, changes, known)
+    _store(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]
     amended = [
-        Amended(change.replaces_check_in, change.at, _said(replaced[id(change)]), _said(change.scores))
-        for change in changes
+        Amended(change.replaces_check_in, change.at, _said(before), _said(change.scores))
+        for change, before in zip(changes, replaced, strict=True)
         if change.replaces_check_in is not None and change.at is not None
     ]
     return raising.raise_for(db, clinic_id, answered, amended, worsened)
 
 
-def answers(subject: Subject, known: Known, as_of: date) -> ReliefAnswer:
+def relief_on(subject: Subject, known: PatientTracks, as_of: date) -> ReliefOnDay:
     """The answers on `as_of`, from tracks that hold no later event."""
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     domains = [
-        domain_answer(domain, instrument, verdicts.get(instrument, blank), note)
+        domain_out(domain, instrument, verdicts.get(instrument, blank), note)
         for domain, instrument, note in chosen(subject, known, verdicts)
     ]
-    return ReliefAnswer(domains, [_shown(code, verdict) for code, verdict in verdicts.items()], spell_answers(verdicts))
+    return ReliefOnDay(domains, [_track_out(code, verdict) for code, verdict in verdicts.items()], spells_out(verdicts))
 
 
-def for_patient(found: ReliefAnswer) -> ReliefAnswer:
+def for_patient(found: ReliefOnDay) -> ReliefOnDay:
     """The same answers, with explanations in words for the patient."""
     return replace(found, tracks=[in_words_for_patient(track) for track in found.tracks])
 
@@ -122,26 +134,28 @@ def in_words_for_patient(track: TrackOut) -> TrackOut:
     return track.model_copy(update={"explanation": explain_to_patient(track)})
 
 
-def readable(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, zone: ZoneInfo, as_of: date) -> Known:
+def readable(
+    db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, zone: ZoneInfo, as_of: date
+) -> PatientTracks:
     """What can answer for `as_of`: what is known, or the same folded afresh up to that day."""
     return known if is_readable_on(known, as_of) else known_on(db, clinic_id, patient_id, zone, as_of, None)[0]
 
 
-def track_answers(known: Known, instruments: Iterable[str], as_of: date) -> list[TrackOut]:
-    """The tracks of these instruments on `as_of`, in the order given, as `answers` gives them."""
+def tracks_out(known: PatientTracks, instruments: Iterable[str], as_of: date) -> list[TrackOut]:
+    """The tracks of these instruments on `as_of`, in the order given, as `relief_on` gives them."""
     verdicts = verdicts_on(known, as_of)
-    return [_shown(code, verdicts[code]) for code in dict.fromkeys(instruments) if code in verdicts]
+    return [_track_out(code, verdicts[code]) for code in dict.fromkeys(instruments) if code in verdicts]
 
 
-def is_readable_on(known: Known, as_of: date) -> bool:
+def is_readable_on(known: PatientTracks, as_of: date) -> bool:
     """Whether stored tracks can answer for `as_of`: none is later, and all are of the current rule."""
     last = (track.last for track in (known.blank, *known.tracks.values()))
     return not known.needs_fold and all(event is None or event.day <= as_of for event in last)
 
 
 def known_on(
-    db: Session, clinic_id: UUID, patient_id: UUID, zone: ZoneInfo, as_of: date, known_at: datetime | None
-) -> tuple[Known, datetime | None]:
+    db: Transaction, clinic_id: UUID, patient_id: UUID, zone: ZoneInfo, as_of: date, known_at: datetime | None
+) -> tuple[PatientTracks, datetime | None]:
     """What was known at `known_at` of days up to `as_of`, folded afresh, and when the newest version of it was
     recorded."""
     infusion_versions = store.infusions_known(db, clinic_id, [patient_id], known_at)
@@ -157,14 +171,14 @@ def known_on(
         if INSTRUMENTS[code].rule
     }
     newest = max((v.recorded_at for v in infusion_versions), default=None)
-    return Known(infusions, blank_track(infusions, zone), tracks), newest
+    return PatientTracks(infusions, blank_track(infusions, zone), tracks), newest
 
 
 def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
     return {score.instrument: (score.points, score.self_harm_item) for score in scores}
 
 
-def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[ScoreVersion]:
+def _supersede(db: Transaction, clinic_id: UUID, change: Change, known: PatientTracks) -> list[ScoreVersion]:
     """Supersedes what is replaced, and marks for folding what that touches; the scores replaced come back."""
     replaced: list[ScoreVersion] = []
     if change.replaces_check_in is not None and change.at is not None:
@@ -175,7 +189,7 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[S
         store.supersede_infusion(db, clinic_id, change.replaces_session, change.at)
         known.infusions = [i for i in known.infusions if i.session_id != change.replaces_session]
     if change.infusions or change.replaces_session:
-        given = (Given(i.session_id, i.started_at, i.ended_at) for i in change.infusions if i.counts)
+        given = (CountedInfusion(i.session_id, i.started_at, i.ended_at) for i in change.infusions if i.counts)
         known.infusions = in_order([*known.infusions, *given])
         known.needs_fold.update(known.tracks)
     if change.infusions or change.replaces_session or known.is_outdated:
@@ -183,7 +197,7 @@ def _write(db: Session, clinic_id: UUID, change: Change, known: Known) -> list[S
     return replaced
 
 
-def _step(change: Change, score: ScoreVersion, known: Known) -> list[Worsened]:
+def _step(change: Change, score: ScoreVersion, known: PatientTracks) -> list[Worsened]:
     """One step where the score comes after everything folded; else the track is folded again. What it makes worse comes
     back, whatever else comes in the same batch."""
     code = score.instrument
@@ -200,7 +214,9 @@ def _step(change: Change, score: ScoreVersion, known: Known) -> list[Worsened]:
     return _worsened([change], known, code, before)
 
 
-def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> list[Worsened]:
+def _refold(
+    db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
+) -> list[Worsened]:
     """Folds every marked track again. One whose scores were all taken back is none. What is worse than what was kept
     comes back."""
     worsened: list[Worsened] = []
@@ -215,7 +231,7 @@ def _refold(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapp
 
 
 def _folded(
-    db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]
+    db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> dict[UUID, dict[str, Track]]:
     """Every marked track with scores, from what stands now: one query for all of them."""
     zones = {change.subject.patient_id: change.subject.zone for change in changes}
@@ -236,7 +252,7 @@ def _folded(
     }
 
 
-def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, Known]) -> None:
+def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]) -> None:
     """Stores the folds, the episodes and the domain statuses that the changes touched."""
     folds, episodes, statuses = [], [], []
     for change in {change.subject.patient_id: change for change in changes}.values():
@@ -256,12 +272,12 @@ def _keep(db: Session, clinic_id: UUID, changes: Sequence[Change], known: Mappin
             store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])
         if mine.folded != mine.stored or mine.is_outdated:
             mine.stored = Folded([*mine.infusions], mine.blank, {**mine.tracks})
-            folds.append({**whose, "rule": FOLD, "state": kept(mine.stored)})
+            folds.append({**whose, "rule": FOLD, "state": to_json(mine.stored)})
         mine.is_outdated = False
-    store.keep(db, folds, episodes, statuses)
+    store.upsert_folds(db, folds, episodes, statuses)
 
 
-def _worsened(changes: Sequence[Change], known: Known, code: str, before: Track | None) -> list[Worsened]:
+def _worsened(changes: Sequence[Change], known: PatientTracks, code: str, before: Track | None) -> list[Worsened]:
     """What a track's latest reading says, after these changes of one patient, that it did not say before."""
     track = known.tracks[code]
     latest = track.episode.standing.latest if track.episode else None
@@ -280,7 +296,9 @@ def _worsened(changes: Sequence[Change], known: Known, code: str, before: Track 
     ]
 
 
-def _changed_episodes(db: Session, clinic_id: UUID, patient_id: UUID, known: Known, code: str) -> list[dict[str, Any]]:
+def _changed_episodes(
+    db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, code: str
+) -> list[dict[str, Any]]:
     """The episodes in which a track differs from the one stored; those that it has no more are deleted."""
     before = known.stored.tracks.get(code)
     now, stood = episode_values(known.tracks[code]), episode_values(before) if before else []
@@ -302,7 +320,7 @@ def _answered(change: Change, score: ScoreVersion) -> Answered:
     )
 
 
-def _shown(code: str, verdict: Verdict) -> TrackOut:
-    track = track_answer(INSTRUMENTS[code], verdict)
+def _track_out(code: str, verdict: Verdict) -> TrackOut:
+    track = track_out(INSTRUMENTS[code], verdict)
     track.explanation = explain(track)
     return track

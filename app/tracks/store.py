@@ -8,21 +8,21 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, exists, func, inspect, tuple_, update
 from sqlalchemy import select as rows_of
 from sqlalchemy.orm import aliased, defer
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
-from app.storage import insert, upsert
-from app.tracks.known import FOLD, Given
+from app.storage import Transaction, insert, upsert
 from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
+from app.tracks.patient_tracks import FOLD, CountedInfusion
 
 
-def infusions(db: Session, clinic_id: UUID, patient_id: UUID) -> list[Given]:
+def infusions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[CountedInfusion]:
     """Those that count now, in order of time."""
     return infusions_of(db, clinic_id, [patient_id]).get(patient_id, [])
 
 
-def infusions_of(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[Given]]:
+def infusions_of(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[CountedInfusion]]:
     """`infusions` of several patients."""
     version = InfusionVersion
     query: Any = select(version.patient_id, version.session_id, version.started_at, version.ended_at).where(
@@ -31,14 +31,14 @@ def infusions_of(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) ->
         col(version.superseded_at).is_(None),
         col(version.counts),
     )
-    found: dict[UUID, list[Given]] = {}
+    found: dict[UUID, list[CountedInfusion]] = {}
     for patient_id, *given in db.exec(query.order_by(col(version.started_at), col(version.session_id))):
-        found.setdefault(patient_id, []).append(Given(*given))
+        found.setdefault(patient_id, []).append(CountedInfusion(*given))
     return found
 
 
 def scores(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     patient_ids: Collection[UUID],
     instruments: Collection[str],
@@ -59,7 +59,7 @@ def scores(
 
 
 def infusions_known(
-    db: Session, clinic_id: UUID, patient_ids: Collection[UUID], known_at: datetime | None
+    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], known_at: datetime | None
 ) -> list[InfusionVersion]:
     """Every version recorded by `known_at`, superseded since or not."""
     query = select(InfusionVersion).where(
@@ -71,7 +71,7 @@ def infusions_known(
 
 
 def scores_known(
-    db: Session,
+    db: Transaction,
     clinic_id: UUID,
     patient_ids: Collection[UUID],
     known_at: datetime | None,
@@ -89,7 +89,7 @@ def scores_known(
     return [score for score in known if score.superseded_at is None or score.superseded_at > known_at]
 
 
-def _standing_and_superseded(db: Session, query: SelectOfScalar[ScoreVersion]) -> list[ScoreVersion]:
+def _standing_and_superseded(db: Transaction, query: SelectOfScalar[ScoreVersion]) -> list[ScoreVersion]:
     """Every version that a query asks for: each of the two has an index of its own."""
     superseded_at = col(ScoreVersion.superseded_at)
     return [*db.exec(query.where(superseded_at.is_(None))), *db.exec(query.where(superseded_at.is_not(None)))]
@@ -102,14 +102,14 @@ _FOLDS = rows_of(_F.patient_id, _F.rule, _F.state).where(
 )
 
 
-def folds(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[tuple[UUID, str, str]]:
-    """Whose, by which rules, and what is kept; of patients of whom something is."""
+def folds(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[tuple[UUID, str, str]]:
+    """(patient id, fold version, state) of every patient with a stored fold."""
     asked = {"clinic": clinic_id, "patients": list(patient_ids)}
     return [(patient_id, rule, state) for patient_id, rule, state in db.connection().execute(_FOLDS, asked)]
 
 
-def keep(
-    db: Session,
+def upsert_folds(
+    db: Transaction,
     folds: Sequence[dict[str, Any]],
     episodes: Sequence[dict[str, Any]],
     statuses: Sequence[dict[str, Any]],
@@ -117,7 +117,7 @@ def keep(
     upsert(db, {FoldRow: folds, EpisodeRow: episodes, DomainStatus: statuses})
 
 
-def outdated(db: Session, clinic_id: UUID, limit: int) -> list[UUID]:
+def outdated(db: Transaction, clinic_id: UUID, limit: int) -> list[UUID]:
     """Some patients of whom something is kept by another fold: two ranges of an index."""
     found: list[UUID] = []
     for other in (col(FoldRow.rule) < FOLD, col(FoldRow.rule) > FOLD):
@@ -126,13 +126,13 @@ def outdated(db: Session, clinic_id: UUID, limit: int) -> list[UUID]:
     return found[:limit]
 
 
-def outdate(db: Session, clinic_id: UUID) -> None:
+def outdate(db: Transaction, clinic_id: UUID) -> None:
     """Everything kept of a clinic is to be folded anew."""
     db.execute(update(FoldRow).where(col(FoldRow.clinic_id) == clinic_id).values(rule=""))
 
 
 def delete_episodes(
-    db: Session, clinic_id: UUID, patient_id: UUID, instrument: str | None = None, after: int = 0
+    db: Transaction, clinic_id: UUID, patient_id: UUID, instrument: str | None = None, after: int = 0
 ) -> None:
     """Deletes a patient's episodes, or those by one instrument, that are numbered after `after`."""
     query = delete(EpisodeRow).where(col(EpisodeRow.clinic_id) == clinic_id, col(EpisodeRow.patient_id) == patient_id)
@@ -141,14 +141,14 @@ def delete_episodes(
     db.execute(query.where(col(EpisodeRow.episode) > after))
 
 
-def domain_statuses(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:
+def domain_statuses(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:
     query = select(DomainStatus).where(
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id).in_(patient_ids)
     )
     return list(db.exec(query))
 
 
-def delete_other_domains(db: Session, clinic_id: UUID, patient_id: UUID, domains: Collection[str]) -> None:
+def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, domains: Collection[str]) -> None:
     """Deletes the statuses of a patient's other domains."""
     db.execute(
         delete(DomainStatus)
@@ -157,7 +157,7 @@ def delete_other_domains(db: Session, clinic_id: UUID, patient_id: UUID, domains
     )
 
 
-def self_harm_unknown_since(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
+def self_harm_unknown_since(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
     """Since when the self-harm item of these patients is not known: the first total without items after their last
     answer to it. Patients whose latest answer is known, and those who were never asked, are left out."""
     answered = aliased(ScoreVersion)
@@ -178,7 +178,7 @@ def self_harm_unknown_since(db: Session, clinic_id: UUID, patient_ids: Collectio
     return dict(iter(db.exec(query.group_by(col(ScoreVersion.patient_id)))))
 
 
-def sessions_of(db: Session, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, UUID]:
+def sessions_of(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Whose these sessions are."""
     if not session_ids:
         return {}
@@ -190,19 +190,19 @@ def sessions_of(db: Session, clinic_id: UUID, session_ids: Collection[UUID]) -> 
     return dict(iter(db.exec(query)))
 
 
-def standing_at(db: Session, clinic_id: UUID, places: Collection[tuple[UUID, datetime]]) -> list[ScoreVersion]:
+def standing_at(db: Transaction, clinic_id: UUID, positions: Collection[tuple[UUID, datetime]]) -> list[ScoreVersion]:
     """Current scores of these patients at these instants."""
-    if not places:
+    if not positions:
         return []
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id,
-        tuple_(col(ScoreVersion.patient_id), col(ScoreVersion.taken_at)).in_(list(places)),
+        tuple_(col(ScoreVersion.patient_id), col(ScoreVersion.taken_at)).in_(list(positions)),
         col(ScoreVersion.superseded_at).is_(None),
     )
     return list(db.exec(query))
 
 
-def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -> list[ScoreVersion]:
+def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> list[ScoreVersion]:
     """Current scores of these check-ins, in the order they were posted."""
     if not check_in_ids:
         return []
@@ -215,7 +215,7 @@ def of_check_ins(db: Session, clinic_id: UUID, check_in_ids: Collection[UUID]) -
     return sorted(db.exec(query), key=lambda score: score.id)
 
 
-def versions_of_check_in(db: Session, clinic_id: UUID, check_in_id: UUID) -> list[ScoreVersion]:
+def versions_of_check_in(db: Transaction, clinic_id: UUID, check_in_id: UUID) -> list[ScoreVersion]:
     """Every version's scores, in the order they were recorded."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id) == check_in_id
@@ -223,15 +223,15 @@ def versions_of_check_in(db: Session, clinic_id: UUID, check_in_id: UUID) -> lis
     return list(db.exec(query.order_by(col(ScoreVersion.version), col(ScoreVersion.id))))
 
 
-def insert_scores(db: Session, rows: Sequence[ScoreVersion]) -> None:
+def insert_scores(db: Transaction, rows: Sequence[ScoreVersion]) -> None:
     insert(db, {ScoreVersion: [vars(row) for row in rows]})
 
 
-def insert_infusions(db: Session, rows: Sequence[InfusionVersion]) -> None:
+def insert_infusions(db: Transaction, rows: Sequence[InfusionVersion]) -> None:
     insert(db, {InfusionVersion: [vars(row) for row in rows]})
 
 
-def supersede_scores(db: Session, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:
+def supersede_scores(db: Transaction, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:
     db.execute(
         update(ScoreVersion)
         .where(col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id) == check_in_id)
@@ -240,7 +240,7 @@ def supersede_scores(db: Session, clinic_id: UUID, check_in_id: UUID, now: datet
     )
 
 
-def supersede_infusion(db: Session, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
+def supersede_infusion(db: Transaction, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
     db.execute(
         update(InfusionVersion)
         .where(col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.session_id) == session_id)
@@ -250,7 +250,7 @@ def supersede_infusion(db: Session, clinic_id: UUID, session_id: UUID, now: date
 
 
 def taken_between(
-    db: Session, clinic_id: UUID, patient_id: UUID, since: datetime, until: datetime
+    db: Transaction, clinic_id: UUID, patient_id: UUID, since: datetime, until: datetime
 ) -> list[tuple[str, datetime]]:
     """Instrument and instant of every score of a patient that stands, taken from `since` to before `until`."""
     query: Any = select(ScoreVersion.instrument, ScoreVersion.taken_at).where(
@@ -263,12 +263,12 @@ def taken_between(
     return [(instrument, taken_at) for instrument, taken_at in db.exec(query)]
 
 
-def has_scores(db: Session, clinic_id: UUID) -> bool:
+def has_scores(db: Transaction, clinic_id: UUID) -> bool:
     """Whether the clinic has recorded a check-in."""
     return db.exec(select(ScoreVersion.id).where(col(ScoreVersion.clinic_id) == clinic_id).limit(1)).first() is not None
 
 
-def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> list[ScoreVersion]:
+def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[ScoreVersion]:
     """Every version of every score of a patient, in the order they were recorded."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id) == patient_id
@@ -276,7 +276,7 @@ def every_version(db: Session, clinic_id: UUID, patient_id: UUID) -> list[ScoreV
     return sorted(_standing_and_superseded(db, query), key=lambda score: (score.recorded_at, score.id))
 
 
-def with_self_harm_item(db: Session, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[ScoreVersion]:
+def with_self_harm_item(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[ScoreVersion]:
     """Current scores of instruments that ask about self-harm, oldest first."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id,

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import people
+from app.api.parts import DATABASE
 from app.main import create_app
 from app.migrating import upgrade
+from app.people import service as people
 from app.settings import Settings
 from app.storage import Database
-from tests.conftest import SECRET, Api, new_clinic
+from tests.conftest import SECRET, Api, app_of, new_clinic
 
 EMAIL = "ana@example.org"
 
@@ -88,7 +89,7 @@ def clinic(issuer: Issuer, tmp_path: Path) -> Iterator[Api]:
     upgrade(settings)
     with TestClient(create_app(settings)) as server:
         api = new_clinic(server)
-        database: Database = server.app.state.database  # type: ignore[attr-defined]
+        database: Database = DATABASE.in_app(app_of(server))
         now = clock.now()
         database.writing(
             api.clinic_id, lambda db: people.add_user(db, api.clinic_id, EMAIL, "clinician", "x" * 12, now)

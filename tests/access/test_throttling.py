@@ -8,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import people, throttling
+from app.access import throttling
+from app.people import service as people
 from app.storage import NO_CLINIC, Database, new_id
 from tests.conftest import Api
 

@@ -9,12 +9,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import clients, devices, people, store, tokens
+from app.access import store, tokens
+from app.access.dependencies import DOOR_PARTS, TOKEN_KEY
 from app.access.models import User
 from app.access.tokens import digest
+from app.clients import service as clients
+from app.devices import service as devices
 from app.errors import Invalid, InvalidToken
+from app.people import service as people
 from app.storage import Database, new_id
-from tests.conftest import Api, new_client, new_device, new_person
+from tests.conftest import Api, app_of, new_client, new_device, new_person
 
 PASSWORD = "correct horse battery"
 
@@ -121,7 +125,7 @@ def test_a_superseded_token_outlives_its_use_by_seven_days_at_most(
     server: TestClient, api: Api, database: Database, first: str
 ) -> None:
     refreshed(server, first)
-    key = server.app.state.key  # type: ignore[attr-defined]
+    key = TOKEN_KEY.in_app(app_of(server))
     for days, works in ((6, True), (8, False)):
         later = clock.now() + timedelta(days=days)
         found = database.writing(
@@ -148,12 +152,12 @@ def test_a_disabled_person_is_refused_everywhere(server: TestClient, api: Api, d
         db.add(user)
 
     database.writing(api.clinic_id, disable)
-    server.app.state.honoured._known.clear()  # type: ignore[attr-defined]
+    DOOR_PARTS.in_app(app_of(server)).callers.clear()
     assert person.get("/v1/patients").status_code == 401
 
 
 def test_forged_expired_and_foreign_tokens_are_refused(server: TestClient, api: Api) -> None:
-    key = server.app.state.key  # type: ignore[attr-defined]
+    key = TOKEN_KEY.in_app(app_of(server))
     claims = jwt.decode(api.token, key, algorithms=["HS256"], audience="holdfast")
     wrong = [
         jwt.encode(claims, "another key of at least thirty-two bytes", "HS256"),
@@ -186,7 +190,7 @@ def test_an_enrolment_code_works_once(server: TestClient, api: Api) -> None:
 
 def test_an_expired_enrolment_code_is_refused(server: TestClient, api: Api, database: Database) -> None:
     code = api.post(f"/v1/patients/{api.patient()}/enrolments").json()["code"]
-    key = server.app.state.key  # type: ignore[attr-defined]
+    key = TOKEN_KEY.in_app(app_of(server))
     late = clock.now() + timedelta(hours=73)
     with pytest.raises(InvalidToken):
         database.writing(api.clinic_id, lambda db: devices.redeem(db, key, code, "phone", "r", late))

@@ -18,11 +18,13 @@ from app import clock
 from app.access.models import Clinic as ClinicRow
 from app.alerts import mailing, store
 from app.alerts.mailing import Mail
+from app.alerts.routes import MAIL
+from app.api.parts import DATABASE
 from app.main import create_app
 from app.migrating import upgrade
 from app.storage import NO_CLINIC, Database
 from tests.alerts.test_alerts import item_9
-from tests.conftest import ENGINES, Api, days_ago, fresh_settings, new_clinic, new_person
+from tests.conftest import ENGINES, Api, app_of, days_ago, fresh_settings, new_clinic, new_person
 
 
 class Mailbox:
@@ -87,9 +89,11 @@ def clinic(request: pytest.FixtureRequest, tmp_path: Path, mailbox: tuple[Mailbo
     settings = settings.model_copy(update={"smtp_url": SecretStr(url)})
     with TestClient(create_app(settings)) as server:
         api = new_clinic(server)
-        assert api.patch("/v1/clinic", {"alert_recipients": ["first@example.org", "second@example.org"]}, 1)
-        state = server.app.state  # type: ignore[attr-defined]
-        yield Clinic(api, state.database, box, state.mail)
+        named = api.patch("/v1/clinic", {"alert_recipients": ["first@example.org", "second@example.org"]}, 1)
+        assert named.status_code == 200
+        mail = MAIL.in_app(app_of(server))
+        assert mail is not None
+        yield Clinic(api, DATABASE.in_app(app_of(server)), box, mail)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from app import clock, work
 from app.access import store
 from app.access.models import RefreshToken
 from app.api import idempotency
-from app.api.idempotency import KeptAnswer
+from app.api.models import StoredResponse
 from app.storage import Database
 from tests.conftest import Api, new_client, new_clinic, new_person
 
@@ -74,12 +74,12 @@ def test_keys_are_kept_for_a_day_and_then_deleted(api: Api, database: Database) 
     now = clock.now()
 
     def kept(db: Any) -> set[str]:
-        return set(db.exec(select(KeptAnswer.key).where(col(KeptAnswer.clinic_id) == api.clinic_id)))
+        return set(db.exec(select(StoredResponse.key).where(col(StoredResponse.clinic_id) == api.clinic_id)))
 
     def keep(db: Any) -> None:
         for key, hours in (("old", 25), ("young", 23)):
             db.add(
-                KeptAnswer(
+                StoredResponse(
                     clinic_id=api.clinic_id, caller="user:1", key=key, fingerprint="", status=201, headers={},
                     body="{}", subjects=[], created_at=now - timedelta(hours=hours),
                 )

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
 
 from app import clock, work
+from app.api.parts import DATABASE
 from app.audit import sealing, store
 from app.audit.sealing import Witness
 from app.errors import Busy
@@ -23,7 +24,7 @@ from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
 from app.storage import Database, new_id, open_engine
-from tests.conftest import ENGINES, Api, fresh_settings, new_clinic, new_device
+from tests.conftest import ENGINES, Api, app_of, fresh_settings, new_clinic, new_device
 
 
 class Log:
@@ -32,7 +33,7 @@ class Log:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.server = TestClient(create_app(settings))
-        self.database: Database = self.server.app.state.database  # type: ignore[attr-defined]
+        self.database: Database = DATABASE.in_app(app_of(self.server))
         self.api = new_clinic(self.server)
         for _ in range(6):
             self.api.patient()

@@ -6,8 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.tracks import explanation, plain
-from tests.conftest import Api, days_ago, new_device, new_person
+from app.access.dependencies import DOOR_PARTS
+from app.tracks import explanation, explanation_for_patient
+from tests.conftest import Api, app_of, days_ago, new_device, new_person
 
 
 def test_settings_are_changed_by_version(server: TestClient, api: Api) -> None:
@@ -49,7 +50,7 @@ def test_sessions_recorded_before_a_change_of_zone_count_on_the_days_of_the_new_
     patient_id = api.patient()
     api.session(patient_id, "2025-01-06T20:00:00-08:00")
     assert api.patch("/v1/clinic", {"time_zone": "America/Los_Angeles"}, 2).status_code == 200
-    api.server.app.state.honoured.forget()  # type: ignore[attr-defined]
+    DOOR_PARTS.in_app(app_of(api.server)).callers.clear()
     api.check_in(patient_id, "2025-01-07T09:00:00-08:00", "gad-7", 12)
     stored = api.relief(patient_id)
     afresh = api.get(f"/v1/patients/{patient_id}/relief", params={"known_at": clock.now().isoformat()}).json()
@@ -101,4 +102,4 @@ def test_the_least_size_of_a_group_is_the_clinics(server: TestClient, api: Api) 
 
 
 def test_every_status_has_words_for_patients() -> None:
-    assert set(plain._SENTENCES) == set(explanation._SENTENCES)
+    assert set(explanation_for_patient._SENTENCES) == set(explanation._SENTENCES)

@@ -8,13 +8,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.access import clinics
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
+from app.api.parts import DATABASE
+from app.clinic import service as clinics
 from app.demo.clinic import fill
 from app.storage import Database, new_id
-from tests.conftest import Api, new_client, new_person
+from tests.conftest import Api, app_of, new_client, new_person
 
 START = datetime(2025, 1, 6, 9, tzinfo=UTC)
 _INDICATIONS = ("major_depressive_disorder", "anxiety_disorder", "chronic_pain", "ptsd")
@@ -36,12 +37,12 @@ def at(day: int, hour: int = 0) -> str:
 
 @pytest.fixture(scope="session")
 def demo(server: TestClient) -> Demo:
-    database: Database = server.app.state.database  # type: ignore[attr-defined]
+    database: Database = DATABASE.in_app(app_of(server))
     clinic_id, now = new_id(), clock.now()
     database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Demo", "Europe/Paris", [], now))
     api = new_person(server, clinic_id, "admin")
     claims = Claims("user", api.caller_id, clinic_id, "", 0)
-    caller = database.reading(clinic_id, lambda db: access.honour(db, claims))
+    caller = database.reading(clinic_id, lambda db: access.caller_of_token(db, claims))
     filled = fill(database, caller, 80, 150, now, seed=23)
     rng = random.Random(5)
     for patient_id in filled.patient_ids:

@@ -1,6 +1,8 @@
 """The house keeps its shape: imports point down, the core is pure, and nothing is left lying about."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +17,49 @@ from app.tables import OPEN_TABLES, metadata
 ROOT = Path(__file__).parents[2]
 
 
-def test_imports_point_down() -> None:
+def linted(root: Path) -> str:
+    """What the import contracts say of a checkout."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout
+    # Without this, the installed `app` would be looked at, whatever stands in the folder.
+    result = subprocess.run(
+        command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
+    return result.stdout + result.stderr
+
+
+def test_the_import_contracts_are_kept() -> None:
+    assert ", 0 broken." in linted(ROOT)
+
+
+BREACHES = [
+    ("Dependencies point down", "patients/service.py", "from app.checkins import store as upper"),
+    ("Dependencies point down", "trend/service.py", "from app.worklist import store as neighbour"),
+    ("Dependencies point down", "novelty/__init__.py", "from app import clock"),
+    ("The core is pure", "relief/track.py", "import pydantic"),
+    ("The core is pure", "facts.py", "from app import clock"),
+    ("Only routes and the HTTP plumbing know the web framework", "checkins/reading.py", "import fastapi"),
+    ("Only routes and the HTTP plumbing know the web framework", "access/door.py", "from starlette import status"),
+    ("Use cases speak no HTTP", "sessions/policies.py", "from app.api.rendering import as_json"),
+    ("Use cases speak no HTTP", "plans/service.py", "from app.access.dependencies import DoorOf"),
+    ("Only the door records audit events", "alerts/service.py", "from app.audit.recording import record"),
+    ("Only the door records audit events", "alerts/routes.py", "from app.audit.recording import record"),
+    ("Only tables and stores build SQL", "tracks/explanation_for_patient.py", "import sqlalchemy"),
+    ("Only tables and stores build SQL", "relief_answers/service.py", "from sqlmodel import select"),
+    ("Only the drawing process loads the renderer", "trend/picture.py", "import vl_convert"),
+    ("Nothing imports the drawing process", "trend/routes.py", "from app.drawing.child import main"),
+]
+
+
+@pytest.mark.parametrize(("contract", "module", "line"), BREACHES, ids=[f"{b[0]}: {b[1]}" for b in BREACHES])
+def test_a_contract_that_is_breached_says_so(contract: str, module: str, line: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "app", tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    breached = tmp_path / "app" / module
+    breached.parent.mkdir(exist_ok=True)
+    breached.write_text((breached.read_text("utf-8") if breached.exists() else "") + f"\n{line}\n", "utf-8")
+    said = linted(tmp_path)
+    broken = [told for told in said.splitlines() if told.endswith("BROKEN") or "BROKEN" in told]
+    assert [told for told in broken if told.startswith(contract)] or "missing from your layers" in said, said
 
 
 def test_the_core_imports_the_standard_library_our_refusals_and_the_makings_of_values_alone() -> None:

@@ -12,19 +12,20 @@ from sqlalchemy import inspect, text
 from sqlmodel import Session, select
 
 from app import clock, work
-from app.access import clinics, people
 from app.access import service as access
 from app.access import store as access_store
 from app.access.tokens import Claims
+from app.clinic import service as clinics
 from app.demo.clinic import fill
 from app.main import create_app
 from app.migrating import config, upgrade
 from app.patients import identifiers
 from app.patients.models import Patient
+from app.people import service as people
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, open_engine
-from app.tracks.known import restored
 from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
+from app.tracks.patient_tracks import from_json
 from tests.conftest import ENGINES, fresh_settings
 
 
@@ -40,7 +41,9 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     user_id = database.writing(
         clinic_id, lambda db: people.add_user(db, clinic_id, "a@example.org", "admin", "password one", now)
     )
-    caller = database.reading(clinic_id, lambda db: access.honour(db, Claims("user", user_id, clinic_id, "", 0)))
+    caller = database.reading(
+        clinic_id, lambda db: access.caller_of_token(db, Claims("user", user_id, clinic_id, "", 0))
+    )
     fill(database, caller, 12, 90, now - timedelta(days=1), seed=5)
     database.close()
     return settings
@@ -71,7 +74,7 @@ def contents(settings: Settings) -> dict[str, Any]:
 
     def read(db: Session) -> dict[str, Any]:
         return {
-            "folds": {row.patient_id: restored(row.state).stored for row in db.exec(select(FoldRow))},
+            "folds": {row.patient_id: from_json(row.state).stored for row in db.exec(select(FoldRow))},
             "domain_statuses": sorted(row.model_dump_json() for row in db.exec(select(DomainStatus))),
             "episodes": sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow))),
             "identities": identifiers.of_patients(db, clinic_id, list(db.exec(select(Patient.id)))),

@@ -19,7 +19,6 @@ import pytest
 from sqlmodel import select
 
 from app import clock
-from app.access import clinics
 from app.access import service as access
 from app.access.models import User
 from app.access.tokens import Claims
@@ -27,16 +26,16 @@ from app.audit.service import Act
 from app.checkins import service as checkins
 from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn, ResponseIn
+from app.clinic import service as clinics
 from app.migrating import upgrade
-from app.outcomes import service as outcomes
-from app.outcomes.service import Asked
 from app.patients import service as patients
 from app.patients.models import PatientIn
+from app.relief_answers import service as relief_answers
 from app.settings import Settings
 from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks.models import FoldRow, ScoreVersion
-from tests.conftest import SECRET, fresh_settings
+from tests.conftest import SECRET, fresh_settings, question
 from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving, wait_for
 
 
@@ -196,7 +195,9 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
     user = User(clinic_id=clinic_id, id=new_id(), email="s@example.org", role="admin", password_hash="none",
                 created_at=now, disabled_at=None)  # fmt: skip
     database.writing(clinic_id, lambda db: db.add(user))
-    caller = database.reading(clinic_id, lambda db: access.honour(db, Claims("user", user.id, clinic_id, "", 0)))
+    caller = database.reading(
+        clinic_id, lambda db: access.caller_of_token(db, Claims("user", user.id, clinic_id, "", 0))
+    )
     patient_id = new_id()
 
     def act() -> Act:
@@ -217,7 +218,8 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
 
     def relief(known_at: datetime | None) -> Any:
         return database.reading(
-            clinic_id, lambda db: outcomes.relief_of(db, Asked(caller, patient_id, clock.now(), known_at=known_at))
+            clinic_id,
+            lambda db: relief_answers.relief_of(db, question(caller, patient_id, clock.now(), known_at=known_at)).value,
         )
 
     database.writing(clinic_id, lambda db: post(db, 9, 0))

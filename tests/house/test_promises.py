@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.checkins.routes import RECORDING
 from app.main import create_app
 from app.settings import Settings
 from app.storage import open_engine
@@ -22,7 +23,6 @@ class SeenAtStart:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.state = app.state  # type: ignore[attr-defined]
         url = settings.migration_database_url or settings.database_url
         self.engine = open_engine(url)
         self.audited: list[int] = []
@@ -149,11 +149,11 @@ def test_an_unexpected_fault_says_nothing_of_the_data(settings: Settings, caplog
         patient_id = api.patient()
         engine = create_engine("sqlite://")
 
-        def broken(*_: Any) -> None:
+        def broken(*_: Any) -> Any:
             with engine.connect() as connection:
                 connection.execute(text("select :value from nowhere"), {"value": MARKER})
 
-        app.state.recording._work = broken
+        RECORDING.in_app(app)._work = broken
         answer = api.post(
             f"/v1/patients/{patient_id}/check-ins",
             {"taken_at": "2025-01-06T10:00:00Z", "responses": [{"instrument": "nrs-pain", "score": 3}]},

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Api, new_clinic, new_device
+from app.access.dependencies import DOOR_PARTS
+from tests.conftest import Api, app_of, new_clinic, new_device
 
 FULL = {
     "external_id": "MRN-0042",
@@ -135,7 +136,7 @@ def test_the_end_of_care_revokes_the_patients_devices(server: TestClient, api: A
     assert device.get(f"/v1/patients/{patient_id}/relief").status_code == 200
     before = api.relief(patient_id)
     api.patch(f"/v1/patients/{patient_id}", {"care_status": "discharged"}, 1)
-    server.app.state.honoured._known.clear()  # type: ignore[attr-defined]
+    DOOR_PARTS.in_app(app_of(server)).callers.clear()
     assert device.get(f"/v1/patients/{patient_id}/relief").status_code == 401
     assert api.relief(patient_id)["domains"] == before["domains"]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.plans.schedule import DEFAULT_ITEMS, Item, Template, due, in_force
-from app.relief import Infusion, places
+from app.relief import Infusion, positions
 
 ZONE = ZoneInfo("America/New_York")
 START = date(2025, 1, 6)
@@ -25,7 +25,7 @@ def asked(
 ) -> list[tuple[int, tuple[str, ...]]]:
     infusions = [infusion(START + timedelta(days=day)) for day in days]
     template = Template(date.min, items)
-    found = due([template], [], infusions, places(infusions), answered or {}, date.min, date.max)
+    found = due([template], [], infusions, positions(infusions), answered or {}, date.min, date.max)
     return [((one.due_on - START).days, one.instruments) for one in found]
 
 
@@ -53,7 +53,7 @@ def test_states_follow_the_days_and_the_answers() -> None:
     def state(today: int, *answered: int) -> str:
         days = {"nrs-pain": {START + timedelta(days=day) for day in answered}}
         template = Template(date.min, (SESSION,))
-        [one] = due([template], [], infusions, places(infusions), days, date.min, date.max)
+        [one] = due([template], [], infusions, positions(infusions), days, date.min, date.max)
         return one.state(START + timedelta(days=today))
 
     assert [state(day) for day in (2, 3, 4, 5, 6)] == ["upcoming", "due", "overdue", "overdue", "missed"]
@@ -74,7 +74,7 @@ days = st.integers(0, 400)
 @given(st.lists(days, max_size=12), st.integers(0, 400), st.lists(st.integers(0, 400), max_size=20))
 def test_editing_a_plan_never_changes_a_past_day(sessions: list[int], edited: int, answered: list[int]) -> None:
     infusions = [infusion(START + timedelta(days=day), number) for number, day in enumerate(sessions)]
-    found = places(infusions)
+    found = positions(infusions)
     seen = {"nrs-pain": {START + timedelta(days=day) for day in answered}}
     before = Template(date.min, (SESSION, COURSE))
     after = Template(START + timedelta(days=edited), (Item("session", 5, 1, ("nrs-mood",)),))
@@ -89,7 +89,7 @@ def test_editing_a_plan_never_changes_a_past_day(sessions: list[int], edited: in
 @given(st.lists(days, max_size=10))
 def test_every_day_asked_lies_between_its_session_and_the_next(sessions: list[int]) -> None:
     infusions = sorted((infusion(START + timedelta(days=day), n) for n, day in enumerate(sessions)), key=lambda i: i.at)
-    for one in due([], [], infusions, places(infusions), {}, date.min, date.max):
+    for one in due([], [], infusions, positions(infusions), {}, date.min, date.max):
         anchor = next(i for i in infusions if i.id == one.session_id)
         later = [i.day for i in infusions if i.at > anchor.at]
         assert one.due_on > anchor.day

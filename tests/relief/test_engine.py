@@ -19,7 +19,7 @@ from app.relief import (
     assess,
     fold,
     order,
-    places,
+    positions,
     read,
     records,
     step,
@@ -95,7 +95,7 @@ def test_sessions_are_numbered_as_the_second_engine_numbers_them(seed: int) -> N
     rng = random.Random(seed)
     zone = rng.choice(ZONES)
     infusions, _, _ = random_timeline(rng, "phq-9", zone)
-    mine = places([e for e in events(infusions, [], zone, None) if isinstance(e, Infusion)])
+    mine = positions([e for e in events(infusions, [], zone, None) if isinstance(e, Infusion)])
     theirs = sessions_of(infusions, zone)
     assert {i: (p.number, p.episode, p.course, p.kind) for i, p in mine.items()} == theirs
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.instruments import INSTRUMENTS
-from app.relief import Infusion, assess, effects, places, readings
+from app.relief import Infusion, assess, effects, positions, readings
 from tests.conftest import Api, new_client, new_clinic
 from tests.spec.timelines import INSTRUMENTS_WITH_RULE, ZONES, events, random_timeline
 
@@ -187,7 +187,7 @@ def test_every_score_after_a_session_belongs_to_one_effect_and_each_days_status_
     for reading in told:
         assert reading.status == assess(everything, rule, reading.score.day).status
     given_ = sorted((e for e in everything if isinstance(e, Infusion)), key=lambda i: (i.at, i.id))
-    where = places(given_)
+    where = positions(given_)
     today = date(2030, 1, 1)
     found_ = list(effects(given_, where, told, today).values())
     assert [r for e in found_ for r in e.after] == [r for r in told if r.infusion is not None]

@@ -11,8 +11,8 @@ from sqlmodel import select
 
 from app import clock
 from app.access.models import Clinic
-from app.audit import service as audit
-from app.audit.service import Act
+from app.audit import recording
+from app.audit.service import Act, AuditEntry
 from app.migrating import upgrade
 from app.patients.models import Patient
 from app.settings import Settings
@@ -129,7 +129,7 @@ def test_a_shown_answer_is_one_snapshot_and_who_saw_it_is_kept(own: Settings, ap
     def show(db: Any) -> tuple[int, int]:
         before = len(db.exec(patients).all())
         api.patient()
-        audit.record(db, act, [])
+        recording.record(db, AuditEntry(act))
         return before, len(db.exec(patients).all())
 
     before, after = asyncio.run(database.write_on_snapshot(api.clinic_id, show))

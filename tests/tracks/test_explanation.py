@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from app.instruments import INSTRUMENTS
 from app.relief import Verdict, assess
-from app.tracks.answers import TrackOut, track_answer
 from app.tracks.explanation import explain
+from app.tracks.output import TrackOut, track_out
 from tests.conftest import Api
 from tests.spec.timelines import INSTRUMENTS_WITH_RULE, ZONES, events, random_timeline
 
@@ -25,9 +25,7 @@ def random_tracks(count: int) -> list[TrackOut]:
         rule = INSTRUMENTS[code].rule
         assert rule
         infusions, scores, as_of = random_timeline(rng, code, zone)
-        found.append(
-            track_answer(INSTRUMENTS[code], with_ids(assess(events(infusions, scores, zone, None), rule, as_of)))
-        )
+        found.append(track_out(INSTRUMENTS[code], with_ids(assess(events(infusions, scores, zone, None), rule, as_of))))
     return found
 
 

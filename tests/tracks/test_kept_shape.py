@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from app.relief import Infusion, Score, Track
-from app.relief.courses import Place
+from app.relief.courses import InfusionPosition
 from app.relief.episode import Episode, Loss, Run, Standing
 from app.relief.spells import Record, Spell
-from app.tracks.known import FOLD, Folded, Given, kept, restored
+from app.tracks.patient_tracks import FOLD, CountedInfusion, Folded, from_json, to_json
 
 _AT = datetime(2026, 1, 2, 15, 30, tzinfo=UTC)
 _DAY = date(2026, 1, 2)
@@ -22,12 +22,12 @@ _STANDING = Standing(
     "holding", True, _SCORE, 5, _DAY, None, True, False, _SCORE, False, _DAY, Loss(True, False), _SPELL
 )
 _EPISODE = Episode(
-    Place(3, 1, 2, "booster", _DAY, date(2026, 1, 8)), _INFUSION, _SCORE, True, False, _DAY,
+    InfusionPosition(3, 1, 2, "booster", _DAY, date(2026, 1, 8)), _INFUSION, _SCORE, True, False, _DAY,
     Run("stale", "no_recent_score", _DAY), Standing(), _STANDING, 6, date(2026, 1, 9), _SCORE, {7: 2},
 )  # fmt: skip
 _RECORD = Record(1, 6, _DAY, 20, True, None, {3: 1}, True, _SPELL)
 FOLDED = Folded(
-    [Given(UUID(int=7), _AT, None)],
+    [CountedInfusion(UUID(int=7), _AT, None)],
     Track(_INFUSION, None, None, ()),
     {"phq-9": Track(_SCORE, _SCORE, _EPISODE, (_RECORD,))},
 )
@@ -48,12 +48,12 @@ KEPT = (
 
 def test_a_fold_is_kept_in_this_shape_and_read_back_as_it_was() -> None:
     assert FOLD.endswith("/3")
-    assert kept(FOLDED) == KEPT
-    found = restored(KEPT)
+    assert to_json(FOLDED) == KEPT
+    found = from_json(KEPT)
     assert found.stored == FOLDED
     assert found.folded == FOLDED
 
 
 def test_a_fold_of_a_longer_shape_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
-        restored("[[],[null,null,null,[],1],{}]")
+        from_json("[[],[null,null,null,[],1],{}]")

@@ -12,20 +12,20 @@ from fastapi.testclient import TestClient
 from sqlmodel import col, select
 
 from app import clock, work
-from app.access import clinics, people
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
+from app.clinic import service as clinics
 from app.demo.clinic import Filled, fill
 from app.migrating import upgrade
-from app.outcomes import service as outcomes
-from app.outcomes.service import Asked
+from app.people import service as people
+from app.relief_answers import service as relief_answers
 from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.events import local_day
 from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
-from tests.conftest import ENGINES, Api, fresh_settings
+from tests.conftest import ENGINES, Api, fresh_settings, question
 
 Clinic = tuple[Database, Caller, Filled]
 
@@ -41,7 +41,9 @@ def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     user_id = database.writing(
         clinic_id, lambda db: people.add_user(db, clinic_id, f"{clinic_id}@example.org", "admin", "password 1", now)
     )
-    caller = database.reading(clinic_id, lambda db: access.honour(db, Claims("user", user_id, clinic_id, "", 0)))
+    caller = database.reading(
+        clinic_id, lambda db: access.caller_of_token(db, Claims("user", user_id, clinic_id, "", 0))
+    )
     filled = fill(database, caller, 30, 240, now, seed=11)
     yield database, caller, filled
     database.close()
@@ -75,7 +77,7 @@ def test_a_domains_row_says_on_any_later_day_what_relief_says(clinic: Clinic) ->
         for patient_id in filled.patient_ids:
             for days in (0, 1, 20, 36, 70):
                 later = now + timedelta(days=days)
-                answer = outcomes.relief_of(db, Asked(caller, patient_id, later))
+                answer = relief_answers.relief_of(db, question(caller, patient_id, later)).value
                 assert sorted(r.domain for r in rows[patient_id]) == sorted(d.domain for d in answer.domains)
                 for row in rows[patient_id]:
                     domain = next(d for d in answer.domains if d.domain == row.domain)
@@ -100,7 +102,7 @@ def test_a_track_of_an_older_rule_is_folded_again(clinic: Clinic) -> None:
     patient_id = random.Random(3).choice(filled.patient_ids)
 
     def relief(db: Any) -> Any:
-        return outcomes.relief_of(db, Asked(caller, patient_id, now))
+        return relief_answers.relief_of(db, question(caller, patient_id, now))
 
     before = database.reading(caller.clinic_id, relief)
 

@@ -1,0 +1,24 @@
+"""Encryption of what is stored or handed out and must come back unread and unchanged."""
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+
+
+class Cipher:
+    """Encrypts small JSON documents under a key of 32 bytes, made for one purpose; decrypts only its own."""
+
+    def __init__(self, key: bytes) -> None:
+        self._fernet = Fernet(urlsafe_b64encode(key))
+
+    def encrypt(self, content: Any) -> str:
+        return self._fernet.encrypt(json.dumps(content, separators=(",", ":")).encode()).decode()
+
+    def decrypt(self, encrypted: str) -> Any | None:
+        """The content; None for anything that this cipher did not encrypt."""
+        try:
+            return json.loads(self._fernet.decrypt(encrypted.encode()))
+        except (InvalidToken, UnicodeEncodeError):
+            return None

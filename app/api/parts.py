@@ -1,0 +1,33 @@
+"""The parts of the running service that requests ask for: each typed, put in once by `main`, read in one way."""
+
+from typing import Generic, TypeVar
+
+from fastapi import FastAPI, Request
+
+from app.api.encryption import Cipher
+from app.storage import Database
+
+T = TypeVar("T")
+
+
+class Part(Generic[T]):
+    """One part, by a name of its own. A value of another type is an error to the type checker."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def put(self, app: FastAPI, part: T) -> None:
+        setattr(app.state, self._name, part)
+
+    def of(self, request: Request) -> T:
+        return self.in_app(request.app)
+
+    def in_app(self, app: FastAPI) -> T:
+        found: T = getattr(app.state, self._name)
+        return found
+
+
+DATABASE: Part[Database] = Part("database")
+CURSORS: Part[Cipher] = Part("cursors")
+SCHEMA_HEAD: Part[str] = Part("schema_head")
+PUBLIC_URL: Part[str] = Part("public_url")

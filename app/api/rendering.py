@@ -1,0 +1,50 @@
+"""From facts to JSON responses: status, Location, ETag and Replayed are decided here and in routes, nowhere else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import Response
+
+from app.api.fields import ResponseBody
+from app.facts import Fact
+
+B = TypeVar("B", bound=ResponseBody)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A response as it leaves, and as it is stored under an Idempotency-Key. `content` is JSON, empty for none."""
+
+    status: int
+    headers: dict[str, str]
+    content: str
+
+    def response(self) -> Response:
+        return Response(self.content, self.status, self.headers, "application/json" if self.content else None)
+
+
+def as_json(fact: Fact[B], status: int = 200, location: str | None = None) -> Rendered:
+    """The fact's value as it stands; fields that nobody set are left out."""
+    headers = {} if location is None else {"Location": location}
+    if fact.version is not None:
+        headers["ETag"] = f'"{fact.version}"'
+    if fact.is_replay:
+        headers["Replayed"] = "true"
+    return Rendered(status, headers, fact.value.model_dump_json(exclude_unset=True))
+
+
+def created(fact: Fact[B]) -> Rendered:
+    """201, without an address of its own."""
+    return as_json(fact, 201)
+
+
+def created_at(location: Callable[[B], str]) -> Callable[[Fact[B]], Rendered]:
+    """Renders what a client creates: 201 where this request created it, 200 where it was there, both with its
+    address."""
+    return lambda fact: as_json(fact, 201 if fact.is_new else 200, location(fact.value))
+
+
+def no_content(fact: Fact[Any]) -> Rendered:
+    """204."""
+    return Rendered(204, {}, "")

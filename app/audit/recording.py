@@ -1,0 +1,42 @@
+"""Recording who did what to whose data: in the transaction that did it or, for reads, in a shared one. The door alone
+does it."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.audit import store
+from app.audit.service import AuditEntry
+from app.storage import Transaction, new_id
+
+
+def record(db: Transaction, entry: AuditEntry) -> None:
+    """Records one event, in the transaction that did the work."""
+    record_many(db, entry.act.clinic_id, [entry])
+
+
+def record_many(db: Transaction, clinic_id: UUID, entries: Sequence[AuditEntry]) -> list[None]:
+    """Records events of one clinic, however many, at once."""
+    rows, subjects = [], []
+    for entry in entries:
+        act, event_id = entry.act, new_id()
+        rows.append(
+            {
+                "clinic_id": clinic_id,
+                "id": event_id,
+                "at": act.at,
+                "actor_kind": act.actor_kind,
+                "actor_id": act.actor_id,
+                "operation": act.operation,
+                "request_id": act.request_id,
+                "outcome": entry.outcome,
+                "attempted": dict(entry.attempted) or None,
+                "address": act.address,
+            }
+        )
+        whose = dict.fromkeys(entry.refused_patient_ids, True) | dict.fromkeys(entry.patient_ids, False)
+        subjects += [
+            {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
+            for patient_id, attempted in whose.items()
+        ]
+    store.insert_events(db, rows, subjects)
+    return [None] * len(entries)

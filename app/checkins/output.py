@@ -1,0 +1,106 @@
+"""How a check-in is shown: its scores, phase, alerts and notice."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from app.access.models import CrisisContact
+from app.access.service import NOTICE, Caller
+from app.alerts.models import AlertOut
+from app.alerts.policies import needs_notice
+from app.checkins.models import (
+    AlreadyRecordedOut,
+    CallerOut,
+    CheckInOut,
+    CheckInReceipt,
+    CheckInVersion,
+    NoticeOut,
+    ScoreOut,
+)
+from app.checkins.policies import phase
+from app.instruments import INSTRUMENTS
+from app.tracks.events import Calendar
+from app.tracks.models import ScoreVersion
+from app.tracks.output import TrackOut
+from app.tracks.service import in_words_for_patient
+
+
+def check_in_out(
+    caller: Caller,
+    version: CheckInVersion,
+    scores: Sequence[ScoreVersion],
+    calendar: Calendar,
+    raised: Sequence[AlertOut],
+) -> CheckInOut:
+    """One version of a check-in. Alerts are for those who may read alerts: never for a patient's own token."""
+    return CheckInOut(**_fields(caller, version, scores, calendar, raised))
+
+
+def _fields(
+    caller: Caller,
+    version: CheckInVersion,
+    scores: Sequence[ScoreVersion],
+    calendar: Calendar,
+    raised: Sequence[AlertOut],
+) -> dict[str, Any]:
+    return {
+        "id": version.check_in_id,
+        "patient_id": version.patient_id,
+        "taken_at": version.taken_at,
+        "recorded_at": version.recorded_at,
+        "phase": phase(version.taken_at, version.before_infusion, calendar),
+        "session_id": version.session_id,
+        "before_infusion": version.before_infusion,
+        "clock_corrected_by_seconds": version.clock_corrected_by_seconds,
+        "version": version.version,
+        "status": "voided" if version.voided else "recorded",
+        "reason": version.reason if caller.patient_id is None else None,  # people of the clinic wrote it to each other
+        "recorded_by": CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
+        "scores": [score_out(score) for score in scores],
+        "alerts": list(raised) if "alerts:read" in caller.scopes else [],
+        "notice": notice(caller, scores),
+    }
+
+
+def receipt(
+    caller: Caller,
+    version: CheckInVersion,
+    scores: Sequence[ScoreVersion],
+    calendar: Calendar,
+    raised: Sequence[AlertOut],
+    relief: list[TrackOut],
+    already: Sequence[AlreadyRecordedOut],
+    *,
+    own: bool,
+) -> CheckInReceipt:
+    """What recording answers, as far as the caller may read: an integration that may only write gets no relief, and of
+    a check-in that is not its own (`own`: it recorded it just now) no scores."""
+    fields = _fields(caller, version, scores, calendar, raised)
+    if not own and "checkins:read" not in caller.scopes:
+        fields["scores"] = []
+    seen = relief if "outcomes:read" in caller.scopes else []
+    if caller.patient_id is not None:
+        seen = [in_words_for_patient(track) for track in seen] if caller.clinic.patient_view == "all" else []
+    return CheckInReceipt(**fields, relief=seen, already_recorded=list(already))
+
+
+def score_out(score: ScoreVersion) -> ScoreOut:
+    """A score in the instrument's unit."""
+    instrument = INSTRUMENTS[score.instrument]
+    return ScoreOut(
+        id=score.id,
+        instrument=score.instrument,
+        domain=instrument.domain,
+        value=instrument.value(score.points),
+        severity=instrument.band(score.points),
+        answers=score.answers,
+        items_known=score.answers is not None or not instrument.items,
+        self_harm_item=score.self_harm_item,
+    )
+
+
+def notice(caller: Caller, scores: Iterable[ScoreVersion]) -> NoticeOut | None:
+    """The notice and the clinic's crisis contacts, whenever a self-harm item is at or over its line or unknown."""
+    if not any(needs_notice(INSTRUMENTS[s.instrument], s.points, s.self_harm_item) for s in scores):
+        return None
+    contacts = [CrisisContact(**contact) for contact in caller.clinic.crisis_contacts]
+    return NoticeOut(text=NOTICE, crisis_contacts=contacts)

@@ -1,0 +1,1 @@
+"""Integrations: adding them, changing them, rotating their secrets."""

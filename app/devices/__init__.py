@@ -1,0 +1,1 @@
+"""Patients' own devices: enrolled by a code, listed, revoked."""

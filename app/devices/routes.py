@@ -1,0 +1,85 @@
+"""HTTP of patients' devices."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app import clock
+from app.access import attempts, store, tokens
+from app.access.dependencies import TOKEN_KEY, DoorOf, GuardedRoute, address_of
+from app.access.door import prove
+from app.access.tokens import token_out
+from app.api.idempotency import KeyOf
+from app.api.parts import DATABASE, PUBLIC_URL
+from app.api.problems import problems
+from app.api.rendering import created, no_content
+from app.devices import service
+from app.devices.models import DeviceList, DeviceTokenOut, EnrolmentOut, RedeemIn
+from app.errors import InvalidToken
+from app.storage import NO_CLINIC
+
+router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["patients"], route_class=GuardedRoute)
+open_router = APIRouter(prefix="/v1/enrolments", tags=["access"], route_class=GuardedRoute)
+
+
+@router.post(
+    "/enrolments",
+    operation_id="enrol_device",
+    summary="Make a code for a patient's device",
+    status_code=201,
+    response_model=EnrolmentOut,
+    responses=problems("not_found", "already_done", "erased"),
+)
+async def enrol_device(request: Request, door: DoorOf, patient_id: UUID, keyed: KeyOf) -> Response:
+    """Single use, valid for 72 hours, shown once."""
+    public_url = PUBLIC_URL.of(request)
+    done = await door.write(lambda db: service.enrol(db, door.act, patient_id, public_url), created, keyed)
+    return done.response()
+
+
+@router.get(
+    "/devices",
+    operation_id="list_devices",
+    summary="A patient's devices",
+    response_model=DeviceList,
+    responses=problems("not_found"),
+)
+async def list_devices(door: DoorOf, patient_id: UUID) -> DeviceList:
+    """Newest first, revoked ones too."""
+    found = await door.read(lambda db: service.of_patient(db, door.act.clinic_id, patient_id))
+    return DeviceList(items=found.value, next_cursor=None)
+
+
+@router.delete(
+    "/devices/{device_id}",
+    operation_id="revoke_device",
+    summary="Revoke a patient's device",
+    status_code=204,
+    responses=problems("not_found"),
+)
+async def revoke_device(door: DoorOf, patient_id: UUID, device_id: UUID) -> Response:
+    """It is refused everywhere within 30 seconds. What it recorded stays."""
+    done = await door.write(lambda db: service.revoke(db, door.act, patient_id, device_id), no_content)
+    return done.response()
+
+
+@open_router.post(
+    "/redeem",
+    operation_id="redeem_enrolment",
+    summary="Make this device a patient's own",
+    response_model=DeviceTokenOut,
+    responses=problems("invalid_token"),
+)
+async def redeem_enrolment(request: Request, body: RedeemIn) -> DeviceTokenOut:
+    """Single use. The refresh token lives 400 days from its last use."""
+    database, key, address = DATABASE.of(request), TOKEN_KEY.of(request), address_of(request)
+    await attempts.count(database, "", address)
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, tokens.digest(body.code)))
+    if clinic_id is None:
+        raise InvalidToken("the code is unknown, used or expired")
+    now, request_id = clock.now(), request.scope["request_id"]
+    granted = await prove(
+        database, clinic_id, lambda db: service.redeem(db, key, body.code, body.device_name, request_id, now)
+    )
+    await attempts.forgive(database, "", address)
+    return DeviceTokenOut(**token_out(granted).model_dump(exclude_unset=True), patient_id=granted.patient_id)

@@ -1,0 +1,91 @@
+"""Patients' own devices: enrolling by a code, listing, revoking."""
+
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from app.access import store
+from app.access.models import Device, Enrolment
+from app.access.tokens import Tokens, digest, issue
+from app.audit.service import Act
+from app.devices.models import DeviceOut, EnrolmentOut
+from app.errors import Invalid, InvalidToken, NotFound
+from app.facts import Fact
+from app.patients import service as patients
+from app.patients.service import ENDED, Erased
+from app.storage import Transaction, new_id
+
+_ENROLMENT = timedelta(hours=72)
+
+
+def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[EnrolmentOut]:
+    """A single-use code with which a device becomes a patient's own, and a link that carries it. Raises NotFound,
+    Erased, and Invalid where care has ended."""
+    patient = patients.lock_one(db, act.clinic_id, patient_id)
+    if patient.erased_at is not None:
+        raise Erased
+    if patient.care_status in ENDED:
+        raise Invalid("a device cannot be enrolled for a patient whose care has ended")
+    code, expires_at = secrets.token_urlsafe(16), act.at + _ENROLMENT
+    db.add(
+        Enrolment(
+            clinic_id=act.clinic_id,
+            id=new_id(),
+            patient_id=patient_id,
+            code_hash=digest(code),
+            expires_at=expires_at,
+            redeemed_at=None,
+        )
+    )
+    link = f"{public_url.rstrip('/')}/enrol#{code}"
+    value = EnrolmentOut(code=code, expires_at=expires_at, link=link)
+    return Fact(value, (patient_id,), is_new=True, is_secret=True)
+
+
+def redeem(
+    db: Transaction, key: str, code: str, device_name: str, request_id: str, now: datetime
+) -> tuple[Act, Fact[Tokens]]:
+    """Tokens for the device that brings the code. Raises InvalidToken for a code that is unknown, used or expired."""
+    enrolment = store.enrolment_by_hash(db, digest(code))
+    if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= now:
+        raise InvalidToken("the code is unknown, used or expired")
+    enrolment.redeemed_at = now
+    device = Device(
+        clinic_id=enrolment.clinic_id,
+        id=new_id(),
+        patient_id=enrolment.patient_id,
+        name=device_name,
+        created_at=now,
+        disabled_at=None,
+    )
+    db.add(enrolment)
+    db.add(device)
+    db.flush()
+    act = Act(device.clinic_id, "device", device.id, "redeem_enrolment", request_id, now)
+    granted = issue(db, key, "device", device.id, device.clinic_id, now)
+    return act, Fact(granted, (device.patient_id,), is_new=True)
+
+
+def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Fact[list[DeviceOut]]:
+    """A patient's devices, newest first. Raises NotFound."""
+    patients.find(db, clinic_id, patient_id)
+    return Fact(listed(db, clinic_id, patient_id), (patient_id,))
+
+
+def listed(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut]:
+    """A patient's devices, newest first; none where there is no such patient."""
+    return [
+        DeviceOut(id=d.id, name=d.name, created_at=d.created_at, disabled_at=d.disabled_at)
+        for d in store.devices(db, clinic_id, patient_id)
+    ]
+
+
+def revoke(db: Transaction, act: Act, patient_id: UUID, device_id: UUID) -> Fact[None]:
+    """Ends a device: its tokens are refused within 30 seconds. One that has ended stays so. Raises NotFound."""
+    device = store.locked_device(db, act.clinic_id, device_id)
+    if device is None or device.patient_id != patient_id:
+        raise NotFound
+    device.disabled_at = device.disabled_at or act.at
+    db.add(device)
+    store.revoke_tokens(db, act.clinic_id, "device", device_id, act.at)
+    return Fact(None, (patient_id,), changes_callers=True)

@@ -1,0 +1,1 @@
+"""What each session did, by every instrument with a rule. Reads only."""

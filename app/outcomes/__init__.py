@@ -1,1 +1,0 @@
-"""Answers about one patient: is relief holding? Reads only."""

@@ -1,0 +1,1 @@
+"""People with a login: their roles, passwords and second factors."""

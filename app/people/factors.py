@@ -1,0 +1,83 @@
+"""Second factors: time-based codes (RFC 6238), each accepted once, and recovery codes."""
+
+import secrets
+from datetime import datetime
+
+import pyotp
+
+from app.access.models import User
+from app.access.tokens import digest
+from app.api.encryption import Cipher
+from app.storage import Transaction, key_for
+
+_STEP_SECONDS = 30
+# A code of the step before or after is accepted: clocks differ.
+_DRIFT_STEPS = 1
+_RECOVERY_CODES = 10
+
+
+def start(db: Transaction, user: User) -> str:
+    """A new secret for the person's authenticator. The one before counts until this one is confirmed."""
+    secret = pyotp.random_base32()
+    user.otp_pending = _cipher(db).encrypt(secret)
+    db.add(user)
+    return secret
+
+
+def uri(secret: str, email: str, clinic: str) -> str:
+    """The secret as an address that authenticators read from a picture."""
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=f"Holdfast {clinic}".strip())
+
+
+def confirm(db: Transaction, user: User, code: str, now: datetime) -> list[str] | None:
+    """New recovery codes, once a code of the pending secret is shown; None where it does not fit."""
+    secret = _cipher(db).decrypt(user.otp_pending) if user.otp_pending else None
+    step = _step(secret, code, now) if secret else None
+    if step is None:
+        return None
+    codes = [f"{secrets.token_hex(4)}-{secrets.token_hex(4)}" for _ in range(_RECOVERY_CODES)]
+    user.otp_secret, user.otp_pending = user.otp_pending, None
+    user.otp_confirmed_at, user.otp_last_step = now, step
+    user.recovery_hashes = [digest(code) for code in codes]
+    db.add(user)
+    return codes
+
+
+def accepts(db: Transaction, user: User, code: str, now: datetime) -> bool:
+    """Whether a code or a recovery code is the person's. Either is accepted once; only under the person's lock."""
+    if user.otp_secret is None:
+        return False
+    hashes = [h for h in user.recovery_hashes if not secrets.compare_digest(h, digest(code.strip().lower()))]
+    if len(hashes) < len(user.recovery_hashes):
+        user.recovery_hashes = hashes
+        db.add(user)
+        return True
+    step = _step(str(_cipher(db).decrypt(user.otp_secret)), code, now)
+    if step is None or (user.otp_last_step is not None and step <= user.otp_last_step):
+        return False
+    user.otp_last_step = step
+    db.add(user)
+    return True
+
+
+def remove(db: Transaction, user: User) -> None:
+    """Takes a person's second factor off."""
+    user.otp_secret = user.otp_pending = user.otp_confirmed_at = user.otp_last_step = None
+    user.recovery_hashes = []
+    db.add(user)
+
+
+def _step(secret: str, code: str, now: datetime) -> int | None:
+    """The time step to which a code belongs, among those near now."""
+    totp = pyotp.TOTP(secret)
+    digits = code.replace(" ", "")
+    current = int(now.timestamp()) // _STEP_SECONDS
+    near = range(current - _DRIFT_STEPS, current + _DRIFT_STEPS + 1)
+    fitting = (
+        [step for step in near if secrets.compare_digest(totp.generate_otp(step), digits)] if digits.isascii() else []
+    )
+    return max(fitting, default=None)
+
+
+def _cipher(db: Transaction) -> Cipher:
+    return Cipher(key_for(db, "second factors"))

@@ -1,0 +1,300 @@
+"""People with a login: adding, changing, passwords."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import MISSING
+
+from app import clock
+from app.access import store, tokens
+from app.access.models import LONGEST_PASSWORD, SHORTEST_PASSWORD, CrisisContact, PasswordCode, User
+from app.access.service import NOTICE, Caller
+from app.access.tokens import ACCESS_TOKEN_SECONDS, digest
+from app.api.fields import is_address
+from app.audit.service import Act
+from app.errors import Fault, Invalid, InvalidToken, NotFound, Problem
+from app.facts import Fact, require_version
+from app.people import factors, passwords
+from app.people.models import (
+    MeOut,
+    MyClinicOut,
+    PasswordCodeOut,
+    SecondFactorConfirmed,
+    SecondFactorOut,
+    UserCreated,
+    UserIn,
+    UserOut,
+    UserPatch,
+)
+from app.storage import Transaction, new_id
+
+_CODE_LIVES = timedelta(hours=72)
+
+
+class EmailTaken(Problem):
+    """There is a login with this e-mail. One e-mail is one login in one clinic."""
+
+    code, status, title = "email_taken", 409, "The e-mail is in use"
+
+
+class LastAdministrator(Problem):
+    """A clinic keeps at least one administrator who can log in. Make somebody else one first."""
+
+    code, status, title = "last_administrator", 409, "The clinic's last administrator"
+
+
+def add_user(db: Transaction, clinic_id: UUID, email: str, role: str, password: str, now: datetime) -> UUID:
+    """A person's login with a password, as the operator adds it. Raises Invalid for a role, an e-mail or a password
+    that will not do, or an e-mail in use."""
+    if role not in ("admin", "clinician"):
+        raise Invalid(errors=[Fault("parameter", "role", "must be admin or clinician")])
+    if not is_address(email.strip()):
+        raise Invalid(errors=[Fault("parameter", "email", "must be an e-mail address")])
+    _check_password(password)
+    if store.clinic(db, clinic_id) is None:
+        raise NotFound("there is no such clinic")
+    try:
+        return _add(db, clinic_id, email.strip().lower(), role, passwords.hashed_now(password), now).id
+    except EmailTaken:
+        raise Invalid(errors=[Fault("parameter", "email", "is in use")]) from None
+
+
+def _check_password(password: str) -> None:
+    """Raises Invalid for one that is too short or too long."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        rule = f"must have at least {SHORTEST_PASSWORD} characters, at most {LONGEST_PASSWORD}"
+        raise Invalid(errors=[Fault("parameter", "password", rule)])
+
+
+def me(db: Transaction, caller: Caller) -> Fact[MeOut]:
+    """The caller, what it may do, and its clinic. Raises NotFound for a person who is gone."""
+    clinic = caller.clinic
+    value = MeOut(
+        kind=caller.kind,
+        id=caller.id,
+        role=caller.role,
+        scopes=sorted(caller.scopes),
+        clinic=MyClinicOut(
+            id=clinic.id,
+            name=clinic.name,
+            time_zone=clinic.time_zone,
+            synthetic=clinic.synthetic,
+            notice=NOTICE,
+            crisis_contacts=[CrisisContact(**contact) for contact in clinic.crisis_contacts],
+        ),
+    )
+    if caller.patient_id is not None:
+        value.patient_id = caller.patient_id
+    if caller.kind == "user":
+        user = find(db, caller.clinic_id, caller.id)
+        value.second_factor = "on" if user.otp_confirmed_at else "required" if caller.is_unfinished else "off"
+    return Fact(value)
+
+
+def create(db: Transaction, act: Act, body: UserIn) -> Fact[UserCreated]:
+    """A new person without a password, and the code with which they set one. Raises EmailTaken."""
+    user = _add(db, act.clinic_id, body.email, body.role, None, act.at)
+    code = password_code(db, user, act.at)
+    value = UserCreated(**user_out(user).model_dump(), password_code=code)
+    return Fact(value, version=user.version, is_new=True, is_secret=True)
+
+
+def update(db: Transaction, act: Act, user_id: UUID, expected: int | None, patch: UserPatch) -> Fact[UserOut]:
+    """A changed person. Raises NotFound, PreconditionFailed, LastAdministrator."""
+    user = _locked(db, act.clinic_id, user_id)
+    require_version(expected, user.version)
+    disabled_at = user.disabled_at
+    if patch.disabled is not MISSING:
+        disabled_at = (user.disabled_at or act.at) if patch.disabled else None
+    role = user.role if patch.role is MISSING else patch.role
+    if (role, disabled_at) == (user.role, user.disabled_at):
+        return Fact(user_out(user), version=user.version)
+    if (role != "admin" or disabled_at is not None) and _is_last(db, user):
+        raise LastAdministrator
+    if disabled_at is not None:
+        _sign_out_everywhere(db, user)
+    user.role, user.disabled_at, user.version = role, disabled_at, user.version + 1
+    db.add(user)
+    db.flush()
+    return Fact(user_out(user), version=user.version, changes_callers=True)
+
+
+def one(db: Transaction, clinic_id: UUID, user_id: UUID) -> Fact[UserOut]:
+    """A person of this clinic. Raises NotFound."""
+    user = find(db, clinic_id, user_id)
+    return Fact(user_out(user), version=user.version)
+
+
+def find(db: Transaction, clinic_id: UUID, user_id: UUID) -> User:
+    """The row of a person of this clinic. Raises NotFound."""
+    user = store.user(db, clinic_id, user_id)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _locked(db: Transaction, clinic_id: UUID, user_id: UUID) -> User:
+    """A person of this clinic, until the transaction ends. Raises NotFound."""
+    user = store.user(db, clinic_id, user_id, locked=True)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def listed(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> list[UserOut]:
+    """A page, newest first, one more than `limit` where there is more."""
+    return [user_out(user) for user in store.users(db, clinic_id, after, limit)]
+
+
+def reset_password(db: Transaction, act: Act, user_id: UUID) -> Fact[PasswordCodeOut]:
+    """A code with which a person sets a new password; the old one and every token end now. Raises NotFound."""
+    user = _locked(db, act.clinic_id, user_id)
+    user.password_hash = None
+    _sign_out_everywhere(db, user)
+    return Fact(password_code(db, user, act.at), is_new=True, is_secret=True, changes_callers=True)
+
+
+def remove_second_factor(db: Transaction, act: Act, user_id: UUID) -> Fact[None]:
+    """Takes a person's second factor off, for one who lost it. Raises NotFound."""
+    user = _locked(db, act.clinic_id, user_id)
+    factors.remove(db, user)
+    _sign_out_everywhere(db, user)
+    return Fact(None, changes_callers=True)
+
+
+def password_code(db: Transaction, user: User, now: datetime) -> PasswordCodeOut:
+    """A single-use code, valid for 72 hours; codes before it no longer work."""
+    store.expire_password_codes(db, user.clinic_id, user.id, now)
+    code, expires_at = secrets.token_urlsafe(16), now + _CODE_LIVES
+    db.add(
+        PasswordCode(
+            clinic_id=user.clinic_id,
+            id=new_id(),
+            user_id=user.id,
+            code_hash=digest(code),
+            expires_at=expires_at,
+            used_at=None,
+        )
+    )
+    db.flush()
+    return PasswordCodeOut(code=code, expires_at=expires_at)
+
+
+def set_password(
+    db: Transaction, clinic_id: UUID, code: str, password_hash: str, request_id: str, now: datetime
+) -> tuple[Act, Fact[None]]:
+    """Sets the password of the person for whom the code was made, and signs them out everywhere. Raises InvalidToken
+    for a code that is unknown, used or expired."""
+    held = store.password_code(db, digest(code))
+    user = None if held is None else store.user(db, clinic_id, held.user_id, locked=True)
+    if held is None or user is None or held.used_at is not None or held.expires_at <= now or user.disabled_at:
+        raise InvalidToken("the code is unknown, used or expired")
+    held.used_at = now
+    db.add(held)
+    _set(db, user, password_hash, now)
+    return Act(clinic_id, "user", user.id, "set_password", request_id, now), Fact(None, changes_callers=True)
+
+
+def change_password(db: Transaction, caller: Caller, act: Act, checked: str, password_hash: str) -> Fact[None]:
+    """Sets the caller's own password, and signs them out everywhere. `checked` is the hash that the current password
+    was found to fit. Raises InvalidToken where the caller has been signed out, and Invalid where that hash has
+    changed."""
+    _set(db, _own(db, caller, checked), password_hash, act.at)
+    return Fact(None, changes_callers=True)
+
+
+def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str, code: str) -> Fact[SecondFactorOut]:
+    """A secret for the caller's authenticator. Raises as `change_password`, and Invalid where a second factor is on and
+    `code` is not of it."""
+    user = _own(db, caller, checked)
+    if user.otp_confirmed_at is not None and not factors.accepts(db, user, code, act.at):
+        raise Invalid(errors=[Fault("pointer", "/otp", "must be a code of the second factor that is on")])
+    secret = factors.start(db, user)
+    value = SecondFactorOut(secret=secret, uri=factors.uri(secret, user.email, caller.clinic.name))
+    return Fact(value, is_new=True, is_secret=True)
+
+
+def confirm_second_factor(
+    db: Transaction, key: str, caller: Caller, act: Act, code: str
+) -> Fact[SecondFactorConfirmed]:
+    """Turns the caller's second factor on: recovery codes, and tokens of a session that has shown it. No other session
+    can be refreshed any more. Raises InvalidToken where the caller's session has ended, and Invalid for a code that
+    does not fit."""
+    user = _own(db, caller)
+    codes = factors.confirm(db, user, code, act.at)
+    if codes is None:
+        raise Invalid(errors=[Fault("pointer", "/otp", "must be a current code of the secret that was begun")])
+    store.revoke_tokens(db, act.clinic_id, "user", user.id, act.at)
+    granted = tokens.sign_in(db, key, user, clock.now(), has_factor=True)
+    value = SecondFactorConfirmed(
+        recovery_codes=codes,
+        access_token=granted.access_token,
+        token_type="bearer",
+        expires_in=ACCESS_TOKEN_SECONDS,
+        refresh_token=granted.refresh_token,
+        scope=granted.scope,
+    )
+    return Fact(value, is_secret=True, changes_callers=True)
+
+
+def user_out(user: User) -> UserOut:
+    """A person as the service shows them."""
+    return UserOut(
+        id=user.id,
+        email=user.email,
+        role=user.role,
+        disabled=user.disabled_at is not None,
+        has_password=user.password_hash is not None,
+        second_factor=user.otp_confirmed_at is not None,
+        created_at=user.created_at,
+        version=user.version,
+    )
+
+
+def _set(db: Transaction, user: User, password_hash: str, now: datetime) -> None:
+    user.password_hash = password_hash
+    _sign_out_everywhere(db, user)
+    store.expire_password_codes(db, user.clinic_id, user.id, now)
+
+
+def _own(db: Transaction, caller: Caller, checked: str | None = None) -> User:
+    """The caller's own login, until the transaction ends. Raises InvalidToken where their session has ended since they
+    were looked at, and Invalid where their password is no longer the one that was checked."""
+    user = _locked(db, caller.clinic_id, caller.id)
+    ended_at = user.signed_out_at
+    if user.disabled_at is not None or (ended_at is not None and caller.issued_at < ended_at.timestamp()):
+        raise InvalidToken
+    if checked is not None and user.password_hash != checked:
+        raise Invalid("the password has been changed meanwhile")
+    return user
+
+
+def _sign_out_everywhere(db: Transaction, user: User) -> None:
+    """Ends every sign-in up to now, which is read under the person's lock and not when the request came in. A second
+    factor that was begun and not confirmed is given up."""
+    user.signed_out_at = clock.now()
+    user.otp_pending = None
+    db.add(user)
+    store.revoke_tokens(db, user.clinic_id, "user", user.id, user.signed_out_at)
+
+
+def _add(db: Transaction, clinic_id: UUID, email: str, role: str, password_hash: str | None, now: datetime) -> User:
+    user = User(
+        clinic_id=clinic_id,
+        id=new_id(),
+        email=email,
+        role=role,
+        password_hash=password_hash,
+        created_at=now,
+        disabled_at=None,
+    )
+    if not store.add_user(db, user):
+        raise EmailTaken(errors=[Fault("pointer", "/email", "is in use")])
+    return user
+
+
+def _is_last(db: Transaction, user: User) -> bool:
+    admins = store.administrators(db, user.clinic_id)
+    return user.id in admins and len(admins) == 1

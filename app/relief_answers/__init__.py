@@ -1,0 +1,1 @@
+"""The answer to "is relief holding?" for one patient. Reads only."""

@@ -1,0 +1,139 @@
+"""Use cases of the relief answer: gather, decide, answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from app.access.service import Caller
+from app.audit.service import Act
+from app.checkins import store as checkins_store
+from app.errors import Fault, Invalid, NotFound, Problem
+from app.facts import Fact
+from app.patients import service as patients
+from app.patients import store as patients_store
+from app.patients.store import PatientSummary
+from app.relief import VERSION
+from app.relief_answers.models import ReliefOut
+from app.storage import Transaction
+from app.tracks import service as tracks
+from app.tracks.events import local_day
+from app.tracks.patient_tracks import PatientTracks, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether a patient's relief is holding on `as_of` (None: today in the clinic), by what was recorded up to
+    `known_at` (None: everything), by a version of the rules (None: the newest). `act` says when it was question."""
+
+    caller: Caller
+    act: Act
+    patient_id: UUID
+    as_of: date | None = None
+    known_at: datetime | None = None
+    rule: str | None = None
+
+
+def relief_of(db: Transaction, question: Question) -> Fact[ReliefOut]:
+    """The answer to one question, folded afresh where stored tracks cannot give it. Raises NotFound, and Invalid for a
+    day after today or a rule that is not known."""
+    patients_found, known = _gathered(db, question.caller.clinic_id, [question])
+    stored = _stored(question, patients_found, known)
+    return stored or _folded_afresh(db, question, patients_found[question.patient_id])
+
+
+def relief_of_many(
+    db: Transaction, clinic_id: UUID, questions: Sequence[Question]
+) -> list[Fact[ReliefOut] | Problem | None]:
+    """The answers to questions of one clinic, or their refusals, from stored tracks, in two queries for all of them.
+    None where stored tracks hold something later than the day asked for or are not up to date: folding afresh gives the
+    answer then, in a transaction in which nobody else waits for it."""
+    patients_found, known = _gathered(db, clinic_id, questions)
+    answers: list[Fact[ReliefOut] | Problem | None] = []
+    for question in questions:
+        try:
+            answers.append(_stored(question, patients_found, known))
+        except Problem as problem:
+            answers.append(problem)
+    return answers
+
+
+def _gathered(
+    db: Transaction, clinic_id: UUID, questions: Sequence[Question]
+) -> tuple[dict[UUID, PatientSummary], dict[UUID, PatientTracks]]:
+    summaries = patients_store.summaries(db, clinic_id, list({question.patient_id for question in questions}))
+    return summaries, tracks.gather(db, clinic_id, list(summaries))
+
+
+def _stored(
+    question: Question, summaries: Mapping[UUID, PatientSummary], known: Mapping[UUID, PatientTracks]
+) -> Fact[ReliefOut] | None:
+    caller, known_at, now = question.caller, question.known_at, question.act.at
+    today = local_day(now, caller.time_zone)
+    if question.as_of is not None and question.as_of > today:
+        raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
+    if known_at is not None and known_at > now + timedelta(minutes=5):
+        raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
+    if question.rule is not None and question.rule != VERSION:
+        raise Invalid(errors=[Fault("parameter", "rule", f"must be one of: {VERSION}")])
+    patient = summaries.get(question.patient_id)
+    if patient is None:
+        raise NotFound
+    day = question.as_of or today
+    if known_at is not None or not tracks.is_readable_on(known[patient.id], day):
+        return None
+    subject = patients.subject_of(patient, caller.time_zone)
+    return _relief_out(caller, subject, known[patient.id], day, patient.last_recorded_at)
+
+
+def _folded_afresh(db: Transaction, question: Question, patient: PatientSummary) -> Fact[ReliefOut]:
+    caller, known_at, zone = question.caller, question.known_at, question.caller.time_zone
+    day = question.as_of or local_day(question.act.at, zone)
+    subject = _subject_known(db, caller, patient, known_at)
+    known, newest = tracks.known_on(db, caller.clinic_id, patient.id, zone, day, known_at)
+    return _relief_out(caller, subject, known, day, _newest(db, caller.clinic_id, patient, known_at, newest))
+
+
+def _relief_out(
+    caller: Caller, subject: Subject, known: PatientTracks, as_of: date, known_at: datetime | None
+) -> Fact[ReliefOut]:
+    found = tracks.relief_on(subject, known, as_of)
+    if caller.patient_id is not None:
+        found = tracks.for_patient(found)
+    value = ReliefOut(
+        patient_id=subject.patient_id,
+        as_of=as_of,
+        known_at=known_at,
+        rule=VERSION,
+        domains=found.domains,
+        tracks=found.tracks,
+        previous_spells=list(found.previous_spells),
+    )
+    return Fact(value, (subject.patient_id,))
+
+
+def _subject_known(db: Transaction, caller: Caller, patient: PatientSummary, known_at: datetime | None) -> Subject:
+    """The patient as they were known at `known_at`."""
+    if known_at is None:
+        return patients.subject_of(patient, caller.time_zone)
+    version = patients_store.version_known(db, caller.clinic_id, patient.id, known_at)
+    return Subject(patient.id, caller.time_zone, version.primary_instruments, version.indications, patient.care_status)
+
+
+def _newest(
+    db: Transaction,
+    clinic_id: UUID,
+    patient: PatientSummary,
+    known_at: datetime | None,
+    newest_infusion: datetime | None,
+) -> datetime | None:
+    """When the newest version known at `known_at` was recorded: of check-ins, sessions or the patient."""
+    if known_at is None:
+        return patient.last_recorded_at
+    version = patients_store.version_known(db, clinic_id, patient.id, known_at)
+    found = [
+        checkins_store.newest_known(db, clinic_id, patient.id, known_at),
+        newest_infusion,
+        version.recorded_at if version.version > 1 else None,
+    ]
+    return max((moment for moment in found if moment is not None), default=None)

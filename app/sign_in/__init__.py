@@ -1,0 +1,1 @@
+"""Signing in: access tokens and refresh tokens for callers who prove who they are."""

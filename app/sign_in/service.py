@@ -1,0 +1,66 @@
+"""Use cases of signing in: a password with a second factor where one is on, and a client's secret."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app import clock
+from app.access import store, throttling, tokens
+from app.access.models import Client, User
+from app.access.tokens import Tokens
+from app.audit.service import Act
+from app.facts import Fact
+from app.people import factors
+from app.storage import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: the login named, a code where one was sent, where it came from, and in which request."""
+
+    email: str
+    otp: str
+    address: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there are no tokens, in the words of RFC 6749."""
+
+    error: str
+    description: str
+
+
+NOT_RIGHT = Refusal("invalid_grant", "the e-mail, the password or the code is not right")
+NEEDS_CODE = Refusal("mfa_required", "send a code of the second factor as otp")
+
+Granted = tuple[Act | None, Fact[Tokens | Refusal]]
+
+
+def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt: Attempt, now: datetime) -> Granted:
+    """Tokens for a person whose password fits and whose code, where a second factor is on, does too. Whether a factor
+    is on is told only to a caller who knows the password; then no act is recorded yet."""
+    act = Act(user.clinic_id, "user", user.id, "issue_token", attempt.request_id, now, attempt.address)
+    current = store.user(db, user.clinic_id, user.id, locked=True)
+    # Disabled, or the password changed while this one was being compared.
+    if current is None or current.disabled_at is not None or current.password_hash != user.password_hash:
+        password_fits = False
+    if not password_fits or current is None:
+        return act, Fact(NOT_RIGHT, outcome="denied")
+    if current.otp_confirmed_at is not None:
+        if not attempt.otp:
+            throttling.give_back(db, attempt.email, attempt.address)
+            return None, Fact(NEEDS_CODE)
+        if not factors.accepts(db, current, attempt.otp, now):
+            return act, Fact(NOT_RIGHT, outcome="denied")
+    throttling.forgive(db, attempt.email, attempt.address)
+    granted = tokens.sign_in(db, key, current, clock.now(), has_factor=current.otp_confirmed_at is not None)
+    return act, Fact(granted, is_new=True, is_secret=True)
+
+
+def client_sign_in(client: Client, granted: Tokens | None, request_id: str, address: str, now: datetime) -> Granted:
+    """An integration's try: None for one whose secret does not fit."""
+    act = Act(client.clinic_id, "client", client.id, "issue_token", request_id, now, address)
+    if granted is None:
+        return act, Fact(NOT_RIGHT, outcome="denied")
+    return act, Fact(granted, is_new=True, is_secret=True)

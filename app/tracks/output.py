@@ -1,0 +1,259 @@
+"""How a verdict is shown: tracks and domains as the service answers them, in each instrument's own unit."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, WithJsonSchema
+
+from app.api.fields import MomentOut, ResponseBody, grows
+from app.instruments import INSTRUMENTS, Instrument
+from app.relief import Score, Spell, Verdict
+
+Status = Literal[
+    "not_started",
+    "no_baseline",
+    "not_evaluable",
+    "awaiting_follow_up",
+    "stale",
+    "lost",
+    "fading",
+    "holding",
+    "partial_response",
+    "no_response",
+]
+_STATUS = grows(*get_args(Status))
+Value = int | float
+
+
+class ReadingOut(ResponseBody):
+    """One score the verdict rests on, in the instrument's unit."""
+
+    value: Value
+    taken_at: MomentOut
+    score_id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+
+
+class LatestOut(ReadingOut):
+    """The latest representative reading. `window` is `overlapping` when its recall reaches back past the infusion."""
+
+    window: str = grows("clean", "overlapping")
+
+
+class EpisodeOut(ResponseBody):
+    """The current series of infusions."""
+
+    number: int
+    first_session_on: date
+    sessions: int
+    courses: int
+
+
+class DurabilityOut(ResponseBody):
+    """How long the first durable response lasted. `through_on` is the onset of the event, or the latest reading; `days`
+    run from `origin_on` to it. All null without such a response."""
+
+    origin_on: date | None
+    event: str | None = grows("lost", "rescue")
+    onset_on: date | None
+    ascertained_on: date | None
+    through_on: date | None
+    days: int | None
+
+
+class SpellOut(DurabilityOut):
+    """The durability of an episode that a new episode ended."""
+
+    instrument: str
+    domain: str
+    episode: int
+
+
+class TrackOut(ResponseBody):
+    """Whether relief is holding by one instrument: the status, the scores used and what is missing. Scores and lines
+    are in the instrument's own unit and direction; a null is a number this status does not have."""
+
+    instrument: str
+    domain: str
+    status: str = _STATUS
+    reason: str | None = grows(
+        "baseline_after_first_infusion",
+        "none_in_window",
+        "baseline_below_threshold",
+        "never_followed_up",
+        "no_recent_score",
+    )
+    flags: list[str] = Field(
+        json_schema_extra={
+            "x-known-values": [
+                "emergent_symptoms",
+                "recovered_without_retreatment",
+                "reliable_deterioration",
+                "remission",
+                "worse_than_best",
+            ]
+        }
+    )
+    provisional: bool
+    """Every reading of the current course also covers time before its infusion."""
+    last_known: str | None
+    """While awaiting or stale: the status at the latest reading that counted."""
+    baseline: ReadingOut | None
+    """The latest score at or before the first infusion of the episode, at most 28 days earlier."""
+    best: ReadingOut | None
+    """The mildest response since response began; null where there is none."""
+    latest: LatestOut | None
+    """The latest reading of the episode that counts."""
+    improvement_percent: float | None
+    """Of the baseline severity, rounded down to one decimal; negative is worse."""
+    change: Value | None
+    """Latest minus baseline, on the score's own scale."""
+    response_line: Value | None
+    """The worst score that still is a response."""
+    remission_line: Value | None
+    """The worst score that still is remission; null where the instrument has no such line."""
+    since_on: date | None
+    """The first day of the unbroken run of days with this status."""
+    holding_since_on: date | None
+    """The first reading of the unbroken run of responses."""
+    holding_through_on: date | None
+    """The last reading of that run."""
+    days_holding: int | None
+    """Days between the two: nothing is counted after the last reading."""
+    days_since_last_session: int | None
+    """Days from the start of the latest infusion to `as_of`."""
+    days_since_last_score: int | None
+    """Days from the latest reading that counts to `as_of`."""
+    episode: EpisodeOut | None
+    durability: DurabilityOut
+    explanation: str
+    """The answer in words, made from this answer alone."""
+
+
+class DomainOut(ResponseBody):
+    """A domain's answer: the status of the instrument that answers for it."""
+
+    domain: str
+    instrument: str
+    status: str = _STATUS
+    last_known: str | None
+    reason: str | None
+    since_on: date | None
+    improvement_percent: float | None
+    note: str | None = grows("instrument_changed")
+
+
+def track_out(instrument: Instrument, verdict: Verdict) -> TrackOut:
+    """A verdict in the instrument's unit; the explanation is made from it afterwards."""
+    tenths = verdict.improvement_tenths
+    return TrackOut(
+        instrument=instrument.code,
+        domain=instrument.domain,
+        status=verdict.status,
+        reason=verdict.reason,
+        flags=list(verdict.flags),
+        provisional=verdict.provisional,
+        last_known=verdict.last_known,
+        baseline=reading_out(instrument, verdict.baseline),
+        best=reading_out(instrument, verdict.best),
+        latest=_latest(instrument, verdict),
+        improvement_percent=None if tenths is None else tenths / 10,
+        change=_change(instrument, verdict),
+        response_line=line_of(instrument, verdict.response_severity),
+        remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
+        since_on=verdict.since_on,
+        holding_since_on=verdict.holding_since_on,
+        holding_through_on=verdict.holding_through_on,
+        days_holding=verdict.days_holding,
+        days_since_last_session=verdict.days_since_last_session,
+        days_since_last_score=verdict.days_since_last_score,
+        episode=_episode(verdict),
+        durability=durability_out(verdict.spell),
+        explanation="",
+    )
+
+
+def domain_out(domain: str, instrument: str, verdict: Verdict, note: str | None) -> DomainOut:
+    tenths = verdict.improvement_tenths
+    return DomainOut(
+        domain=domain,
+        instrument=instrument,
+        status=verdict.status,
+        last_known=verdict.last_known,
+        reason=verdict.reason,
+        since_on=verdict.since_on,
+        improvement_percent=None if tenths is None else tenths / 10,
+        note=note,
+    )
+
+
+def durability_out(spell: Spell | None) -> DurabilityOut:
+    return DurabilityOut(
+        origin_on=spell and spell.origin_on,
+        event=spell and spell.event,
+        onset_on=spell and spell.onset_on,
+        ascertained_on=spell and spell.ascertained_on,
+        through_on=spell and spell.through_on,
+        days=spell and spell.days,
+    )
+
+
+def spells_out(verdicts: Mapping[str, Verdict]) -> Sequence[SpellOut]:
+    """The spells that new episodes ended, by instrument, oldest first."""
+    return [
+        SpellOut(
+            instrument=code,
+            domain=INSTRUMENTS[code].domain,
+            episode=spell.episode,
+            **durability_out(spell).model_dump(),
+        )
+        for code, verdict in verdicts.items()
+        for spell in verdict.previous_spells
+    ]
+
+
+def reading_out(instrument: Instrument, score: Score | None) -> ReadingOut | None:
+    if score is None:
+        return None
+    value = instrument.value(instrument.points_of_severity(score.severity))
+    return ReadingOut(value=value, taken_at=score.taken_at, score_id=score.id)
+
+
+def _latest(instrument: Instrument, verdict: Verdict) -> LatestOut | None:
+    reading = reading_out(instrument, verdict.latest)
+    if reading is None:
+        return None
+    window = "overlapping" if verdict.latest_overlaps else "clean"
+    return LatestOut(value=reading.value, taken_at=reading.taken_at, score_id=reading.score_id, window=window)
+
+
+def _change(instrument: Instrument, verdict: Verdict) -> Value | None:
+    """Latest minus baseline on the score's own scale, where higher may be better."""
+    if verdict.change is None:
+        return None
+    return instrument.value(verdict.change if instrument.direction == "lower_is_better" else -verdict.change)
+
+
+def line_of(instrument: Instrument, severity: int | None) -> Value | None:
+    """The worst attainable score at or under a severity."""
+    return None if severity is None else _line_of(instrument.code, severity)
+
+
+@lru_cache(maxsize=4_096)
+def _line_of(code: str, severity: int) -> Value | None:
+    instrument = INSTRUMENTS[code]
+    attainable = [points for points in instrument.points if instrument.severity(points) <= severity]
+    worst = max(attainable, key=instrument.severity, default=None)
+    return None if worst is None else instrument.value(worst)
+
+
+def _episode(verdict: Verdict) -> EpisodeOut | None:
+    if verdict.episode_number is None:
+        return None
+    return EpisodeOut(
+        number=verdict.episode_number,
+        first_session_on=verdict.first_session_on,
+        sessions=verdict.sessions,
+        courses=verdict.courses,
+    )

@@ -1,0 +1,198 @@
+"""The trend of one instrument: every score, what surrounds it, and buckets in which gaps stay gaps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from statistics import median
+from typing import Literal
+from uuid import UUID
+
+from app.access.service import Caller
+from app.checkins.policies import phase
+from app.errors import Fault, Invalid
+from app.facts import Fact
+from app.instruments import INSTRUMENTS, Instrument, Rule
+from app.patients import service as patients
+from app.relief import Reading, Track, assess, read, readings, records, response_severity
+from app.sessions import store as sessions_store
+from app.storage import Transaction
+from app.tracks import store as tracks_store
+from app.tracks.events import Calendar, events_of, local_day
+from app.tracks.models import ScoreVersion
+from app.tracks.output import line_of, reading_out
+from app.trend.models import BucketOut, PointOut, TrendBandOut, TrendEpisodeOut, TrendOut, TrendSessionOut
+from app.trend.words import described
+
+Bucket = Literal["none", "day", "week", "month"]
+
+_MOST_BUCKETS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which trend: `first` and `last` are the clinic's days, both included; None: from the first score or session, to
+    today, past which nothing goes."""
+
+    instrument: str
+    first: date | None
+    last: date | None
+    bucket: Bucket
+
+
+def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Question, now: datetime) -> Fact[TrendOut]:
+    """Scores, sessions and lines between two days. Raises NotFound, Invalid."""
+    instrument = INSTRUMENTS.get(question.instrument)
+    if instrument is None:
+        raise Invalid(errors=[Fault("parameter", "instrument", "must be a code of /v1/instruments")])
+    patients.find(db, caller.clinic_id, patient_id)
+    today = local_day(now, caller.time_zone)
+    last = min(question.last or today, today)
+    if question.first is not None and last < question.first:
+        raise Invalid(errors=[Fault("parameter", "from", "must not be after to, nor after today")])
+    calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
+    scores = tracks_store.scores(db, caller.clinic_id, [patient_id], [instrument.code], with_answers=False)
+    by = instrument.rule  # none for a screen: then only infusions are told apart
+    events = events_of(scores, calendar.infusions, caller.time_zone)
+    found, track = readings(events, by)
+    rows = {str(score.id): score for score in scores}
+    shown = [r for r in found if (question.first is None or r.score.day >= question.first) and r.score.day <= last]
+    points = [_point(r, rows[r.score.id], instrument, calendar) for r in shown]
+    known = [*(point.day for point in points), *(event.day for event in calendar.events if event.day <= last)]
+    first = question.first or min(known, default=None)
+    stands = track.last is None or track.last.day <= last
+    current = read(track, by, last) if stands else assess(events, by, last)
+    trend = TrendOut(
+        patient_id=patient_id,
+        instrument=instrument.code,
+        domain=instrument.domain,
+        direction=instrument.direction,
+        min=instrument.value(instrument.points[0]),
+        max=instrument.value(instrument.points[-1]),
+        recall_days=instrument.recall_days,
+        from_on=first,
+        to_on=last,
+        status=current.status if instrument.rule else None,
+        last_known=current.last_known if instrument.rule else None,
+        baseline=reading_out(instrument, current.baseline) if instrument.rule else None,
+        response_line=line_of(instrument, current.response_severity) if instrument.rule else None,
+        remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
+        bands=[
+            TrendBandOut(label=band.label, min=instrument.value(band.min), max=instrument.value(band.max))
+            for band in instrument.bands
+        ],
+        points=points,
+        buckets=_buckets(question, points, last),
+        sessions=_sessions(db, caller, patient_id, calendar, first, last),
+        episodes=[e for e in _episodes(track, calendar, instrument, instrument.rule) if e.first_session_on <= last],
+        description="",
+    )
+    if caller.patient_id is not None and caller.clinic.patient_view != "all":
+        trend = _without_verdicts(trend)
+    trend.description = described(trend, instrument.name)
+    return Fact(trend, (patient_id,))
+
+
+def _without_verdicts(trend: TrendOut) -> TrendOut:
+    """A trend for patients whose clinic shows them their scores and not what is made of them."""
+    points = [point.model_copy(update={"status": None}) for point in trend.points]
+    return trend.model_copy(update={"status": None, "last_known": None, "points": points})
+
+
+def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calendar: Calendar) -> PointOut:
+    has_rule, infusion, tenths = instrument.rule is not None, reading.infusion, reading.improvement_tenths
+    recall_reaches_back = infusion is not None and instrument.recall_days > (reading.score.day - infusion.day).days
+    return PointOut(
+        score_id=score.id,
+        taken_at=score.taken_at,
+        day=reading.score.day,
+        value=instrument.value(score.points),
+        severity=instrument.band(score.points),
+        improvement_percent=tenths / 10 if has_rule and tenths is not None else None,
+        phase=phase(score.taken_at, score.before_infusion, calendar),
+        session_id=None if infusion is None else UUID(infusion.id),
+        days_since_session=None if infusion is None else (reading.score.day - infusion.day).days,
+        window=None if infusion is None else "overlapping" if recall_reaches_back else "clean",
+        counts=reading.counts,
+        status=reading.status if has_rule else None,
+    )
+
+
+def _buckets(question: Question, points: Sequence[PointOut], last: date) -> list[BucketOut]:
+    """Whole days, weeks from Monday, or calendar months, from the first day asked for, or else the first score, to the
+    last day: a bucket without a score stays empty."""
+    first = question.first or (points[0].day if points else None)
+    if question.bucket == "none" or first is None:
+        return []
+    if (last - first).days > _MOST_BUCKETS * {"day": 1, "week": 7}.get(question.bucket, 28):
+        raise Invalid(errors=[Fault("parameter", "from", f"must leave at most {_MOST_BUCKETS} buckets")])
+    values: dict[date, list[int | float]] = {}
+    for point in points:
+        values.setdefault(_start(question.bucket, point.day), []).append(point.value)
+    return [
+        _bucket(start, following - timedelta(days=1), values.get(start, []))
+        for start, following in _spans(question.bucket, first, last)
+    ]
+
+
+def _bucket(start: date, end: date, values: Sequence[int | float]) -> BucketOut:
+    return BucketOut(
+        start_on=start,
+        end_on=end,
+        n=len(values),
+        mean=round(sum(values) / len(values), 2) if values else None,
+        median=round(median(values), 2) if values else None,
+        min=min(values, default=None),
+        max=max(values, default=None),
+    )
+
+
+def _spans(bucket: Bucket, first: date, last: date) -> Iterator[tuple[date, date]]:
+    start = _start(bucket, first)
+    while start <= last:
+        following = _start(bucket, start + timedelta(days={"day": 1, "week": 7}.get(bucket, 31)))
+        yield start, following
+        start = following
+
+
+def _start(bucket: Bucket, day: date) -> date:
+    if bucket == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if bucket == "month" else day
+
+
+def _sessions(
+    db: Transaction, caller: Caller, patient_id: UUID, calendar: Calendar, first: date | None, last: date
+) -> list[TrendSessionOut]:
+    doses = sessions_store.doses(db, caller.clinic_id, patient_id)
+    return [
+        TrendSessionOut(
+            id=UUID(infusion.id),
+            started_at=infusion.at,
+            day=infusion.day,
+            kind=calendar.positions[infusion.id].kind,
+            number=calendar.positions[infusion.id].number,
+            episode_number=calendar.positions[infusion.id].episode,
+            dose_mg_per_kg=doses.get(UUID(infusion.id)),
+        )
+        for infusion in calendar.events
+        if (first is None or infusion.day >= first) and infusion.day <= last
+    ]
+
+
+def _episodes(track: Track, calendar: Calendar, instrument: Instrument, by: Rule | None) -> list[TrendEpisodeOut]:
+    first_days = {position.episode: position.episode_day for position in calendar.positions.values()}
+    found = []
+    for record in records(track):
+        evaluable = by is not None and record.evaluable and record.baseline is not None
+        baseline = record.baseline if by is not None else None
+        found.append(
+            TrendEpisodeOut(
+                number=record.episode,
+                first_session_on=first_days[record.episode],
+                baseline=None if baseline is None else instrument.value(instrument.points_of_severity(baseline)),
+                response_line=line_of(instrument, response_severity(baseline, by))
+                if evaluable and by is not None and baseline is not None
+                else None,
+            )
+        )
+    return found

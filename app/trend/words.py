@@ -1,0 +1,95 @@
+"""The trend in words: what its picture says, for those who do not see it. Made from the answer alone."""
+
+from datetime import date
+from itertools import pairwise
+
+from app.relief import STALE_AFTER_DAYS
+from app.trend.models import TrendBandOut, TrendOut
+
+_DIRECTIONS = {"lower_is_better": "lower is better", "higher_is_better": "higher is better"}
+
+
+def described(trend: TrendOut, name: str) -> str:
+    """Scale and bands, scores, lines, sessions, gaps, and the status at the end."""
+    parts = [_scale(trend, name), _scores(trend), _lines(trend), _sessions(trend), _gaps(trend), _status(trend)]
+    return " ".join(part for part in parts if part)
+
+
+def day_in_words(day: date) -> str:
+    return f"{day.day} {day:%B} {day.year}"
+
+
+def _scale(trend: TrendOut, name: str) -> str:
+    bands = ", ".join(_band(band) for band in trend.bands)
+    return f"{name}, {trend.min:g} to {trend.max:g}, {_DIRECTIONS[trend.direction]}{f' ({bands})' if bands else ''}."
+
+
+def _band(band: TrendBandOut) -> str:
+    return f"{band.label} {band.min:g}" + (f" to {band.max:g}" if band.max > band.min else "")
+
+
+def _scores(trend: TrendOut) -> str:
+    if not trend.points:
+        since = "" if trend.from_on is None else f" from {day_in_words(trend.from_on)}"
+        return f"No scores{since} to {day_in_words(trend.to_on)}."
+    values = [point.value for point in trend.points]
+    first, last = trend.points[0], trend.points[-1]
+    if len(values) == 1:
+        return f"One score: {first.value:g} on {day_in_words(first.day)}."
+    span = f"on {day_in_words(first.day)}"
+    if first.day != last.day:
+        span = f"from {day_in_words(first.day)} to {day_in_words(last.day)}"
+    between = f"between {min(values):g} and {max(values):g}"
+    return f"{len(values)} scores {span}, {between}, the first {first.value:g}, the latest {last.value:g}."
+
+
+def _lines(trend: TrendOut) -> str:
+    if trend.status is None:  # a screen has neither baseline nor line
+        return ""
+    found = []
+    for episode in trend.episodes:
+        told = [
+            *([f"baseline {episode.baseline:g}"] if episode.baseline is not None else ["no baseline"]),
+            *([f"response line {episode.response_line:g}"] if episode.response_line is not None else []),
+        ]
+        whose = (
+            ""
+            if len(trend.episodes) == 1
+            else f"Episode {episode.number}, from {day_in_words(episode.first_session_on)}: "
+        )
+        found.append(f"{whose}{', '.join(told)}")
+    if trend.remission_line is not None:
+        found.append(f"remission line {trend.remission_line:g}")
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in found)
+
+
+def _sessions(trend: TrendOut) -> str:
+    if not trend.sessions:
+        return "No session in these days." if trend.episodes else "No sessions."
+    kinds = [session.kind for session in trend.sessions]
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    last = day_in_words(trend.sessions[-1].day)
+    if len(kinds) == 1:
+        return f"One session ({counted}), on {last}."
+    return f"{len(kinds)} sessions ({counted}), the last on {last}."
+
+
+def _status(trend: TrendOut) -> str:
+    """As relief says it on the last day: what an older reading said is told as what was last known."""
+    if trend.status is None:
+        return ""
+    status = trend.status.replace("_", " ")
+    known = "" if trend.last_known is None else f", last known {trend.last_known.replace('_', ' ')}"
+    return f"Status on {day_in_words(trend.to_on)}: {status}{known}."
+
+
+def _gaps(trend: TrendOut) -> str:
+    days = [point.day for point in trend.points]
+    gaps = [(a, b) for a, b in pairwise(days) if (b - a).days > STALE_AFTER_DAYS]
+    silent = (trend.to_on - days[-1]).days if days else 0
+    found = [f"No score between {day_in_words(a)} and {day_in_words(b)}." for a, b in gaps[:3]]
+    if len(gaps) > 3:
+        found.append(f"{len(gaps) - 3} more such gaps.")
+    if silent > STALE_AFTER_DAYS:
+        found.append(f"No score since {day_in_words(days[-1])}.")
+    return " ".join(found)

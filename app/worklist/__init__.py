@@ -1,0 +1,1 @@
+"""The worklist: which patients wait for a person. Reads only."""

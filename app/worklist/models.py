@@ -1,0 +1,46 @@
+"""What the worklist gives. Bodies only: the room has no tables of its own."""
+
+from datetime import date
+
+from app.api.fields import Id, MomentOut, ResponseBody
+from app.tracks.output import Value
+
+
+class WorklistPatientOut(ResponseBody):
+    """Whose row."""
+
+    id: Id
+    external_id: str
+    label: str | None
+
+
+class WorklistRowOut(ResponseBody):
+    """One domain of one patient, as `GET relief` says it on the worklist's day."""
+
+    patient: WorklistPatientOut
+    domain: str
+    instrument: str
+    status: str
+    last_known: str | None
+    """While awaiting or stale: the status at the latest reading that counted."""
+    flags: list[str]
+    since_on: date | None
+    improvement_percent: float | None
+    latest_value: Value | None
+    days_since_last_score: int | None
+    days_since_last_session: int | None
+    open_alerts: int
+    """Open alerts of the patient, in any domain, late ones included."""
+    self_harm_unknown_since: MomentOut | None
+    """When the first total without items was taken since a self-harm item was last answered: unknown is never zero."""
+
+
+class WorklistOut(ResponseBody):
+    """A page of the worklist, most pressing first: open timely alerts, lost, silent after lost, fading, silent after
+    fading, deteriorated, and so on; within each the longest standing first. `as_of` stays the same on every page."""
+
+    as_of: date
+    alerts_reach_nobody: bool
+    """No mail about urgent alerts can leave: no recipient, or no mail server, is set."""
+    items: list[WorklistRowOut]
+    next_cursor: str | None

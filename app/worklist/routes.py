@@ -1,0 +1,52 @@
+"""HTTP of the worklist."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+
+from app.access.dependencies import AssignedTo, DoorOf, GuardedRoute, PageOf, assignee
+from app.alerts.mailing import reaches_nobody
+from app.alerts.routes import MAIL
+from app.api.problems import problems
+from app.patients.models import CareStatus
+from app.tracks.events import local_day
+from app.tracks.output import Status
+from app.worklist import service
+from app.worklist.models import WorklistOut
+
+Domain = Literal["mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing"]
+
+router = APIRouter(prefix="/v1/worklist", tags=["outcomes"], route_class=GuardedRoute)
+
+
+@router.get(
+    "",
+    operation_id="get_worklist",
+    summary="Who waits for a person?",
+    response_model=WorklistOut,
+    responses=problems("invalid_cursor"),
+)
+async def get_worklist(
+    request: Request,
+    door: DoorOf,
+    page: PageOf,
+    domain: Annotated[Domain | None, Query(description="Only this domain")] = None,
+    status: Annotated[list[Status] | None, Query(description="Only these statuses; may be repeated")] = None,
+    assigned_to: AssignedTo = None,
+    care_status: Annotated[CareStatus, Query(description="Whom to show")] = "active",
+) -> WorklistOut:
+    """A row per patient and domain, most pressing first: open timely alerts, then lost, fading and what fell silent
+    after either, down to holding and not started; the longest standing first in each."""
+    caller, at = door.caller, page.after
+    day, after = service.position_at(at) if at else (local_day(door.act.at, caller.time_zone), None)
+    whose = assignee(caller, assigned_to)
+    found = await door.read(
+        lambda db: page.cut(
+            service.listed(db, caller, day, care_status, domain, status or (), whose, after, page.limit),
+            lambda row: service.cursor_of(day, row[0]),
+            lambda row: (row[1].patient.id,),
+        )
+    )
+    nobody = reaches_nobody(caller.clinic.alert_recipients, MAIL.of(request))
+    items = [item for _, item in found.value]
+    return WorklistOut(as_of=day, alerts_reach_nobody=nobody, items=items, next_cursor=page.next_cursor)

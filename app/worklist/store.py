@@ -1,0 +1,204 @@
+"""The worklist's query: a union of index ranges over stored domain rows, each already in order.
+
+A row is *live* until its `stale_on`, at `priority` since `since_on`; from then on it is silent, at `stale_priority`
+since `stale_on`. Live rows fall due on one of the next 37 days, so that each priority is 37 ranges in which `since_on`
+ascends, and one more for what fell silent. A page reads at most its own length from each, whatever the clinic's size.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, Integer, String, Uuid, bindparam, text
+from sqlalchemy.sql.selectable import TextualSelect
+
+from app.relief import STALE_AFTER_DAYS
+from app.storage import Transaction
+from app.tracks.priorities import Priority
+
+_LIVE_STATUSES = {
+    Priority.LOST: "lost",
+    Priority.SILENT_AFTER_LOST: "awaiting_follow_up",
+    Priority.FADING: "fading",
+    Priority.SILENT_AFTER_FADING: "awaiting_follow_up",
+    Priority.DETERIORATED: "no_response",
+    Priority.NO_RESPONSE: "no_response",
+    Priority.PARTIAL_RESPONSE: "partial_response",
+    Priority.AWAITING: "awaiting_follow_up",
+    Priority.NO_BASELINE: "no_baseline",
+    Priority.NOT_EVALUABLE: "not_evaluable",
+    Priority.HOLDING: "holding",
+    Priority.NOT_STARTED: "not_started",
+}
+_SILENT = (Priority.SILENT_AFTER_LOST, Priority.SILENT_AFTER_FADING, Priority.STALE)
+_NEVER_SILENT = (Priority.NO_BASELINE, Priority.NOT_EVALUABLE, Priority.NOT_STARTED)
+# Asked one after the other until the page is full.
+_CHUNKS = tuple(tuple(list(Priority)[first : first + 5]) for first in range(0, len(Priority), 5))
+# A score may be taken a few minutes into tomorrow.
+_DAYS_AHEAD = STALE_AFTER_DAYS + 2
+_ENDLESS = date(9999, 12, 31)
+_ONE_PLAN = text("set local plan_cache_mode = force_generic_plan")
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistPosition:
+    """Where a row stands in the worklist. `since` is 9999-12-31 for rows without a day."""
+
+    priority: int
+    since: date
+    patient_id: UUID
+    domain: str
+
+
+def page(
+    db: Transaction,
+    clinic_id: UUID,
+    day: date,
+    care_status: str,
+    domain: str | None,
+    statuses: Collection[str],
+    after: WorklistPosition | None,
+    limit: int,
+) -> list[WorklistPosition]:
+    """Places in order, from just behind `after`; one more than `limit` where there is more."""
+    values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
+    values |= {f"day{n}": day + timedelta(days=n) for n in range(1, _DAYS_AHEAD + 1)}
+    if domain is not None:
+        values["domain"] = domain
+    if after is not None:
+        values |= {"since": after.since, "patient": after.patient_id, "last_domain": after.domain}
+    found: list[WorklistPosition] = []
+    if db.get_bind().dialect.name == "postgresql":
+        # Two hundred ranges take longer to plan than to read, and one plan serves every clinic and day.
+        db.execute(_ONE_PLAN)
+    for chunk in _CHUNKS:
+        asked = _statement(chunk, frozenset(statuses), domain is not None, -1 if after is None else after.priority)
+        if asked is not None:
+            statement, names = asked
+            most = limit + 1 - len(found)
+            rows = db.execute(statement, {name: values[name] for name in names} | {"most": most})
+            found += [WorklistPosition(*row) for row in rows]
+        if len(found) > limit:
+            break
+    return found
+
+
+def assigned_page(
+    db: Transaction,
+    clinic_id: UUID,
+    day: date,
+    care_status: str,
+    domain: str | None,
+    statuses: Collection[str],
+    user_id: UUID,
+    after: WorklistPosition | None,
+    limit: int,
+) -> list[WorklistPosition]:
+    """`page` of the patients whom a person cares for: as many rows are sorted as those patients have."""
+    values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
+    values |= {"most": limit + 1, "user": user_id}
+    where = "clinic_id = :clinic and care_status = :care and patient_id in (select patient_id from care_team_members "
+    where += "where care_team_members.clinic_id = :clinic and user_id = :user)"
+    if domain is not None:
+        where += " and domain = :domain"
+        values["domain"] = domain
+    if statuses:
+        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
+        where += f" and {_STATUS} in ({listed})"
+    placed = (
+        f"select case when patient_id in ({_ALERTED}) then {Priority.ALERT:d} when stale_on <= :day "
+        f"then stale_priority else priority end as priority, {_SINCE} as since, patient_id, domain "
+        f"from domain_statuses where {where}"
+    )
+    sql = f"select priority, since, patient_id, domain from ({placed}) as placed"
+    if after is not None:
+        sql += " where (priority, since, patient_id, domain) > (:after, :since, :patient, :last_domain)"
+        values |= {"after": after.priority, "since": after.since}
+        values |= {"patient": after.patient_id, "last_domain": after.domain}
+    statement, _ = _bound(f"{sql} order by priority, since, patient_id, domain limit :most")
+    return [WorklistPosition(*row) for row in db.execute(statement, values)]
+
+
+@lru_cache(maxsize=512)
+def _statement(
+    priorities: Sequence[Priority], statuses: frozenset[str], by_domain: bool, after: int
+) -> tuple[TextualSelect, Sequence[str]] | None:
+    """The ranges of some priorities as one statement, and the values it asks for; None where nothing is left."""
+    ranges = [
+        part for priority in priorities if priority >= after for part in _ranges(priority, statuses, by_domain, after)
+    ]
+    if not ranges:
+        return None
+    parts = " union all ".join(f"select * from ({part} limit :most) as r{n}" for n, part in enumerate(ranges))
+    return _bound(f"{parts} order by priority, since, patient_id, domain limit :most")
+
+
+def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
+    """A statement that gives places, and the values it asks for."""
+    types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
+    types |= {"most": Integer, "after": Integer, "user": Uuid}
+    names = sorted(set(re.findall(r":(\w+)", sql)))
+    statement = text(sql).bindparams(*(bindparam(name, type_=types.get(name, Date)) for name in names))
+    columns = {"priority": Integer, "since": Date, "patient_id": Uuid, "domain": String}
+    return statement.columns(**columns), [name for name in names if name != "most"]
+
+
+def _ranges(priority: Priority, statuses: frozenset[str], by_domain: bool, after: int) -> list[str]:
+    """The ranges of one priority, each in order."""
+    shared = "clinic_id = :clinic and care_status = :care" + (" and domain = :domain" if by_domain else "")
+    if priority == Priority.ALERT:
+        return [_alerted(by_domain, statuses, after == Priority.ALERT)]
+    shared += f" and not exists ({_ALERTED} and patient_id = domain_statuses.patient_id)"
+    found = []
+    if not statuses or _LIVE_STATUSES.get(priority) in statuses:
+        dues = ["stale_on is null"] if priority in _NEVER_SILENT else _DUES
+        dues = dues if priority in _LIVE_STATUSES else []
+        found += [
+            _range(priority, "since_on", f"{shared} and priority = {priority:d} and {due}", after) for due in dues
+        ]
+    if priority in _SILENT and (not statuses or "stale" in statuses):
+        found.append(
+            _range(priority, "stale_on", f"{shared} and stale_priority = {priority:d} and stale_on <= :day", after)
+        )
+    return found
+
+
+def _range(priority: Priority, since: str, where: str, after: int) -> str:
+    shown = ":endless" if priority == Priority.NOT_STARTED else since
+    if priority == after:
+        compared, position = f"{since}, patient_id, domain", ":since, :patient, :last_domain"
+        if priority == Priority.NOT_STARTED:
+            compared, position = "patient_id, domain", ":patient, :last_domain"
+        where += f" and ({compared}) > ({position})"
+    return (
+        f"select {priority:d} as priority, {shown} as since, patient_id, domain from domain_statuses "
+        f"where {where} order by {since}, patient_id, domain"
+    )
+
+
+def _alerted(by_domain: bool, statuses: frozenset[str], is_after: bool) -> str:
+    """Every row of patients with an open timely alert: as many as there are such alerts, sorted. Found by the patients:
+    `||` and the status keep SQLite from an index that would lead it through the whole clinic."""
+    where = "clinic_id = :clinic and care_status || '' = :care" + (" and domain = :domain" if by_domain else "")
+    where += " and patient_id in (select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' "
+    where += "and late = false) and status is not null"
+    if statuses:
+        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
+        where += f" and {_STATUS} in ({listed})"
+    if is_after:
+        where += f" and ({_SINCE}, patient_id, domain) > (:since, :patient, :last_domain)"
+    return (
+        f"select {Priority.ALERT:d} as priority, {_SINCE} as since, patient_id, domain from domain_statuses "
+        f"where {where} order by 2, 3, 4"
+    )
+
+
+# What lies further ahead was recorded after the day of an old cursor.
+_DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
+_ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
+_STATUS = "case when stale_on <= :day then 'stale' else status end"
