@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.settings import Settings
 from app.storage import open_engine
 from app.tables import OPEN_TABLES, metadata
+from tests.conftest import new_clinic
+from tests.house.test_routes import World
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,9 +98,10 @@ def test_every_tenant_table_leads_with_the_clinic() -> None:
 
 
 @pytest.mark.postgresql
-def test_row_level_security_covers_every_table_but_the_open_ones(settings: Settings) -> None:
+def test_row_level_security_covers_every_table_but_the_open_ones(settings: Settings, server: TestClient) -> None:
     if not settings.database_url.startswith("postgresql"):
         pytest.skip("row-level security is PostgreSQL's")
+    World(new_clinic(server))  # so that there is something to be seen
     engine = open_engine(settings.database_url)
     query = "select relname, relrowsecurity, relforcerowsecurity from pg_class where relkind = 'r' and relnamespace = "
     with engine.connect() as connection:
@@ -111,6 +115,13 @@ def test_row_level_security_covers_every_table_but_the_open_ones(settings: Setti
             if table not in OPEN_TABLES:
                 assert connection.execute(text(f"select count(*) from {table}")).scalar() == 0, table
     engine.dispose()
+    owner = open_engine(settings.migration_database_url or "")
+    with owner.connect() as connection:
+        for table in ("patients", "check_ins", "score_versions", "alerts", "audit_events"):
+            connection.execute(text(f"alter table {table} no force row level security"))
+            assert connection.execute(text(f"select count(*) from {table}")).scalar(), table
+        connection.rollback()
+    owner.dispose()
     unprotected = {name for name, enabled, forced in rows if not (enabled and forced)}
     assert unprotected == OPEN_TABLES | {"alembic_version"}
 

@@ -58,9 +58,11 @@ def test_my_worklist_is_the_whole_one_less_the_others_patients(api: Api) -> None
     expected = [row for row in everybody if row["patient"]["id"] in mine]
     for limit in (200, 5, 1):
         assert worklist(api, assigned_to="me", limit=limit) == expected
-    for status in ("lost", "stale", "awaiting_follow_up", "not_started"):
-        asked = worklist(api, assigned_to="me", status=status, domain="mood", limit=2)
-        assert asked == [row for row in expected if row["status"] == status and row["domain"] == "mood"], status
+    statuses = {row["status"] for row in expected}
+    assert len(statuses) >= 2
+    for status in statuses:
+        asked = worklist(api, assigned_to="me", status=status, limit=2)
+        assert asked == [row for row in expected if row["status"] == status], status
 
 
 def test_an_integration_is_on_no_care_team_and_is_told_so(server: TestClient, api: Api) -> None:

@@ -118,7 +118,8 @@ def test_a_role_that_may_become_what_it_must_not_be_is_named(
         for statement in statements:
             connection.execute(text(statement.format(owner=owner, service=service.username)))
     engine.dispose()
-    assert fault in " ".join(role_faults(settings.database_url, CLINIC_TABLES, APPEND_ONLY))
+    found = role_faults(settings.database_url, CLINIC_TABLES, APPEND_ONLY)
+    assert (fault in " ".join(found)) if fault else found == []
 
 
 def test_a_shown_answer_is_one_snapshot_and_who_saw_it_is_kept(own: Settings, api: Api, database: Database) -> None:

@@ -2,11 +2,12 @@
 
 import time
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
@@ -16,7 +17,7 @@ from app.audit import store
 from app.audit.models import AuditEvent, AuditSubject
 from app.storage import Database, insert, new_id
 from app.storage.rows import Rows
-from tests.conftest import Api
+from tests.conftest import Api, new_clinic
 
 
 def event(clinic_id: UUID, attempted: dict[str, str] | None = None) -> dict[str, Any]:
@@ -52,12 +53,14 @@ def test_where_one_row_is_refused_nothing_of_them_stays(api: Api, database: Data
     assert database.reading(clinic, lambda db: store.by_ids(db, clinic, [parent["id"]])) == []
 
 
-def test_another_clinics_row_is_refused_in_whatever_table_it_stands(api: Api, database: Database) -> None:
+def test_another_clinics_row_is_refused_in_whatever_table_it_stands(
+    server: TestClient, api: Api, database: Database
+) -> None:
     if database.is_sqlite:
         pytest.skip("row-level security is PostgreSQL's")
-    mine, foreign = event(api.clinic_id), event(new_id())
+    mine, foreign = event(api.clinic_id), event(new_clinic(server).clinic_id)
     rows: Rows = {AuditEvent: [mine, foreign], AuditSubject: [subject(api.clinic_id, mine["id"])]}
-    with pytest.raises(DBAPIError):
+    with pytest.raises(DBAPIError, match="row-level security"):
         database.writing(api.clinic_id, lambda db: insert(db, rows))
 
 
@@ -76,14 +79,19 @@ def test_who_writes_to_sqlite_waits_for_their_turn_however_long(tmp_path: Path) 
     database, clinic = Database(f"sqlite:///{tmp_path}/turns.db"), new_id()
     database.writing(clinic, lambda db: db.connection().execute(text("create table posts (n integer primary key)")))
 
+    began = Event()
+
     def add(db: Session, n: int, seconds: float = 0) -> None:
         db.connection().execute(text("insert into posts values (:n)"), {"n": n})
+        began.set()
         time.sleep(seconds)
 
     # Longer than SQLite itself waits for its lock.
     threads = [Thread(target=database.writing, args=(clinic, lambda db: add(db, 0, 2.5)))]
     threads += [Thread(target=database.writing, args=(clinic, lambda db, n=n: add(db, n))) for n in range(1, 4)]
-    for thread in threads:
+    threads[0].start()
+    assert began.wait(10), "the slow one has its turn"
+    for thread in threads[1:]:
         thread.start()
     for thread in threads:
         thread.join()
