@@ -2,11 +2,14 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+T ?=
 BIN := .venv/bin
+# Covered wholly: what decides, what computes, and every sentence that a person is shown.
+WHOLLY := app/relief/*,app/instruments/*,app/statistics/*,app/tracks/explanation*.py,app/trend/words.py,app/alerts/mailing.py,app/cohorts/method.py
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fix bench soak accuracy docs openapi migration lock
+.PHONY: help setup demo run test cover check fix bench soak accuracy docs openapi migration lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,8 +34,15 @@ run: setup ## Serve your own data/holdfast.db
 	@$(BIN)/holdfast migrate
 	@$(BIN)/holdfast serve
 
-test: setup ## Run the whole suite, on SQLite and on PostgreSQL
-	@$(BIN)/python -m pytest
+test: setup ## Run the whole suite, on SQLite and on PostgreSQL; a part of it: make test T=tests/relief
+	@$(BIN)/python -m pytest $(if $(T),$(T),-n auto --dist loadfile)
+
+cover: setup ## Run the whole suite, and see that it runs every line it should: the engine, the statistics, every sentence
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -n auto --dist loadfile
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include='$(WHOLLY)' --fail-under=100
 
 check: setup ## Lint, types and import contracts
 	@$(BIN)/ruff format --check .

@@ -1,4 +1,5 @@
-"""Raising the alerts that what is recorded calls for and that were never raised, as after an upgrade."""
+"""Raises alerts for existing data for which no alert was ever raised, for example after an upgrade adds a kind of
+alert."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,11 +27,11 @@ _PATIENTS_A_ROUND = 20
 
 
 def backfill(database: Database, clinic_id: UUID) -> int:
-    """How many were raised. What was answered more than 72 hours ago is late: listed, and nobody is told of it. Running
-    it again raises nothing."""
+    """Raises the missing alerts of a clinic and returns how many. An alert about something older than 72 hours is late:
+    it is listed, but no mail is sent. Running this again raises nothing."""
     zone = database.reading(clinic_id, lambda db: access.time_zone(db, clinic_id))
     folded: Sequence[UUID] = ()
-    # What an older release folded says nothing of now.
+    # Folds of an older release are computed again first, because alerts are derived from the current folds.
     while (more := database.writing(clinic_id, lambda db: people.refold_outdated(db, clinic_id, zone))) != folded:
         folded = more
     raised, after = 0, None
@@ -82,7 +83,7 @@ def _worsened(
     zone: ZoneInfo,
     now: datetime,
 ) -> list[Worsened]:
-    """What the latest readings say that no alert has said since it is so."""
+    """What the latest readings call for that no alert has said since it became so."""
     found = []
     for patient_id, known in tracks.gather(db, clinic_id, patient_ids).items():
         mine = [alert for alert in standing if alert.patient_id == patient_id]

@@ -45,7 +45,8 @@ cli.add_typer(clients, name="clients")
 cli.add_typer(alerts, name="alerts")
 cli.add_typer(audit, name="audit")
 
-# How long what is under way may take when the service is told to stop: who sends half a request is not waited for.
+# How many seconds running requests get when the service is told to stop. A request whose client has sent only half of
+# it is dropped then.
 _STOPPING_SECONDS = 8
 
 PasswordFromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input")]
@@ -73,7 +74,7 @@ def serve(
     _check_role(settings)
     if settings.metrics_port:
         metrics.serve(settings, host, workers)
-    # The processes that serve read their settings from the environment.
+    # Worker processes read their settings from the environment.
     os.environ["HOLDFAST_BACKGROUND_JOBS"] = "false" if no_work else "true"
     uvicorn.run(
         "app.cli:served",
@@ -91,11 +92,11 @@ def serve(
 
 
 def served() -> object:
-    """The application that `serve` runs in each process."""
+    """Makes the application; `serve` calls this in each process."""
     settings = _settings()
     configure(settings.log_level)
     app = create_app(settings)
-    # What was loaded to start stays, and need not be looked through again and again for what may go.
+    # Objects loaded at start live as long as the process, so the garbage collector need not scan them again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -117,13 +118,14 @@ def demo(
     patients: Annotated[int, typer.Option(help="How many synthetic patients")] = story.PATIENTS,
     days: Annotated[int, typer.Option(help="Over how many days")] = story.DAYS,
 ) -> None:
-    """Fill a synthetic clinic in ./data/demo.db, say how to look at it, and serve it on 127.0.0.1."""
+    """Fill a synthetic clinic in ./data/demo.db, print how to use it, and serve it on 127.0.0.1."""
     path = Path("data/demo.db")
     address = f"http://127.0.0.1:{port}"
     with socket.socket() as trial:
         if trial.connect_ex(("127.0.0.1", port)) == 0:
             _fail(f"port {port} is in use: choose another with --port")
-    # Filled beside the old one and then put in its place, so that a demo that is still running keeps its own.
+    # The database is filled in another file and then moved into place, so that a demo that is still running keeps its
+    # own.
     settings = Settings(
         database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address, background_jobs=True
     )
@@ -208,7 +210,7 @@ def add_client(
 
 @users.command("reset-password")
 def reset_password(email: Annotated[str, typer.Option()]) -> None:
-    """End a person's password, and print the code with which they set another at POST /oauth/password."""
+    """Remove a person's password and print a code with which they set a new one at POST /oauth/password."""
     now = clock.now()
     with _database() as database:
         user = database.reading(NO_CLINIC, lambda db: access.user_by_email(db, email.strip().lower()))
@@ -221,7 +223,7 @@ def reset_password(email: Annotated[str, typer.Option()]) -> None:
 
 @alerts.command("backfill")
 def backfill_alerts(clinic: Annotated[UUID, typer.Option()]) -> None:
-    """Raise the alerts that what is recorded calls for and that were never raised, as after an upgrade."""
+    """Raise the alerts that are missing for existing data, for example after an upgrade."""
     with _database() as database:
         if database.reading(clinic, lambda db: access.clinic(db, clinic)) is None:
             _fail("there is no such clinic")
@@ -263,7 +265,7 @@ def _verified(db: Transaction, clinic_id: UUID, witnesses: list[Witness]) -> lis
 
 
 class _database:  # noqa: N801 - used as a function
-    """The configured database for one command; a refusal is said in one line."""
+    """A context manager for the configured database of one command. Errors end the command with a one-line message."""
 
     def __enter__(self) -> Database:
         settings = _settings()
@@ -280,7 +282,7 @@ class _database:  # noqa: N801 - used as a function
 
 
 def _settings() -> Settings:
-    """From the environment; what is wrong with it is said without its values."""
+    """The settings from the environment. An error names the variable but not its value."""
     try:
         return Settings()
     except ValidationError as error:
@@ -289,7 +291,8 @@ def _settings() -> Settings:
 
 
 def _password(from_stdin: bool, option: str) -> str:
-    """From standard input, so that it stands in no shell history or process list; typed, it is not shown."""
+    """Reads a password from standard input, so that it is not in the shell history or the process list. When typed at a
+    terminal, it is not echoed."""
     if not from_stdin:
         _fail(f"give the password on standard input with {option}")
     if sys.stdin.isatty():
@@ -306,7 +309,8 @@ def _witness(text: str) -> Witness:
 
 
 def _check_role(settings: Settings) -> None:
-    """Row-level security does not hold a role that owns the tables or may bypass it."""
+    """Ends the command if the service's database role could get around row-level security or change append-only
+    tables."""
     faults = role_faults(settings.database_url, CLINIC_TABLES, APPEND_ONLY)
     if faults:
         _fail("the service's database role is not safe: it " + "; it ".join(faults))

@@ -1,8 +1,8 @@
-"""The only reader of the wall clock."""
+"""The only module that reads the wall clock."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present moment, aware, in UTC, to the microsecond."""
+    """The current time in UTC, timezone-aware, to the microsecond."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Refusals: every way in which a request can be declined, each with a stable code. No framework in here."""
+"""Problems: every error response that the service can give, each with a stable code. Imports no framework."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ class Fault:
 
 
 class Problem(Exception):
-    """A refusal. Subclasses fix `code`, `status` and `title`; their docstring is the page at /problems/<code>."""
+    """An error response. Subclasses set `code`, `status` and `title`; their docstring is the page at
+    /problems/<code>."""
 
     code: ClassVar[str]
     status: ClassVar[int]
@@ -150,7 +151,7 @@ class Busy(Problem):
 
 
 def families() -> dict[str, type[Problem]]:
-    """Every refusal the service can give, by code."""
+    """All subclasses of Problem, by code."""
     found: dict[str, type[Problem]] = {}
     waiting = list(Problem.__subclasses__())
     while waiting:

@@ -1,4 +1,4 @@
-"""The service's log: one line per event, without a patient's values, a path or a query."""
+"""The service's log: one line per event. A line contains no values of a patient, no path and no query."""
 
 import logging
 import sys
@@ -8,11 +8,12 @@ logger = logging.getLogger("holdfast")
 
 
 def configure(level: str) -> None:
-    """Logs to standard error. Third parties speak up from warnings on."""
+    """Logs to standard error. Other libraries log warnings and errors only."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
-    # Nothing of where or in which thread a line was said is printed, so it need not be found out.
+    # The format prints neither the source line nor the thread or process, so looking them up for each line is turned
+    # off.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("holdfast").setLevel(level.upper())
@@ -20,7 +21,8 @@ def configure(level: str) -> None:
 
 
 def log_unexpected(error: Exception) -> None:
-    """Type, constraint and our own frames. The message of an exception can quote a patient's values."""
+    """Logs the exception's type, the constraint and the frames of our own code. Its message is left out, because it can
+    quote a patient's values."""
     frames = [
         f"{frame.filename.rsplit('/app/', 1)[-1]}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)

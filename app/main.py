@@ -1,4 +1,4 @@
-"""create_app(settings): builds the engine and mounts the rooms. Nothing else."""
+"""create_app(settings) builds the database, includes the routers and wires the parts together. Nothing else is here."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         jobs = [asyncio.create_task(work.run(database, mail))] if settings.background_jobs else []
-        if not database.is_sqlite:  # which serves with one process
+        if not database.is_sqlite:  # SQLite serves with one process
             jobs.append(asyncio.create_task(limiter.share(database)))
         yield
         for job in jobs:
@@ -121,7 +121,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"))
     problems.install(app)
     app.include_router(documents)
-    # Routes are tried in this order: what is asked for most often comes first.
+    # Routes are matched in this order, so the most frequent ones come first.
     for router in (
         check_ins,
         batches,
@@ -172,6 +172,6 @@ def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: Ra
 
 
 def mail_of(settings: Settings) -> Mail | None:
-    """The mail server that the settings name."""
+    """The mail server in the settings; None if there is none."""
     url = settings.smtp_url.get_secret_value()
     return Mail(url, settings.public_url) if url else None

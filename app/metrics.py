@@ -1,5 +1,5 @@
-"""Metrics in Prometheus' format, on a port of their own: requests by route, the audit log's unsealed tail, and notices
-that have not gone out. No label ever carries an id."""
+"""Prometheus metrics on a separate port: requests by route, the age of the oldest unsealed audit event, and the number
+of mails about alerts that are due. No label ever contains an id."""
 
 import os
 import tempfile
@@ -19,7 +19,8 @@ from app.storage import NO_CLINIC, Database
 
 
 def serve(settings: Settings, host: str, workers: int) -> None:
-    """Serves them until the process ends. Of several workers, each counts in a folder that this process reads."""
+    """Serves the metrics until the process ends. With several workers, each writes its counts to a folder that this
+    process reads."""
     registry = REGISTRY
     if workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="holdfast-metrics-")
@@ -30,7 +31,7 @@ def serve(settings: Settings, host: str, workers: int) -> None:
 
 
 class _Stored(Collector):
-    """What the database knows, asked for when the metrics are."""
+    """Metrics that are read from the database whenever the metrics are requested."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Applying migrations, from a checkout or from an installed wheel."""
+"""Applies migrations, from a checkout or from an installed wheel."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 
 
 def config(url: str | None = None, secret_key: str = "") -> Config:
-    """Alembic's configuration for a database, with the service's secret for what is stored sealed."""
+    """Alembic's configuration for a database. Migrations of encrypted columns need the service's secret."""
     packaged = _HERE / "_migrations"
     found = Config()
     location = packaged if packaged.is_dir() else _HERE.parent / "migrations"
@@ -27,14 +27,15 @@ def config(url: str | None = None, secret_key: str = "") -> Config:
 
 
 def head() -> str:
-    """The newest revision of this build."""
+    """The newest migration in this build."""
     revision = ScriptDirectory.from_config(config()).get_current_head()
     assert revision is not None  # there is always a first migration
     return revision
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
-    """Brings the database to a revision, as its owner; on PostgreSQL then grants the service's role what it needs."""
+    """Migrates the database to a revision, as its owner. On PostgreSQL it then grants the service's role what it
+    needs."""
     owner_url = settings.migration_database_url or settings.database_url
     command.upgrade(config(owner_url, settings.secret), revision)
     role = make_url(settings.database_url).username

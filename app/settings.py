@@ -1,4 +1,4 @@
-"""Settings, read once from the environment (or `.env`), frozen and passed in."""
+"""Settings, read once from the environment (or `.env`). They are frozen and passed to what needs them."""
 
 import os
 import secrets
@@ -12,9 +12,9 @@ DEFAULT_DATABASE_URL = "sqlite:///./data/holdfast.db"
 
 
 class Settings(BaseSettings):
-    """Every variable is `HOLDFAST_` plus the field's name. `rate_limit` is in requests per minute and caller, 0 for
-    none; `cors_origins` and `trusted_proxies` are separated by commas. Raises ValueError where a secret key is required
-    and absent."""
+    """Each variable is named `HOLDFAST_` plus the field's name in capitals. `rate_limit` is in requests per minute and
+    caller, 0 is no limit. `cors_origins` and `trusted_proxies` are separated by commas. Raises ValueError if a secret
+    key is required and missing."""
 
     model_config = SettingsConfigDict(
         env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     @property
     def secret(self) -> str:
-        """The one secret from which every key is derived."""
+        """The secret from which all keys are derived."""
         return self.secret_key.get_secret_value()
 
     @model_validator(mode="after")
@@ -52,7 +52,8 @@ class Settings(BaseSettings):
 
 
 def key_beside(database_url: str) -> str:
-    """The key generated once beside an embedded database, mode 0600. Raises ValueError for any other database."""
+    """The secret stored in a file next to an SQLite database, with mode 0600. It is generated on first use. Raises
+    ValueError for any other database."""
     if not database_url.startswith("sqlite:///"):
         raise ValueError("HOLDFAST_SECRET_KEY is required when the database is not SQLite")
     database = Path(database_url.removeprefix("sqlite:///"))

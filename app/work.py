@@ -1,8 +1,8 @@
-"""Background jobs: mail about urgent alerts, seals of the audit log, and, once an hour, deleting what has expired and
-folding again what an older release kept.
+"""Background jobs: mail about urgent alerts, seals of the audit log, and, once an hour, deleting expired rows and
+computing folds of older releases again.
 
-Several processes may run them: each job is done by one at a time, in short transactions of one clinic each. What
-changes at a clinic's midnight needs no job: it is stored as days, so that every page is right without a write.
+Several processes may run them. Each job is done by one process at a time, in short transactions of one clinic each. No
+job has to run at a clinic's midnight: what changes then is stored as dates, so every page is right without a write.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ _BREATH_SECONDS = 0.05
 _HOUR_SECONDS = 3_600.0
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
-# A process that dies in the middle of a job keeps the others, and itself once started again, from it for this long: an
-# urgent alert is mailed within a minute.
+# If a process dies during a job, no process can run that job for this long. So an urgent alert is still mailed within a
+# minute.
 _LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is done, every so many seconds."""
+    """A job and how often it runs, in seconds."""
 
     name: str
     every_seconds: float
@@ -45,7 +45,7 @@ class Job:
 
 
 def jobs(database: Database, mail: Mail | None) -> list[Job]:
-    """Every job there is."""
+    """All background jobs."""
     return [
         Job("mail", _MAIL_SECONDS, lambda: asyncio.to_thread(mailing.send_due, database, mail)),
         Job("seal", _SEAL_SECONDS, lambda: asyncio.to_thread(seal, database)),
@@ -55,24 +55,24 @@ def jobs(database: Database, mail: Mail | None) -> list[Job]:
 
 
 def seal(database: Database) -> None:
-    """Seals what every clinic's log holds unsealed."""
+    """Seals the unsealed audit events of every clinic."""
     _each_clinic(database, "sealed", lambda clinic_id: _seal_clinic(database, clinic_id))
 
 
 def _seal_clinic(database: Database, clinic_id: UUID) -> None:
     last = None
-    while last is None or sealing.is_full(last):  # what comes meanwhile waits for the next round, or none would end
+    while last is None or sealing.is_full(last):  # newer events wait for the next round, or this might never end
         seal = database.reading(clinic_id, lambda db: sealing.next_seal(db, clinic_id, clock.now()))
         if seal is None:
             break
-        database.writing(clinic_id, partial(sealing.keep, seal=seal))
+        database.writing(clinic_id, partial(sealing.store_seal, seal=seal))
         last = seal
     if last is not None:
         database.reading(clinic_id, lambda db: sealing.announce(db, clinic_id))
 
 
 def expire(database: Database) -> None:
-    """One round: kept answers older than a day, tokens and codes past their time, and counts that are over."""
+    """One round: deletes stored responses older than a day, expired tokens and codes, and counts of past windows."""
     now = clock.now()
     _each_clinic(database, "cleared", lambda clinic_id: _expire_clinic(database, clinic_id, now))
     database.writing(NO_CLINIC, lambda db: throttling.purge(db, now))
@@ -89,17 +89,17 @@ def _each_clinic(database: Database, done: str, work: Callable[[UUID], None]) ->
     for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
         try:
             work(clinic_id)
-        except Exception as error:  # one clinic's fault is not the next one's
+        except Exception as error:  # an error in one clinic must not stop the others
             logger.warning("a clinic could not be %s: %s", done, type(error).__name__)
 
 
 async def refold(database: Database) -> None:
-    """Every track that was kept by other rules or in another shape: a few patients at a time, in turn with what clients
-    post."""
+    """Folds again every track that was stored under another fold version. It does a few patients in each transaction,
+    so that requests are served in between."""
     for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
         try:
             await _refold_clinic(database, clinic_id)
-        except Exception as error:  # one clinic's fault is not the next one's
+        except Exception as error:  # an error in one clinic must not stop the others
             logger.warning("tracks could not be folded again: %s", type(error).__name__)
 
 
@@ -108,14 +108,14 @@ async def _refold_clinic(database: Database, clinic_id: UUID) -> None:
     before: Sequence[UUID] = ()
     while True:
         folded = await database.write(clinic_id, lambda db: patients.refold_outdated(db, clinic_id, zone))
-        if not folded or folded == before:  # nothing is left, or nothing that can be folded
+        if not folded or folded == before:  # none are left, or these cannot be folded
             return
         before = folded
         await asyncio.sleep(_BREATH_SECONDS)
 
 
 async def run(database: Database, mail: Mail | None) -> None:
-    """Every job in its turn until cancelled."""
+    """Runs every job repeatedly until cancelled."""
     holder = str(uuid4())
     async with asyncio.TaskGroup() as group:
         for job in jobs(database, mail):
@@ -123,13 +123,14 @@ async def run(database: Database, mail: Mail | None) -> None:
 
 
 def forever(database: Database, mail: Mail | None) -> None:
-    """Every job in its turn until interrupted."""
+    """Runs every job repeatedly until interrupted."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(database, mail))
 
 
 async def _repeat(database: Database, job: Job, holder: str) -> None:
-    """Rounds of a job, while its lease is ours. A failed round is logged by its type and tried again at the next."""
+    """Runs a job repeatedly while this process holds its lease. If a round fails, the type of the error is logged and
+    the next round tries again."""
     until = clock.now()
     try:
         while True:
@@ -137,19 +138,20 @@ async def _repeat(database: Database, job: Job, holder: str) -> None:
                 until = await _held(database, job, holder, until)
                 if until > clock.now():
                     await job.work()
-            except Exception as error:  # the next round may well succeed
+            except Exception as error:  # the next round may succeed
                 logger.warning("the job %s failed: %s", job.name, type(error).__name__)
             await asyncio.sleep(job.every_seconds)
     finally:
-        with contextlib.suppress(Exception):  # it runs out by itself
+        with contextlib.suppress(Exception):  # the lease runs out by itself
             await asyncio.shield(
                 database.write(NO_CLINIC, lambda db: leases.give_up(db, job.name, holder, clock.now()))
             )
 
 
 async def _held(database: Database, job: Job, holder: str, until: datetime) -> datetime:
-    """Until when the job is ours; it is leased anew once less than half of the time is left. A round that outlasts its
-    lease may meet another process's: each write of a job is safe to do twice."""
+    """Renews the lease once less than half of its time is left. Returns until when the job is ours; now or earlier
+    means that it is not. A round may outlast its lease and overlap with another process, so every write of a job is
+    safe to repeat."""
     now = clock.now()
     if until - now > _LEASE / 2:
         return until

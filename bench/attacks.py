@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from app.settings import Settings
 from tests.conftest import SECRET, postgres_server, postgres_settings
 from tests.house.attacks import ATTACKS, Came, target
@@ -17,10 +19,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "attacks.md"
 
 HEAD = """# What was tried against it
 
-Each attack is tried against a running `holdfast serve` with default settings, once on SQLite and once on PostgreSQL, by
-`python -m bench.attacks`, which wrote this page; the suite tries all of them each time (`tests/house/test_attacks.py`).
-Beside them, `tests/house/test_permissions.py` tries every operation as everyone, and the rules are in
-[permissions.md](reference/permissions.md). What is not tried here: the network below HTTP, the machine, and people.
+`python -m bench.attacks` tries each attack against a running `holdfast serve` with default settings, once on SQLite and
+once on PostgreSQL, and writes this page. The test suite also tries all of them (`tests/house/test_attacks.py`). In
+addition, `tests/house/test_permissions.py` calls every operation with every kind of caller; the rules are in
+[permissions.md](reference/permissions.md). Attacks on the network below HTTP, on the machine and on people are not
+tried.
 
 """
 
@@ -28,7 +31,9 @@ Beside them, `tests/house/test_permissions.py` tries every operation as everyone
 @contextmanager
 def settings(kind: str, folder: Path) -> Iterator[Settings]:
     if kind == "SQLite":
-        yield Settings(database_url=f"sqlite:///{folder}/h.db", migration_database_url=None, secret_key=SECRET)
+        yield Settings(
+            database_url=f"sqlite:///{folder}/h.db", migration_database_url=None, secret_key=SecretStr(SECRET)
+        )
         return
     with postgres_server() as url:
         yield postgres_settings(url)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+from pydantic import SecretStr
 
 from app import clock
 from app.migrating import upgrade
@@ -66,7 +67,9 @@ def fresh(engine: str, folder: Path) -> Iterator[Settings]:
     """A migrated database; PostgreSQL runs on the core of the load."""
     folder.mkdir(parents=True, exist_ok=True)
     if engine == "SQLite":
-        settings = Settings(database_url=f"sqlite:///{folder}/h.db", migration_database_url=None, secret_key=SECRET)
+        settings = Settings(
+            database_url=f"sqlite:///{folder}/h.db", migration_database_url=None, secret_key=SecretStr(SECRET)
+        )
         upgrade(settings)
         yield settings
         return

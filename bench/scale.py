@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
@@ -82,7 +83,7 @@ def large(engine: str, patients: int, *, anew: bool = False) -> Iterator[Large]:
     if engine == "sqlite":
         url = f"sqlite:///{folder}/h.db"
         key = _secret(folder)
-        settings = Settings(database_url=url, migration_database_url=None, secret_key=key)
+        settings = Settings(database_url=url, migration_database_url=None, secret_key=SecretStr(key))
         yield _found(about, settings) or _build(about, settings, url, patients)
         return
     with postgres(folder / "data") as owner:
@@ -109,7 +110,7 @@ def _roles(owner: str, secret: str) -> Settings:
     return Settings(
         database_url=service.render_as_string(hide_password=False),
         migration_database_url=url.render_as_string(hide_password=False),
-        secret_key=secret,
+        secret_key=SecretStr(secret),
     )
 
 

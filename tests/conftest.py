@@ -18,6 +18,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 
 from app import clock
@@ -83,14 +84,16 @@ def postgres_settings(owner_url: str) -> Settings:
     return Settings(
         database_url=url.set(username=f"{name}_service").render_as_string(hide_password=False),
         migration_database_url=url.set(username=f"{name}_owner").render_as_string(hide_password=False),
-        secret_key=SECRET,
+        secret_key=SecretStr(SECRET),
     )
 
 
 def fresh_settings(kind: str, request: pytest.FixtureRequest, folder: Path) -> Settings:
     """Settings of an empty database of one kind."""
     if kind == "sqlite":
-        return Settings(database_url=f"sqlite:///{folder}/holdfast.db", migration_database_url=None, secret_key=SECRET)
+        return Settings(
+            database_url=f"sqlite:///{folder}/holdfast.db", migration_database_url=None, secret_key=SecretStr(SECRET)
+        )
     return postgres_settings(request.getfixturevalue("postgres_owner_url"))
 
 

@@ -5,6 +5,8 @@ import json
 import tempfile
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, ROLE_SCOPES, Permission
 from app.main import create_app
 from app.settings import Settings
@@ -16,7 +18,7 @@ REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 def openapi() -> str:
     """The OpenAPI document as it is committed."""
     with tempfile.TemporaryDirectory() as folder:
-        app = create_app(Settings(database_url=f"sqlite:///{folder}/none.db", secret_key="x" * 32))
+        app = create_app(Settings(database_url=f"sqlite:///{folder}/none.db", secret_key=SecretStr("x" * 32)))
         return json.dumps(app.openapi(), indent=1, sort_keys=True) + "\n"
 
 

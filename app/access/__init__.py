@@ -1,1 +1,1 @@
-"""Clinics, users, clients, devices, tokens and permissions: who is calling, and what may they do."""
+"""Clinics, users, clients, devices, tokens and permissions: who is calling, and what they may do."""

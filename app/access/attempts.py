@@ -11,7 +11,7 @@ from app.storage import NO_CLINIC, Database
 
 
 async def seconds_to_wait(database: Database, account: str, address: str) -> int | None:
-    """Counts an attempt: how long to wait where there were too many, else None."""
+    """Counts an attempt. Returns how many seconds to wait if there were too many, otherwise None."""
     return await database.write(NO_CLINIC, lambda db: throttling.take(db, account, address, clock.now()))
 
 
@@ -23,7 +23,7 @@ async def count(database: Database, account: str, address: str) -> None:
 
 
 async def forgive(database: Database, account: str, address: str) -> None:
-    """Takes back an attempt that succeeded."""
+    """Removes the count of attempts after one has succeeded."""
     await database.write(NO_CLINIC, lambda db: throttling.forgive(db, account, address))
 
 

@@ -14,8 +14,8 @@ _MOST_REMEMBERED = 10_000
 
 
 class CallerCache:
-    """Callers whose tokens were verified within the last 25 seconds, by token: a disabled caller is refused within
-    that time, and a busy one costs no query per request. Tokens are ours, or those of an outside issuer."""
+    """Caches callers by token for 25 seconds after the token was verified. So a disabled caller is refused within that
+    time, and a busy caller costs no query per request. Tokens are ours, or those of an outside issuer."""
 
     def __init__(self, database: Database, key: str, outside: OutsideIssuer | None) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class CallerCache:
         self._known: dict[str, tuple[float, Caller]] = {}
 
     async def caller(self, token: str) -> Caller:
-        """The caller of a token. Raises InvalidToken."""
+        """The caller that a token belongs to. Raises InvalidToken."""
         now = time.monotonic()
         known = self._known.get(token)
         if known is not None and known[0] > now:

@@ -13,9 +13,9 @@ from app.storage import Moment, document, key, rights
 
 
 class Clinic(SQLModel, table=True):
-    """The tenant. Its IANA zone decides what a day is. `patient_view` is what patients see of their own outcomes,
-    `second_factor` whether people must have one, `smallest_group` the least number of patients that callers who may not
-    see patients are told of."""
+    """A clinic, which is the tenant. Its IANA time zone decides what a day is. `patient_view` is what patients see of
+    their own outcomes. `second_factor` says whether people must have one. `smallest_group` is the smallest group of
+    patients that is shown to callers who may not see patients."""
 
     __tablename__ = "clinics"
     __table_args__ = rights(
@@ -36,11 +36,10 @@ class Clinic(SQLModel, table=True):
 
 
 class User(SQLModel, table=True):
-    """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic. Without a password hash
-    nobody can log in yet. `otp_secret` is sealed, `otp_pending` one that is not
-    confirmed yet. `otp_last_step` is the time step of the
-    last code that was accepted, so that none is accepted twice. Access tokens from before `signed_out_at` are
-    not honoured."""
+    """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic. Until there is a
+    password hash, nobody can log in. `otp_secret` and `otp_pending` are encrypted; the second is not confirmed yet.
+    `otp_last_step` is the time step of the last code that was accepted, so that none is accepted twice. Access tokens
+    issued before `signed_out_at` are refused."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -70,7 +69,7 @@ class User(SQLModel, table=True):
 
 
 class CareTeamMember(SQLModel, table=True):
-    """A person who cares for a patient."""
+    """A person on the care team of a patient."""
 
     __tablename__ = "care_team_members"
     __table_args__ = (
@@ -105,8 +104,8 @@ class PasswordCode(SQLModel, table=True):
 
 
 class Client(SQLModel, table=True):
-    """An integration with its scopes. After a rotation the secrets before go on working until they expire: each of
-    `previous_secrets` is a hash and when it expires, in seconds since 1970."""
+    """An integration with its scopes. After a rotation the previous secrets work until they expire. Each entry of
+    `previous_secrets` is a hash and its expiry in seconds since 1970."""
 
     __tablename__ = "clients"
     __table_args__ = (
@@ -145,7 +144,7 @@ class Device(SQLModel, table=True):
 
 
 class Enrolment(SQLModel, table=True):
-    """A single-use code that makes a device a patient's own. Only its hash is stored."""
+    """A single-use code with which a device is enrolled as a patient's own. Only its hash is stored."""
 
     __tablename__ = "enrolments"
     __table_args__ = (
@@ -163,8 +162,8 @@ class Enrolment(SQLModel, table=True):
 
 
 class RefreshToken(SQLModel, table=True):
-    """A refresh token by its hash. `parent_id` is the token it succeeded; a family shares `family_id`. `has_factor`:
-    its person showed a second factor when the family began."""
+    """A refresh token, stored as a hash. `parent_id` is the token that it replaced. All tokens of one session share
+    `family_id`. `has_factor` says that the person showed a second factor when the session began."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
@@ -190,7 +189,8 @@ class RefreshToken(SQLModel, table=True):
 
 
 class Throttle(SQLModel, table=True):
-    """Attempts to prove who one is, by a keyed hash of the account or address: no name and no address is stored."""
+    """A count of attempts to log in or to prove something, under a keyed hash of the account or address. Neither the
+    name nor the address is stored."""
 
     __tablename__ = "throttles"
     __table_args__ = (

@@ -32,14 +32,14 @@ class VerifiedPerson:
 
 
 class OutsideIssuer:
-    """One issuer, found by its discovery document (OpenID Connect Discovery 1.0). Its keys are held for five minutes
-    and asked for anew when a token names one that is not known, at most every 30 seconds."""
+    """One issuer, found by its discovery document (OpenID Connect Discovery 1.0). Its keys are cached for five minutes.
+    They are fetched again when a token names an unknown key, at most every 30 seconds."""
 
     def __init__(self, issuer: str, audience: str) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys: jwt.PyJWKClient | None = None
-        # Of its own: while the issuer does not answer, nothing else waits.
+        # A thread pool of its own, so that nothing else waits while the issuer does not answer.
         self._pool = ThreadPoolExecutor(2, "holdfast-issuer")
 
     def issued(self, token: str) -> bool:

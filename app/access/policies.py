@@ -1,4 +1,4 @@
-"""Who may do what: one table of operations, and what each role brings."""
+"""Who may do what: the table of permissions by operation, and the scopes of each role."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ ROLE_SCOPES = {
     "patient": frozenset({"checkins:read", "checkins:write", "outcomes:read", "plans:read"}),
 }
 
-# What a clinic may show its patients of their own outcomes, from least to most.
+# What a clinic may show patients of their own outcomes, from least to most.
 PATIENT_VIEWS = ("scores", "scores_and_trend", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What an operation needs: a scope (None: none) and perhaps another (`also`). `by` restricts it to people
+    """What an operation needs: a scope (None: none) and possibly another (`also`). `by` restricts it to people
     (`users`), administrators (`admins`) or patients' devices (`devices`). `patients`: a patient's own device may do it,
-    for that patient alone, where the clinic shows patients at least `view`. `unfinished`: a person may do it before the
-    second factor that their clinic requires is set up."""
+    for that patient only, if the clinic shows patients at least `view`. `unfinished`: a person may do it before setting
+    up the second factor that their clinic requires."""
 
     scope: str | None = None
     also: str | None = None
@@ -50,17 +50,17 @@ class Permission:
     unfinished: bool = False
 
     def missing(self, scopes: Collection[str]) -> str | None:
-        """A scope that is needed and not among these."""
+        """The first required scope that is not in `scopes`; None if none is missing."""
         return next((scope for scope in (self.scope, self.also) if scope is not None and scope not in scopes), None)
 
     def admits(self, kind: str, role: str) -> bool:
-        """Whether callers of this kind and role may do it, if their scopes let them."""
+        """Whether callers of this kind and role may do it, provided they have the scopes."""
         if kind == "device":
             return self.patients
         return self.by is None or (kind == "user" and self.by == "users") or (role == "admin" and self.by == "admins")
 
     def is_shown(self, view: str) -> bool:
-        """Whether a clinic that shows its patients `view` shows them this."""
+        """Whether a clinic whose `patient_view` is `view` shows this to its patients."""
         return PATIENT_VIEWS.index(view) >= PATIENT_VIEWS.index(self.view)
 
 
@@ -125,7 +125,7 @@ PERMISSIONS = {
     "list_audit_events": Permission("audit:read"),
 }
 
-# Answered without a token.
+# Operations that need no token.
 OPEN_OPERATIONS = frozenset(
     {"issue_token", "revoke_token", "set_password", "redeem_enrolment", "list_instruments", "get_instrument"}
 )

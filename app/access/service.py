@@ -1,4 +1,4 @@
-"""Who is calling: the caller that a token speaks for, as they stand now."""
+"""The caller that a token belongs to, in their current state."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -16,9 +16,9 @@ NOTICE = "Answers are not watched in real time. If you or someone else is in dan
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling. `patient_id` is set for a patient's device alone. `is_unfinished`: the clinic requires a second
-    factor that this person has not shown, so that they may only set one up. `issued_at` is when the token was, in
-    seconds since 1970."""
+    """A caller. `patient_id` is set only for a patient's device. `is_unfinished`: the clinic requires a second factor
+    that this person has not shown, so they may only set one up. `issued_at` is when the token was issued, in seconds
+    since 1970."""
 
     kind: str
     id: UUID
@@ -33,12 +33,13 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """What the caller is called in keys and cursors."""
+        """The caller's name in idempotency keys, rate limits and cursors."""
         return f"{self.kind}:{self.id}"
 
 
 def caller_of_token(db: Transaction, claims: Claims) -> Caller:
-    """The caller a token speaks for, as they stand now. Raises InvalidToken for one who is disabled or gone."""
+    """The caller that the token belongs to, in their current state. Raises InvalidToken if they are disabled or
+    deleted."""
     found = store.caller(db, claims.clinic_id, claims.kind, claims.id) if claims.kind in store.CALLERS else None
     clinic = store.clinic(db, claims.clinic_id)
     if clinic is None or found is None or found.disabled_at is not None:
@@ -56,8 +57,8 @@ def caller_of_token(db: Transaction, claims: Claims) -> Caller:
 
 
 def caller_of_person(db: Transaction, clinic_id: UUID, user_id: UUID, *, has_factor: bool) -> Caller:
-    """A person whom an outside issuer speaks for; `has_factor` where it says that they showed more than a password.
-    Raises InvalidToken for one who is disabled or gone."""
+    """The caller for a person whom an outside issuer names. `has_factor` says that, according to the issuer, they
+    showed more than one kind of proof. Raises InvalidToken if they are disabled or deleted."""
     clinic, user = store.clinic(db, clinic_id), store.user(db, clinic_id, user_id)
     if clinic is None or user is None or user.disabled_at is not None:
         raise InvalidToken

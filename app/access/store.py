@@ -63,7 +63,8 @@ def users(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: 
 
 
 def administrators(db: Transaction, clinic_id: UUID) -> list[UUID]:
-    """Who can administer the clinic, locked in id order: of two who take the right from each other, one waits."""
+    """The ids of the clinic's active administrators, locked in id order, so that two administrators who remove each
+    other's role run one after the other."""
     query = select(User.id).where(
         col(User.clinic_id) == clinic_id,
         col(User.role) == "admin",
@@ -102,13 +103,13 @@ def password_code_clinic(db: Transaction, code_hash: str) -> UUID | None:
 
 
 def expire_password_codes(db: Transaction, clinic_id: UUID, user_id: UUID, now: datetime) -> None:
-    """Ends the codes of a person that are still open."""
+    """Marks all unused password codes of a person as used."""
     mine = (col(PasswordCode.clinic_id) == clinic_id, col(PasswordCode.user_id) == user_id)
     db.execute(update(PasswordCode).where(*mine, col(PasswordCode.used_at).is_(None)).values(used_at=now))
 
 
 def revoke_tokens(db: Transaction, clinic_id: UUID, kind: str, caller_id: UUID, now: datetime) -> None:
-    """Ends every refresh token of a caller."""
+    """Revokes every refresh token of a caller."""
     db.execute(
         update(RefreshToken)
         .where(col(RefreshToken.clinic_id) == clinic_id, col(RefreshToken.caller_id) == caller_id)
@@ -118,13 +119,13 @@ def revoke_tokens(db: Transaction, clinic_id: UUID, kind: str, caller_id: UUID, 
 
 
 def cared_for(clinic_id: UUID, user_id: UUID) -> SelectOfScalar[UUID]:
-    """The query for the patients whom a person cares for."""
+    """The query for the ids of the patients on whose care team a person is."""
     member = (col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.user_id) == user_id)
     return select(CareTeamMember.patient_id).where(*member)
 
 
 def care_teams(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
-    """Who cares for each of these patients; those without anybody are left out."""
+    """The user ids of each patient's care team. Patients without a care team are left out."""
     found: dict[UUID, list[UUID]] = {}
     query = select(CareTeamMember).where(
         col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.patient_id).in_(patient_ids)
@@ -135,7 +136,7 @@ def care_teams(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) 
 
 
 def set_care_team(db: Transaction, clinic_id: UUID, patient_id: UUID, user_ids: Collection[UUID]) -> None:
-    """Makes these people, and nobody else, a patient's care team."""
+    """Replaces a patient's care team by these people."""
     mine = (col(CareTeamMember.clinic_id) == clinic_id, col(CareTeamMember.patient_id) == patient_id)
     db.execute(delete(CareTeamMember).where(*mine))
     db.add_all(CareTeamMember(clinic_id=clinic_id, patient_id=patient_id, user_id=user_id) for user_id in user_ids)
@@ -143,11 +144,12 @@ def set_care_team(db: Transaction, clinic_id: UUID, patient_id: UUID, user_ids: 
 
 
 def count_attempts(db: Transaction, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
-    """Counts one attempt under each key, anew where the last window began before `stale`; the counts come back."""
+    """Counts one attempt under each key and returns the counts. A count starts again at 1 if its window began at or
+    before `stale`."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     begun = col(Throttle.started_at) <= stale
     found = {}
-    for key in sorted(keys):  # in one order, so that two transactions never wait for each other
+    for key in sorted(keys):  # in a fixed order, so that two transactions cannot deadlock
         statement = dialect.insert(Throttle).values(key=key, started_at=now, count=1)
         counted = statement.on_conflict_do_update(
             index_elements=["key"],
@@ -209,7 +211,8 @@ def enrolment_clinic(db: Transaction, code_hash: str) -> UUID | None:
 
 
 def relatives(db: Transaction, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
-    """The token, its successors and its siblings, locked: whoever refreshes or revokes waits for the other."""
+    """The token, its successors and its siblings, with locked rows, so that refreshing and revoking wait for each
+    other."""
     of_clinic = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
     of_clinic = of_clinic.execution_options(populate_existing=True)
     mine = db.exec(of_clinic.where(col(RefreshToken.token_hash) == token_hash).with_for_update()).first()
@@ -234,24 +237,24 @@ def time_zone(db: Transaction, clinic_id: UUID) -> ZoneInfo:
 
 
 def clinic_ids(db: Transaction) -> list[UUID]:
-    """Every clinic: each has at least one user."""
+    """Every clinic that has a user, which every clinic does."""
     return list(db.exec(select(User.clinic_id).distinct()))
 
 
 def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
-    """Deletes a clinic's refresh tokens, enrolment codes and password codes that are past their time."""
+    """Deletes a clinic's expired refresh tokens, enrolment codes and password codes."""
     for kind in (RefreshToken, Enrolment, PasswordCode):
         db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.expires_at) <= now))
 
 
 def unname_devices(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
-    """Takes the names that a patient gave to their devices."""
+    """Replaces the names that a patient gave to their devices with "erased"."""
     mine = (col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
     db.execute(update(Device).where(*mine).values(name="erased"))
 
 
 def revoke_devices(db: Transaction, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:
-    """Disables a patient's devices, and the codes that could still make one."""
+    """Disables a patient's devices and expires the codes that could still enrol one."""
     db.execute(
         update(Enrolment)
         .where(col(Enrolment.clinic_id) == clinic_id, col(Enrolment.patient_id) == patient_id)

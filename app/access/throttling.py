@@ -1,7 +1,8 @@
-"""Slowing down who guesses: attempts to prove who one is are counted by account and by address.
+"""Slows down guessing: counts attempts to log in or prove something, by account and by address.
 
-An attempt is counted before it is looked at, so that many at once cannot slip past, and given back when it succeeds. An
-account is closed sooner to one address than to all, so that a stranger cannot easily lock its owner out.
+An attempt is counted before it is checked, so that many concurrent attempts cannot get past the limit, and the count is
+taken back when it succeeds. The limit for an account from one address is lower than the limit for the account from all
+addresses, so that a stranger cannot easily lock the owner out.
 """
 
 import hmac
@@ -18,8 +19,8 @@ _MOST = {_PAIR: 5, "account": 30, "address": 100}
 
 
 def take(db: Transaction, account: str, address: str, now: datetime) -> int | None:
-    """Counts one attempt; the seconds to wait where there were too many, else None. `account` is empty where the
-    attempt names none."""
+    """Counts one attempt. Returns how many seconds to wait if there were too many, otherwise None. `account` is empty
+    if the attempt names none."""
     counts = store.count_attempts(db, list(_keys(db, account, address).values()), now, now - _WINDOW)
     waits = [
         ceil((counts[key].started_at + _WINDOW - now).total_seconds())
@@ -30,18 +31,19 @@ def take(db: Transaction, account: str, address: str, now: datetime) -> int | No
 
 
 def give_back(db: Transaction, account: str, address: str) -> None:
-    """Takes back an attempt that was none."""
+    """Subtracts an attempt that turned out not to be one."""
     store.give_back_attempts(db, list(_keys(db, account, address).values()))
 
 
 def forgive(db: Transaction, account: str, address: str) -> None:
-    """Takes back an attempt that succeeded, and what that address tried on that account before."""
+    """Subtracts an attempt that succeeded, and removes the count of earlier attempts from this address on this
+    account."""
     give_back(db, account, address)
     store.forgive_attempts(db, [key for kind, key in _keys(db, account, address).items() if kind == _PAIR])
 
 
 def purge(db: Transaction, now: datetime) -> None:
-    """Deletes counts that are past their time."""
+    """Deletes counts whose window is over."""
     store.purge_attempts(db, now - _WINDOW)
 
 

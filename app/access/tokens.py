@@ -1,4 +1,4 @@
-"""Tokens: signed access tokens, and refresh tokens that rotate."""
+"""Signed access tokens, and refresh tokens that are replaced at each use."""
 
 import hashlib
 import secrets
@@ -23,7 +23,7 @@ _ISSUER = "holdfast"
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """An access token, and a refresh token where the caller gets one."""
+    """An access token, and a refresh token if this kind of caller gets one."""
 
     access_token: str
     refresh_token: str | None
@@ -32,12 +32,13 @@ class Tokens:
 
 
 def sign_in(db: Transaction, key: str, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
-    """Tokens for a person who has proved who they are, with a second factor or without."""
+    """Tokens for a person who has logged in; `has_factor` says whether with a second factor."""
     return issue(db, key, "user", user.id, user.clinic_id, now, has_factor=has_factor)
 
 
 def client_token(key: str, client: Client, scope: str | None, now: datetime) -> Tokens | None:
-    """An access token for a client, for `scope` or all its scopes; None when it may not have that scope."""
+    """An access token for a client, with `scope` or, if that is empty, all its scopes. None if the client may not have
+    that scope."""
     wanted = scope.split() if scope else client.scope.split()
     if not wanted or not set(wanted) <= set(client.scope.split()):
         return None
@@ -46,12 +47,13 @@ def client_token(key: str, client: Client, scope: str | None, now: datetime) -> 
 
 
 def refresh(db: Transaction, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
-    """New tokens for a refresh token, or None. The old token goes on working until its successor has been used (a lost
-    answer must not lock a phone out), 7 days at most; a use after that revokes the whole family."""
+    """New tokens for a refresh token, or None. The old token keeps working until its successor has been used, so that a
+    lost response does not lock a phone out, but for 7 days at most. Using it after that revokes the whole family."""
     held = store.refresh_token(db, clinic_id, digest(token))
     if held is None:
         return None
-    # Its caller first: what ends their sessions waits, or has ended them.
+    # The caller's row is locked first. A transaction that ends their sessions then waits for this one, or has already
+    # ended them.
     caller = store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)
     family = store.relatives(db, clinic_id, digest(token))
     mine = next((t for t in family if t.token_hash == digest(token)), None)
@@ -66,7 +68,7 @@ def refresh(db: Transaction, key: str, clinic_id: UUID, token: str, now: datetim
     if successor_used or outlived:
         store.revoke_family(db, clinic_id, mine.family_id, now)
         return None
-    if sibling_used:  # two refreshes at once: one of the two new tokens is in use, the other is no use any more
+    if sibling_used:  # two concurrent refreshes: one new token is in use, the other is refused
         return None
     if caller is None or caller.disabled_at is not None:
         return None
@@ -76,10 +78,10 @@ def refresh(db: Transaction, key: str, clinic_id: UUID, token: str, now: datetim
 
 
 def revoke(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> None:
-    """Revokes a refresh token with its family. An unknown token is no error (RFC 7009)."""
+    """Revokes a refresh token and its family. An unknown token is not an error (RFC 7009)."""
     held = store.refresh_token(db, clinic_id, digest(token))
     if held is not None:
-        store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)  # a refresh beside it waits
+        store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)  # a concurrent refresh waits
         store.revoke_family(db, clinic_id, held.family_id, now)
 
 
@@ -95,7 +97,7 @@ def token_out(granted: Tokens) -> TokenOut:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What an access token says, once its signature and times are found right."""
+    """The claims of an access token whose signature and times are valid."""
 
     kind: str
     id: UUID
@@ -107,7 +109,7 @@ class Claims:
 
 
 def read_token(key: str, token: str) -> Claims:
-    """The claims of an access token. Raises InvalidToken for anything not signed by us, for us and current."""
+    """The claims of an access token. Raises InvalidToken unless the token is signed by us, meant for us and current."""
     try:
         found = jwt.decode(
             token,
@@ -176,12 +178,12 @@ def _access_token(
         "clinic": str(clinic_id),
         "scope": scope,
         "factor": has_factor,
-        "iat": now.timestamp(),  # to the microsecond, so that what ended sessions came surely before or after
+        "iat": now.timestamp(),  # to the microsecond, to compare with the end of sessions
         "exp": int(now.timestamp()) + ACCESS_TOKEN_SECONDS,
     }
     return jwt.encode(claims, key, _ALGORITHM)
 
 
 def digest(secret: str) -> str:
-    """How a random secret is stored and looked up."""
+    """The hash under which a random secret is stored and looked up."""
     return hashlib.sha256(secret.encode()).hexdigest()

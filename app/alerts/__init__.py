@@ -1,1 +1,1 @@
-"""Alerts: what a person must look at, raised in the transaction that recorded its cause."""
+"""Alerts: what a person must look at. An alert is raised in the transaction that recorded its cause."""

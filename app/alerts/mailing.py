@@ -1,4 +1,4 @@
-"""Telling people of urgent alerts by mail, without a patient's data."""
+"""Notifies people of urgent alerts by mail. The mail contains no patient data."""
 
 import logging
 import smtplib
@@ -20,24 +20,24 @@ from app.storage import NO_CLINIC, Database, Transaction, new_id
 logger = logging.getLogger("holdfast")
 
 _A_ROUND = 50
-# A process that dies while it sends delays that notice by this much; no sending takes as long.
+# If a process dies while sending, the notice is delayed by this time. No sending takes that long.
 _LEASE = timedelta(minutes=5)
 _TIMEOUT_SECONDS = 20
-# When a notice is due that has nobody to go to.
+# The due date of a notice that has no recipient.
 _ASLEEP = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail server: `smtp://user:password@host:587?from=holdfast@example.org` (STARTTLS where there is a password or
+    """A mail server: `smtp://user:password@host:587?from=holdfast@example.org` (with STARTTLS if there is a password or
     `?starttls=1`), or `smtps://` (TLS from the start)."""
 
     url: str
     public_url: str
 
     def send(self, to: str, subject: str, body: str, identifier: str) -> None:
-        """Sends one message. `identifier` is the same when it is sent again, so that a mailbox can tell. Raises OSError
-        or SMTPException where it could not be handed over."""
+        """Sends one message. `identifier` stays the same when the message is sent again, so that a mailbox can
+        recognise it. Raises OSError or SMTPException if the server did not accept it."""
         parts = urlsplit(self.url)
         options = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
         sender = unquote(options.get("from", "")) or f"holdfast@{parts.hostname or 'localhost'}"
@@ -62,13 +62,13 @@ class Mail:
 
 
 def reaches_nobody(recipients: Sequence[str], mail: Mail | None) -> bool:
-    """Whether no mail about urgent alerts can leave."""
+    """Whether mail about urgent alerts cannot be sent, because there is no server or no recipient."""
     return mail is None or not recipients
 
 
 def send_due(database: Database, mail: Mail | None) -> int:
-    """One round: sends what is due, of any clinic; how many. Where alerts reach nobody they wait, and go out once a
-    recipient and a server are named."""
+    """One round: sends the due notices of all clinics and returns how many were sent. If there is no server or no
+    recipient, notices wait until both are configured."""
     if mail is None:
         return 0
     sent = 0
@@ -84,7 +84,7 @@ def send_due(database: Database, mail: Mail | None) -> int:
 
 
 def _send(database: Database, mail: Mail, notice: Notice) -> bool:
-    """Sends one notice, and keeps what became of it."""
+    """Sends one notice and stores the result."""
     clinic_id, alert_id = notice.clinic_id, notice.alert_id
     to = database.reading(clinic_id, lambda db: _recipient(db, notice))
     if to is None:
@@ -97,17 +97,17 @@ def _send(database: Database, mail: Mail, notice: Notice) -> bool:
         is_sent = True
     except Exception as error:  # whatever it is, the next person's turn must come
         logger.warning("a notice of an urgent alert could not be sent: %s", type(error).__name__)
-    database.writing(clinic_id, lambda db: _keep(db, notice, address, is_sent=is_sent))
+    database.writing(clinic_id, lambda db: _record_attempt(db, notice, address, is_sent=is_sent))
     return is_sent
 
 
 def wake(db: Transaction, clinic_id: UUID) -> None:
-    """Makes a clinic's notices due that waited for somebody to be named."""
+    """Makes the notices of a clinic due that had no recipient so far."""
     store.wake_notices(db, clinic_id, _ASLEEP, clock.now())
 
 
 def _recipient(db: Transaction, notice: Notice) -> tuple[str, str] | None:
-    """Whom to tell, and the clinic's name; None where nobody is named or the alert no longer waits."""
+    """The recipient's address and the clinic's name; None if there is no recipient or the alert is no longer open."""
     clinic, alert = access.clinic(db, notice.clinic_id), store.find(db, notice.clinic_id, notice.alert_id)
     if clinic is None or alert is None or alert.state != "open" or not clinic.alert_recipients:
         return None
@@ -115,21 +115,19 @@ def _recipient(db: Transaction, notice: Notice) -> tuple[str, str] | None:
 
 
 def _put_away(db: Transaction, notice: Notice) -> None:
-    """A notice whose alert was acknowledged ends; one that reaches nobody sleeps until somebody is named, so that it
-    does not stand in other clinics' way."""
+    """Handles a notice that cannot be sent. If its alert was acknowledged, it is deleted. If there is no recipient, its
+    due date is set far in the future until one is named, so that it does not delay the notices of other clinics."""
     alert = store.find(db, notice.clinic_id, notice.alert_id)
     if alert is None or alert.state != "open":
         store.end_notices(db, notice.clinic_id, notice.alert_id)
         return
-    clinic = access.locked_clinic(db, notice.clinic_id)  # whoever names somebody waits, and then wakes it
-    mine = store.notice(db, notice.clinic_id, notice.alert_id)
-    if mine is not None:
-        mine.due_at = clock.now() if clinic.alert_recipients else _ASLEEP
-        db.add(mine)
+    clinic = access.locked_clinic(db, notice.clinic_id)  # a change of recipients waits for this, then wakes the notice
+    due_at = clock.now() if clinic.alert_recipients else _ASLEEP
+    store.postpone_notices(db, notice.clinic_id, notice.alert_id, due_at)
 
 
-def _keep(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> None:
-    """What became of a notice, and when the next is due."""
+def _record_attempt(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> None:
+    """Stores the result of sending a notice, and when the next mail is due."""
     now = clock.now()
     if is_sent or policies.is_first_try(notice.attempts):
         db.add(
@@ -143,7 +141,7 @@ def _keep(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> No
             )
         )
     mine = store.notice(db, notice.clinic_id, notice.alert_id)
-    if mine is None:  # acknowledged meanwhile
+    if mine is None:  # acknowledged in the meantime
         return
     db.add(mine)
     mine.turn += is_sent or policies.is_last_try(mine.attempts)
@@ -160,7 +158,7 @@ def _keep(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> No
 
 
 def _words(clinic: str, told: int, public_url: str) -> tuple[str, str]:
-    """Subject and text. Neither says anything of a patient."""
+    """The subject and text of the mail. Neither contains anything about a patient."""
     still = " still" if told else ""
     is_last = told + 1 >= len(policies.TOLD_AFTER)
     after = "This is the last message about it." if is_last else "If nobody does, the next person is told."

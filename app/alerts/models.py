@@ -1,4 +1,4 @@
-"""Alerts and their acknowledgements. Both only ever grow."""
+"""Alerts and their acknowledgements. Neither is ever deleted."""
 
 from datetime import datetime
 from typing import Literal
@@ -14,7 +14,7 @@ Disposition = Literal["contacted", "escalated", "already_known", "could_not_reac
 
 
 class Alert(SQLModel, table=True):
-    """Something to be reviewed by a person. An amended answer marks its alert and never erases it."""
+    """Something that a person must review. Amending the answer marks its alert and never deletes it."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -45,7 +45,7 @@ class Alert(SQLModel, table=True):
 
 
 class Acknowledgement(SQLModel, table=True):
-    """What someone did about an alert."""
+    """What a caller did about an alert."""
 
     __tablename__ = "alert_acknowledgements"
     __table_args__ = (
@@ -64,9 +64,9 @@ class Acknowledgement(SQLModel, table=True):
 
 
 class Notice(SQLModel, table=True):
-    """When somebody is next to be told of an urgent alert. Read before a clinic is known, so it holds no patient's
-    data. `told` counts the mails that left, the first of them at `first_told_at`; `attempts` the tries since then that
-    failed; `turn` is the place on the clinic's list."""
+    """When the next mail about an urgent alert is due. It is read before the clinic is known, so it holds no patient
+    data. `told` counts the mails sent, the first of them at `first_told_at`. `attempts` counts the failed tries since
+    the last mail sent. `turn` is the position in the clinic's list of recipients."""
 
     __tablename__ = "alert_notices"
     __table_args__ = (
@@ -84,7 +84,7 @@ class Notice(SQLModel, table=True):
 
 
 class Notification(SQLModel, table=True):
-    """Who was told of an alert, or was to be."""
+    """A mail about an alert: the recipient, and whether it was sent or failed."""
 
     __tablename__ = "alert_notifications"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""When an alert is raised. Source: clinical reference 7."""
+"""When an alert is raised and who is notified. Source: clinical reference 7."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from app.instruments import Instrument
 
 LATE_AFTER = timedelta(hours=72)
-# An urgent alert is told at once, and to the next 4 and 24 hours after the first mail left, unless acknowledged.
+# When mails about an urgent alert are sent: at once, then to the next recipient 4 and 24 hours after the first mail was
+# sent. Acknowledging the alert ends this.
 TOLD_AFTER = (timedelta(0), timedelta(hours=4), timedelta(hours=24))
-# A mail that cannot be sent is tried again each minute for an hour, then every ten; after five tries the next person's.
+# A mail that cannot be sent is tried again every minute for an hour, then every ten minutes. After five failed tries it
+# goes to the next recipient.
 _RETRIED_AFTER = timedelta(minutes=1)
 _RETRIED_LATER = timedelta(minutes=10)
 _OFTEN = 60
@@ -16,8 +18,8 @@ _TRIES_EACH = 5
 
 
 def self_harm_priority(instrument: Instrument, points: int, item: int | None) -> str | None:
-    """`urgent`, `high`, or None where nothing is to be raised. An unknown item raises an alert only when the total is
-    impossible without it; otherwise it stays unknown, which is never read as zero."""
+    """The priority of the alert to raise: `urgent`, `high`, or None for no alert. An unknown item raises an alert only
+    if the total is impossible without it. Otherwise it stays unknown; it is never read as zero."""
     harm = instrument.self_harm
     if harm is None:
         return None
@@ -32,8 +34,8 @@ def self_harm_priority(instrument: Instrument, points: int, item: int | None) ->
 
 
 def needs_notice(instrument: Instrument, points: int, item: int | None) -> bool:
-    """Whether the notice that nobody watches, with the crisis contacts, goes with this score: the item is at or over
-    its line, or unknown."""
+    """Whether a response with this score carries the notice that nobody watches the answers, with the crisis contacts.
+    That is so if the item is at or over its line, or unknown."""
     if instrument.self_harm is None:
         return False
     return item is None or self_harm_priority(instrument, points, item) is not None
@@ -44,30 +46,30 @@ def is_late(taken_at: datetime, recorded_at: datetime) -> bool:
 
 
 def is_notified(priority: str, *, late: bool) -> bool:
-    """Whether somebody is to be told of an alert."""
+    """Whether mails are sent about an alert."""
     return priority == "urgent" and not late
 
 
 def recipient(recipients: Sequence[str], turn: int) -> str:
-    """Whose turn it is; after the last the first again."""
+    """The recipient whose turn it is. After the last recipient comes the first again."""
     return recipients[turn % len(recipients)]
 
 
 def is_last_try(attempts: int) -> bool:
-    """Whether the next person's turn comes after this try, if it fails too."""
+    """Whether this is the last try for this recipient, so that the turn passes on if it fails too."""
     return attempts % _TRIES_EACH == _TRIES_EACH - 1
 
 
 def is_first_try(attempts: int) -> bool:
-    """Whether this is the first try to reach this person: a failure of the others says nothing new."""
+    """Whether this is the first try for this recipient. Only its failure is stored; later failures add nothing new."""
     return attempts % _TRIES_EACH == 0
 
 
 def retried_at(attempts: int, now: datetime) -> datetime:
-    """When a mail is tried again after so many tries that failed."""
+    """When a mail is tried again after this number of failed tries."""
     return now + (_RETRIED_AFTER if attempts < _OFTEN else _RETRIED_LATER)
 
 
 def next_told_at(told: int, first_told_at: datetime) -> datetime | None:
-    """When the next is told, after so many mails that left; None after the last."""
+    """When the next mail is sent, after this number of mails; None after the last."""
     return first_told_at + TOLD_AFTER[told] if told < len(TOLD_AFTER) else None

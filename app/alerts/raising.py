@@ -1,4 +1,4 @@
-"""Raising alerts, in the transaction that recorded what they are about, and marking them when it changes."""
+"""Raises alerts in the transaction that recorded their cause, and marks them when the cause is amended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _PRIORITIES = {"high": 1, "urgent": 2}
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A newly recorded score, as the alert rules see it."""
+    """A newly recorded score, with the fields that the alert rules need."""
 
     patient_id: UUID
     check_in_id: UUID
@@ -31,7 +31,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """A check-in that was amended or voided: what its version before said, by instrument."""
+    """A check-in that was amended or voided: (points, self-harm item) by instrument, before and after."""
 
     check_in_id: UUID
     at: datetime
@@ -41,7 +41,7 @@ class Amended:
 
 @dataclass(frozen=True, slots=True)
 class Worsened:
-    """A track whose latest reading newly says something to be looked at: `kind` is an alert's."""
+    """A track whose latest reading newly calls for an alert of this `kind`."""
 
     kind: str
     patient_id: UUID
@@ -58,9 +58,9 @@ def raise_for(
     amended: Sequence[Amended],
     worsened: Sequence[Worsened] = (),
 ) -> list[Alert]:
-    """Alerts of newly recorded scores; every alert of the amended check-ins comes back too. An amendment marks the
-    alerts of the answers it changed, erases none, and raises again where an answer came to its line or got worse and
-    no open alert of at least that priority says so."""
+    """Raises the alerts of newly recorded scores. Returns them together with all earlier alerts of the amended
+    check-ins. An amendment marks the alerts of the answers it changed and deletes none. It raises a new alert if an
+    answer reached its line or got worse, unless an open alert of at least that priority exists."""
     known = store.of_check_ins(db, clinic_id, [a.check_in_id for a in amended])
     for amendment in amended:
         changed = [c for c, said in amendment.before.items() if amendment.after.get(c) != said]
@@ -102,7 +102,7 @@ def raise_for(
 def raise_severe_side_effect(
     db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID, taken_at: datetime, at: datetime
 ) -> None:
-    """An alert of a session with a severe side effect."""
+    """Raises an alert about a session with a severe side effect."""
     alert = Alert(
         clinic_id=clinic_id,
         id=new_id(),
@@ -122,14 +122,14 @@ def raise_severe_side_effect(
 
 
 def mark_amended(db: Transaction, clinic_id: UUID, session_id: UUID, at: datetime) -> None:
-    """Marks the alerts of a session whose severe side effects were taken back. They stand all the same."""
+    """Marks the alerts of a session whose severe side effects were withdrawn. The alerts remain."""
     for alert in store.of_session(db, clinic_id, session_id):
         alert.amended_at = alert.amended_at or at
         db.add(alert)
 
 
 def _add(db: Transaction, alerts: Sequence[Alert]) -> None:
-    """Keeps alerts, and asks for the notices of those of which somebody is to be told at once."""
+    """Stores alerts, with a notice for each alert that mails must be sent about."""
     db.add_all(alerts)
     for alert in alerts:
         if is_notified(alert.priority, late=alert.late):
@@ -137,7 +137,7 @@ def _add(db: Transaction, alerts: Sequence[Alert]) -> None:
 
 
 def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
-    """A late alert whose check-in is found to be recent after all is like any other from now on."""
+    """Makes late alerts timely if an amendment shows that their check-in is recent after all."""
     for alert in known:
         moved = (a for a in answers if (a.check_in_id, a.instrument) == (alert.check_in_id, alert.instrument))
         answer = next(moved, None)
@@ -150,7 +150,8 @@ def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answ
 
 
 def _worsened(db: Transaction, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
-    """Alerts of what worsened, but for what an open alert says already; one that came late says nothing of now."""
+    """Raises the alerts of worsened tracks, unless an open alert already says the same. An open alert that is late does
+    not count against a timely one."""
     if not worsened:
         return []
     kinds = sorted({w.kind for w in worsened})
@@ -191,13 +192,13 @@ def _notify(db: Transaction, alert: Alert) -> None:
             turn=0,
             attempts=0,
             first_told_at=None,
-            due_at=clock.now(),  # not when it was raised: that never runs behind an earlier, wrong clock
+            due_at=clock.now(),  # not raised_at: it may be ahead if a clock was wrong earlier
         )
     )
 
 
 def _is_worse(instrument: Instrument, answer: Answered, said: tuple[int, int | None]) -> bool:
-    """Whether an amended answer came to its line, or lies further over it than before."""
+    """Whether an amended answer reached its line, or is further over it than before."""
     before = _PRIORITIES.get(self_harm_priority(instrument, *said) or "", 0)
     now = _PRIORITIES.get(self_harm_priority(instrument, answer.points, answer.self_harm_item) or "", 0)
     further = said[1] is not None and answer.self_harm_item is not None and answer.self_harm_item > said[1]

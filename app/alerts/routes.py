@@ -1,4 +1,4 @@
-"""HTTP of alerts."""
+"""Routes of alerts."""
 
 from typing import Literal
 from uuid import UUID

@@ -25,7 +25,7 @@ KINDS = ("self_harm_item", "reliable_deterioration", "relief_lost", "severe_side
 
 
 def acknowledge(db: Transaction, act: Act, alert_id: UUID, body: AcknowledgementIn) -> Fact[AlertOut]:
-    """Adds an acknowledgement; none is ever replaced. Raises NotFound."""
+    """Adds an acknowledgement; earlier ones stay. Raises NotFound."""
     alert = store.locked(db, act.clinic_id, alert_id)
     if alert is None:
         raise NotFound
@@ -58,7 +58,8 @@ def listed(
     after: Sequence[Any] | None,
     limit: int,
 ) -> list[AlertOut]:
-    """A page, of all patients or of those whom a person cares for; one more than `limit` where there is more."""
+    """One page of alerts, of all patients or of those on whose care team a person is. Returns one item more than
+    `limit` if there are more."""
     whose = None if assigned_to is None else access.cared_for(clinic_id, assigned_to)
     return alerts_out(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
 
@@ -69,7 +70,8 @@ def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Alert
 
 
 def alerts_out(db: Transaction, clinic_id: UUID, alerts: Sequence[Alert]) -> list[AlertOut]:
-    """Alerts with their acknowledgements and who was told of them: one query each for all."""
+    """Alerts with their acknowledgements and notifications. One query for all acknowledgements and one for all
+    notifications."""
     if not alerts:
         return []
     ids = [alert.id for alert in alerts]
@@ -81,7 +83,7 @@ def alerts_out(db: Transaction, clinic_id: UUID, alerts: Sequence[Alert]) -> lis
 def alert_out(
     alert: Alert, acknowledgements: Sequence[Acknowledgement] = (), notifications: Sequence[Notification] = ()
 ) -> AlertOut:
-    """An alert as the service shows it."""
+    """The response body of an alert."""
     return AlertOut(
         id=alert.id,
         kind=alert.kind,

@@ -14,7 +14,7 @@ from app.storage import Transaction, below
 
 
 def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> list[Alert]:
-    """Every alert these check-ins raised."""
+    """All alerts that these check-ins raised."""
     if not check_in_ids:
         return []
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
@@ -22,7 +22,7 @@ def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID])
 
 
 def open_counts(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many open alerts each of these patients has; those without are left out."""
+    """The number of open alerts of each patient. Patients without open alerts are left out."""
     query: Any = select(Alert.patient_id, func.count()).where(
         col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.state) == "open"
     )
@@ -55,13 +55,13 @@ def notifications(db: Transaction, clinic_id: UUID, alert_ids: Sequence[UUID]) -
 
 
 def of_session(db: Transaction, clinic_id: UUID, session_id: UUID) -> Sequence[Alert]:
-    """The alerts of a session's own side effects."""
+    """The alerts about side effects of a session."""
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.session_id) == session_id)
     return db.exec(query.where(col(Alert.kind) == "severe_side_effect")).all()
 
 
 def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], kinds: Sequence[str]) -> list[Alert]:
-    """Every alert of these kinds that these patients have, oldest first."""
+    """All alerts of these kinds of these patients, oldest first."""
     query = select(Alert).where(
         col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.kind).in_(kinds)
     )
@@ -73,8 +73,8 @@ def find(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:
 
 
 def due_notice(db: Transaction, now: datetime, leased_until: datetime) -> Notice | None:
-    """The notice of any clinic that has been due longest. It is put off until `leased_until`, so that no other process
-    takes it meanwhile, and one that dies only delays it."""
+    """The notice that has been due longest, of any clinic. Its due date is moved to `leased_until`, so that no other
+    process takes it in the meantime. If this process dies, the notice is only delayed."""
     query = select(Notice).where(col(Notice.due_at) <= now).order_by(col(Notice.due_at)).limit(1)
     found = db.exec(query.with_for_update(skip_locked=True)).first()
     if found is not None:
@@ -92,13 +92,18 @@ def end_notices(db: Transaction, clinic_id: UUID, alert_id: UUID) -> None:
     db.execute(delete(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id))
 
 
+def postpone_notices(db: Transaction, clinic_id: UUID, alert_id: UUID, due_at: datetime) -> None:
+    mine = (col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id)
+    db.execute(update(Notice).where(*mine).values(due_at=due_at))
+
+
 def wake_notices(db: Transaction, clinic_id: UUID, asleep: datetime, now: datetime) -> None:
     mine = (col(Notice.clinic_id) == clinic_id, col(Notice.due_at) >= asleep)
     db.execute(update(Notice).where(*mine).values(due_at=now))
 
 
 def overdue_notices(db: Transaction, before: datetime) -> int:
-    """How many notices of any clinic are due by then."""
+    """The number of notices of all clinics that are due by `before`."""
     return db.exec(select(func.count()).select_from(Notice).where(col(Notice.due_at) <= before)).one()
 
 
@@ -111,7 +116,7 @@ def page(
     after: Sequence[Any] | None,
     limit: int,
 ) -> Sequence[Alert]:
-    """Timely ones first, newest first in each; one row more than `limit` where there is more."""
+    """Timely alerts first, then late ones, each newest first. Returns one row more than `limit` if there are more."""
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id)
     if patient_ids is not None:
         query = query.where(col(Alert.patient_id).in_(patient_ids))
@@ -122,7 +127,7 @@ def page(
     if after is not None:
         was_late, raised_at, alert_id = bool(after[0]), datetime.fromisoformat(after[1]), UUID(after[2])
         rest = and_(col(Alert.late).is_(was_late), below((col(Alert.raised_at), col(Alert.id)), (raised_at, alert_id)))
-        # Late ones come after every timely one.
+        # Late alerts come after all timely ones.
         query = query.where(rest if was_late else or_(col(Alert.late), rest))
     order = (col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())
     return db.exec(query.order_by(*order).limit(limit + 1)).all()

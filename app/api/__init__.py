@@ -1,1 +1,1 @@
-"""The HTTP plumbing: strict bodies, problem+json, paging, ETags, idempotency, health. Knows no business word."""
+"""The HTTP plumbing: strict bodies, problem+json, paging, ETags, idempotency, health. Contains no domain logic."""

@@ -29,7 +29,7 @@ _RULES = {
     "uuid_parsing": "must be a UUID",
     "none_required": "must be null",
 }
-# Messages of these come from our own declarations, not from what was sent.
+# The messages of these are made from our own declarations, not from what was sent.
 _PYDANTIC_WORDS = {
     "too_short": "must have at least {min_length}",
     "too_long": "must have at most {max_length}",
@@ -45,7 +45,7 @@ _OWN_WORDS = {"moment", "day", "text", "rule", "number"}
 
 
 class Refused(HTTPException):
-    """Carries a Problem through the framework's own body parsing, which lets only this family pass."""
+    """Carries a Problem through FastAPI's body parsing, which lets only HTTPException pass."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.status)
@@ -53,7 +53,8 @@ class Refused(HTTPException):
 
 
 def faults_of(errors: Sequence[Any], prefix: str = "") -> list[Fault]:
-    """Validation errors as faults: where, and the rule. Input and messages that could quote it are left out."""
+    """Converts validation errors to faults: the place and the rule. The input, and messages that could quote it, are
+    left out."""
     return [_fault(error, prefix) for error in errors]
 
 
@@ -65,7 +66,7 @@ def _fault(error: Any, prefix: str) -> Fault:
         rule = _PYDANTIC_WORDS[kind].format(**error["ctx"])
     if kind == "date_from_datetime_parsing" or kind.startswith("date_"):
         rule = "must be a calendar day, YYYY-MM-DD"
-    # A part of the path can be a key that was sent, so each is named only if it looks like a name.
+    # A part of the path can be a key that the client sent, so a part is shown only if it looks like a field name.
     loc = [part if isinstance(part, int) else safe_name(str(part)) for part in loc]
     if place == "body":
         return Fault("pointer", prefix + "".join(f"/{part}" for part in loc), rule)
@@ -73,5 +74,5 @@ def _fault(error: Any, prefix: str) -> Fault:
 
 
 def safe_name(name: str) -> str:
-    """A field name that may be repeated in an error: one that looks like a name, else a placeholder."""
+    """The name, if it looks like a field name and so may be repeated in an error; otherwise a placeholder."""
     return name if _A_NAME.fullmatch(name) else "(unnamed)"

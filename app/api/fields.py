@@ -1,4 +1,4 @@
-"""Field types of the wire: strict, bounded, and safe to store on every engine."""
+"""Field types of request and response bodies: strict, bounded, and safe to store in either database."""
 
 import re
 from datetime import UTC, date, datetime
@@ -84,7 +84,7 @@ def _number(value: Any) -> Any:
 _MOMENT_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2025-01-10T09:00:00-05:00"]}
 
 MomentIn = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
-# Always in UTC: what comes in is turned to it, what is stored is read in it.
+# Always in UTC: input is converted to UTC, and stored instants are read as UTC.
 MomentOut = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
 DayIn = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, Field(strict=True)]
@@ -97,14 +97,14 @@ Note = Annotated[Text, Field(max_length=4_000)]
 
 
 def each_once(values: list[Any]) -> list[Any]:
-    """Refuses a list that names something twice."""
+    """Refuses a list that contains a value twice."""
     if len(set(values)) != len(values):
         raise PydanticCustomError("rule", "must name each only once")
     return values
 
 
 def only_text(value: Any) -> Any:
-    """Refuses what a lax parser would turn into text or an id."""
+    """Refuses everything but strings and UUIDs. A lax parser would convert other types."""
     if not isinstance(value, str | UUID):
         raise PydanticCustomError("text", "must be a string")
     return value
@@ -114,7 +114,7 @@ Id = Annotated[UUID, BeforeValidator(only_text)]
 
 
 def grows(*known: str) -> Any:
-    """An enumeration of an answer that may grow: a plain string whose known values are documented."""
+    """A response field whose set of values may grow: a plain string, with the known values documented."""
     return Field(json_schema_extra={"x-known-values": list(known)}, description="One of: " + ", ".join(known))
 
 

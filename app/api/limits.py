@@ -1,8 +1,8 @@
-"""Rate limits: how many requests a caller may make a minute, over all processes of the service.
+"""Rate limits: how many requests a caller may make in a minute, over all processes of the service.
 
-Each process counts by itself and answers at once; once a second it adds its counts to a shared table and learns what
-the others counted. So the limit is that of the whole service, give or take what arrives within a second, and no request
-waits for it. With one process nothing is shared.
+Each process counts by itself, so no request waits for the database. Once a second it adds its counts to a shared table
+and reads the totals. So the limit holds for the whole service, except for what arrives within a second. With one
+process nothing is shared.
 """
 
 import asyncio
@@ -29,7 +29,8 @@ _OTHERS = "others"
 
 @dataclass(slots=True)
 class _Counts:
-    """One caller's: of this minute and of the one before, and what of this one the others do not know yet."""
+    """The counts of one caller: of this minute (`now`), of the minute before (`before`), and the part of `now` that is
+    not yet in the shared table (`untold`)."""
 
     minute: int
     now: int = 0
@@ -44,15 +45,16 @@ class _Counts:
 
 @dataclass(slots=True)
 class RateLimiter:
-    """At most `most` requests in any minute of each caller; 0 is no limit. The last minute is estimated from those of
-    the clock: the one before counts for the share of it that is less than a minute ago."""
+    """Allows each caller at most `most` requests in any 60 seconds; 0 is no limit. The count of the last 60 seconds is
+    estimated from the minutes of the clock: the previous minute counts in proportion to its part that lies within the
+    last 60 seconds."""
 
     most: int
     _counts: dict[str, _Counts] = field(default_factory=dict)
     _swept: int = 0
 
     def take(self, caller: str) -> dict[str, str]:
-        """Counts a request: the fields that tell the caller where they stand. Raises RateLimited."""
+        """Counts a request and returns the rate limit headers for its response. Raises RateLimited."""
         if not self.most:
             return {}
         minute, passed = divmod(time.time(), _WINDOW_SECONDS)
@@ -70,7 +72,8 @@ class RateLimiter:
         return {**policy, "RateLimit": f'"caller";r={max(0, left)};t={ceil(_WINDOW_SECONDS - passed)}'}
 
     def _wait(self, mine: _Counts, passed: float) -> int:
-        """Whole seconds until a request is taken again: once little enough of the earlier minute counts."""
+        """Whole seconds until the next request is allowed, that is until a small enough part of the earlier minute
+        counts."""
         if mine.now < self.most:
             wait = _WINDOW_SECONDS * (1 - (self.most - mine.now) / mine.before) - passed
         else:
@@ -78,16 +81,16 @@ class RateLimiter:
         return floor(wait + _ROUNDING) + 1
 
     async def share(self, database: Database) -> None:
-        """Tells the other processes and learns from them, once a second until cancelled."""
+        """Exchanges counts with the other processes once a second, until cancelled."""
         while self.most:
             await asyncio.sleep(_SHARE_SECONDS)
             try:
                 await self.shared_once(database)
-            except Exception as error:  # the next second may well succeed; until then each process counts alone
+            except Exception as error:  # the next exchange may succeed; until then each process counts alone
                 logger.warning("request counts could not be shared: %s", type(error).__name__)
 
     async def shared_once(self, database: Database) -> None:
-        """Adds what is untold to the shared counts and takes their totals."""
+        """Adds the counts that are not yet shared to the shared table and reads the totals."""
         told = {caller: (counts.minute, counts.untold) for caller, counts in self._counts.items() if counts.untold}
         if not told:
             return
@@ -104,7 +107,7 @@ class RateLimiter:
             if len(self._counts) >= _MOST_COUNTED and self._swept != minute:
                 self._counts = {name: c for name, c in self._counts.items() if c.minute >= minute - 1}
                 self._swept = minute
-            if len(self._counts) >= _MOST_COUNTED:  # a flood of addresses: those that are too many share one count
+            if len(self._counts) >= _MOST_COUNTED:  # a flood of addresses: all further callers share one count
                 caller = _OTHERS
             mine = self._counts.setdefault(caller, _Counts(minute))
         mine.turn(minute)
@@ -120,5 +123,5 @@ def count(request: Request, caller: str) -> None:
 
 
 def purge(db: Transaction) -> None:
-    """Deletes counts of minutes that are over."""
+    """Deletes the counts of past minutes."""
     store.delete_counts(db, int(time.time()) // _WINDOW_SECONDS - 2)

@@ -1,4 +1,4 @@
-"""What wraps every request: its id, the security headers and the access line of the log."""
+"""Wraps every request: gives it an id, the security headers and a line in the access log."""
 
 import logging
 import re
@@ -41,8 +41,8 @@ def _timer(method: str, template: str, status: int) -> Histogram:
 
 
 class Envelope:
-    """Gives each request an id, each answer its headers, and the log one line with the route's template, never its
-    path or query. Answers are not to be cached unless a route says otherwise."""
+    """Gives each request an id and each response its headers, and writes one log line with the route's template, never
+    with the path or query that was sent. Responses are not to be cached unless a route says otherwise."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool = False) -> None:
         self._app = app
@@ -75,7 +75,7 @@ class Envelope:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
-            # Ends here: further out, the server would print the exception, and its message can quote a patient.
+            # Caught here: otherwise the server would print the exception, and its message can quote a patient's values.
             log_unexpected(error)
             if leaving:
                 raise ConnectionAbortedError from None

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def _plain_number(value: Any) -> Any:
-    """Query parameters are text; only plain digits are a number."""
+    """Query parameters are text; only plain digits are accepted as a number."""
     if isinstance(value, str) and not re.fullmatch(r"[1-9]\d{0,3}", value):
         raise PydanticCustomError("rule", "must be a whole number from 1 to 200")
     return value

@@ -1,4 +1,4 @@
-"""The one renderer of refusals: application/problem+json (RFC 9457), never a value that was sent."""
+"""Renders every error response as application/problem+json (RFC 9457). Never repeats a value that was sent."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
 
 
 def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
-    """The body of a refusal."""
+    """The body of an error response."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.code}",
         "title": problem.title,
@@ -32,7 +32,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*codes: str) -> Responses:
-    """The `responses` of an operation that may refuse in these ways, for the OpenAPI document."""
+    """The `responses` of an operation that may give these errors, for the OpenAPI document."""
     by_status: Responses = {}
     for code in (*codes, "invalid_token", "insufficient_scope", "invalid", "rate_limited", "internal", "busy"):
         family = families()[code]
@@ -44,7 +44,7 @@ def problems(*codes: str) -> Responses:
 
 
 def install(app: FastAPI) -> None:
-    """Registers the renderer for everything that can go wrong."""
+    """Registers the error handlers for every kind of error."""
 
     async def refuse(request: Request, error: Exception) -> Response:
         return render(request.scope.get("request_id", ""), _problem_of(error))
@@ -54,7 +54,7 @@ def install(app: FastAPI) -> None:
 
 
 def render(request_id: str, problem: Problem) -> Response:
-    """The refusal as a response."""
+    """The problem as a response."""
     return JSONResponse(problem_body(problem, request_id), problem.status, problem.headers, "application/problem+json")
 
 
@@ -65,7 +65,7 @@ def _problem_of(error: Exception) -> Problem:
         return error.problem
     if isinstance(error, RequestValidationError):
         return Invalid(errors=faults_of(error.errors()))
-    assert isinstance(error, HTTPException)  # the last of the kinds installed
+    assert isinstance(error, HTTPException)  # the last of the kinds that `install` registers
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
     kind = kinds.get(error.status_code, Invalid)
     return kind(headers=error.headers) if error.headers else kind()

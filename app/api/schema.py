@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every operation shares is said here once."""
+"""The OpenAPI document. What all operations share is added here, once."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,8 +12,9 @@ from app.api.problems import problems
 
 
 def document(app: FastAPI, bearer: OAuth2PasswordBearer, open_operations: Collection[str]) -> dict[str, Any]:
-    """FastAPI's document, less its own 422 (which we never give); operations with a body also refuse its size and media
-    type, and all but the open ones ask for a token. Made once."""
+    """FastAPI's OpenAPI document with three changes: its own 422 response is removed, since we never give it;
+    operations with a JSON body also list 413 and 415; and all operations but the open ones require a token. Made
+    once."""
     if app.openapi_schema is None:
         found = get_openapi(
             title=app.title,

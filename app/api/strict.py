@@ -1,5 +1,5 @@
-"""Strict requests: a body that is exactly one JSON document with finite numbers and no repeated key, and no unknown
-query parameter. What is refused here never reaches a use case."""
+"""Strict requests: the body must be exactly one JSON document with finite numbers and no repeated key, and every query
+parameter must be known. A request that is refused here never reaches a use case."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -19,11 +19,11 @@ _DEPTH = 32
 
 
 class _UnacceptableError(ValueError):
-    """A document that JSON's grammar allows and we do not."""
+    """A document that is valid JSON but that we refuse."""
 
 
 def parse(body: bytes) -> Any:
-    """The one JSON document in `body`. Raises Invalid naming the rule."""
+    """The one JSON document in `body`. Raises Invalid, which names the rule that was broken."""
     try:
         document = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_not_finite, parse_float=_finite
@@ -78,13 +78,13 @@ class _StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses unknown query parameters, other media types and bodies over its bound, and parses bodies
-    strictly."""
+    """A route that refuses unknown query parameters, media types other than JSON, and bodies that are too large, and
+    parses bodies strictly."""
 
     body_bytes = 1024 * 1024
 
     async def admit(self, request: Request) -> None:
-        """Whether the request may be looked at any further; raises its refusal."""
+        """Hook: raises a problem if the request must not be processed any further."""
 
     async def answered(self, request: Request, response: Response) -> Response:
         """The response to be given, once the route has made one."""
@@ -136,7 +136,8 @@ def _check_query(given: QueryParams, known: dict[str, bool]) -> None:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """The same stream, refused once more than `most` bytes of body have come: a length may be absent or untrue."""
+    """Wraps `receive` and refuses the request once its body exceeds `most` bytes. The Content-Length header may be
+    absent or wrong."""
     seen = 0
 
     async def counted() -> Message:
@@ -151,7 +152,7 @@ def _bounded(receive: Receive, most: int) -> Receive:
 
 
 def _query(dependant: Any) -> dict[str, bool]:
-    """The query parameters of an operation, and whether each is a list and may be repeated."""
+    """The query parameters of an operation. True means that the parameter is a list and may be repeated."""
     found = {field.alias: "list[" in str(field.field_info.annotation) for field in dependant.query_params}
     for inner in dependant.dependencies:
         found |= _query(inner)

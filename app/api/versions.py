@@ -1,4 +1,4 @@
-"""ETag and If-Match: a change names the version it was made from."""
+"""ETag and If-Match: a change states the version that it is based on."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ IfNoneMatch = Annotated[str | None, Header(description="The ETag of the answer y
 
 
 def expected_version(if_match: str | None) -> int | None:
-    """The version number in If-Match; None for `*` (any). Raises PreconditionRequired or Invalid."""
+    """The version number in If-Match; None for `*` (any version). Raises PreconditionRequired or Invalid."""
     if if_match is None:
         raise PreconditionRequired
     if if_match.strip() == "*":
@@ -27,7 +27,7 @@ def expected_version(if_match: str | None) -> int | None:
 
 
 class Constant:
-    """A JSON answer that is the same for everyone; its ETag is worked out once."""
+    """A JSON response that is the same for everyone. Its ETag is computed once."""
 
     def __init__(self, content: str) -> None:
         self._content = content
@@ -35,7 +35,7 @@ class Constant:
         self._headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
 
     def response(self, held: str | None) -> Response:
-        """The answer, or 304 when the caller holds it."""
+        """The response, or 304 if the caller already has it."""
         if held is not None and self._headers["ETag"] in [tag.strip().removeprefix("W/") for tag in held.split(",")]:
             return Response(status_code=304, headers=self._headers)
         return Response(self._content, media_type="application/json", headers=self._headers)

@@ -1,1 +1,1 @@
-"""Append-only: who read or wrote whose data."""
+"""The append-only audit log: who read or wrote whose data."""

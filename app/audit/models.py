@@ -1,5 +1,5 @@
-"""Audit events, the patients they showed, and the seals over them. All of it only ever grows, but for the queue of what
-is to be sealed."""
+"""Audit events, the patients that they are about, and the seals over them. All tables are append-only, except the queue
+of events to be sealed."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +12,8 @@ from app.storage import Moment, document, key, rights
 
 
 class AuditEvent(SQLModel, table=True):
-    """One request that read or wrote patients' data, or tried to. `attempted` are the ids in the address of a request
-    that was refused. `address` is the network address it came from."""
+    """One request that read or wrote patients' data, or tried to. `attempted` are the ids in the path of a request that
+    was refused. `address` is the network address that the request came from."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -34,12 +34,13 @@ class AuditEvent(SQLModel, table=True):
     address: str
 
 
-# The subject of an event that showed every patient of the clinic.
+# The patient id that stands for every patient of the clinic in the subjects of an event.
 EVERYONE = UUID(int=0)
 
 
 class AuditSubject(SQLModel, table=True):
-    """A patient whose data an audit event's request showed or changed; or, `attempted`, asked for and did not get."""
+    """A patient whose data the request of an audit event showed or changed. If `attempted`, the patient was asked for,
+    but nothing was shown or changed."""
 
     __tablename__ = "audit_subjects"
     __table_args__ = (
@@ -54,7 +55,8 @@ class AuditSubject(SQLModel, table=True):
 
 
 class Unsealed(SQLModel, table=True):
-    """An event that no seal covers yet. It cannot be removed meanwhile: this row points at it."""
+    """An event that no seal covers yet. The foreign key of this row keeps the event from being deleted in the
+    meantime."""
 
     __tablename__ = "audit_unsealed"
     __table_args__ = (
@@ -67,7 +69,7 @@ class Unsealed(SQLModel, table=True):
 
 
 class Seal(SQLModel, table=True):
-    """A keyed hash over some events in order, and over the seal before. `entries` holds, for each event, its id (16
+    """A keyed hash over some events in order and over the previous seal. `entries` holds, for each event, its id (16
     bytes) and the keyed hash of its content (32 bytes)."""
 
     __tablename__ = "audit_seals"

@@ -1,7 +1,8 @@
-"""Sealing the audit log: each seal is a keyed hash over some events in order and over the seal before it.
+"""Seals the audit log: each seal is a keyed hash over some events in order and over the previous seal.
 
-Recording never waits: events go in unsealed, and a background job seals those of finished transactions. Each seal is
-also written to the service's log, so that a tail cut off together with its seals still shows.
+Recording an event does not wait for this: events are stored unsealed, and a background job seals those of finished
+transactions. Each seal is also written to the service's log, so that it shows if the newest events are deleted together
+with their seals.
 """
 
 import hashlib
@@ -25,21 +26,22 @@ _EVENTS_A_QUERY = 500
 _ID_BYTES, _MAC_BYTES = 16, 32
 _ENTRY_BYTES = _ID_BYTES + _MAC_BYTES
 _PURPOSE = "audit seals"
-# Sealed in the place of an event that cannot be read, so that the others' seals do not wait for it.
+# The hash that is sealed for an event that cannot be read, so that the other events can still be sealed.
 _UNREADABLE = bytes(_MAC_BYTES)
 _MOST_COMPARED = 50
-# What reading a row can raise that the service never wrote.
+# The errors that reading a row can raise if the service did not write that row.
 _NOT_OURS = (ValueError, TypeError, AttributeError, OverflowError, DatabaseError)
 _LONGEST_REQUEST_MILLISECONDS = 15 * 60 * 1_000
 
-# The rows of an event and of the patients it showed.
+# The row of an event, and the rows of its subjects.
 Stands = tuple[Any, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something wrong with the log: `kind` is altered, removed, inserted, reordered, broken_seal, cut_tail, or
-    out_of_time: made up for another time than its own, or made while a clock was wrong by more than 15 minutes."""
+    """Something wrong with the log. `kind` is altered, removed, inserted, reordered, broken_seal, cut_tail or
+    out_of_time. The last means that an event was written at another time than it states, or while a clock was wrong by
+    more than 15 minutes."""
 
     kind: str
     what: str
@@ -47,7 +49,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A seal as the service's log wrote it down."""
+    """A seal as it was written to the service's log."""
 
     clinic_id: UUID
     number: int
@@ -55,8 +57,8 @@ class Witness:
 
 
 def next_seal(db: Transaction, clinic_id: UUID, now: datetime) -> Seal | None:
-    """A seal over some events that are not sealed yet, to be kept; None where nothing waits. Nothing is written: who
-    records meanwhile does not wait for the hashes."""
+    """A new seal over some unsealed events, not yet stored; None if there are none. This only reads, so that requests
+    that record events do not wait while the hashes are computed."""
     event_ids = store.unsealed(db, clinic_id, _EVENTS_A_SEAL)
     if not event_ids:
         return None
@@ -71,38 +73,39 @@ def next_seal(db: Transaction, clinic_id: UUID, now: datetime) -> Seal | None:
     return Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac)
 
 
-def keep(db: Transaction, seal: Seal) -> None:
-    """Keeps a seal, and takes what it covers from the queue. Of two that were made at once the second fails: it has the
-    number of the first. The row is made here, since a transaction that is tried again would not write one twice."""
+def store_seal(db: Transaction, seal: Seal) -> None:
+    """Stores a seal and removes its events from the queue. If two seals were made at once, the second fails, because it
+    has the same number as the first. The row object is made here, because a retried transaction cannot add the same
+    object again."""
     store.add_seal(db, Seal(**seal.model_dump()), [event_id for event_id, _ in _entries(seal.entries)])
 
 
 def is_full(seal: Seal) -> bool:
-    """Whether a seal covers as many events as one may, so that more may wait."""
+    """Whether a seal covers the largest allowed number of events, so that more may be waiting."""
     return len(seal.entries) == _EVENTS_A_SEAL * _ENTRY_BYTES
 
 
 def announce(db: Transaction, clinic_id: UUID) -> None:
-    """Writes the last seal to the service's log, once it is committed."""
+    """Writes the last committed seal to the service's log."""
     logger.info("sealed %s", last_witness(db, clinic_id))
 
 
 def last_witness(db: Transaction, clinic_id: UUID) -> str | None:
-    """The last seal as the service's log has it: clinic:number:mac."""
+    """The last seal in the form used in the service's log: clinic:number:mac."""
     last = store.last_seal(db, clinic_id)
     return None if last is None else f"{clinic_id}:{last.number}:{last.mac.hex()}"
 
 
 def waiting(db: Transaction, clinic_id: UUID) -> int:
-    """How many events no seal covers yet."""
+    """The number of events that no seal covers yet."""
     return len(store.unsealed(db, clinic_id))
 
 
 def verify(
     db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
 ) -> list[Found]:
-    """Everything that is wrong with a clinic's log. Events of the last moments, not sealed yet, are not wrong. In a
-    synthetic clinic what is told to have happened was made up later."""
+    """Everything that is wrong with a clinic's log. Recent events that are not sealed yet are not reported. In a
+    synthetic clinic the times of events are not checked, because its events were generated later than they state."""
     return list(dict.fromkeys(_wrong(db, clinic_id, witnesses, is_synthetic=is_synthetic)))
 
 
@@ -115,14 +118,14 @@ def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is
         if number != expected:
             yield Found("removed", f"seals {expected} to {number - 1}")
         found = store.seal_numbered(db, clinic_id, number)
-        assert found is not None  # it was listed on this snapshot
+        assert found is not None  # it was listed on the same snapshot
         mac = _seal_mac(key, clinic_id, number, before, found.entries)
         whole = len(found.entries) % _ENTRY_BYTES == 0
         if not whole or (number == expected and not hmac.compare_digest(mac, found.mac)):
             yield Found("broken_seal", f"seal {number}")
         entries = list(_entries(found.entries)) if whole else []
         order = [event_id for event_id, _ in entries]
-        if order != sorted(order):  # they are sealed in the order of their ids
+        if order != sorted(order):  # a seal lists its events in the order of their ids
             yield Found("reordered", f"the entries of seal {number}")
         yield from _backdated(order, latest)
         latest = max([latest, *map(_milliseconds, order)])
@@ -146,28 +149,28 @@ def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is
 
 
 def _backdated(event_ids: Sequence[UUID], latest: int) -> Iterator[Found]:
-    """Events whose ids say that they were made long before others that were sealed earlier: ids carry the moment they
-    were made in, and no request lasts so long."""
+    """Events whose ids were made long before events that were sealed earlier. An id contains the time it was made at,
+    and no request lasts that long."""
     for event_id in event_ids:
         if _milliseconds(event_id) < latest - _LONGEST_REQUEST_MILLISECONDS:
             yield Found("out_of_time", f"event {event_id}")
 
 
 def _is_made_up(stands: Stands | None, event_id: UUID) -> bool:
-    """Whether an event says another time than the one its id was made in."""
+    """Whether an event states another time than the one in its id."""
     said = 0 if stands is None else int(stands[0].at.timestamp() * 1_000)
     return abs(said - _milliseconds(event_id)) > _LONGEST_REQUEST_MILLISECONDS
 
 
 def _milliseconds(event_id: UUID) -> int:
-    """When an id was made, in milliseconds since 1970. Source: RFC 9562, version 7."""
+    """The time in an id, in milliseconds since 1970. Source: RFC 9562, version 7."""
     return event_id.int >> 80
 
 
 def _events(
     db: Transaction, clinic_id: UUID, key: bytes, entries: dict[UUID, bytes], *, is_synthetic: bool
 ) -> Iterator[Found]:
-    """What is wrong with the events of one seal."""
+    """Compares the events of one seal with what was sealed, and yields every difference."""
     events = _with_subjects(db, clinic_id, list(entries))
     altered = []
     for event_id, mac in entries.items():
@@ -177,7 +180,7 @@ def _events(
             altered.append(event_id)
         elif not is_synthetic and _is_made_up(events[event_id], event_id):
             yield Found("out_of_time", f"event {event_id}")
-    # What stands under one event's id may be what was sealed under another's.
+    # The content stored under one event's id may be the content that was sealed under another id.
     for event_id in altered:
         others = (other for other in altered[:_MOST_COMPARED] if other != event_id)
         moved = any(_mac_as(key, events[event_id], other) == entries[other] for other in others)
@@ -185,7 +188,7 @@ def _events(
 
 
 def _mac_as(key: bytes, stands: Stands | None, event_id: UUID) -> bytes | None:
-    """The keyed hash of what stands, as it would be under an id; None where it cannot even be read."""
+    """The keyed hash of the stored rows, computed as if they had this id; None if they cannot be read."""
     return None if stands is None else _event_mac(key, *stands, event_id)
 
 
@@ -195,14 +198,14 @@ def _entries(entries: bytes) -> Iterator[tuple[UUID, bytes]]:
 
 
 def _with_subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
-    """Those of these events that are there, with the patients they showed; None for one that cannot be read."""
+    """Those of these events that exist, with their subjects. The value is None for an event that cannot be read."""
     found: dict[UUID, Stands | None] = {}
     for at in range(0, len(event_ids), _EVENTS_A_QUERY):
         some = event_ids[at : at + _EVENTS_A_QUERY]
         try:
             found |= _read(db, clinic_id, some)
         except _NOT_OURS:
-            # Something that was never written by us: found one by one.
+            # A row in this batch was not written by the service. Reading one by one finds out which.
             for event_id in some:
                 try:
                     found |= _read(db, clinic_id, [event_id])
@@ -217,7 +220,7 @@ def _read(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[U
 
 
 def _event_mac(key: bytes, event: Any, subjects: Sequence[Any], event_id: UUID) -> bytes:
-    """The keyed hash of an event's content, as it would be under this id."""
+    """The keyed hash of an event's content, computed as if the event had this id."""
     content = {
         "clinic": str(event.clinic_id),
         "id": str(event_id),

@@ -14,7 +14,7 @@ from app.storage import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does which operation in which request. `at` is when the request came in, `address` from where."""
+    """Who runs which operation in which request. `at` is when the request arrived, `address` is where it came from."""
 
     clinic_id: UUID
     actor_kind: str
@@ -26,7 +26,7 @@ class Act:
 
 
 def by_operator(clinic_id: UUID, operation: str, at: datetime) -> Act:
-    """What is done on the command line: nobody of the clinic did it."""
+    """The act of a command-line operation, which no caller of the clinic did."""
     return Act(clinic_id, "operator", UUID(int=0), operation, "command-line", at)
 
 
@@ -55,7 +55,7 @@ def events_of(
     after: Sequence[str] | None,
     limit: int,
 ) -> list[AuditEventOut]:
-    """Events newest first, one more than `limit` where there is more."""
+    """Events, newest first. Returns one more than `limit` if there are more."""
     events = store.page(db, clinic_id, patient_id, actor_id, after, limit)
     subjects = store.subjects(db, clinic_id, [event.id for event in events])
     return [

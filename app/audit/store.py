@@ -26,7 +26,7 @@ def page(
     after: Sequence[str] | None,
     limit: int,
 ) -> Sequence[AuditEvent]:
-    """Newest first; one row more than `limit` where there is more."""
+    """Events, newest first. Returns one row more than `limit` if there are more."""
     query = select(AuditEvent).where(col(AuditEvent.clinic_id) == clinic_id)
     if actor_id is not None:
         query = query.where(col(AuditEvent.actor_id) == actor_id)
@@ -45,7 +45,7 @@ _E, _S = inspect(AuditEvent).local_table, inspect(AuditSubject).local_table
 
 
 def subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
-    """The rows of those whom these events showed, or asked for, by event."""
+    """The subjects of these events, by event id: the patients that were shown or asked for."""
     found: dict[UUID, list[Any]] = {}
     query = rows_of(_S).where(_S.c.clinic_id == clinic_id, _S.c.event_id.in_(event_ids))
     for subject in db.execute(query.order_by(_S.c.patient_id)):
@@ -54,23 +54,23 @@ def subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dic
 
 
 def by_ids(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> Sequence[Any]:
-    """The rows of those of these events that are there."""
+    """The rows of those of these events that exist."""
     return db.execute(rows_of(_E).where(_E.c.clinic_id == clinic_id, _E.c.id.in_(event_ids))).all()
 
 
 def ids(db: Transaction, clinic_id: UUID) -> list[UUID]:
-    """Every event's."""
+    """The ids of all events of a clinic."""
     return list(db.exec(select(AuditEvent.id).where(col(AuditEvent.clinic_id) == clinic_id)))
 
 
 def unsealed(db: Transaction, clinic_id: UUID, limit: int | None = None) -> list[UUID]:
-    """Ids of events of finished transactions that no seal covers."""
+    """The ids of events of finished transactions that no seal covers."""
     query = select(Unsealed.event_id).where(col(Unsealed.clinic_id) == clinic_id).order_by(col(Unsealed.event_id))
     return list(db.exec(query if limit is None else query.limit(limit)))
 
 
 def oldest_unsealed_at(db: Transaction, clinic_id: UUID) -> datetime | None:
-    """When the oldest event that is not sealed yet came in."""
+    """When the request of the oldest unsealed event arrived."""
     query = select(func.min(AuditEvent.at)).join(
         Unsealed,
         (col(Unsealed.clinic_id) == col(AuditEvent.clinic_id)) & (col(Unsealed.event_id) == col(AuditEvent.id)),
@@ -93,7 +93,7 @@ def seal_numbers(db: Transaction, clinic_id: UUID) -> list[int]:
 
 
 def add_seal(db: Transaction, seal: Seal, event_ids: Sequence[UUID]) -> None:
-    """Keeps a seal and takes its events from the queue."""
+    """Stores a seal and removes its events from the queue."""
     db.add(seal)
     db.flush()
     covered = (col(Unsealed.clinic_id) == seal.clinic_id, col(Unsealed.event_id).in_(event_ids))

@@ -1,1 +1,1 @@
-"""The instruments as the API shows them. `app.instruments` itself is pure and knows no framework."""
+"""The instruments as the API shows them. `app.instruments` itself imports no framework."""

@@ -1,4 +1,4 @@
-"""The faces of an instrument."""
+"""Response bodies of instruments."""
 
 from itertools import pairwise
 
@@ -77,7 +77,7 @@ class InstrumentList(ResponseBody):
 
 
 def instrument_out(instrument: Instrument) -> InstrumentOut:
-    """An instrument in its own unit."""
+    """The response body of an instrument, with scores in its own unit."""
     value, points = instrument.value, instrument.points
     steps = {b - a for a, b in pairwise(points)}
     low, high = value(points[0]), value(points[-1])
@@ -99,7 +99,7 @@ def instrument_out(instrument: Instrument) -> InstrumentOut:
         bands=[
             BandOut(label=b.label, min=max(value(b.min), low), max=min(value(b.max), high)) for b in instrument.bands
         ],
-        rule=instrument.rule and _rule_out(instrument, instrument.rule),
+        rule=None if instrument.rule is None else _rule_out(instrument, instrument.rule),
         sources=list(instrument.sources),
         rights=instrument.rights,
     )

@@ -1,4 +1,4 @@
-"""HTTP of the catalogue: open to all, the same for all, cacheable."""
+"""Routes of the catalogue. They need no token, are the same for all callers, and can be cached."""
 
 from fastapi import APIRouter, Response
 

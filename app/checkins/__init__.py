@@ -1,1 +1,2 @@
-"""Check-ins: scores as they arrive, often late, twice or out of order; amended and voided without losing anything."""
+"""Check-ins: scores, which often arrive late, twice or out of order. They can be amended and voided, and no version is
+lost."""

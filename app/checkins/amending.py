@@ -1,4 +1,4 @@
-"""Amending and voiding a check-in: a new version each time, nothing overwritten."""
+"""Amending and voiding a check-in. Each change adds a version; nothing is overwritten."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -46,7 +46,7 @@ def amend(
     expected: int | None,
     body: AmendmentIn,
 ) -> Fact[CheckInReceipt]:
-    """A new version of a check-in; the ones before stay. Raises NotFound, PreconditionFailed, Invalid,
+    """Adds a version to a check-in; the earlier ones stay. Raises NotFound, PreconditionFailed, Invalid,
     AlreadyRecorded."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     check_in, current = find(db, act.clinic_id, patient_id, check_in_id)
@@ -127,7 +127,8 @@ def _relief_now(
 def _amended(
     db: Transaction, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
 ) -> dict[str, Scored]:
-    """The responses of the new version: those given replace their instruments', the others stay."""
+    """The scores of the new version. A response in the amendment replaces or removes that of its instrument; the others
+    stay."""
     if body.responses is MISSING and body.taken_at is MISSING and body.void is MISSING:
         raise Invalid(errors=[Fault("pointer", "", "must change something: taken_at, responses or void")])
     scored = {score.instrument: _scored(score) for score in _last_scores(db, clinic_id, current)}
@@ -149,7 +150,7 @@ def _amended(
 
 
 def _last_scores(db: Transaction, clinic_id: UUID, current: CheckInVersion) -> list[ScoreVersion]:
-    """The scores of the latest version that had any: a void has none."""
+    """The scores of the latest version that has any. A voided version has none."""
     every = tracks_store.versions_of_check_in(db, clinic_id, current.check_in_id)
     last = max((score.version for score in every), default=0)
     return [score for score in every if score.version == last]
@@ -162,7 +163,7 @@ def _scored(score: ScoreVersion) -> Scored:
 def _check_places(
     db: Transaction, clinic_id: UUID, patient_id: UUID, check_in_id: UUID, taken_at: datetime, scored: dict[str, Scored]
 ) -> None:
-    """Raises AlreadyRecorded where another check-in holds the place."""
+    """Raises AlreadyRecorded if another check-in has a score on one of these instruments at `taken_at`."""
     taken = {
         s.instrument
         for s in tracks_store.standing_at(db, clinic_id, [(patient_id, taken_at)])

@@ -23,7 +23,7 @@ _check_in_row = row_maker(CheckIn)
 _version_row = row_maker(CheckInVersion)
 _score_row = row_maker(ScoreVersion)
 
-# When it was taken and by how many seconds the device's clock was corrected; or why it cannot be told.
+# When it was taken, and by how many seconds the device's clock was corrected; or the problem, if this cannot be known.
 Taken = tuple[datetime, int | None] | Problem
 
 
@@ -35,7 +35,7 @@ class CheckInConflict(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One check-in as it came: by whom, for whom, in which request."""
+    """One check-in as it was posted: the caller, the request's act, the patient and the body."""
 
     caller: Caller
     act: Act
@@ -45,7 +45,7 @@ class Post:
 
 @dataclass(slots=True)
 class Decision:
-    """A check-in about to be written, or one that stands."""
+    """A check-in that is about to be written, or one that is already recorded."""
 
     check_in: CheckIn
     version: CheckInVersion
@@ -68,7 +68,7 @@ class Gathered:
 
 
 def taken_of(post: Post) -> Taken:
-    """When a post was taken, by our clock."""
+    """When a post was taken, by our clock, or the problem that it causes."""
     try:
         return corrected_taken_at(post.body, post.act.at)
     except Problem as problem:
@@ -76,12 +76,12 @@ def taken_of(post: Post) -> Taken:
 
 
 def instant_of(post: Post, taken: Taken) -> datetime:
-    """When it was taken, by our clock where the device's was corrected."""
+    """When it was taken: by our clock if the device's clock could be corrected, otherwise as posted."""
     return post.body.taken_at if isinstance(taken, Problem) else taken[0]
 
 
 def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Decision:
-    """What becomes of one post. Raises its refusal."""
+    """Decides what one post becomes. Raises the problem if it is refused."""
     body, caller, patient = post.body, post.caller, gathered.patients.get(post.patient_id)
     if patient is None or caller.patient_id not in (None, post.patient_id):
         raise NotFound
@@ -134,14 +134,16 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Dec
 
 
 def _again(post: Post, stands: Decision) -> Decision:
-    """A post whose id is known: the same content is a repeat, other content a conflict."""
+    """The result for a post whose id is already recorded: a repeat if the content is the same, otherwise
+    CheckInConflict."""
     if stands.check_in.patient_id != post.patient_id or stands.check_in.posted != digest(post.body):
         raise CheckInConflict(errors=[Fault("pointer", "/id", "names a check-in with other content")])
     return Decision(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
 
 
 def _resent(post: Post, gathered: Gathered) -> Decision | None:
-    """The check-in that this post of a device with a wrong clock already made."""
+    """The check-in that an earlier sending of this post already made. It is found by its content, because the device's
+    clock is wrong and the corrected times may differ."""
     posted = digest(post.body)
     mine = (k for k in gathered.check_ins.values() if k.check_in.patient_id == post.patient_id)
     return next((k for k in mine if k.check_in.posted == posted and not k.check_in.voided), None)
@@ -150,7 +152,8 @@ def _resent(post: Post, gathered: Gathered) -> Decision | None:
 def _sorted_out(
     post: Post, taken_at: datetime, scored: Sequence[tuple[str, Scored]], gathered: Gathered
 ) -> tuple[list[tuple[str, Scored]], list[AlreadyRecordedOut]]:
-    """Responses that are new, and those equal to what is recorded. Raises AlreadyRecorded naming each that differs."""
+    """Splits the responses into those that are new and those equal to a recorded score. Raises AlreadyRecorded, which
+    names each that differs from one."""
     new, already, faults = [], [], []
     for index, (code, response) in enumerate(scored):
         stands = gathered.standing.get((post.patient_id, taken_at, code))
@@ -167,14 +170,15 @@ def _sorted_out(
 
 
 def _is_equal(stands: ScoreVersion, response: Scored) -> bool:
-    """The same score; answers where a total alone stands would add to it, and so are not the same."""
+    """Whether the score is the same. Item answers for a score that was recorded as a total only would add to it, so
+    they are not the same."""
     if stands.points != response.points:
         return False
     return response.answers is None or stands.answers == list(response.answers)
 
 
 def score_version(version: CheckInVersion, code: str, response: Scored) -> ScoreVersion:
-    """A score of a check-in's version."""
+    """A row for one score of a check-in's version."""
     return _score_row(
         clinic_id=version.clinic_id,
         id=new_id(),

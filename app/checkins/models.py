@@ -1,4 +1,4 @@
-"""Check-ins, their versions, and how they travel."""
+"""Tables of check-ins and their versions, and the bodies of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated
@@ -38,8 +38,8 @@ _EXAMPLE = {
 
 
 class CheckIn(SQLModel, table=True):
-    """A check-in. `taken_at` and `voided` are those of its current version; `posted` is a digest of version 1's
-    content, with which a repeated post is compared."""
+    """A check-in. `taken_at` and `voided` are those of its current version. `posted` is a hash of the content of
+    version 1; repeated posts are compared with it."""
 
     __tablename__ = "check_ins"
     __table_args__ = (
@@ -59,7 +59,7 @@ class CheckIn(SQLModel, table=True):
 
 
 class CheckInVersion(SQLModel, table=True):
-    """One version of a check-in; its scores stand in `score_versions`."""
+    """One version of a check-in. Its scores are in `score_versions`."""
 
     __tablename__ = "check_in_versions"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""How a check-in is shown: its scores, phase, alerts and notice."""
+"""The response bodies of a check-in: its scores, phase, alerts and notice."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -31,7 +31,8 @@ def check_in_out(
     calendar: Calendar,
     raised: Sequence[AlertOut],
 ) -> CheckInOut:
-    """One version of a check-in. Alerts are for those who may read alerts: never for a patient's own token."""
+    """One version of a check-in. Alerts are shown only to callers who may read alerts, so never to a patient's own
+    token."""
     return CheckInOut(**_fields(caller, version, scores, calendar, raised))
 
 
@@ -53,7 +54,7 @@ def _fields(
         "clock_corrected_by_seconds": version.clock_corrected_by_seconds,
         "version": version.version,
         "status": "voided" if version.voided else "recorded",
-        "reason": version.reason if caller.patient_id is None else None,  # people of the clinic wrote it to each other
+        "reason": version.reason if caller.patient_id is None else None,  # staff wrote it for staff
         "recorded_by": CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
         "scores": [score_out(score) for score in scores],
         "alerts": list(raised) if "alerts:read" in caller.scopes else [],
@@ -72,8 +73,8 @@ def receipt(
     *,
     own: bool,
 ) -> CheckInReceipt:
-    """What recording answers, as far as the caller may read: an integration that may only write gets no relief, and of
-    a check-in that is not its own (`own`: it recorded it just now) no scores."""
+    """The response to recording, limited to what the caller may read. Without `outcomes:read` it shows no relief.
+    Without `checkins:read` it shows scores only if `own`, that is if this caller has just recorded the check-in."""
     fields = _fields(caller, version, scores, calendar, raised)
     if not own and "checkins:read" not in caller.scopes:
         fields["scores"] = []
@@ -99,7 +100,7 @@ def score_out(score: ScoreVersion) -> ScoreOut:
 
 
 def notice(caller: Caller, scores: Iterable[ScoreVersion]) -> NoticeOut | None:
-    """The notice and the clinic's crisis contacts, whenever a self-harm item is at or over its line or unknown."""
+    """The notice with the clinic's crisis contacts, if a self-harm item is at or over its line, or unknown."""
     if not any(needs_notice(INSTRUMENTS[s.instrument], s.points, s.self_harm_item) for s in scores):
         return None
     contacts = [CrisisContact(**contact) for contact in caller.clinic.crisis_contacts]

@@ -1,4 +1,4 @@
-"""Rules of a check-in: who may send what, when it counts, and in which phase it stands."""
+"""Rules for check-ins: who may send what, at which time a check-in counts, and which phase it belongs to."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from app.tracks.events import Calendar, counted_at, local_day, started_before
 from app.tracks.patient_tracks import BEFORE_INFUSION_WITHIN
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
-# Up to here a difference between the device's clock and ours is the request's own way through the network.
+# Up to this, a difference between the device's clock and ours is taken for network delay.
 _TRANSIT = timedelta(seconds=60)
 
 
@@ -33,8 +33,8 @@ class RaterNotAllowed(Problem):
 
 
 def corrected_taken_at(body: CheckInIn, received_at: datetime) -> tuple[datetime, int | None]:
-    """When it was taken by our clock, and by how many seconds the device's was corrected (None: it was not). Raises
-    Invalid for an instant before 1900 or in the future."""
+    """When it was taken by our clock, and by how many seconds the device's clock was corrected (None: not corrected).
+    Raises Invalid for an instant before 1900 or in the future."""
     taken_at, seconds = body.taken_at, None
     if body.sent_at is not None and abs(received_at - body.sent_at) > _TRANSIT:
         seconds = round((received_at - body.sent_at).total_seconds())
@@ -56,7 +56,8 @@ def check_taken_at(taken_at: datetime, now: datetime) -> None:
 
 
 def check_before_infusion(taken_at: datetime, calendar: Calendar) -> None:
-    """Raises Invalid for `before_infusion` stated more than 60 minutes after a session's start on its day."""
+    """Raises Invalid if `before_infusion` is stated more than 60 minutes after the start of a session on the same
+    day."""
     started = started_before(taken_at, calendar.infusions)
     if started is None or local_day(started, calendar.zone) != local_day(taken_at, calendar.zone):
         return
@@ -66,7 +67,7 @@ def check_before_infusion(taken_at: datetime, calendar: Calendar) -> None:
 
 
 def score_responses(responses: Sequence[ResponseIn], caller: Caller) -> list[tuple[str, Scored]]:
-    """Each response scored. Raises Invalid, ScoreMismatch, AnswersRequired, RaterNotAllowed."""
+    """Scores each response. Raises Invalid, ScoreMismatch, AnswersRequired, RaterNotAllowed."""
     seen: set[str] = set()
     found = []
     for index, response in enumerate(responses):
@@ -87,9 +88,9 @@ def score_responses(responses: Sequence[ResponseIn], caller: Caller) -> list[tup
 
 
 def phase(taken_at: datetime, before_infusion: bool, calendar: Calendar) -> str:
-    """`baseline` (before the episode's first infusion; after an earlier episode, at most 28 days before it),
-    `post_infusion` (the day of a session, after it), `pre_infusion` (the day of a later session, before it) or
-    `follow_up`."""
+    """The phase of a check-in: `baseline` (before the first infusion of an episode; if an earlier episode came before
+    it, at most 28 days before that infusion), `post_infusion` (on the day of a session, after it), `pre_infusion` (on
+    the day of a later session, before it) or `follow_up`."""
     infusions, zone = calendar.infusions, calendar.zone
     at = counted_at(taken_at, before_infusion, infusions, zone)
     day = local_day(at, zone)
@@ -108,7 +109,7 @@ def phase(taken_at: datetime, before_infusion: bool, calendar: Calendar) -> str:
 
 
 def digest(body: CheckInIn) -> str:
-    """What a repeat is compared with: the content as posted, without the id and the clock of this sending."""
+    """A hash of the posted content, with which repeats are compared. It leaves out the id and `sent_at`."""
     responses = sorted(
         (json.dumps([r.instrument, r.answers, None if r.answers is not None or r.score is None else float(r.score)]))
         for r in body.responses

@@ -1,4 +1,4 @@
-"""Use cases that read check-ins: as they stand, listed, and version by version."""
+"""Use cases that read check-ins: the current version, lists, and all versions."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -24,7 +24,7 @@ from app.tracks.models import ScoreVersion
 
 
 def one(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Fact[CheckInOut]:
-    """A check-in as it stands. Raises NotFound."""
+    """The current version of a check-in. Raises NotFound."""
     row = find(db, caller.clinic_id, patient_id, check_in_id)
     value = _check_ins_out(db, caller, patient_id, [row])[0]
     return Fact(value, (patient_id,), value.version)
@@ -40,8 +40,8 @@ def listed(
     after: Sequence[str] | None,
     limit: int,
 ) -> Sequence[CheckInOut]:
-    """A page, newest first, taken on the clinic's days `first` to `last`; one more than `limit` where there is more.
-    Raises NotFound."""
+    """One page of check-ins taken on the clinic's days `first` to `last`, newest first. Returns one item more than
+    `limit` if there are more. Raises NotFound."""
     patients.find(db, caller.clinic_id, patient_id)
     since = None if first is None else datetime.combine(first, time(), caller.time_zone)
     until = None if last is None else datetime.combine(last + timedelta(days=1), time(), caller.time_zone)
@@ -50,7 +50,7 @@ def listed(
 
 
 def versions(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Fact[list[CheckInOut]]:
-    """Every version, oldest first. Raises NotFound."""
+    """Every version of a check-in, oldest first. Raises NotFound."""
     find(db, caller.clinic_id, patient_id, check_in_id)
     calendar = calendar_of(db, caller, patient_id)
     scores: dict[int, list[ScoreVersion]] = {}
@@ -63,7 +63,7 @@ def versions(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUI
 
 
 def every_version(db: Transaction, caller: Caller, patient_id: UUID) -> list[CheckInOut]:
-    """Every version of every check-in of a patient, oldest first; alerts stand apart."""
+    """Every version of every check-in of a patient, oldest first, without alerts."""
     calendar = calendar_of(db, caller, patient_id)
     scores: dict[tuple[UUID, int], list[ScoreVersion]] = {}
     for score in tracks_store.every_version(db, caller.clinic_id, patient_id):
@@ -77,7 +77,7 @@ def every_version(db: Transaction, caller: Caller, patient_id: UUID) -> list[Che
 def _check_ins_out(
     db: Transaction, caller: Caller, patient_id: UUID, rows: Sequence[tuple[CheckIn, CheckInVersion]]
 ) -> list[CheckInOut]:
-    """Check-ins of one patient with scores and alerts: one query each for all."""
+    """Check-ins of one patient with their scores and alerts. One query for all scores and one for all alerts."""
     ids = [check_in.id for check_in, _ in rows]
     calendar = calendar_of(db, caller, patient_id)
     scores = scores_of(db, caller.clinic_id, ids)
@@ -98,7 +98,7 @@ def find(db: Transaction, clinic_id: UUID, patient_id: UUID, check_in_id: UUID) 
 def alerts_of(db: Transaction, clinic_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[AlertOut]]:
     found: dict[UUID, list[AlertOut]] = {}
     for shown in alerts.alerts_out(db, clinic_id, alerts_store.of_check_ins(db, clinic_id, ids)):
-        assert shown.check_in_id is not None  # they were found by their check-in
+        assert shown.check_in_id is not None  # the alerts were found by their check-in
         found.setdefault(shown.check_in_id, []).append(shown)
     return found
 

@@ -1,4 +1,4 @@
-"""HTTP of check-ins."""
+"""Routes of check-ins."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -40,7 +40,7 @@ RECORDING: Part[Joined[Post, Receipt | None]] = Part("recording")
 
 
 class BatchRoute(GuardedRoute):
-    """A route whose body may be as large as a batch is."""
+    """A route with a higher limit on the size of the body, for batches."""
 
     body_bytes = 4 * 1024 * 1024
 
@@ -192,7 +192,7 @@ async def amend_check_in(
 
 
 def _posts(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post], dict[int, Problem]]:
-    """The items that can be posted, and the refusals of those that cannot, by index."""
+    """The items that are valid, and the problems of those that are not, each by index."""
     posts: dict[int, Post] = {}
     refused: dict[int, Problem] = {}
     for index, item in enumerate(items):

@@ -45,7 +45,7 @@ class Recorded:
 
 
 def record_many(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
-    """Records check-ins of one clinic: a receipt or a refusal for each, in the order given."""
+    """Records check-ins of one clinic. Returns a receipt or a problem for each, in the order given."""
     recorded = record(db, clinic_id, posts)
     repeats = [k.check_in.id for k in recorded.outcomes if isinstance(k, Decision) and not k.is_new]
     receipts = _Receipts(db, clinic_id, recorded.gathered.known, recorded.raised | alerts_of(db, clinic_id, repeats))
@@ -112,7 +112,7 @@ def _record_alone(db: Transaction, clinic_id: UUID, post: Post) -> Receipt | Pro
             return record_many(db, clinic_id, [post])[0]
     except Exception as error:
         if is_passing(error):
-            raise  # the whole transaction is to be tried again
+            raise  # the whole transaction must be tried again
         log_unexpected(error)
         return Internal()
 
@@ -130,7 +130,8 @@ def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequ
     standing = tracks_store.standing_at(db, clinic_id, instants)
     sessions = tracks_store.sessions_of(db, clinic_id, [p.body.session_id for p in posts if p.body.session_id])
     gathered = Gathered(locked, known, sessions, {}, {(s.patient_id, s.taken_at, s.instrument): s for s in standing})
-    # A device whose clock is wrong may send one post twice: corrected, the two lie as far apart as their sendings.
+    # A device with a wrong clock may send one post twice. The corrected times then differ by the time between the two
+    # sendings, so check-ins taken near that time are read too.
     sent = {
         (p.patient_id, t[0])
         for p, t in zip(posts, taken, strict=True)
@@ -146,14 +147,14 @@ def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequ
 
 
 def _is_newest(post: Post, taken_at: datetime, known: PatientTracks) -> bool:
-    """Whether no score that it could repeat is there yet."""
+    """Whether the patient has no score yet that this post could repeat."""
     return known.is_before(taken_at) and all(response.instrument in FOLLOWED for response in post.body.responses)
 
 
 def _insert(
     db: Transaction, clinic_id: UUID, kept: Sequence[tuple[Post, Decision]], gathered: Gathered
 ) -> dict[UUID, list[AlertOut]]:
-    """Writes the batch; the alerts raised come back, by check-in."""
+    """Writes the batch. Returns the raised alerts by check-in id."""
     if not kept:
         return {}
     patients_store.store_recorded_at(
@@ -176,12 +177,13 @@ def _insert(
 
 
 def _tells(refusal: Problem) -> bool:
-    """Whether a post's refusal tells something of a patient: that there is none, or what is recorded of them."""
+    """Whether the problem reveals something about a patient: that they do not exist, or what is recorded of them."""
     return isinstance(refusal, NotFound | AlreadyRecorded | CheckInConflict)
 
 
 class _Receipts:
-    """The receipts of a batch. What relief says of a patient is made once, however many of the posts are theirs."""
+    """The receipts of a batch. The relief of a patient is computed once, however many posts the patient has in the
+    batch."""
 
     def __init__(
         self, db: Transaction, clinic_id: UUID, known: dict[UUID, PatientTracks], raised: dict[UUID, list[AlertOut]]

@@ -1,4 +1,4 @@
-"""Queries on check-ins: one statement for the whole batch, whatever its size."""
+"""Queries on check-ins. Each runs one statement for the whole batch, whatever its size."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ def by_ids(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> 
 def taken_near(
     db: Transaction, clinic_id: UUID, near: Collection[tuple[UUID, datetime]], within: timedelta
 ) -> list[Row]:
-    """Check-ins of these patients taken within a span of these instants."""
+    """Check-ins of these patients taken at most `within` before or after the given instants."""
     if not near:
         return []
     taken_at = col(CheckIn.taken_at)
@@ -47,7 +47,8 @@ def page(
     after: Sequence[str] | None,
     limit: int,
 ) -> Sequence[Row]:
-    """Newest first, taken from `since` up to but not at `until`; one row more than `limit` where there is more."""
+    """Check-ins taken from `since` to before `until`, newest first. Returns one row more than `limit` if there are
+    more."""
     query = _current(clinic_id).where(col(CheckIn.patient_id) == patient_id)
     if since is not None:
         query = query.where(col(CheckIn.taken_at) >= since)
@@ -85,7 +86,7 @@ def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequenc
 
 
 def newest_known(db: Transaction, clinic_id: UUID, patient_id: UUID, known_at: datetime | None) -> datetime | None:
-    """When the newest version recorded by `known_at` was recorded."""
+    """When the newest version of the patient's check-ins that was recorded by `known_at` was recorded."""
     query = select(CheckInVersion.recorded_at).where(
         col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.patient_id) == patient_id
     )

@@ -1,4 +1,4 @@
-"""Integrations: adding, changing, rotating their secrets."""
+"""Integrations: adding them, changing them and rotating their secrets."""
 
 import secrets
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from app.storage import Transaction, new_id
 
 
 def add_client(db: Transaction, clinic_id: UUID, name: str, scope: str, now: datetime) -> tuple[UUID, str]:
-    """An integration and its secret, which is shown once, as the operator adds it. Raises Invalid for an unknown
-    scope."""
+    """Adds an integration for the operator. Returns its id and its secret, which cannot be read again. Raises Invalid
+    for an unknown scope."""
     unknown = [word for word in scope.split() if word not in SCOPES]
     if unknown or not scope.split():
         raise Invalid(errors=[Fault("parameter", "scope", "must be scopes from: " + " ".join(SCOPES))])
@@ -31,13 +31,13 @@ def add_client(db: Transaction, clinic_id: UUID, name: str, scope: str, now: dat
 
 
 def create(db: Transaction, act: Act, body: ClientIn) -> Fact[ClientCreated]:
-    """A new integration with its secret."""
+    """Adds an integration and returns it with its secret."""
     client, secret = _add(db, act.clinic_id, body.name, body.scope, act.at)
     return _with_secret(client, secret)
 
 
 def update(db: Transaction, act: Act, client_id: UUID, expected: int | None, patch: ClientPatch) -> Fact[ClientOut]:
-    """A changed integration. Raises NotFound, PreconditionFailed."""
+    """Changes an integration and returns it. Raises NotFound, PreconditionFailed."""
     client = _locked(db, act.clinic_id, client_id)
     require_version(expected, client.version)
     before = client_out(client)
@@ -53,8 +53,8 @@ def update(db: Transaction, act: Act, client_id: UUID, expected: int | None, pat
 
 
 def rotate(db: Transaction, act: Act, client_id: UUID, body: SecretRotation) -> Fact[ClientCreated]:
-    """A new secret; the one before works for `overlap_hours` more, and those before it as long as was promised. With no
-    overlap all of them end. Raises NotFound."""
+    """Gives the integration a new secret. The previous one works for `overlap_hours` more; older ones work until the
+    time that they were given before. If the overlap is 0, all previous secrets end now. Raises NotFound."""
     client, secret = _locked(db, act.clinic_id, client_id), secrets.token_urlsafe(32)
     now, until = act.at.timestamp(), (act.at + timedelta(hours=body.overlap_hours)).timestamp()
     overlapping = [(held, expires) for held, expires in client.previous_secrets if expires > now]
@@ -74,7 +74,7 @@ def one(db: Transaction, clinic_id: UUID, client_id: UUID) -> Fact[ClientOut]:
 
 
 def _locked(db: Transaction, clinic_id: UUID, client_id: UUID) -> Client:
-    """An integration of this clinic, until the transaction ends. Raises NotFound."""
+    """An integration of this clinic, locked until the transaction ends. Raises NotFound."""
     client = store.client(db, clinic_id, client_id, locked=True)
     if client is None:
         raise NotFound
@@ -82,12 +82,13 @@ def _locked(db: Transaction, clinic_id: UUID, client_id: UUID) -> Client:
 
 
 def listed(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> list[ClientOut]:
-    """A page, newest first, one more than `limit` where there is more."""
+    """One page, newest first. Returns one item more than `limit` if there are more."""
     return [client_out(client) for client in store.clients(db, clinic_id, after, limit)]
 
 
 def secret_fits(client: Client | None, secret: str, now: datetime) -> bool:
-    """Whether the secret is the client's. Client secrets are random, so a plain digest is enough."""
+    """Whether the secret is one of the client's current secrets. Client secrets are random, so a plain hash is
+    enough."""
     given = digest(secret)
     previous = client.previous_secrets if client else []
     held = [client.secret_hash if client else digest("")]
@@ -97,7 +98,7 @@ def secret_fits(client: Client | None, secret: str, now: datetime) -> bool:
 
 
 def client_out(client: Client) -> ClientOut:
-    """An integration as the service shows it."""
+    """The response body of an integration."""
     return ClientOut(
         id=client.id,
         name=client.name,

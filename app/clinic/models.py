@@ -1,4 +1,5 @@
-"""What a clinic's settings take and give. Their table is in `access`, which every caller's rights rest on."""
+"""Request and response bodies of a clinic's settings. The table is in `access`, because the rights of every caller
+depend on it."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""HTTP of a clinic's settings."""
+"""Routes of a clinic's settings."""
 
 from fastapi import APIRouter, Request, Response
 

@@ -32,7 +32,7 @@ def add_clinic(
     synthetic: bool = False,
     second_factor: str = "optional",
 ) -> None:
-    """A new clinic. Raises Invalid for an unknown IANA zone."""
+    """Adds a clinic. Raises Invalid for an unknown IANA time zone."""
     check_zone(Fault("parameter", "time_zone", "must be an IANA time zone"), time_zone)
     db.add(
         Clinic(
@@ -49,7 +49,7 @@ def add_clinic(
 
 
 def check_zone(fault: Fault, time_zone: str) -> None:
-    """Raises Invalid for an unknown IANA zone."""
+    """Raises Invalid for an unknown IANA time zone."""
     if time_zone not in available_timezones():
         raise Invalid(errors=[fault])
 
@@ -63,8 +63,8 @@ def one(db: Transaction, clinic_id: UUID, mail: Mail | None) -> Fact[ClinicOut]:
 
 
 def update(db: Transaction, act: Act, expected: int | None, patch: ClinicPatch, mail: Mail | None) -> Fact[ClinicOut]:
-    """Changed settings; an empty patch makes no version. Raises PreconditionFailed, and Invalid for an unknown zone, or
-    another one once a check-in is recorded."""
+    """Changes the settings and returns them. A patch that changes nothing makes no version. Raises PreconditionFailed,
+    and Invalid for an unknown time zone, or for a change of time zone after a check-in was recorded."""
     clinic = store.locked_clinic(db, act.clinic_id)
     require_version(expected, clinic.version)
     sent = {name: value for name in ClinicPatch.model_fields if (value := getattr(patch, name)) is not MISSING}
@@ -75,7 +75,7 @@ def update(db: Transaction, act: Act, expected: int | None, patch: ClinicPatch, 
         check_zone(Fault("pointer", "/time_zone", "must be an IANA time zone"), changed["time_zone"])
         if tracks.has_scores(db, act.clinic_id):
             raise Invalid(errors=[Fault("pointer", "/time_zone", "is fixed once a check-in is recorded")])
-        tracks.outdate(db, act.clinic_id)  # the days of sessions are kept, and were those of the other zone
+        tracks.outdate(db, act.clinic_id)  # stored days are those of the old time zone
     for name, value in changed.items():
         setattr(clinic, name, value)
     if changed.get("alert_recipients"):
@@ -87,7 +87,7 @@ def update(db: Transaction, act: Act, expected: int | None, patch: ClinicPatch, 
 
 
 def clinic_out(clinic: Clinic, mail: Mail | None) -> ClinicOut:
-    """A clinic's settings as the service shows them."""
+    """The response body of a clinic's settings."""
     why = None if clinic.alert_recipients else "no_recipients"
     return ClinicOut(
         id=clinic.id,

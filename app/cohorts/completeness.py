@@ -1,4 +1,4 @@
-"""How much of a cohort an answer rests on, and which of its groups are shown to whom."""
+"""How complete the data behind a cohort answer are, and which of its groups may be shown to the caller."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -11,12 +11,12 @@ from app.cohorts.tallies import Tallies, Trait
 def groups_shown(
     groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], *, overlap: bool, sight: Sight
 ) -> set[str]:
-    """The names of the groups that are shown."""
+    """The names of the groups that may be shown to the caller."""
     return set(groups) if sight.sees_all else shown(groups, people, sight.smallest, traits_overlap=overlap)
 
 
 def people_of(traits: set[Trait], people: Mapping[Trait, int]) -> int:
-    """Patients with these traits."""
+    """The number of patients with these traits."""
     return sum(people.get(trait, 0) for trait in traits)
 
 
@@ -33,7 +33,8 @@ def completeness(found: Tallies, *, sight: Sight) -> CompletenessOut:
     if not sight.sees_all:
         given = [name for name in ("responders", "with_early_reading") if counts[name] >= sight.smallest]
         told = shown_counts(counts, given, sight.smallest)
-        # Groups count episodes: beside them, the number of patients would tell of the few who have two.
+        # Groups count episodes. If only a few patients have more than one, the number of patients next to them would
+        # reveal those few.
         if any(
             0 < extra < sight.smallest for extra in (found.extra_spells, found.early_count - found.with_early_reading)
         ):

@@ -1,4 +1,4 @@
-"""From counts to durability: curves, medians, restricted means, and a test between groups."""
+"""Computes durability from counts: survival curves, medians, restricted means, and a test between groups."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ Groups = Mapping[str, set[Trait]]
 def durability(
     question: Question, found: Tallies, known_at: datetime, tau: int | None, *, sight: Sight
 ) -> CohortDurabilityOut:
-    """The answer about durability. Unless all may be seen, small groups are hidden and everything is read from the
-    curve in weeks, as far as each may be shown."""
+    """The answer about durability. If the caller may not see everything, small groups are hidden, and all numbers are
+    read from the curve in weeks, as far as each group's curve may be shown."""
     groups = members(question.group_by, found.people)
     visible = groups_shown(groups, found.people, overlap=found.people_overlap, sight=sight)
     times = {name: _times(found, traits) for name, traits in groups.items()}
@@ -76,14 +76,14 @@ def _times(found: Tallies, traits: set[Trait]) -> Times:
 
 
 def _shared_tau(lasts: Iterable[int]) -> int:
-    """The largest span that every group covers, 90 days at most."""
+    """The largest number of days that every group covers, at most 90."""
     return min([_LONGEST_TAU, *lasts])
 
 
 def _weeks_shown(groups: Groups, visible: set[str], found: Tallies, smallest: int) -> dict[str, int]:
-    """The last day, in weeks, to which each group's curve may be shown: as long as no sum or difference of those at
-    risk comes to fewer patients than the limit. Spells are counted, so those that patients have beyond their first
-    must stand on top of it."""
+    """For each group, the last day (a multiple of 7) up to which its curve may be shown: as long as no sum or
+    difference of the numbers at risk is of fewer patients than the limit. Spells are counted, not patients. So the
+    number of spells that patients have beyond their first is added to the limit."""
     limit = smallest + found.extra_spells
     until = dict.fromkeys(visible, -1)
     open_groups, day = set(visible), 0
@@ -101,7 +101,7 @@ def _weeks_shown(groups: Groups, visible: set[str], found: Tallies, smallest: in
 def _log_rank(
     groups: Groups, visible: set[str], times: Mapping[str, Times], found: Tallies
 ) -> tuple[LogRankOut | None, str | None]:
-    """The test over the groups shown, or why there is none."""
+    """The log-rank test over the groups shown, or the reason why there is none."""
     if len(groups) < 2:
         return None, "one_group"
     shared = sum(len(traits) for traits in groups.values()) > len(set().union(*groups.values()))
@@ -114,7 +114,7 @@ def _log_rank(
 
 
 def _by_day(times: Times, tau: int) -> DurabilityGroupOut:
-    """Everything of a group, day by day; the curve ends where fewer than 5 are at risk."""
+    """All results of a group, day by day. The curve ends where fewer than 5 are at risk."""
     steps = kaplan_meier(times)
     low, high = median_interval(steps)
     mean = restricted_mean(times, steps, tau) if tau else None
@@ -132,7 +132,8 @@ def _by_day(times: Times, tau: int) -> DurabilityGroupOut:
 
 
 def _by_week(times: Times, until: int, tau: int) -> DurabilityGroupOut:
-    """A group read every 7 days up to `until`; medians and means are those of the curve as it is shown."""
+    """The results of a group, read every 7 days up to `until`. Medians and means are computed from the curve as it is
+    shown."""
     steps = kaplan_meier(times)
     curve = [
         replace(_at(steps, day), time=day, at_risk=times.at_risk(day), events=_events_of_week(times, day))

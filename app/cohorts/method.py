@@ -1,4 +1,4 @@
-"""What an answer over many patients says of its own making: definitions, sources, and what it does not say."""
+"""The `method` part of an answer over many patients: definitions, sources and cautions."""
 
 from app.cohorts.models import MethodOut
 from app.cohorts.policies import SMALLEST_AT_RISK, Sight
@@ -28,7 +28,7 @@ _CAUTIONS = [
 
 
 def durability_method(question: Question, *, sight: Sight) -> MethodOut:
-    """Of `CohortDurabilityOut`."""
+    """The method of `CohortDurabilityOut`."""
     return MethodOut(
         unit="one spell per patient and episode of infusions, by one instrument",
         origin="the first reading after the last infusion of its course that shows response",
@@ -48,7 +48,7 @@ def durability_method(question: Question, *, sight: Sight) -> MethodOut:
 
 
 def outcomes_method(*, sight: Sight) -> MethodOut:
-    """Of `CohortOutcomesOut`."""
+    """The method of `CohortOutcomesOut`."""
     return MethodOut(
         unit="one first course per patient and episode of infusions, by one instrument",
         origin="the latest reading 14 to 31 days after the last infusion of the first course, with no infusion between",

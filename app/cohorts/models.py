@@ -1,4 +1,4 @@
-"""The answers over many patients. Faces only: the rows belong to `tracks`."""
+"""Response bodies of answers over many patients. The rows belong to `tracks`."""
 
 from datetime import date
 

@@ -1,7 +1,8 @@
-"""Who sees what of a cohort: groups, and which counts may be shown to those who may not see patients.
+"""Who may see what of a cohort: the groups, and the counts shown to callers who may not see patients.
 
-Everything shown to them is a sum over patients, so a small group is safe when it is no combination of what is shown.
-That is kept by construction: the sets shown cut the cohort into cells, and no cell is smaller than the limit.
+Everything shown to them is a sum over patients. So a small group is safe if no sums and differences of the shown
+numbers give it. The code guarantees that: the shown sets divide the cohort into cells, and no cell is smaller than the
+limit.
 """
 
 import json
@@ -10,26 +11,27 @@ from dataclasses import dataclass
 
 from app.cohorts.tallies import GroupBy, Trait
 
-# Where fewer are at risk a curve is too uncertain to be drawn.
+# With fewer patients at risk a curve is too uncertain to be drawn.
 SMALLEST_AT_RISK = 5
 RESISTANT_FROM_TRIALS = 2
 
-# Nested, each in the one before; responders and those with an early reading both lie in the last. The number of all
-# patients is not among them: it is the same for every instrument, so it stands beside the counts of all of them.
+# Each of these counts is contained in the one before. Responders and patients with an early reading are both contained
+# in the last. The number of all patients is not listed: it is the same for every instrument, so it would appear next to
+# the counts of every one of them.
 _NESTED = ("with_baseline", "evaluable", "with_follow_up")
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a caller may see: everything, or only what tells of at least `smallest` patients (a setting of the clinic;
-    by default 11, after the cell-size policy of the US Centers for Medicare & Medicaid Services)."""
+    """What a caller may see: everything, or only what is about at least `smallest` patients. `smallest` is a setting of
+    the clinic; its default of 11 follows the cell-size policy of the US Centers for Medicare & Medicaid Services."""
 
     sees_all: bool
     smallest: int
 
 
 def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:
-    """The groups that a trait belongs to. Only indications can be several."""
+    """The groups that a trait belongs to. Only the trait of indications can belong to several."""
     if group_by == "indication":
         return json.loads(str(trait)) or ["none_recorded"]
     if group_by == "treatment_resistant":
@@ -40,8 +42,8 @@ def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:
 
 
 def members(group_by: GroupBy, traits: Iterable[Trait]) -> dict[str, set[Trait]]:
-    """The traits of each group, in the order of the groups' names; numbers by size. Without a grouping there is always
-    one."""
+    """The traits of each group. Groups are sorted by name, groups named by a number by that number. Without a grouping
+    there is always one group."""
     found: dict[str, set[Trait]] = {"all": set()} if group_by == "none" else {}
     for trait in traits:
         for group in groups_of(group_by, trait):
@@ -52,8 +54,9 @@ def members(group_by: GroupBy, traits: Iterable[Trait]) -> dict[str, set[Trait]]
 def shown(
     groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], limit: int, *, traits_overlap: bool
 ) -> set[str]:
-    """The groups that may be shown, largest first, so that they and the whole cut the cohort into cells of at least
-    `limit` patients. Where traits overlap, a cell is taken to be no larger than its largest trait."""
+    """The groups that may be shown. They are tried from the largest; a group is accepted if all accepted groups
+    together divide the cohort into cells of at least `limit` patients. If traits overlap, the size of a cell is taken
+    to be that of its largest trait."""
 
     def size(traits: Iterable[Trait]) -> int:
         counts = [people.get(trait, 0) for trait in traits]
@@ -72,8 +75,8 @@ def shown(
 
 
 def shown_counts(counts: Mapping[str, int], given: Sequence[str], limit: int) -> set[str]:
-    """Which counts of completeness may be shown beside those that the groups give already: none may differ from
-    another by fewer than `limit` patients, unless they are equal."""
+    """The counts of completeness that may be shown next to the counts `given` by the groups. Two counts must be equal
+    or differ by at least `limit` patients."""
     accepted = list(given)
     for name in _NESTED:
         apart = [abs(counts[name] - counts[other]) for other in accepted]

@@ -1,4 +1,4 @@
-"""From counts to outcome rates, 14 to 31 days after the first course."""
+"""Computes outcome rates, 14 to 31 days after the first course, from counts."""
 
 from collections import Counter
 from datetime import datetime
@@ -15,7 +15,7 @@ from app.tracks.domains import rule
 
 
 def rates(question: Question, found: Tallies, known_at: datetime, *, sight: Sight) -> CohortOutcomesOut:
-    """The answer about outcome rates. Unless all may be seen, small groups are hidden."""
+    """The answer about outcome rates. If the caller may not see everything, small groups are hidden."""
     groups = members(question.group_by, [*found.early_people, *found.early_missing])
     visible = groups_shown(groups, found.early_people, overlap=found.early_overlap, sight=sight)
     return CohortOutcomesOut(
@@ -54,7 +54,7 @@ def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sight: Si
 
 
 def _reached(baseline: int, severity: int, by: Rule) -> list[str]:
-    """What a reading amounts to against its baseline. Source: clinical reference 4.1, 4.5 and 4.6."""
+    """The outcomes that a reading reaches against its baseline. Source: clinical reference 4.1, 4.5 and 4.6."""
     responds = by.falls_by(baseline, severity, by.response)
     reached = {
         "response": responds,

@@ -1,4 +1,4 @@
-"""HTTP of cohorts."""
+"""Routes of cohorts."""
 
 from typing import Annotated
 

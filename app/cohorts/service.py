@@ -1,4 +1,4 @@
-"""Use cases of cohorts: gather counts, decide, answer."""
+"""Use cases of cohorts: collect the counts, compute the answer."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -32,8 +32,8 @@ _FOLDING = Lock()
 def durability_of(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
 ) -> Fact[CohortDurabilityOut]:
-    """How long first durable responses lasted. Raises Invalid, and InsufficientScope for a moment that this caller may
-    not choose."""
+    """How long first durable responses lasted. Raises Invalid, and InsufficientScope if the caller may not choose a
+    past `as_of` or `known_at`."""
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     found = _gathered(db, caller, question, known_at, now, store.spells)
@@ -43,7 +43,7 @@ def durability_of(
 def outcomes_of(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None, now: datetime
 ) -> Fact[CohortOutcomesOut]:
-    """How many had responded 14 to 31 days after their first course. Raises as `durability_of`."""
+    """How many had responded 14 to 31 days after their first course. Raises the same as `durability_of`."""
     found = _gathered(db, caller, question, known_at, now, store.early)
     return Fact(rates(question, found, known_at or now, sight=sight_of(caller)))
 
@@ -54,7 +54,7 @@ def sight_of(caller: Caller) -> Sight:
 
 
 def sees_patients(caller: Caller) -> bool:
-    """Whether small groups are shown to this caller, who could count them anyway."""
+    """Whether small groups are shown to this caller. Callers who may read patients could count them anyway."""
     return "patients:read" in caller.scopes
 
 
@@ -66,7 +66,8 @@ def _gathered(
     now: datetime,
     stored: Callable[[Transaction, UUID, Question], Tallies],
 ) -> Tallies:
-    """From stored episodes where they say what is asked, else folded afresh: the counts are the same."""
+    """The counts, from stored episodes if those can answer the question, otherwise by folding anew. The counts are the
+    same either way."""
     instrument = INSTRUMENTS.get(question.instrument)
     if instrument is None or instrument.rule is None:
         with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
@@ -77,17 +78,18 @@ def _gathered(
         raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
     is_past = known_at is not None or question.as_of != today(caller, now)
     if is_past and not sees_patients(caller):
-        # Two answers that differ by one patient would tell of that patient.
+        # The difference between two answers could reveal a single patient.
         raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
     if not is_past and not store.is_outdated(db, caller.clinic_id):
         found = stored(db, caller.clinic_id, question)
-        if found.last_on is None or found.last_on <= question.as_of:  # not so in the minutes before midnight
+        if found.last_on is None or found.last_on <= question.as_of:  # may fail in the minutes before midnight
             return found
     return _alone(lambda: _folded(db, caller, question, known_at))
 
 
 def _alone(work: Callable[[], Tallies]) -> Tallies:
-    """Folding a whole clinic takes long, so one question does it at a time, and the others' readers stay free."""
+    """Runs `work` unless another thread is running such work; then raises Busy. Folding a whole clinic takes long, so
+    one question at a time does it, and the other reader threads stay free."""
     if not _FOLDING.acquire(blocking=False):
         raise Busy("another question about the past is being answered")
     try:
@@ -106,7 +108,8 @@ def _folded(db: Transaction, caller: Caller, question: Question, known_at: datet
 def _records_known(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None
 ) -> Iterator[tuple[Trait, Sequence[Record]]]:
-    """Every patient with a session by `as_of`, with the episodes as known at `known_at`; some patients at a time."""
+    """The trait and episode records of every patient with a session by `as_of`, as known at `known_at`. Patients are
+    read in batches."""
     zone, after = caller.time_zone, None
     while True:
         page = store.cohort(db, caller.clinic_id, after, _PATIENTS_AT_ONCE)
@@ -138,5 +141,5 @@ def _by_patient(rows: Iterable[Version]) -> dict[UUID, list[Version]]:
 
 
 def today(caller: Caller, now: datetime) -> date:
-    """The clinic's day."""
+    """Today's date in the clinic's time zone."""
     return local_day(now, caller.time_zone)

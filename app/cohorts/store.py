@@ -1,4 +1,4 @@
-"""Queries on episodes: each gives counts, so that what is read does not grow with the cohort."""
+"""Queries on episodes. Each returns counts, so that the number of rows read does not grow with the cohort."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ _EARLY = and_(col(_E.evaluable), col(_E.early).is_not(None))
 
 
 def is_outdated(db: Transaction, clinic_id: UUID) -> bool:
-    """Whether something was kept by another fold, so that the stored episodes may lack it. Looks at the two ends of an
-    index."""
+    """Whether a fold is stored under another fold version, so that the stored episodes may be incomplete. Reads only
+    the smallest and the largest version from the index."""
     kept = [
         rows_of(end(col(FoldRow.rule))).where(col(FoldRow.clinic_id) == clinic_id).scalar_subquery()
         for end in (func.min, func.max)
@@ -31,7 +31,7 @@ def is_outdated(db: Transaction, clinic_id: UUID) -> bool:
 
 
 def spells(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
-    """The tallies of the stored episodes that a question about durability needs."""
+    """The counts of stored episodes for a question about durability."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     found.spells = _counted(db, clinic_id, question, [trait, *_ending(question)], _HELD)
     found.people = _people(db, clinic_id, question, trait, _HELD, found.responders)
@@ -40,7 +40,7 @@ def spells(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
 
 
 def early(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
-    """The tallies of the stored episodes that a question about early outcomes needs."""
+    """The counts of stored episodes for a question about early outcomes."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     found.early = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY)
     found.early_people = _people(db, clinic_id, question, trait, _EARLY, found.with_early_reading)
@@ -50,7 +50,7 @@ def early(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
 
 
 def cohort(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> Sequence[Any]:
-    """Some patients, in the order of their ids: id, indications as stored, failed antidepressant trials."""
+    """A batch of patients in id order: id, indications as stored, failed antidepressant trials."""
     columns = rows_of(
         col(Patient.id), cast(col(Patient.indications), Text), col(Patient.failed_antidepressant_trials)
     ).where(col(Patient.clinic_id) == clinic_id, col(Patient.care_status) != "entered_in_error")
@@ -68,7 +68,8 @@ def _trait(group_by: GroupBy) -> Any:
 
 
 def _ending(question: Question) -> tuple[Any, Any]:
-    """Days and whether an event ended them, as `relief.Spell.ending` decides it."""
+    """The columns for the days of a spell and whether an event ended it. They follow the rules of
+    `relief.Spell.ending`."""
     censoring = []
     if question.boosters == "censor":
         censoring.append(col(_E.days_before_course))
@@ -87,7 +88,8 @@ def _has_gap() -> ColumnElement[bool]:
 
 
 def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
-    """Episodes of patients who were not entered in error; with a trait, joined with the patients where it is theirs."""
+    """A query on the episodes of patients who were not entered in error. If the trait is a column of patients, the
+    patients are joined."""
     mistaken = select(DomainStatus.patient_id).where(
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status) == "entered_in_error"
     )
@@ -118,7 +120,8 @@ def _counted(
 def _people(
     db: Transaction, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool], everyone: int
 ) -> Counter[Trait]:
-    """Patients by trait; `everyone` is how many they are together, which is all there is to say where all share one."""
+    """The number of patients by trait. `everyone` is the number of all of them; without a grouping, all share one trait
+    and no query is needed."""
     if question.group_by == "none":
         return Counter({question.instrument: everyone}) if everyone else Counter()
     columns = [trait, func.count(col(_E.patient_id).distinct())]
@@ -137,7 +140,8 @@ def _overlap(db: Transaction, clinic_id: UUID, question: Question, which: Column
 
 
 def _patients(db: Transaction, clinic_id: UUID) -> int:
-    """Patients who have had a session; every patient has a row for mood."""
+    """The number of patients who have had a session. Every patient has exactly one row for mood, so those rows are
+    counted."""
     query = select(func.count()).where(
         col(DomainStatus.clinic_id) == clinic_id,
         col(DomainStatus.care_status) != "entered_in_error",
@@ -148,7 +152,8 @@ def _patients(db: Transaction, clinic_id: UUID) -> int:
 
 
 def _complete(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
-    """How much there is to go by: patients by what is known of them, episodes with an outcome, and gaps."""
+    """The counts of completeness: patients by what is known of them, episodes with an outcome, and gaps between
+    readings."""
     evaluable = col(_E.evaluable)
     facts = (col(_E.baseline).is_not(None), evaluable, and_(evaluable, col(_E.followed)), _HELD, _EARLY)
     known = [func.max(case((fact, 1), else_=0)).label(f"known{i}") for i, fact in enumerate(facts)]

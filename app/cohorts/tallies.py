@@ -1,4 +1,4 @@
-"""A cohort as counts: whatever its size, a few hundred numbers from which every answer is made."""
+"""A cohort as counts: a few hundred numbers, whatever its size, from which every answer is computed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ Trait = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a cohort. A *trait* is what `group_by` goes by: the indications (as stored), the number
-    of failed antidepressant trials, the number of sessions in the episode's first course, or for none the instrument,
-    which all share."""
+    """A question about a cohort. A *trait* is the value that `group_by` groups by: the indications (as stored), the
+    number of failed antidepressant trials, or the number of sessions in the episode's first course. Without a grouping
+    it is the instrument, which all share."""
 
     instrument: str
     group_by: GroupBy
@@ -26,20 +26,20 @@ class Question:
 
     @property
     def early_closed_on(self) -> date:
-        """First courses that ended before this day have no reading to come in the window after them."""
+        """For a first course that ended before this day, the window of early readings is over."""
         return self.as_of - timedelta(days=EARLY_TO_DAYS)
 
 
 @dataclass(slots=True)
 class Tallies:
-    """Counts of episodes, and of patients, by one instrument.
+    """Counts of episodes and of patients, for one instrument.
 
-    `spells`: (trait, days, ended by an event) of each first durable response; `people`: patients with one, by trait.
-    `early`: (trait, baseline, severity 14 to 31 days after the first course) of evaluable episodes, in points;
-    `early_people`: patients with one; `early_missing`: episodes whose window closed without a reading. `gaps`: the
-    median days between readings of each evaluable episode. `people_overlap`, `early_overlap`: some
-    patient is counted under two traits. `last_on`: the day of the last event behind stored episodes; on any later day
-    they say the same.
+    `spells`: (trait, days, ended by an event) of each first durable response. `people`: patients with such a response,
+    by trait. `early`: (trait, baseline, severity 14 to 31 days after the first course) of evaluable episodes, in
+    points. `early_people`: patients with such a reading. `early_missing`: episodes whose window closed without a
+    reading. `gaps`: the median days between readings of each evaluable episode. `people_overlap` and `early_overlap`:
+    whether some patient is counted under two traits. `last_on`: the day of the last event behind the stored episodes;
+    their values stay the same on any later day.
     """
 
     last_on: date | None = field(default=None, compare=False)
@@ -62,11 +62,11 @@ class Tallies:
 
     @property
     def extra_spells(self) -> int:
-        """How many more spells there are than patients with one."""
+        """The number of spells beyond the first of each patient."""
         return self.spell_count - self.responders
 
     def add(self, question: Question, trait: Trait, records: Sequence[Record]) -> None:
-        """Counts in one patient who has had a session."""
+        """Adds one patient who has had a session to the counts."""
 
         def trait_of(record: Record) -> Trait:
             return record.induction_sessions if question.group_by == "induction_sessions" else trait

@@ -1,1 +1,2 @@
-"""A synthetic clinic: a law of response written down before the engine runs on it, and the clinic it makes."""
+"""A synthetic clinic: a law of response that was written before the engine ran on it, and the clinic generated from
+it."""

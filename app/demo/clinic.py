@@ -1,4 +1,4 @@
-"""Filling a clinic with synthetic people, through the one function that records."""
+"""Fills a clinic with synthetic patients, through the same function that records real check-ins."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from app.demo.law import Person, answers, check_in_days, people
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
 from app.patients import service as patients
-from app.patients.models import PatientIn
+from app.patients.models import Indication, PatientIn
 from app.sessions import service as sessions
 from app.sessions.models import SessionIn
 from app.storage import Database, Transaction, new_id
@@ -30,12 +30,14 @@ _CHECK_IN_AT = time(8, 30)
 _INFUSION_AT = time(10, 0)
 _ACKNOWLEDGED_WITHIN = timedelta(days=3)
 _DISPOSITIONS: tuple[Disposition, ...] = ("contacted", "contacted", "already_known", "escalated")
-_INDICATIONS = ("major_depressive_disorder", "anxiety_disorder", "bipolar_depression")
+_PAIN: tuple[Indication] = ("chronic_pain",)
+_INDICATIONS: tuple[Indication, ...] = ("major_depressive_disorder", "anxiety_disorder", "bipolar_depression")
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was recorded: check-ins, how many more came twice, and the patients by their number in the law."""
+    """What was recorded: check-ins, check-ins that arrived a second time, sessions, and the ids of the patients,
+    ordered by their number in the law."""
 
     check_ins: int
     repeated: int
@@ -45,7 +47,7 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """Something that reaches the service at a moment: an infusion, or a check-in."""
+    """An infusion or a check-in that reaches the service at a moment."""
 
     at: datetime
     number: int
@@ -55,8 +57,8 @@ class _Arrival:
 def fill(
     database: Database, caller: Caller, count: int, days: int, now: datetime, seed: int, stop_before: date | None = None
 ) -> Filled:
-    """Records `count` synthetic patients over `days` days, in the order in which things would have arrived, a day a
-    transaction. The same seed gives the same clinic."""
+    """Records `count` synthetic patients over `days` days. Events are recorded in the order in which they would have
+    arrived, with one transaction per day. The same seed gives the same clinic."""
     last_day = (stop_before or now.astimezone(caller.time_zone).date()) - timedelta(days=1)
     everyone = list(people(count, days, last_day, seed))
     arrivals = sorted((a for p in everyone for a in _arrivals(p, last_day, caller, seed)), key=lambda a: a.at)
@@ -100,7 +102,7 @@ def _responses(person: Person, day: date, rng: random.Random) -> list[ResponseIn
     for code in person.baselines:
         instrument, points = INSTRUMENTS[code], person.measured(code, day, rng)
         if instrument.items:
-            found.append(ResponseIn(instrument=code, answers=answers(instrument, points, rng)))
+            found.append(ResponseIn(instrument=code, answers=list(answers(instrument, points, rng))))
         else:
             found.append(ResponseIn(instrument=code, score=points))
     return found
@@ -125,7 +127,7 @@ def _add_patients(db: Transaction, caller: Caller, everyone: list[Person], ids: 
             external_id=f"SYNTHETIC-{person.number:04}",
             label=f"Synthetic {person.number:04}",
             birth_year=1950 + person.number % 55,
-            indications=[_INDICATIONS[person.number % 3], *(["chronic_pain"] if pain else [])],
+            indications=[_INDICATIONS[person.number % 3], *_PAIN[:pain]],
             failed_antidepressant_trials=person.number % 5 or None,
         )
         act = _act(caller, at, "create_patient")
@@ -133,7 +135,8 @@ def _add_patients(db: Transaction, caller: Caller, everyone: list[Person], ids: 
 
 
 def _record(db: Transaction, caller: Caller, batch: list[_Arrival], ids: list[UUID]) -> tuple[int, int, int]:
-    """One day's arrivals: infusions one by one, check-ins as one batch."""
+    """Records one day's events: sessions one by one, check-ins as one batch. Returns the numbers of check-ins, repeats
+    and sessions."""
     given = 0
     for arrival in batch:
         if isinstance(arrival.body, SessionIn):
@@ -154,7 +157,7 @@ def _record(db: Transaction, caller: Caller, batch: list[_Arrival], ids: list[UU
 
 
 def _acknowledge(db: Transaction, caller: Caller, until: datetime, seed: int) -> None:
-    """Someone looked at every alert raised before `until`, within a working day."""
+    """Acknowledges every alert raised before `until`, within a working day after it was raised."""
     rng = random.Random(f"{seed} alerts")  # noqa: S311 - a simulation
     for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, None, 1_000_000):
         if alert.raised_at < until:

@@ -45,7 +45,7 @@ CONFIRMED_AFTER_DAYS = 5
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One synthetic patient: infusion days, and per instrument the baseline severity and the ceiling of relief."""
+    """One synthetic patient: infusion days, and for each instrument the baseline severity and the highest relief."""
 
     number: int
     first_day: date
@@ -76,8 +76,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the law says of one patient and instrument on a day: `holding`, `short` of response (or back over the line,
-    not yet for 5 days), or `lost`."""
+    """The true state of one patient and instrument on a day: `holding`, `lost`, or `short` (no response, or past the
+    line again for at most 5 days)."""
 
     days: tuple[date, ...]
     states: tuple[str, ...]
@@ -88,7 +88,7 @@ class Truth:
 
 
 def people(count: int, days: int, last_day: date, seed: int) -> Iterator[Person]:
-    """Synthetic patients whose first infusions are spread over the `days` up to `last_day`. The same seed gives the
+    """Synthetic patients. Their first infusions are spread over the `days` up to `last_day`. The same seed gives the
     same people."""
     for number in range(count):
         rng = random.Random(f"{seed} {number}")  # noqa: S311 - a simulation
@@ -99,7 +99,7 @@ def people(count: int, days: int, last_day: date, seed: int) -> Iterator[Person]
 def truth(person: Person, code: str, last_day: date) -> Truth:
     """The true course of one instrument from the first infusion to `last_day`."""
     rule = INSTRUMENTS[code].rule
-    assert rule is not None  # the law only knows instruments with a track
+    assert rule is not None  # the law only has instruments with a rule
     line = person.baselines[code] * (100 - rule.response) / 100
     days: list[date] = []
     states: list[str] = []
@@ -118,7 +118,8 @@ def truth(person: Person, code: str, last_day: date) -> Truth:
 
 
 def answers(instrument: Instrument, points: int, rng: random.Random) -> list[int]:
-    """Item answers that add up to the total; the self-harm item stays low until the rest is full."""
+    """Item answers that add up to the total. The self-harm item stays low until all other items are at their
+    maximum."""
     harm = instrument.self_harm.number if instrument.self_harm else 0
     found = [item.min for item in instrument.items]
     open_items = [i for i, item in enumerate(instrument.items) if item.number != harm]
@@ -134,8 +135,8 @@ def answers(instrument: Instrument, points: int, rng: random.Random) -> list[int
 
 
 def check_in_days(person: Person, last_day: date) -> Sequence[date]:
-    """The days on which a check-in is due: the morning of every infusion, the day after some, weekly to week 8, then
-    every two weeks."""
+    """The days on which a check-in is due: every infusion day, the day after every second infusion, then weekly to week
+    8 and every two weeks after that."""
     due = set(person.infusion_days)
     due |= {day + timedelta(days=1) for day in person.infusion_days[::2]}
     follow_up = person.infusion_days[0] + timedelta(days=14)
@@ -195,5 +196,5 @@ def _relief(start: date, length: int, infusions: Sequence[date], ceiling: float,
 
 
 def _attainable(instrument: Instrument, severity: float) -> int:
-    """The attainable score nearest to a severity."""
+    """The attainable score whose severity is nearest to `severity`."""
     return min(instrument.points, key=lambda points: abs(instrument.severity(points) - severity))

@@ -1,4 +1,4 @@
-"""What `holdfast demo` tells: a fresh login, things to try, and one patient's answer in words."""
+"""What `holdfast demo` prints: a new login, things to try, and the answer for one patient in words."""
 
 import secrets
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _TELLING = ("fading", "holding", "lost", "partial_response")
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A filled synthetic clinic and the way in."""
+    """A filled synthetic clinic, a login for it, and the answer for one patient."""
 
     email: str
     password: str
@@ -40,7 +40,7 @@ class Demo:
 
 
 def build(database: Database, count: int = PATIENTS, days: int = DAYS, seed: int = SEED) -> Demo:
-    """A new synthetic clinic in an empty database, with a password made for it alone."""
+    """Makes a new synthetic clinic in an empty database, with a new random password."""
     password, clinic_id, now = secrets.token_urlsafe(9), new_id(), clock.now()
     user_id = database.writing(clinic_id, lambda db: _add_clinic(db, clinic_id, password, now))
     claims = Claims("user", user_id, clinic_id, "", 0)
@@ -51,7 +51,7 @@ def build(database: Database, count: int = PATIENTS, days: int = DAYS, seed: int
 
 
 def told(demo: Demo, address: str) -> str:
-    """What the command prints once everything is there."""
+    """The text that the command prints when the clinic is filled."""
     filled = demo.filled
     token = (
         f"TOKEN=$(curl -s {address}/oauth/token -d grant_type=password -d username={demo.email} "
@@ -85,14 +85,14 @@ Stop with Ctrl-C.
 
 
 def fresh_database(path: Path, secret_key: str) -> Database:
-    """An empty database at `path`; what was left there before is removed."""
+    """A new empty database at `path`. An existing one is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(path)
     return Database(f"sqlite:///{path}", secret_key)
 
 
 def put_in_place(filled: Path, path: Path) -> None:
-    """Moves a closed database to where the demo serves it from."""
+    """Moves a closed database to the path that the demo serves."""
     _remove(path)
     filled.rename(path)
 
@@ -108,7 +108,7 @@ def _add_clinic(db: Transaction, clinic_id: UUID, password: str, now: datetime) 
 
 
 def _one_answer(db: Transaction, caller: Caller, filled: Filled, now: datetime) -> tuple[UUID, str]:
-    """The first patient with a telling answer, and what it says."""
+    """The first patient whose mood has an interesting status, and their answer in words."""
     act = by_operator(caller.clinic_id, "demo", now)
     best: tuple[int, UUID, str] | None = None
     for patient_id in filled.patient_ids:

@@ -82,4 +82,5 @@ async def redeem_enrolment(request: Request, body: RedeemIn) -> DeviceTokenOut:
         database, clinic_id, lambda db: service.redeem(db, key, body.code, body.device_name, request_id, now)
     )
     await attempts.forgive(database, "", address)
+    assert granted.patient_id is not None  # a device's tokens name its patient
     return DeviceTokenOut(**token_out(granted).model_dump(exclude_unset=True), patient_id=granted.patient_id)

@@ -1,4 +1,4 @@
-"""Patients' own devices: enrolling by a code, listing, revoking."""
+"""Patients' own devices: enrolling with a code, listing, revoking."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -45,7 +45,8 @@ def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[
 def redeem(
     db: Transaction, key: str, code: str, device_name: str, request_id: str, now: datetime
 ) -> tuple[Act, Fact[Tokens]]:
-    """Tokens for the device that brings the code. Raises InvalidToken for a code that is unknown, used or expired."""
+    """Redeems a code: adds the device and returns its tokens. Raises InvalidToken for a code that is unknown, used or
+    expired."""
     enrolment = store.enrolment_by_hash(db, digest(code))
     if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= now:
         raise InvalidToken("the code is unknown, used or expired")
@@ -81,7 +82,8 @@ def listed(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut
 
 
 def revoke(db: Transaction, act: Act, patient_id: UUID, device_id: UUID) -> Fact[None]:
-    """Ends a device: its tokens are refused within 30 seconds. One that has ended stays so. Raises NotFound."""
+    """Disables a device; its tokens are refused within 30 seconds. A device that is already disabled keeps its date.
+    Raises NotFound."""
     device = store.locked_device(db, act.clinic_id, device_id)
     if device is None or device.patient_id != patient_id:
         raise NotFound

@@ -1,4 +1,4 @@
-"""Drawing Vega-Lite descriptions, in a process of their own. Knows no business word."""
+"""Draws Vega-Lite specifications in a separate process. Contains no domain logic."""
 
 from app.drawing.renderer import Format, Renderer
 

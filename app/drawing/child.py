@@ -1,7 +1,7 @@
-"""The process that draws: one JSON line in, one out. It is given no database and no secret, and may
-load nothing from an address.
+"""The process that draws: it reads one JSON line and writes one. It gets no database and no secret, and may not load
+anything from a URL.
 
-The only module that loads the renderer, which brings a JavaScript engine with it; `Renderer` starts it.
+Only this module imports the renderer, which brings a JavaScript engine with it. `Renderer` starts this process.
 """
 
 import base64
@@ -10,11 +10,12 @@ import sys
 
 import vl_convert
 
-_PIXELS_PER_INCH = 144  # twice a screen's, so that it also reads in print
+_PIXELS_PER_INCH = 144  # twice the resolution of a screen, for print
 
 
 def main() -> None:
-    """Answers until its input ends: `{"description", "format"}` in; `{"drawn"}` in base64 or `{"refused"}` out."""
+    """Answers until standard input ends. Input: `{"description", "format"}`. Output: `{"drawn"}` in base64 or
+    `{"refused"}`."""
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         try:

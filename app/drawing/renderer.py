@@ -1,4 +1,4 @@
-"""The service's side of the drawing process: started when something is to be drawn, ended when it is idle."""
+"""Controls the drawing process: starts it when a picture is requested and ends it when it is idle."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ _LONGEST_LINE = 32 * 1024 * 1024
 
 
 class Renderer:
-    """Draws one picture at a time. A picture that takes too long, or a process that ends, costs that picture only."""
+    """Draws one picture at a time. If drawing takes too long or the process ends, only that picture fails."""
 
     def __init__(self) -> None:
         self._process: Process | None = None
@@ -32,8 +32,8 @@ class Renderer:
         self._ending: asyncio.Task[None] | None = None
 
     async def draw(self, description: dict[str, Any], image: Format) -> bytes:
-        """The picture of a Vega-Lite description. Raises Busy when too many wait or it is not drawn in time, ValueError
-        for a description that cannot be drawn."""
+        """The picture of a Vega-Lite specification. Raises Busy if too many wait or it is not drawn in time, and
+        ValueError if the specification cannot be drawn."""
         if self._waiting >= _MOST_WAITING:
             raise Busy
         self._waiting += 1
@@ -75,7 +75,7 @@ class Renderer:
             await self._end()
             raise Busy("the picture could not be drawn just now") from None
         except asyncio.CancelledError:
-            await self._end()  # what is left in its pipes must not answer the next one
+            await self._end()  # output left in its pipes must not answer the next request
             raise
         self._ending = asyncio.create_task(self._end_when_idle())
         if "drawn" not in answer:
@@ -94,7 +94,7 @@ class Renderer:
                 stdout=PIPE,
                 stderr=DEVNULL,
                 limit=_LONGEST_LINE,
-                cwd="/",  # away from the service's data and settings
+                cwd="/",  # not in the folder of the service's data and settings
                 env={"TZ": "UTC", "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path)},
             )
         return self._process

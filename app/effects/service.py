@@ -1,5 +1,5 @@
-"""What each session did, by every instrument with a rule: before and after, side by side, and whether boosters come to
-hold for less."""
+"""What each session did, by every instrument with a rule: the scores before and after it, and whether relief lasts less
+long from booster to booster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,13 +23,14 @@ _MOST_BOOSTERS = 50
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The effects of a patient's sessions, by instrument and session, and the calendar they stand on."""
+    """The effects of a patient's sessions, by instrument code and then by session id, and the calendar they were
+    computed on."""
 
     calendar: Calendar
     by_instrument: dict[str, dict[str, Effect]]
 
     def of(self, session_id: UUID) -> list[InstrumentEffectOut]:
-        """One session's, for every instrument with a score before or after it."""
+        """The effects of one session, for every instrument with a score before or after it."""
         found = []
         for code, by_session in self.by_instrument.items():
             mine = by_session.get(str(session_id))
@@ -38,7 +39,8 @@ class Effects:
         return found
 
     def changes(self) -> list[ChangePerBoosterOut]:
-        """Per instrument, over the maintenance and booster sessions of the current episode."""
+        """The change in days of relief per booster, for each instrument, over the maintenance and booster sessions of
+        the current episode."""
         positions = self.calendar.positions
         current = max((position.episode for position in positions.values()), default=0)
         later = [
@@ -53,7 +55,7 @@ class Effects:
 
 
 def effects_of(db: Transaction, clinic_id: UUID, patient_id: UUID, calendar: Calendar, as_of: date) -> Effects:
-    """What every session of a patient did, by what is recorded now: one query, for the scores."""
+    """The effects of every session of a patient, as recorded now. Runs one query, for the scores."""
     with_rule = [code for code, instrument in INSTRUMENTS.items() if instrument.rule]
     rows: dict[str, list[ScoreVersion]] = {}
     for row in store.scores(db, clinic_id, [patient_id], with_rule, with_answers=False):

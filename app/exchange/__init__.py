@@ -1,1 +1,1 @@
-"""Scores out of the service, as files."""
+"""Exports of scores as files."""

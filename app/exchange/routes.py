@@ -1,4 +1,4 @@
-"""HTTP of exchange."""
+"""Routes of exports."""
 
 from collections.abc import Callable, Iterator
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Exports: every score that stands, one a line, in the instrument's own unit."""
+"""Exports: every current score, one per line, in the instrument's own unit."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from app.storage import Transaction
 
 
 class Line(msgspec.Struct, gc=False):
-    """One score: points in the instrument's unit, and its answers in the order of its items."""
+    """One line of an export: a score in the instrument's unit, and its answers in the order of the items."""
 
     patient_id: UUID
     check_in_id: UUID
@@ -31,14 +31,14 @@ _encoded = msgspec.json.Encoder().encode_lines
 
 
 def ndjson(db: Transaction, clinic_id: UUID) -> Iterator[bytes]:
-    """A JSON object a line; `answers` is null for a total alone."""
+    """One JSON object per line. `answers` is null for a score that was entered as a total."""
     for rows in store.scores(db, clinic_id):
         yield _encoded([_line(row) for row in rows])
 
 
 def comma_separated(db: Transaction, clinic_id: UUID) -> Iterator[bytes]:
-    """RFC 4180 with a head. `answers` has the items in order, separated by semicolons, an unknown one left empty; it is
-    empty for a total alone."""
+    """CSV with a header line (RFC 4180). `answers` lists the items in order, separated by semicolons; an unknown answer
+    is empty. For a score that was entered as a total the whole field is empty."""
     yield (",".join(Line.__struct_fields__) + "\r\n").encode()
     for rows in store.scores(db, clinic_id):
         text = StringIO()

@@ -1,4 +1,4 @@
-"""What an export reads: some rows at a time, however many there are."""
+"""The query of an export. Rows are read in batches, whatever their number."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from app.tracks.models import ScoreVersion
 _AT_ONCE = 1_000
 _S = inspect(ScoreVersion).local_table.c
 _P = inspect(Patient).local_table.c
-# Check-in by check-in, in the order of an index.
+# Sorted by check-in, which is the order of an index.
 SCORES = (
     rows_of(
         type_coerce(_S.patient_id, Repeated()),
@@ -38,9 +38,9 @@ SCORES = (
 
 
 def scores(db: Transaction, clinic_id: UUID) -> Iterator[Sequence[Any]]:
-    """The scores that stand, but for patients who were entered in error."""
+    """All current scores in batches, except those of patients who were entered in error."""
     connection = db.connection()
-    # SQLite's cursor reads on as it is asked to; PostgreSQL's has to be told.
+    # SQLite's cursor reads row by row by itself; for PostgreSQL it must be requested.
     options = {"stream_results": connection.dialect.name != "sqlite", "max_row_buffer": _AT_ONCE}
     found = connection.execute(SCORES, {"clinic": clinic_id}, execution_options=options)
     while rows := found.fetchmany(_AT_ONCE):

@@ -1,4 +1,4 @@
-"""The questionnaires as data, and their scoring. Pure: the standard library and our refusals only."""
+"""The questionnaires as data, and their scoring. Pure: imports only the standard library and `app.errors`."""
 
 from app.instruments.model import Band, Instrument, Item, Rule, SelfHarmItem
 from app.instruments.registry import ALWAYS_LISTED, DOMAINS, INSTRUMENTS

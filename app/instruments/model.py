@@ -1,8 +1,8 @@
-"""What an instrument is: items, scale, bands, rule and worked examples, as values that cannot be built wrong.
+"""What an instrument is: items, scale, bands, rule and worked examples. Their values are checked when they are built.
 
 Inside the service a score is an integer number of *points*: the sum of the items for most instruments, the sum (three
-times the mean) for PEG, tenths of T for PROMIS. Thresholds are compared on points, so no line is ever blurred by a
-float. `value` is what people read.
+times the mean) for PEG, tenths of T for PROMIS. Thresholds are compared on points, so no comparison depends on
+floating-point rounding. `value` is the number that people read.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,8 @@ Answers = Sequence[int | None]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question, known by number, a short concept label of our own and its LOINC code. Never by wording."""
+    """One question. It is identified by its number, a short label of our own and its LOINC code, never by its
+    wording."""
 
     number: int
     label: str
@@ -39,7 +40,7 @@ class Band:
 class Rule:
     """The lines of one instrument, in points of severity (0 = none, larger = worse). Source: clinical reference 4.5.
 
-    `response` and `partial` are percent of the baseline severity, or points of fall where `basis` is "points".
+    `response` and `partial` are improvements in percent of the baseline severity or, if `basis` is "points", in points.
     """
 
     entry: int
@@ -56,15 +57,16 @@ class Rule:
             raise ValueError("a rule needs 0 < partial < response, and a positive entry line and reliable change")
 
     def falls_by(self, baseline: int, severity: int, amount: int) -> bool:
-        """Whether severity fell from baseline by at least `amount` (percent or points), exactly, in integers."""
+        """Whether severity fell from the baseline by at least `amount` (percent or points). Uses exact integer
+        arithmetic."""
         fall = baseline - severity
         return fall >= amount if self.basis == "points" else 100 * fall >= amount * baseline
 
 
 @dataclass(frozen=True, slots=True)
 class SelfHarmItem:
-    """The item that asks about self-harm: its number, where a review starts, where it is urgent, and the largest
-    total that is possible with that item at 0. Source: clinical reference 7."""
+    """The item that asks about self-harm: its number, the answer from which a review is needed, the answer from which
+    it is urgent, and the largest total that is possible with this item at 0. Source: clinical reference 7."""
 
     number: int
     line: int
@@ -74,7 +76,7 @@ class SelfHarmItem:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A worked example: answers (or a score alone) and the value they must give."""
+    """A worked example: answers (or only a score) and the value they must give."""
 
     answers: tuple[int | None, ...] | None
     value: float
@@ -113,13 +115,13 @@ class Instrument:
             raise ValueError("one recall window per instrument")
 
     def value(self, points: int) -> int | float:
-        """The number people read: points in the instrument's own unit, to two decimals."""
+        """The number that people read: the score in the instrument's own unit, to two decimals."""
         if self.per_unit == 1:
             return points
         return round(points / self.per_unit, 2)
 
     def severity(self, points: int) -> int:
-        """Points oriented so that larger is worse. Source: clinical reference 4.1."""
+        """Severity in points: larger is worse for every instrument. Source: clinical reference 4.1."""
         return points if self.direction == "lower_is_better" else self.points[-1] - points
 
     def points_of_severity(self, severity: int) -> int:
@@ -127,17 +129,17 @@ class Instrument:
         return severity if self.direction == "lower_is_better" else self.points[-1] - severity
 
     def band(self, points: int) -> str | None:
-        """The label of the severity band, or None where the instrument has no bands."""
+        """The label of the severity band; None if the instrument has no bands."""
         return next((band.label for band in self.bands if band.min <= points <= band.max), None)
 
 
 def total_of_items(answers: Answers) -> int:
-    """The plain sum."""
+    """The sum of the answers; an unanswered item counts as 0."""
     return sum(answer or 0 for answer in answers)
 
 
 def items(labels: Sequence[str], low: int, high: int, loinc: Sequence[str | None] = ()) -> tuple[Item, ...]:
-    """Items numbered from 1 that share one range."""
+    """Items numbered from 1 that all have the same range."""
     codes = list(loinc) or [None] * len(labels)
     return tuple(
         Item(number, label, low, high, code)

@@ -1,4 +1,4 @@
-"""The list of instruments that are served, and the order in which a domain asks them."""
+"""The instruments that are served, and the order in which instruments can answer for a domain."""
 
 from app.instruments.data.gad import GAD_2, GAD_7
 from app.instruments.data.madrs import MADRS
@@ -34,7 +34,8 @@ _WRITTEN = (
 
 
 def _examples_hold(instrument: Instrument) -> bool:
-    """An instrument without a worked example that comes out right is not served."""
+    """Whether all worked examples of an instrument give the right value. An instrument without such an example is not
+    served."""
     return bool(instrument.examples) and all(
         instrument.value(score(instrument, e.answers, None if e.answers else e.value).points) == e.value
         for e in instrument.examples
@@ -43,7 +44,8 @@ def _examples_hold(instrument: Instrument) -> bool:
 
 INSTRUMENTS: dict[str, Instrument] = {i.code: i for i in _WRITTEN if _examples_hold(i)}
 
-# The order in which a domain looks for the track that answers for it; the first three are always listed.
+# The instruments of each domain, in the order in which they are tried as the one that answers for it. The first three
+# domains are always listed.
 DOMAINS: dict[str, tuple[str, ...]] = {
     "mood": ("phq-9", "qids-sr16", "madrs", "promis-depression-4a", "nrs-mood"),
     "anxiety": ("gad-7", "promis-anxiety-4a", "nrs-anxiety"),

@@ -1,4 +1,4 @@
-"""Scoring: from answers, or from a total alone, to points. Refuses what the instrument cannot give."""
+"""Scoring: converts answers or a total to points. Refuses what the instrument cannot give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class ScoreMismatch(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A scored response. `answers` is None for a total alone; `self_harm_item` is None where it is unknown or the
-    instrument has none."""
+    """A scored response. `answers` is None if only a total was given. `self_harm_item` is None if it is unknown or the
+    instrument has no such item."""
 
     points: int
     answers: tuple[int | None, ...] | None
@@ -24,10 +24,10 @@ class Scored:
 
 
 def score(instrument: Instrument, answers: Answers | None, value: float | None, pointer: str = "") -> Scored:
-    """Points of a response given as answers (item order), as a score in the instrument's unit, or as both.
+    """The points of a response, given as answers (in item order), as a score in the instrument's unit, or as both.
 
-    Raises Invalid for a wrong count, an answer out of range, a missing answer or an unattainable score, and
-    ScoreMismatch where both are given and differ. `pointer` prefixes the places named in a refusal.
+    Raises Invalid for a wrong number of answers, an answer out of range, a missing answer or an unattainable score, and
+    ScoreMismatch if both are given and differ. `pointer` is the prefix of the places named in an error.
     """
     if answers is None and value is None:
         raise Invalid(errors=[Fault("pointer", pointer, "give answers or a score")])
@@ -75,7 +75,7 @@ def _faults(instrument: Instrument, answers: Answers, pointer: str) -> Sequence[
 
 
 def _may_be_blank(instrument: Instrument, number: int, answers: Answers) -> bool:
-    """An item of an either-or pair may be left blank when the other one is answered."""
+    """Whether an item may be left blank: it is one of an either-or pair, and the other one is answered."""
     return any(
         number in pair and answers[(pair[0] if number == pair[1] else pair[1]) - 1] is not None
         for pair in instrument.either_or

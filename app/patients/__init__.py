@@ -1,1 +1,1 @@
-"""Patients: who is treated, for what, and which instrument answers for a domain."""
+"""Patients: who is treated, for what, and which instrument is primary in a domain."""

@@ -24,7 +24,7 @@ _KEY_BITS = 256
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a patient is: the clinic's own number for them, what people call them, and the year they were born in."""
+    """Who a patient is: the clinic's own number for them, the name they are known by, and their year of birth."""
 
     external_id: str
     label: str | None = None
@@ -32,12 +32,12 @@ class Identity:
 
 
 def pseudonym(patient_id: UUID) -> Identity:
-    """What stands in the place of an identity that was erased."""
+    """The identity that is shown for an erased patient."""
     return Identity(f"erased-{patient_id.hex[-12:]}")
 
 
 def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Identity]:
-    """The identity of each of these patients: one query. Erased ones have their pseudonym."""
+    """The identity of each of these patients, with one query. Erased patients have their pseudonym."""
     found = {patient_id: pseudonym(patient_id) for patient_id in patient_ids}
     return found | dict(_decrypted(db, clinic_id, store.encrypted(db, clinic_id, patient_ids)))
 
@@ -52,7 +52,7 @@ def matching(db: Transaction, clinic_id: UUID, q: str, after: Sequence[str] | No
 
 
 def has(external_id: str, label: str | None, q: str) -> bool:
-    """Whether an external id or a label has `q` in it, in capitals or not."""
+    """Whether an external id or a label contains `q`, ignoring case."""
     return q.casefold() in external_id.casefold() or q.casefold() in (label or "").casefold()
 
 
@@ -77,7 +77,7 @@ def store_identity(db: Transaction, clinic_id: UUID, patient_id: UUID, identity:
 
 
 def digest(db: Transaction, clinic_id: UUID, text: str) -> str:
-    """A keyed hash by which equal texts of a clinic are found without being stored."""
+    """A keyed hash with which equal texts of a clinic are found without storing the text."""
     return hmac.digest(key_for(db, "identifiers"), clinic_id.bytes + text.encode(), hashlib.sha256).hex()
 
 

@@ -1,4 +1,4 @@
-"""Patients, and the versions of what a verdict depends on."""
+"""Tables of patients and of the versions of what a verdict depends on, and the bodies of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -59,9 +59,9 @@ _EXAMPLE = {
 
 
 class Patient(SQLModel, table=True):
-    """A patient as they stand now, but for who they are. `last_recorded_at` is the clock of the patient's versions: it
-    only goes up. `posted` is a keyed hash of the normalised content of version 1, with which a repeated create is
-    compared."""
+    """The current state of a patient, without identifying data. `last_recorded_at` is when the patient's newest version
+    of any kind was recorded; it only increases. `posted` is a keyed hash of the normalised content of version 1; a
+    repeated create is compared with it."""
 
     __tablename__ = "patients"
     __table_args__ = (
@@ -116,7 +116,8 @@ class PatientKey(SQLModel, table=True):
 
 
 class PatientVersion(SQLModel, table=True):
-    """What a verdict depends on of a patient, from the instant it was recorded. The first stands from the beginning."""
+    """The fields of a patient that verdicts depend on, valid from the instant they were recorded. The first version is
+    also valid for all earlier instants."""
 
     __tablename__ = "patient_versions"
     __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)

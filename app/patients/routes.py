@@ -1,4 +1,4 @@
-"""HTTP of patients."""
+"""Routes of patients."""
 
 from typing import Annotated
 from uuid import UUID

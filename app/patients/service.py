@@ -1,4 +1,4 @@
-"""Use cases of patients: creating, changing, finding."""
+"""Use cases of patients: creating, changing, finding, erasing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -46,14 +46,15 @@ class Erased(Problem):
 
 
 def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[PatientOut]:
-    """A new patient, or the one that stands when the same id is posted again with the same content."""
+    """Creates a patient. If the same id was posted before with the same content, returns that patient as they are
+    now."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = identifiers.digest(db, clinic_id, _normalised(body))
     _check_birth_year(body.birth_year, act)
     number = identifiers.digest(db, clinic_id, body.external_id)
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     holder = store.holder(db, clinic_id, number)
-    if holder == patient_id and existing is None:  # committed by an equal post between the two looks
+    if holder == patient_id and existing is None:  # an equal post committed between the two queries
         existing = find(db, clinic_id, patient_id)
     if existing is not None:
         if existing.posted != posted:
@@ -86,8 +87,8 @@ def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[P
 def update(
     db: Transaction, caller: Caller, act: Act, patient_id: UUID, expected: int | None, patch: PatientPatch
 ) -> Fact[PatientOut]:
-    """A changed patient; an empty patch makes no version. Raises NotFound, PreconditionFailed, Invalid,
-    ExternalIdTaken, Erased."""
+    """Changes a patient and returns them. A patch that changes nothing makes no version. Raises NotFound,
+    PreconditionFailed, Invalid, ExternalIdTaken, Erased."""
     patient = lock_one(db, act.clinic_id, patient_id)
     require_version(expected, patient.version)
     before = patient_out(db, patient)
@@ -121,7 +122,7 @@ def update(
 
 
 def erase(db: Transaction, act: Act, patient_id: UUID) -> Fact[PatientOut]:
-    """Destroys what tells who a patient is: identifiers, their key, the answers kept for repeats, and the right of
+    """Erases a patient's identity: deletes the identifiers, their key and the stored idempotent responses, and revokes
     every device. The clinical record stays under a pseudonym. Erasing again changes nothing. Raises NotFound."""
     patient = lock_one(db, act.clinic_id, patient_id)
     if patient.erased_at is None:
@@ -171,7 +172,7 @@ def lock_one(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient:
 
 
 def refold_outdated(db: Transaction, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UUID]:
-    """Folds again the tracks that were kept by other rules or in another shape, of a few patients at a time: these."""
+    """Folds a few patients again whose fold was stored under another fold version. Returns their ids."""
     patient_ids = tracks_store.outdated(db, clinic_id, _PATIENTS_A_ROUND)
     patients = store.locked(db, clinic_id, patient_ids).values()
     changes = [Change(subject_of(patient, zone)) for patient in patients]
@@ -197,8 +198,8 @@ def search(
 
 
 def next_moment(patient: Patient | PatientSummary, now: datetime) -> datetime:
-    """The `recorded_at` of the patient's next version: now, and always later than the one before. Only under the
-    patient's lock."""
+    """The `recorded_at` of the patient's next version: now, but always later than that of the previous version. The
+    caller must hold the patient's lock."""
     last = patient.last_recorded_at
     moment = now if last is None or now > last else last + timedelta(microseconds=1)
     patient.last_recorded_at = moment
@@ -206,7 +207,7 @@ def next_moment(patient: Patient | PatientSummary, now: datetime) -> datetime:
 
 
 def subject_of(patient: Patient | PatientSummary, zone: ZoneInfo) -> Subject:
-    """The patient as the tracks see them."""
+    """The patient as the Subject that tracks are folded for."""
     return Subject(patient.id, zone, patient.primary_instruments, patient.indications, patient.care_status)
 
 
@@ -216,7 +217,7 @@ def patient_out(db: Transaction, patient: Patient) -> PatientOut:
 
 
 def patients_out(db: Transaction, clinic_id: UUID, patients: Sequence[Patient]) -> list[PatientOut]:
-    """Patients as the service shows them: one query each for all identities and all care teams."""
+    """The response bodies of patients. One query for all identities and one for all care teams."""
     ids = [patient.id for patient in patients]
     if not ids:
         return []
@@ -230,7 +231,7 @@ def _out(patient: Patient, identity: Identity, care_team: Sequence[UUID]) -> Pat
 
 
 def _identify(db: Transaction, clinic_id: UUID, before: PatientOut, changed: Mapping[str, Any]) -> None:
-    """Keeps what changed of who a patient is. Raises ExternalIdTaken."""
+    """Stores changes to a patient's identity. Raises ExternalIdTaken."""
     if not changed.keys() & _IDENTIFYING:
         return
     identity = Identity(**{name: changed.get(name, getattr(before, name)) for name in _IDENTIFYING})
@@ -241,7 +242,7 @@ def _identify(db: Transaction, clinic_id: UUID, before: PatientOut, changed: Map
 
 
 def _check_team(db: Transaction, clinic_id: UUID, team: Sequence[UUID]) -> None:
-    """Raises ReferenceNotFound for somebody who is not of this clinic."""
+    """Raises ReferenceNotFound if a member is not a user of this clinic."""
     known = access_store.users_by_ids(db, clinic_id, team) if team else {}
     strangers = [index for index, user_id in enumerate(team) if user_id not in known]
     if strangers:
@@ -255,7 +256,7 @@ def _check_birth_year(year: object, act: Act) -> None:
 
 
 def _normalised(body: PatientIn) -> str:
-    """What a repeat is compared with: the content without the id and without the order of its lists."""
+    """The content that a repeated create is compared with: without the id, and with its lists sorted."""
     lists = {
         "indications": sorted(body.indications),
         "failed_treatments": sorted(body.failed_treatments),

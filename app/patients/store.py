@@ -20,7 +20,7 @@ _ENCRYPTED_AT_ONCE = 500
 
 @dataclass(slots=True)
 class PatientSummary:
-    """What recording and answering need of a patient: see Patient."""
+    """The fields of a patient that recording and answering need: see Patient."""
 
     id: UUID
     last_recorded_at: datetime | None
@@ -30,7 +30,7 @@ class PatientSummary:
 
 
 _P = inspect(Patient).local_table.c
-# Built once, and free of the ORM: every check-in asks for one of them.
+# Built once and without the ORM, because every check-in runs one of them.
 _SUMMARIES = rows_of(_P.id, _P.last_recorded_at, _P.primary_instruments, _P.indications, _P.care_status).where(
     _P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True))
 )
@@ -41,7 +41,8 @@ Encrypted = tuple[UUID, bytes, bytes]
 
 
 def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
-    """These patients, locked in id order until the transaction ends: whoever writes locks first, then gathers."""
+    """These patients, locked in id order until the transaction ends. A writer must lock before it reads anything
+    else."""
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
     rows = db.exec(query.order_by(col(Patient.id)).with_for_update().execution_options(populate_existing=True))
     return {row.id: row for row in rows}
@@ -50,7 +51,7 @@ def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> d
 def summaries(
     db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False
 ) -> dict[UUID, PatientSummary]:
-    """These patients in brief; locked like `locked`, for those who record."""
+    """These patients in brief. `lock` locks them like `locked`, for callers that record."""
     asked = {"clinic": clinic_id, "patients": sorted(patient_ids)}
     return {
         row[0]: PatientSummary(*row)
@@ -74,7 +75,7 @@ def by_ids(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dic
 
 
 def holder(db: Transaction, clinic_id: UUID, external_id_digest: str) -> UUID | None:
-    """The patient who has this external id."""
+    """The patient with this external id, given as its keyed hash; None if there is none."""
     query = select(Identifiers.patient_id).where(
         col(Identifiers.clinic_id) == clinic_id, col(Identifiers.external_id_digest) == external_id_digest
     )
@@ -115,13 +116,13 @@ def encrypted_newest_first(
 
 
 def erase(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
-    """Destroys a patient's key, and what it opened."""
+    """Deletes a patient's key and identifiers."""
     for kind in (PatientKey, Identifiers):
         db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.patient_id) == patient_id))
 
 
 def version_known(db: Transaction, clinic_id: UUID, patient_id: UUID, known_at: datetime) -> PatientVersion:
-    """The version in force at `known_at`; before any, the first."""
+    """The version that was current at `known_at`, or the first version if that is later."""
     query = select(PatientVersion).where(
         col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
     )
@@ -139,10 +140,11 @@ def page(
     after: Sequence[str] | None,
     limit: int,
 ) -> Sequence[Patient]:
-    """Newest first; one row more than `limit` where there is more."""
+    """Patients, newest first. Returns one row more than `limit` if there are more."""
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
     if indication is not None:
-        # Every indication is a word of its own, so the quoted word is found in the document's text on any engine.
+        # The indications are stored as JSON. No indication contains another in quotes, so a text search for the quoted
+        # value works on both databases.
         query = query.where(cast(col(Patient.indications), Text).contains(f'"{indication}"', autoescape=True))
     if care_status is not None:
         query = query.where(col(Patient.care_status) == care_status)
@@ -168,7 +170,7 @@ def _encrypted(clinic_id: UUID, *more: Any) -> Any:
 
 
 def versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[PatientVersion]:
-    """Oldest first."""
+    """The versions of a patient, oldest first."""
     query = select(PatientVersion).where(
         col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
     )
@@ -176,7 +178,7 @@ def versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[Pat
 
 
 def ids_after(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> list[UUID]:
-    """Some patients in the order of their ids."""
+    """A batch of patient ids, in order."""
     query = select(Patient.id).where(col(Patient.clinic_id) == clinic_id)
     if after is not None:
         query = query.where(col(Patient.id) > after)

@@ -11,13 +11,14 @@ from app.api.encryption import Cipher
 from app.storage import Transaction, key_for
 
 _STEP_SECONDS = 30
-# A code of the step before or after is accepted: clocks differ.
+# A code of the step before or after is accepted too, because clocks differ.
 _DRIFT_STEPS = 1
 _RECOVERY_CODES = 10
 
 
 def start(db: Transaction, user: User) -> str:
-    """A new secret for the person's authenticator. The one before counts until this one is confirmed."""
+    """Makes a new secret for the person's authenticator. The previous one stays in use until the new one is
+    confirmed."""
     secret = pyotp.random_base32()
     user.otp_pending = _cipher(db).encrypt(secret)
     db.add(user)
@@ -25,12 +26,13 @@ def start(db: Transaction, user: User) -> str:
 
 
 def uri(secret: str, email: str, clinic: str) -> str:
-    """The secret as an address that authenticators read from a picture."""
+    """The secret as an `otpauth` URI, which authenticators read from a QR code."""
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=f"Holdfast {clinic}".strip())
 
 
 def confirm(db: Transaction, user: User, code: str, now: datetime) -> list[str] | None:
-    """New recovery codes, once a code of the pending secret is shown; None where it does not fit."""
+    """Turns the pending secret on if `code` is one of its codes. Returns new recovery codes, or None if the code is
+    wrong."""
     secret = _cipher(db).decrypt(user.otp_pending) if user.otp_pending else None
     step = _step(secret, code, now) if secret else None
     if step is None:
@@ -44,7 +46,8 @@ def confirm(db: Transaction, user: User, code: str, now: datetime) -> list[str] 
 
 
 def accepts(db: Transaction, user: User, code: str, now: datetime) -> bool:
-    """Whether a code or a recovery code is the person's. Either is accepted once; only under the person's lock."""
+    """Whether `code` is a current code or a recovery code of the person. Each is accepted only once, so the caller must
+    hold the lock on the person's row."""
     if user.otp_secret is None:
         return False
     hashes = [h for h in user.recovery_hashes if not secrets.compare_digest(h, digest(code.strip().lower()))]
@@ -61,14 +64,14 @@ def accepts(db: Transaction, user: User, code: str, now: datetime) -> bool:
 
 
 def remove(db: Transaction, user: User) -> None:
-    """Takes a person's second factor off."""
+    """Removes a person's second factor."""
     user.otp_secret = user.otp_pending = user.otp_confirmed_at = user.otp_last_step = None
     user.recovery_hashes = []
     db.add(user)
 
 
 def _step(secret: str, code: str, now: datetime) -> int | None:
-    """The time step to which a code belongs, among those near now."""
+    """The time step that a code belongs to, among the steps near now; None if it belongs to none of them."""
     totp = pyotp.TOTP(secret)
     digits = code.replace(" ", "")
     current = int(now.timestamp()) // _STEP_SECONDS

@@ -20,7 +20,7 @@ _slow = ThreadPoolExecutor(2, "holdfast-argon2")
 
 
 def hashed_now(password: str) -> str:
-    """How a password is stored (Argon2id, RFC 9106). Slow: for callers without an event loop."""
+    """The hash that is stored for a password (Argon2id, RFC 9106). Slow: for callers without an event loop."""
     return _hasher.hash(password)
 
 

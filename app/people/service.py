@@ -1,4 +1,4 @@
-"""People with a login: adding, changing, passwords."""
+"""People with a login: adding them, changing them, and their passwords."""
 
 import secrets
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ class LastAdministrator(Problem):
 
 
 def add_user(db: Transaction, clinic_id: UUID, email: str, role: str, password: str, now: datetime) -> UUID:
-    """A person's login with a password, as the operator adds it. Raises Invalid for a role, an e-mail or a password
-    that will not do, or an e-mail in use."""
+    """Adds a person with a password, for the operator. Raises Invalid for an unknown role, an unusable e-mail or
+    password, or an e-mail in use."""
     if role not in ("admin", "clinician"):
         raise Invalid(errors=[Fault("parameter", "role", "must be admin or clinician")])
     if not is_address(email.strip()):
@@ -62,7 +62,7 @@ def add_user(db: Transaction, clinic_id: UUID, email: str, role: str, password: 
 
 
 def _check_password(password: str) -> None:
-    """Raises Invalid for one that is too short or too long."""
+    """Raises Invalid for a password that is too short or too long."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         rule = f"must have at least {SHORTEST_PASSWORD} characters, at most {LONGEST_PASSWORD}"
         raise Invalid(errors=[Fault("parameter", "password", rule)])
@@ -94,7 +94,7 @@ def me(db: Transaction, caller: Caller) -> Fact[MeOut]:
 
 
 def create(db: Transaction, act: Act, body: UserIn) -> Fact[UserCreated]:
-    """A new person without a password, and the code with which they set one. Raises EmailTaken."""
+    """Adds a person without a password and makes a code with which they set one. Raises EmailTaken."""
     user = _add(db, act.clinic_id, body.email, body.role, None, act.at)
     code = password_code(db, user, act.at)
     value = UserCreated(**user_out(user).model_dump(), password_code=code)
@@ -102,7 +102,7 @@ def create(db: Transaction, act: Act, body: UserIn) -> Fact[UserCreated]:
 
 
 def update(db: Transaction, act: Act, user_id: UUID, expected: int | None, patch: UserPatch) -> Fact[UserOut]:
-    """A changed person. Raises NotFound, PreconditionFailed, LastAdministrator."""
+    """Changes a person and returns them. Raises NotFound, PreconditionFailed, LastAdministrator."""
     user = _locked(db, act.clinic_id, user_id)
     require_version(expected, user.version)
     disabled_at = user.disabled_at
@@ -136,7 +136,7 @@ def find(db: Transaction, clinic_id: UUID, user_id: UUID) -> User:
 
 
 def _locked(db: Transaction, clinic_id: UUID, user_id: UUID) -> User:
-    """A person of this clinic, until the transaction ends. Raises NotFound."""
+    """A person of this clinic, locked until the transaction ends. Raises NotFound."""
     user = store.user(db, clinic_id, user_id, locked=True)
     if user is None:
         raise NotFound
@@ -144,12 +144,13 @@ def _locked(db: Transaction, clinic_id: UUID, user_id: UUID) -> User:
 
 
 def listed(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: int) -> list[UserOut]:
-    """A page, newest first, one more than `limit` where there is more."""
+    """One page, newest first. Returns one item more than `limit` if there are more."""
     return [user_out(user) for user in store.users(db, clinic_id, after, limit)]
 
 
 def reset_password(db: Transaction, act: Act, user_id: UUID) -> Fact[PasswordCodeOut]:
-    """A code with which a person sets a new password; the old one and every token end now. Raises NotFound."""
+    """Makes a code with which a person sets a new password. The old password and all sessions end now. Raises
+    NotFound."""
     user = _locked(db, act.clinic_id, user_id)
     user.password_hash = None
     _sign_out_everywhere(db, user)
@@ -157,7 +158,7 @@ def reset_password(db: Transaction, act: Act, user_id: UUID) -> Fact[PasswordCod
 
 
 def remove_second_factor(db: Transaction, act: Act, user_id: UUID) -> Fact[None]:
-    """Takes a person's second factor off, for one who lost it. Raises NotFound."""
+    """Removes the second factor of a person who lost it, and ends their sessions. Raises NotFound."""
     user = _locked(db, act.clinic_id, user_id)
     factors.remove(db, user)
     _sign_out_everywhere(db, user)
@@ -165,7 +166,7 @@ def remove_second_factor(db: Transaction, act: Act, user_id: UUID) -> Fact[None]
 
 
 def password_code(db: Transaction, user: User, now: datetime) -> PasswordCodeOut:
-    """A single-use code, valid for 72 hours; codes before it no longer work."""
+    """Makes a single-use code that is valid for 72 hours. Earlier codes of the person stop working."""
     store.expire_password_codes(db, user.clinic_id, user.id, now)
     code, expires_at = secrets.token_urlsafe(16), now + _CODE_LIVES
     db.add(
@@ -206,8 +207,8 @@ def change_password(db: Transaction, caller: Caller, act: Act, checked: str, pas
 
 
 def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str, code: str) -> Fact[SecondFactorOut]:
-    """A secret for the caller's authenticator. Raises as `change_password`, and Invalid where a second factor is on and
-    `code` is not of it."""
+    """Makes a secret for the caller's authenticator. Raises what `change_password` raises, and Invalid if a second
+    factor is on and `code` is not one of its codes."""
     user = _own(db, caller, checked)
     if user.otp_confirmed_at is not None and not factors.accepts(db, user, code, act.at):
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a code of the second factor that is on")])
@@ -219,9 +220,9 @@ def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str,
 def confirm_second_factor(
     db: Transaction, key: str, caller: Caller, act: Act, code: str
 ) -> Fact[SecondFactorConfirmed]:
-    """Turns the caller's second factor on: recovery codes, and tokens of a session that has shown it. No other session
-    can be refreshed any more. Raises InvalidToken where the caller's session has ended, and Invalid for a code that
-    does not fit."""
+    """Turns the caller's second factor on. Returns recovery codes, and the tokens of a new session with the second
+    factor. All other sessions can no longer be refreshed. Raises InvalidToken if the caller's session has ended, and
+    Invalid for a wrong code."""
     user = _own(db, caller)
     codes = factors.confirm(db, user, code, act.at)
     if codes is None:
@@ -240,7 +241,7 @@ def confirm_second_factor(
 
 
 def user_out(user: User) -> UserOut:
-    """A person as the service shows them."""
+    """The response body of a person."""
     return UserOut(
         id=user.id,
         email=user.email,
@@ -260,8 +261,8 @@ def _set(db: Transaction, user: User, password_hash: str, now: datetime) -> None
 
 
 def _own(db: Transaction, caller: Caller, checked: str | None = None) -> User:
-    """The caller's own login, until the transaction ends. Raises InvalidToken where their session has ended since they
-    were looked at, and Invalid where their password is no longer the one that was checked."""
+    """The caller's own row, locked until the transaction ends. Raises InvalidToken if the session has ended since the
+    token was checked, and Invalid if the password is no longer the one that was checked."""
     user = _locked(db, caller.clinic_id, caller.id)
     ended_at = user.signed_out_at
     if user.disabled_at is not None or (ended_at is not None and caller.issued_at < ended_at.timestamp()):

@@ -1,1 +1,1 @@
-"""Check-in plans: what is to be answered when, relative to sessions, and what became of it."""
+"""Check-in plans: what a patient must answer and when, relative to sessions, and whether it was answered."""

@@ -1,4 +1,4 @@
-"""Plans: versions of what a clinic asks of its patients, and of what is asked of one."""
+"""Plans, as versions: what a clinic asks of all its patients, and what is asked of a single patient."""
 
 import re
 from datetime import date, datetime
@@ -27,7 +27,7 @@ def _days(value: Any) -> Any:
 
 
 def days_of(duration: str) -> int:
-    """The days of a duration as it is kept: `P3D`."""
+    """The number of days in a duration in its stored form, such as `P3D`."""
     return int(duration[1:-1])
 
 
@@ -58,7 +58,8 @@ _EXAMPLE = {"items": [{"after": "session", "offset": "P3D", "window": "P2D", "in
 
 
 class ClinicPlanVersion(SQLModel, table=True):
-    """What a clinic asks of its patients, from the day after it was recorded. Version 1 is the default and not kept."""
+    """A version of what a clinic asks of its patients. It takes effect on the day after it was recorded. Version 1 is
+    the default plan and is not stored."""
 
     __tablename__ = "clinic_plan_versions"
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),)
@@ -71,8 +72,8 @@ class ClinicPlanVersion(SQLModel, table=True):
 
 
 class PatientPlanVersion(SQLModel, table=True):
-    """What is asked of one patient, from the day after it was recorded; without items, what the clinic asks of all.
-    Version 1 is that, and not kept."""
+    """A version of what is asked of one patient. It takes effect on the day after it was recorded. `items` None means
+    that the clinic's plan applies. Version 1 is that, and is not stored."""
 
     __tablename__ = "patient_plan_versions"
     __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)

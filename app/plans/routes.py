@@ -1,4 +1,4 @@
-"""HTTP of plans."""
+"""Routes of plans."""
 
 from datetime import date
 from typing import Annotated

@@ -1,6 +1,7 @@
-"""From a plan's templates and a patient's sessions to what is due when, and what became of it. Pure.
+"""Computes what is due when, and whether it was answered, from the versions of a plan and a patient's sessions. Pure
+functions.
 
-Every number of days is of the clinic's local calendar days.
+All days are calendar days in the clinic's time zone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,8 +16,8 @@ DEFAULT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One check-in that a plan asks for: `offset` days after each session, or after the last session of each course,
-    to be answered until `window` days later."""
+    """One check-in that a plan asks for. It is due `offset` days after each session, or after the last session of each
+    course, and may be answered until `window` days later."""
 
     after: str
     offset: int
@@ -26,7 +27,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A version of a plan. It asks from `from_on` on, until the next version does; `items` None: as the clinic asks."""
+    """A version of a plan. It applies from `from_on` until the next version does. `items` None means that the clinic's
+    plan applies."""
 
     from_on: date
     items: tuple[Item, ...] | None
@@ -34,8 +36,8 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One check-in that is asked for, on account of one session. `missing` are its instruments without an answer from
-    `due_on` to `window_ends_on`."""
+    """One check-in that is due because of one session. `missing` are its instruments that have no answer from `due_on`
+    to `window_ends_on`."""
 
     due_on: date
     window_ends_on: date
@@ -44,7 +46,8 @@ class Due:
     missing: tuple[str, ...] = field(default=())
 
     def state(self, today: date) -> str:
-        """`upcoming`, `due` (today), `overdue` (its window is open), `missed`, or `done`: everything was answered."""
+        """`upcoming`, `due` (today), `overdue` (the window is still open), `missed`, or `done` (everything was
+        answered)."""
         if self.due_on > today:
             return "upcoming"
         if not self.missing:
@@ -62,8 +65,9 @@ def _fortnight(offset: int, window: int) -> Item:
     return Item("course", offset, window, ("phq-9", "gad-7", "nrs-pain"))
 
 
-# Scales about now at 24 hours, day 3 and day 7; scales about two weeks once their window is clean of the course: weekly
-# to week 8, then every four weeks to a year. Source: clinical reference 3.
+# Scales about the present moment are asked at 24 hours, day 3 and day 7. Scales about the last two weeks are asked once
+# those two weeks no longer include the course: weekly to week 8, then every four weeks to a year. Source: clinical
+# reference 3.
 DEFAULT_ITEMS = (
     _now(1, 1),
     _now(3, 1),
@@ -82,8 +86,8 @@ def due(
     first: date,
     last: date,
 ) -> list[Due]:
-    """What is due from `first` to `last`, in order. Templates are in order of `from_on`; `answered` holds the days with
-    an answer of each instrument. The next session ends what the one before still asked for: its own plan begins."""
+    """What is due from `first` to `last`, in order. Templates are in order of `from_on`. `answered` holds, for each
+    instrument, the days with an answer. What a session asks for ends at the next session, which asks anew."""
     found: dict[tuple[date, date], Due] = {}
     for item, anchor, until in _asked(clinic, patient, infusions, positions):
         due_on = anchor.day + timedelta(days=item.offset)
@@ -100,7 +104,8 @@ def due(
 
 
 def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date) -> tuple[Item, ...]:
-    """What is asked for on a day. A change counts from the day after it was made, so that no past day changes."""
+    """The items that apply on a day. A change takes effect on the day after it was made, so that no past day
+    changes."""
     for templates in (patient, clinic):
         begun = [template for template in templates if template.from_on <= day]
         if begun and begun[-1].items is not None:
@@ -114,7 +119,8 @@ def _asked(
     infusions: Sequence[Infusion],
     positions: Mapping[str, InfusionPosition],
 ) -> list[tuple[Item, Infusion, date | None]]:
-    """Every item of every version, after each session it counts from, and the day of the next session."""
+    """Every item of every version combined with each session that it follows, and the day of the next session (None if
+    there is none)."""
     everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
     ordered = sorted(infusions, key=lambda infusion: (infusion.at, infusion.id))
     found = []

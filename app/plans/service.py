@@ -37,7 +37,7 @@ _LONGEST_SPAN = timedelta(days=400)
 
 
 def clinic_plan(db: Transaction, caller: Caller) -> Fact[PlanOut]:
-    """What the clinic asks of its patients."""
+    """The current plan of the clinic."""
     plan = _clinic_plan_out(store.clinic_versions(db, caller.clinic_id), caller.time_zone)
     return Fact(plan, version=plan.version)
 
@@ -45,7 +45,7 @@ def clinic_plan(db: Transaction, caller: Caller) -> Fact[PlanOut]:
 def put_clinic_plan(
     db: Transaction, caller: Caller, act: Act, expected: int | None, body: ClinicPlanIn
 ) -> Fact[PlanOut]:
-    """A new version of what the clinic asks. Raises PreconditionFailed."""
+    """Stores a new version of the clinic's plan. Raises PreconditionFailed."""
     access.locked_clinic(db, act.clinic_id)
     versions = store.clinic_versions(db, act.clinic_id)
     require_version(expected, _version(versions))
@@ -65,14 +65,15 @@ def put_clinic_plan(
 
 
 def plan(db: Transaction, caller: Caller, patient_id: UUID) -> Fact[PlanOut]:
-    """What is asked of a patient. Raises NotFound."""
+    """The current plan of a patient. Raises NotFound."""
     patients.find(db, caller.clinic_id, patient_id)
     plan = _patient_plan_out(db, caller, store.patient_versions(db, caller.clinic_id, patient_id))
     return Fact(plan, (patient_id,), plan.version)
 
 
 def versions(db: Transaction, caller: Caller, patient_id: UUID) -> list[PlanOut]:
-    """Every plan that was set for a patient, oldest first; one that went back to the clinic's has no items."""
+    """Every plan that was set for a patient, oldest first. A version that returned to the clinic's plan has no
+    items."""
     zone = caller.time_zone
     return [
         _plan_out(
@@ -89,7 +90,7 @@ def versions(db: Transaction, caller: Caller, patient_id: UUID) -> list[PlanOut]
 def put_plan(
     db: Transaction, caller: Caller, act: Act, patient_id: UUID, expected: int | None, body: PlanIn
 ) -> Fact[PlanOut]:
-    """A new version of what is asked of a patient. Raises NotFound, PreconditionFailed."""
+    """Stores a new version of a patient's plan. Raises NotFound, PreconditionFailed."""
     patients.lock_one(db, act.clinic_id, patient_id)
     versions = store.patient_versions(db, act.clinic_id, patient_id)
     require_version(expected, _version(versions))
@@ -112,8 +113,8 @@ def put_plan(
 def due_of(
     db: Transaction, caller: Caller, patient_id: UUID, first: date | None, last: date | None, now: datetime
 ) -> Fact[DueList]:
-    """What is due of a patient, by default from four weeks ago until in 60 days. To patients only what they rate
-    themselves is shown. Raises NotFound, Invalid."""
+    """What is due for a patient, by default from four weeks ago to 60 days ahead. Patients are shown only the
+    instruments that they rate themselves. Raises NotFound, Invalid."""
     patient = patients.find(db, caller.clinic_id, patient_id)
     zone, today = caller.time_zone, local_day(now, caller.time_zone)
     first = first or (min(last, today) if last else today) - _BEHIND

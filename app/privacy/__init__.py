@@ -1,1 +1,1 @@
-"""One patient's whole record, and erasing who they are."""
+"""The whole record of one patient, and erasing a patient's identity."""

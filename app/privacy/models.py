@@ -1,4 +1,4 @@
-"""What the whole record gives, and what erasing takes."""
+"""The response body of the whole record, and the request body of erasing."""
 
 from app.alerts.models import AlertOut
 from app.api.fields import MomentOut, Name, RequestBody, ResponseBody, with_examples

@@ -1,4 +1,4 @@
-"""HTTP of privacy."""
+"""Routes of privacy."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Use cases of privacy: the whole record of one patient, and erasing who they are."""
+"""Use cases of privacy: the whole record of one patient, and erasing a patient's identity."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from app.storage import Transaction
 
 
 def record_of(db: Transaction, caller: Caller, act: Act, patient_id: UUID) -> Fact[PatientRecord]:
-    """Everything that is stored of a patient. Raises NotFound."""
+    """Everything that is stored about a patient. Raises NotFound."""
     patient = patients.find(db, caller.clinic_id, patient_id)
     record = PatientRecord(
         patient=patients.patient_out(db, patient),
@@ -44,8 +44,8 @@ def record_of(db: Transaction, caller: Caller, act: Act, patient_id: UUID) -> Fa
 
 
 def erase(db: Transaction, act: Act, patient_id: UUID, body: ErasureIn) -> Fact[PatientOut]:
-    """Destroys what tells who a patient is; the clinical record stays under a pseudonym. Erasing again changes nothing.
-    Raises NotFound, and Invalid where the external id is not the patient's."""
+    """Erases a patient's identity; the clinical record stays under a pseudonym. Erasing again changes nothing. Raises
+    NotFound, and Invalid if `external_id` is not the patient's."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     if patient.erased_at is None and patients.patient_out(db, patient).external_id != body.external_id:
         raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])

@@ -1,4 +1,5 @@
-"""Is relief holding, since when, and how long did it last? Pure: a fold over events, and a reading of it on a day."""
+"""Is relief holding, since when, and how long did it last? Pure functions: a fold over events, and reading the folded
+state on a day."""
 
 from app.relief.courses import InfusionPosition, positions
 from app.relief.domains import Candidate, choose

@@ -11,8 +11,8 @@ from app.relief.values import Immutable
 
 
 class InfusionPosition(Immutable, frozen=True):
-    """Where an infusion stands: its number in its episode, the episode's number, the course's number in the episode,
-    the course's kind (`induction`, `maintenance`, `booster`) and the first day of both."""
+    """The position of an infusion: its number in its episode, the episode's number, the course's number in the episode,
+    the course's kind (`induction`, `maintenance`, `booster`), and the first day of the episode and of the course."""
 
     number: int
     episode: int

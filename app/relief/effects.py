@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import zip_longest
 
 from app.relief.courses import InfusionPosition
 from app.relief.events import Infusion, Score
@@ -30,33 +29,35 @@ class Effect:
 
     @property
     def best(self) -> Score | None:
-        """The mildest score after the session that counts or is acute, the first of them."""
+        """The mildest score after the session that counts or is acute; the first of them if several are equally
+        mild."""
         heard = (reading.score for reading in self.after if reading.counts or reading.is_acute)
         return min(heard, key=lambda score: score.severity, default=None)
 
     @property
     def is_observed(self) -> bool:
-        """Whether the end of relief was measured, rather than cut off by what came next."""
+        """Whether the end of relief was measured. If not, it was cut off by the next session or by the end of the
+        readings."""
         return self.ended_by in ("lost", "rescue", "never_responded")
 
 
 def effects(
     infusions: Sequence[Infusion], positions: Mapping[str, InfusionPosition], readings: Sequence[Reading], as_of: date
 ) -> dict[str, Effect]:
-    """The effect of every infusion by one instrument, by its id; infusions and readings are in order of time."""
+    """The effect of every infusion by one instrument, by infusion id. Infusions and readings must be in order of
+    time."""
     after: dict[str, list[Reading]] = {}
     for reading in readings:
         if reading.infusion is not None:
             after.setdefault(reading.infusion.id, []).append(reading)
     moments = [reading.score.at for reading in readings]
     found = {}
-    for infusion, following in zip_longest(infusions, infusions[1:]):
-        if infusion is not None:
-            earlier = bisect_right(moments, infusion.at)
-            before = readings[earlier - 1].score if earlier else None
-            begins = following is not None and _course(positions, following) != _course(positions, infusion)
-            ended = (following is not None, begins, as_of)
-            found[infusion.id] = _effect(infusion, before, tuple(after.get(infusion.id, ())), ended)
+    for infusion, following in zip(infusions, [*infusions[1:], None], strict=False):
+        earlier = bisect_right(moments, infusion.at)
+        before = readings[earlier - 1].score if earlier else None
+        begins = following is not None and _course(positions, following) != _course(positions, infusion)
+        ended = (following is not None, begins, as_of)
+        found[infusion.id] = _effect(infusion, before, tuple(after.get(infusion.id, ())), ended)
     return found
 
 

@@ -85,7 +85,7 @@ def run_on(episode: Episode, day: date) -> Run:
 
 
 def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
-    """I >= R against the episode's baseline, which is evaluable."""
+    """Whether the improvement is a response (I >= R) against the episode's baseline, which is evaluable."""
     assert episode.baseline is not None
     return rule.falls_by(episode.baseline.severity, score.severity, rule.response)
 
@@ -113,6 +113,7 @@ def _status(episode: Episode, day: date) -> tuple[str, str | None]:
 
 
 def last_heard_on(episode: Episode) -> date:
-    """The day from which silence counts: of the course's latest representative, or else of its last infusion."""
+    """The day from which silence is counted: that of the course's latest representative, or of its last infusion if
+    there is none."""
     standing = episode.standing
     return standing.latest.day if standing.in_course and standing.latest else episode.last_infusion.day

@@ -1,4 +1,4 @@
-"""What each score said on its day: the fold, told score by score."""
+"""What each score says on its day: the same fold, with a result for each score."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class Reading:
 
 
 def readings(events: Iterable[Event], rule: Rule | None) -> tuple[list[Reading], Track]:
-    """Every score in order of time, and the track they come to, from every event that counts, in any order."""
+    """Every score in order of time, and the track that results, from all events that count. The events may be in any
+    order."""
     track = Track()
     found: list[Reading] = []
     for day, of_day in groupby(sorted(events, key=order), key=lambda event: event.day):

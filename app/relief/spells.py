@@ -1,11 +1,13 @@
-"""How long relief lasted: the spell of an episode, and what an episode says to answers over many patients.
+"""How long relief lasted: the spell of an episode, and the part of an episode that answers over many patients need.
 
 Source: clinical reference 4.3. Durations are in local days and run from the origin to an onset (an event) or to a
 reading (censored): never past the last reading, because silence is not relief.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import date
+from itertools import accumulate
 from typing import Literal
 
 from app.relief.values import Immutable
@@ -80,8 +82,5 @@ class Record(Immutable, frozen=True):
 
 
 def _nth(counts: Mapping[int, int], index: int) -> int:
-    for value in sorted(counts):
-        index -= counts[value]
-        if index < 0:
-            return value
-    raise IndexError(index)
+    values = sorted(counts)
+    return values[bisect_right(list(accumulate(counts[value] for value in values)), index)]

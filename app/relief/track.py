@@ -1,4 +1,4 @@
-"""The fold: what is carried of one patient's scores on one instrument, event after event.
+"""The fold: the state of one patient's scores on one instrument, updated event by event.
 
 Source: clinical reference 4.3 and 4.6. `step` takes events in the order of `events.order`; a track is the fold so far
 and holds everything that any later day's verdict needs.
@@ -28,13 +28,13 @@ class Track(Immutable, frozen=True):
     ended: tuple[Record, ...] = ()
 
     def is_before(self, event: Event) -> bool:
-        """Whether `event` comes after everything folded so far, so that one step will do."""
+        """Whether `event` comes after everything folded so far, so that one `step` is enough."""
         return self.last is None or order(self.last) < order(event)
 
 
 def fold(events: Iterable[Event], rule: Rule | None) -> Track:
-    """The track of these events, in any order. Without a rule (screens, and infusions alone) no baseline is ever
-    evaluable."""
+    """Folds these events, given in any order, to a track. Without a rule (screens, and infusions alone) no baseline is
+    ever evaluable."""
     track = Track()
     for event in sorted(events, key=order):
         track = step(track, event, rule)
@@ -42,7 +42,7 @@ def fold(events: Iterable[Event], rule: Rule | None) -> Track:
 
 
 def step(track: Track, event: Event, rule: Rule | None) -> Track:
-    """One event later than all before it. Raises ValueError for an event out of order."""
+    """The track after one more event, which must be later than all before it. Raises ValueError otherwise."""
     if not track.is_before(event):
         raise ValueError("a step goes forward in time; fold again for a late arrival")
     if isinstance(event, Infusion):
@@ -59,12 +59,13 @@ def step(track: Track, event: Event, rule: Rule | None) -> Track:
 
 
 def records(track: Track) -> tuple[Record, ...]:
-    """What each episode says, the current one last."""
+    """The record of each episode, the current one last."""
     return track.ended if track.episode is None else (*track.ended, _record(track.episode, track.episode.standing))
 
 
 def _on_day(episode: Episode, day: date) -> Episode:
-    """The episode on the day of a new event: what stood the evening before is settled."""
+    """The episode on the day of a new event. If the day is a new one, the status at the end of the day before is fixed
+    first."""
     if day == episode.day:
         return episode
     yesterday = run_on(episode, day - timedelta(days=1))
@@ -148,7 +149,8 @@ def _begin_course(standing: Standing, day: date) -> Standing:
 
 
 def _rescued(standing: Standing, day: date) -> Standing:
-    """A later course or a new episode begins: a rescue, if the latest representative is below response."""
+    """The standing after a later course or a new episode begins. If the latest representative is below response, that
+    is a rescue."""
     spell = standing.spell
     if spell is None or spell.event is not None or standing.tail_on is None or standing.latest is None:
         return standing
@@ -165,7 +167,8 @@ def _rescued(standing: Standing, day: date) -> Standing:
 
 
 def _infuse_again(standing: Standing, course: int) -> Standing:
-    """One more infusion of the same course: an origin in this course no longer follows its last infusion."""
+    """The standing after one more infusion of the same course. A spell of this course is dropped, because its origin no
+    longer follows the course's last infusion."""
     spell = standing.spell if standing.spell is None or standing.spell.course != course else None
     loss = standing.loss
     if loss is not None and not loss.recovered:

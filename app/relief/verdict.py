@@ -51,14 +51,15 @@ class Verdict(Immutable, frozen=True):
 
     @property
     def days_holding(self) -> int | None:
-        """From the first to the last reading of the run: nothing is counted after the last, silence is not relief."""
+        """Days from the first to the last reading of the run. Days after the last reading are not counted, because
+        silence is not relief."""
         if self.holding_since_on is None or self.holding_through_on is None:
             return None
         return (self.holding_through_on - self.holding_since_on).days
 
 
 def assess(events: Iterable[Event], rule: Rule | None, as_of: date) -> Verdict:
-    """The verdict on `as_of` (the whole local day included) from every event that counts, in any order."""
+    """The verdict on `as_of`, including the whole local day, from all events that count, in any order."""
     return read(fold((event for event in events if event.day <= as_of), rule), rule, as_of)
 
 

@@ -113,7 +113,7 @@ def _relief_out(
 
 
 def _subject_known(db: Transaction, caller: Caller, patient: PatientSummary, known_at: datetime | None) -> Subject:
-    """The patient as they were known at `known_at`."""
+    """The patient with the fields as recorded at `known_at`."""
     if known_at is None:
         return patients.subject_of(patient, caller.time_zone)
     version = patients_store.version_known(db, caller.clinic_id, patient.id, known_at)
@@ -127,7 +127,7 @@ def _newest(
     known_at: datetime | None,
     newest_infusion: datetime | None,
 ) -> datetime | None:
-    """When the newest version known at `known_at` was recorded: of check-ins, sessions or the patient."""
+    """When the newest version that was recorded by `known_at` was recorded: of a check-in, a session or the patient."""
     if known_at is None:
         return patient.last_recorded_at
     version = patients_store.version_known(db, clinic_id, patient.id, known_at)

@@ -1,1 +1,1 @@
-"""Infusion sessions: what was given, when, and how it went."""
+"""Infusion sessions: what was given, when, and how the patient tolerated it."""

@@ -1,4 +1,4 @@
-"""Sessions and their versions."""
+"""Tables of sessions and their versions, and the bodies of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -65,7 +65,8 @@ _EXAMPLE = {
 
 
 class InfusionSession(SQLModel, table=True):
-    """One infusion session. Its content stands in its versions; `started_at` here is the current one, for paging."""
+    """One infusion session. Its content is in its versions. `started_at` here is that of the current version, for
+    paging."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -84,7 +85,7 @@ class InfusionSession(SQLModel, table=True):
 
 
 class SessionVersion(SQLModel, table=True):
-    """One version of a session. `posted` (of version 1) is what a repeated create is compared with."""
+    """One version of a session. A repeated create is compared with the `content` of version 1."""
 
     __tablename__ = "session_versions"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Rules of sessions: doses that contradict each other, and sessions that overlap."""
+"""Rules of sessions: contradictory doses and overlapping sessions are refused."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -26,12 +26,12 @@ class SessionOverlaps(Problem):
 
 
 def severe_side_effects(session: SessionIn) -> set[str]:
-    """The severe side effects of a session that counts."""
+    """The severe side effects of a session; none if the session does not count."""
     return {e.effect for e in session.side_effects if e.severity == "severe"} if session.status in COUNTED else set()
 
 
 def check(session: SessionIn, now: datetime) -> None:
-    """Raises Invalid or DoseMismatch for a session that cannot be."""
+    """Raises Invalid or DoseMismatch if the times or doses of a session are impossible."""
     if session.started_at > now + CLOCK_TOLERANCE:
         raise Invalid(errors=[Fault("pointer", "/started_at", "must not be more than 5 minutes in the future")])
     if session.ended_at is not None:
@@ -54,7 +54,7 @@ def check(session: SessionIn, now: datetime) -> None:
 
 
 def check_overlap(session: SessionIn, others: Iterable[CountedInfusion]) -> None:
-    """Raises SessionOverlaps. Sessions that do not count overlap nothing."""
+    """Raises SessionOverlaps if the session overlaps one of `others`, which are the sessions that count."""
     start, end = session.started_at, session.ended_at or session.started_at + _ASSUMED_LENGTH
     for other in others:
         other_end = other.ended_at or other.started_at + _ASSUMED_LENGTH

@@ -1,4 +1,4 @@
-"""HTTP of sessions."""
+"""Routes of sessions."""
 
 from typing import Annotated, Literal
 from uuid import UUID

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import MISSING
@@ -37,11 +38,11 @@ from app.tracks.patient_tracks import PatientTracks
 from app.tracks.service import Change
 
 _NEEDS_REASON = frozenset({"started_at", "ended_at", "status"})
-_NO_PLACE: dict[str, int | str | None] = {"number": None, "episode_number": None, "course_number": None, "kind": None}
+_NO_PLACE: dict[str, Any] = {"number": None, "episode_number": None, "course_number": None, "kind": None}
 
 
 def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: SessionIn) -> Fact[SessionOut]:
-    """A new session, or the one that stands when the same id is posted again with the same content."""
+    """Records a session. If the same id was posted before with the same content, returns that session as it is now."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     session_id = body.id or new_id()
     content = body.model_dump(mode="json", exclude={"id"})
@@ -79,8 +80,8 @@ def update(
     expected: int | None,
     patch: SessionPatch,
 ) -> Fact[SessionOut]:
-    """A new version of a session. Raises NotFound, PreconditionFailed, SessionOverlaps, DoseMismatch, Invalid. An empty
-    patch makes no version."""
+    """Changes a session and returns it. A patch that changes nothing makes no version. Raises NotFound,
+    PreconditionFailed, SessionOverlaps, DoseMismatch, Invalid."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     session, version = find(db, act.clinic_id, patient_id, session_id)
     require_version(expected, session.version)
@@ -118,7 +119,7 @@ def find(
 
 
 def one(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID) -> Fact[SessionOut]:
-    """A session as it stands. Raises NotFound."""
+    """The current version of a session. Raises NotFound."""
     session, version = find(db, caller.clinic_id, patient_id, session_id)
     return Fact(_session_out(session, version, _calendar(db, caller, patient_id)), (patient_id,), session.version)
 
@@ -126,8 +127,8 @@ def one(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID) -> 
 def listed(
     db: Transaction, caller: Caller, patient_id: UUID, after: Sequence[str] | None, limit: int, effects_on: date | None
 ) -> tuple[Sequence[SessionListed], list[ChangePerBoosterOut] | None]:
-    """A page, newest first, one more than `limit` where there is more; with `effects_on`, what each session did as of
-    that day, and the change per booster. Raises NotFound."""
+    """One page of sessions, newest first. Returns one item more than `limit` if there are more. With `effects_on`, also
+    what each session did as of that day, and the change per booster. Raises NotFound."""
     patients.find(db, caller.clinic_id, patient_id)
     calendar = _calendar(db, caller, patient_id)
     rows = store.page(db, caller.clinic_id, patient_id, after, limit)
@@ -142,7 +143,7 @@ def listed(
 
 
 def effect(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID, as_of: date) -> Fact[SessionEffectOut]:
-    """What one session did; nothing, where it does not count. Raises NotFound."""
+    """What one session did; empty if the session does not count. Raises NotFound."""
     find(db, caller.clinic_id, patient_id, session_id)
     calendar = _calendar(db, caller, patient_id)
     found = effects_of(db, caller.clinic_id, patient_id, calendar, as_of)
@@ -151,7 +152,7 @@ def effect(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID, 
 
 
 def versions(db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Fact[list[SessionVersionOut]]:
-    """Every version, oldest first. Raises NotFound."""
+    """Every version of a session, oldest first. Raises NotFound."""
     session, _ = find(db, clinic_id, patient_id, session_id)
     rows = store.versions(db, clinic_id, session_id)
     return Fact([SessionVersionOut(**_fields(session, version)) for version in rows], (patient_id,))
@@ -175,7 +176,7 @@ def _store_version(
     *,
     severe_before: set[str],
 ) -> SessionVersion:
-    """Writes a version and folds it into the patient's tracks."""
+    """Writes a version, folds it into the patient's tracks, and raises or marks alerts about severe side effects."""
     recorded_at = patients.next_moment(patient, act.at)
     version = SessionVersion(
         clinic_id=act.clinic_id,
@@ -228,7 +229,7 @@ def _calendar(db: Transaction, caller: Caller, patient_id: UUID) -> Calendar:
 
 def _session_out(session: InfusionSession, version: SessionVersion, calendar: Calendar) -> SessionOut:
     position = calendar.positions.get(str(session.id))
-    where: dict[str, int | str | None] = _NO_PLACE
+    where = _NO_PLACE
     if position is not None:
         where = {
             "number": position.number,
@@ -239,7 +240,7 @@ def _session_out(session: InfusionSession, version: SessionVersion, calendar: Ca
     return SessionOut(**_fields(session, version), **where)
 
 
-def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, object]:
+def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, Any]:
     body = SessionIn.model_validate(version.content)
     return {
         **body.model_dump(exclude={"id"}),
@@ -253,7 +254,7 @@ def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, obje
 
 
 def severe(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, datetime]]:
-    """Patient, session and start of every session that counts and had a severe side effect."""
+    """(patient id, session id, start) of every session of these patients that counts and had a severe side effect."""
     found = []
     for session, version in store.of_patients(db, clinic_id, patient_ids):
         body = SessionIn.model_validate(version.content)

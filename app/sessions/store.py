@@ -25,7 +25,7 @@ def first_version(db: Transaction, clinic_id: UUID, session_id: UUID) -> Session
 
 
 def page(db: Transaction, clinic_id: UUID, patient_id: UUID, after: Sequence[str] | None, limit: int) -> Sequence[Row]:
-    """Newest first; one row more than `limit` where there is more."""
+    """Sessions with their current versions, newest first. Returns one row more than `limit` if there are more."""
     query = _current(clinic_id).where(col(InfusionSession.patient_id) == patient_id)
     if after is not None:
         position = (datetime.fromisoformat(after[0]), UUID(after[1]))
@@ -35,7 +35,7 @@ def page(db: Transaction, clinic_id: UUID, patient_id: UUID, after: Sequence[str
 
 
 def doses(db: Transaction, clinic_id: UUID, patient_id: UUID) -> dict[UUID, float | None]:
-    """The dose of each of a patient's sessions in mg per kg, where it was given."""
+    """The dose of each session of a patient in mg per kg; None if no dose was recorded."""
     rows = db.exec(_current(clinic_id).where(col(InfusionSession.patient_id) == patient_id))
     return {session.id: version.content.get("dose_mg_per_kg") for session, version in rows}
 

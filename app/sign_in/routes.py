@@ -172,7 +172,7 @@ async def _client_named(database: Database, client_id: str) -> Client | None:
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """Client credentials from HTTP Basic (RFC 6749, 2.3.1)."""
+    """The client id and secret from an HTTP Basic header (RFC 6749, 2.3.1); None if the header is not valid."""
     kind, _, encoded = header.partition(" ")
     if kind.lower() != "basic":
         return None

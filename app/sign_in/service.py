@@ -25,7 +25,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there are no tokens, in the words of RFC 6749."""
+    """Why no tokens are issued, as an error of RFC 6749."""
 
     error: str
     description: str
@@ -42,7 +42,7 @@ def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt:
     is on is told only to a caller who knows the password; then no act is recorded yet."""
     act = Act(user.clinic_id, "user", user.id, "issue_token", attempt.request_id, now, attempt.address)
     current = store.user(db, user.clinic_id, user.id, locked=True)
-    # Disabled, or the password changed while this one was being compared.
+    # The user was disabled or the password was changed while the given password was being checked.
     if current is None or current.disabled_at is not None or current.password_hash != user.password_hash:
         password_fits = False
     if not password_fits or current is None:

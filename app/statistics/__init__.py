@@ -1,4 +1,4 @@
-"""Published statistics in plain arithmetic: survival curves, their comparison, proportions and slopes. Pure."""
+"""Published statistics in plain Python: survival curves, their comparison, proportions and slopes. Pure functions."""
 
 from app.statistics.comparison import Comparison, log_rank
 from app.statistics.proportions import wilson

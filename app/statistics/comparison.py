@@ -9,7 +9,8 @@ from app.statistics.survival import Times
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A log-rank test: events seen and expected in each group, and the chi-square with its degrees of freedom."""
+    """The result of a log-rank test: observed and expected events of each group, and chi-square with its degrees of
+    freedom."""
 
     observed: tuple[int, ...]
     expected: tuple[float, ...]
@@ -19,9 +20,9 @@ class Comparison:
 
 
 def log_rank(groups: Sequence[Times]) -> Comparison | None:
-    """The log-rank test over any number of disjoint groups, with the hypergeometric covariance. Groups that were at
-    risk at no event tell nothing and are left out (as R's survdiff does); None where fewer than two are left, or
-    nothing distinguishes them.
+    """The log-rank test over any number of disjoint groups, with the hypergeometric covariance. Groups with nobody at
+    risk at the first event contribute nothing and are left out (as in R's survdiff). None if fewer than two groups are
+    left, or if the covariance matrix is singular.
 
     Sources: Mantel 1966 Cancer Chemother Rep 50:163; Peto and Peto 1972 J R Stat Soc A 135:185.
     """
@@ -67,7 +68,7 @@ def chi_square_tail(x: float, degrees: int) -> float:
 
 
 def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float] | None:
-    """Solves a small linear system by elimination with pivoting; None where it has no single solution."""
+    """Solves a small linear system by elimination with pivoting; None if it has no unique solution."""
     size = len(right)
     if size == 0:
         return None

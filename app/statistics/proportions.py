@@ -6,7 +6,7 @@ from app.statistics.survival import Z
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float] | None:
-    """The 95% score interval of a proportion, 0 to 1; None without trials.
+    """The 95% score interval of a proportion, from 0 to 1; None if there are no trials.
 
     Source: Wilson 1927 J Am Stat Assoc 22:209.
     """

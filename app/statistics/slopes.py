@@ -1,4 +1,4 @@
-"""The change of a right-censored quantity from one occasion to the next."""
+"""The change of a right-censored value from one occasion to the next."""
 
 import math
 from bisect import bisect_left
@@ -8,12 +8,12 @@ from itertools import combinations, pairwise
 
 from app.statistics.survival import Z
 
-ENOUGH = 5  # with fewer no order of the values is unlikely enough for a 95% interval
+ENOUGH = 5  # with fewer values no order of them is unlikely enough for a 95% interval
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """Change per occasion, with its 95% interval. A limit is None where the data set none."""
+    """The change per occasion, with its 95% interval. A limit is None if the data do not bound it."""
 
     change: float
     low: float | None
@@ -21,18 +21,20 @@ class Slope:
 
 
 def censored_slope(values: Sequence[float], is_event: Sequence[bool], occasions: Sequence[int]) -> Slope | None:
-    """The Theil-Sen slope of `values` over ascending `occasions`, where a value without an event is only known to be at
-    least that large. A pair counts only where it is known which of its residuals is larger. The interval inverts the
-    test, with the permutation variance. None with fewer than five values or where no slope balances the pairs.
+    """The Theil-Sen slope of `values` over ascending `occasions`. A value without an event is censored: it is only
+    known to be at least that large. A pair counts only if it is known which of its two residuals is larger. The
+    interval comes from inverting the test, with the permutation variance. None with fewer than five values, or if no
+    slope balances the pairs.
 
-    Sources: Sen 1968 J Am Stat Assoc 63:1379; Akritas, Murphy and LaValley 1995 J Am Stat Assoc 90:170; variance
-    Mantel 1967 Biometrics 23:65.
+    Sources: Sen 1968 J Am Stat Assoc 63:1379; Akritas, Murphy and LaValley 1995 J Am Stat Assoc 90:170; variance Mantel
+    1967 Biometrics 23:65.
     """
     if len(values) < ENOUGH:
         return None
     pairs = list(combinations(range(len(values)), 2))
     slopes = sorted({(values[j] - values[i]) / (occasions[j] - occasions[i]) for i, j in pairs})
-    # Between two neighbouring slopes of pairs the score is constant, and it falls from each such place to the next.
+    # The score is constant between two neighbouring slopes of pairs and decreases from one such interval to the next.
+    # So it is evaluated once in each interval.
     places = [slopes[0] - 1, *((a + b) / 2 for a, b in pairwise(slopes)), slopes[-1] + 1]
 
     def first(condition: Callable[[int, float], bool]) -> int:
@@ -58,8 +60,8 @@ def _score(
     pairs: Sequence[tuple[int, int]],
     slope: float,
 ) -> tuple[int, float]:
-    """Pairs whose later residual is larger, less those whose later one is smaller, and how far that may lie from 0 if
-    the order of the residuals were chance."""
+    """The number of pairs whose later residual is larger, minus the number of those whose later residual is smaller;
+    and how far this score may lie from 0 (95%) if the residuals were in random order."""
     size = len(values)
     residuals = [value - slope * at for at, value in zip(occasions, values, strict=True)]
     score, sums, squares = 0, [0] * size, 0
@@ -71,7 +73,8 @@ def _score(
         sums[j] += sign
         sums[i] -= sign
         squares += sign * sign
-    # The permutation variance of a sum, over pairs, of the product of two signs: of their order and of their residuals.
+    # The permutation variance of a sum over pairs. Each term is the product of two signs: that of the order of the
+    # occasions and that of the residuals.
     order_sums = sum((size - 1 - 2 * i) ** 2 for i in range(size))
     residual_sums = sum(s * s for s in sums)
     order_squares, residual_squares = size * (size - 1), 2 * squares

@@ -1,6 +1,6 @@
 """Survival from right-censored times: curve, median and restricted mean.
 
-At tied times events precede censorings. Intervals are 95%, on the log(-log) scale, which keeps them inside 0 to 1
+At equal times events count before censorings. Intervals are 95%, on the log(-log) scale, which keeps them inside 0 to 1
 (lifelines' default; R's survfit defaults to log).
 """
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 Z = NormalDist().inv_cdf(0.975)
-_ROUNDING = 1e-12  # products of fractions stray by this little from the half they are compared with
+_ROUNDING = 1e-12  # the rounding error allowed when survival is compared with one half
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Whole times from 0 and how many ended at each: by an event, or censored."""
+    """Times as whole numbers from 0: how many ended at each time with an event, and how many were censored at it."""
 
     events: Mapping[int, int]
     censored: Mapping[int, int]
@@ -26,18 +26,18 @@ class Times:
 
     @property
     def last(self) -> int:
-        """The latest time of all; 0 for none."""
+        """The largest time; 0 if there are none."""
         return max([*self.events, *self.censored], default=0)
 
     def at_risk(self, time: int) -> int:
-        """How many had not ended before `time`."""
+        """How many had neither an event nor censoring before `time`."""
         return sum(n for counts in (self.events, self.censored) for t, n in counts.items() if t >= time)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The curve from `time` up to the next step: probability of having no event by then, 0 to 1. Error and limits are
-    None where they are undefined: at 1 and at 0."""
+    """The curve from `time` to the next step: the probability, 0 to 1, of having had no event by then. The standard
+    error and the limits are None where they are undefined, that is where the probability is 1 or 0."""
 
     time: int
     at_risk: int
@@ -69,12 +69,12 @@ def kaplan_meier(times: Times) -> list[Step]:
 
 
 def median(steps: Sequence[Step]) -> int | None:
-    """The smallest time at which survival is at or under one half; None where the curve does not get there."""
+    """The smallest time at which survival is at most one half; None if the curve never gets there."""
     return next((step.time for step in steps if step.survival <= 0.5 + _ROUNDING), None)
 
 
 def median_interval(steps: Sequence[Step]) -> tuple[int | None, int | None]:
-    """The times where the lower and the upper limit of the curve cross one half; None where they do not.
+    """The times at which the lower and the upper limit of the curve reach one half; None for a limit that never does.
 
     Source: Brookmeyer and Crowley 1982 Biometrics 38:29.
     """
@@ -84,8 +84,8 @@ def median_interval(steps: Sequence[Step]) -> tuple[int | None, int | None]:
 
 
 def restricted_mean(times: Times, steps: Sequence[Step], tau: int) -> float | None:
-    """The area under the curve from 0 to `tau`, in the unit of the times. None where `tau` lies past the last time and
-    the curve has not come to 0, so that nothing is known of it there.
+    """The area under the curve from 0 to `tau`, in the unit of the times. None if `tau` is later than the last time and
+    the curve has not reached 0, because the curve is unknown there.
 
     Sources: Irwin 1949 J Hyg 47:188; Royston and Parmar 2013 BMC Med Res Methodol 13:152.
     """

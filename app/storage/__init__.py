@@ -1,4 +1,4 @@
-"""Transactions, group commit and column types. Knows no business word."""
+"""Transactions, group commit and column types. Contains no domain logic."""
 
 from app.storage.database import NO_CLINIC, Database, DatabaseError, Stream, is_passing, open_engine
 from app.storage.joining import Joined

@@ -1,7 +1,7 @@
-"""The engine and its transactions. Nobody else opens, commits or rolls back one.
+"""The engine and its transactions. No other module opens, commits or rolls back a transaction.
 
-A transaction belongs to one clinic. `work` gets a session, returns its result, and the result is handed on only after
-the commit: what leaves this file is kept.
+A transaction belongs to one clinic. `work` gets the transaction and returns a result. The caller gets that result only
+after the commit, so everything a caller has seen is stored.
 """
 
 import asyncio
@@ -36,13 +36,14 @@ _ATTEMPTS = 6
 _STREAMS = 4
 _STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
-# What the connection that writes holds of SQLite's file. Readers keep SQLite's 2 MiB: every commit empties them.
+# Page cache of the SQLite connection that writes. Readers keep SQLite's 2 MiB, because every commit empties their
+# cache.
 _WRITER_CACHE_KIBIBYTES = 32 * 1024
-# How long SQLite's journal grows before it is carried into the file: pages that are written over and over are then
-# carried once. Writers wait while it is carried, so not longer.
+# The size of SQLite's journal, in pages, at which it is copied into the database file. A page that was written many
+# times is then copied once. Writers wait while it is copied, so the size is not larger.
 _JOURNAL_PAGES = 4_096
-# serialization_failure, deadlock_detected, lock_not_available, and unique_violation: two transactions created the same
-# thing at once, and on its second attempt the loser sees what the winner wrote.
+# serialization_failure, deadlock_detected, lock_not_available and unique_violation. The last is retried because two
+# transactions may create the same row at once; on its second attempt the loser sees the row of the winner.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
 
 # connection_failure, too_many_connections, admin_shutdown, cannot_connect_now
@@ -50,7 +51,7 @@ _UNREACHABLE = {"08006", "53300", "57P01", "57P03"}
 
 
 class _Kind(Enum):
-    """What a transaction is for, and how it begins on SQLite and on PostgreSQL."""
+    """What a transaction is for, and the statements that begin it on SQLite and on PostgreSQL."""
 
     READ = ("BEGIN", "BEGIN isolation level repeatable read, read only")
     WRITE = ("BEGIN IMMEDIATE", "BEGIN")
@@ -58,15 +59,15 @@ class _Kind(Enum):
 
 
 class Database:
-    """One database, embedded SQLite or PostgreSQL. `read` and `write` run blocking work off the event loop. What is
-    stored sealed can be read and written only with the service's secret."""
+    """One database, embedded SQLite or PostgreSQL. `read` and `write` run blocking work in threads, off the event loop.
+    Encrypted values can be read and written only if the service's secret is given."""
 
     def __init__(self, url: str, secret_key: str = "") -> None:
         self.engine = open_engine(url)
         self._secret_key = secret_key
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        # SQLite has one writer; queueing here costs less than waiting on its lock. It keeps a connection of its own:
-        # a commit empties what every other connection holds of the file.
+        # SQLite has one writer, and queueing in this thread costs less than waiting for its lock. The writer keeps a
+        # connection of its own, because a commit empties the page cache of every other connection.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
         self._turn = Lock()
         self._writer: Connection | None = None
@@ -74,24 +75,24 @@ class Database:
         self._streaming: set[UUID] = set()
 
     async def read(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """The result of `work` on one snapshot."""
+        """Runs `work` on one snapshot and returns its result."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self.reading, clinic_id, work)
 
     async def write(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """The result of `work`, once it is committed."""
+        """Runs `work` and returns its result after the commit."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
 
     async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """The result of `work`, all of whose reading is of one snapshot, once it is committed. For work that only
-        adds."""
+        """Like `write`, but everything `work` reads is of one snapshot. For work that only inserts."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._run, clinic_id, work, _Kind.WRITE_ON_SNAPSHOT)
 
     async def stream(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> "Stream[T]":
-        """What `work` yields on one snapshot, piece by piece, as it is asked for. The first piece is read before this
-        returns, so that a refusal is still one. One at a time for a clinic and a few in all; raises Busy for more."""
+        """Yields what `work` yields on one snapshot, piece by piece, on demand. The first piece is read before this
+        returns, so that an error can still become an error response. One stream at a time for a clinic and four in all;
+        raises Busy for more, and when the database cannot be reached."""
         if clinic_id in self._streaming or len(self._streaming) >= _STREAMS:
             raise Busy
         stream = Stream(self._pieces(clinic_id, work), clinic_id, self._streaming)
@@ -117,8 +118,8 @@ class Database:
         return self._run(clinic_id, work, _Kind.WRITE)
 
     async def overwrite_deleted(self) -> None:
-        """Leaves nothing of deleted rows in SQLite's journal, unless a reader needs it just now. PostgreSQL reuses the
-        space in its own time."""
+        """Empties SQLite's journal, so that it keeps no deleted rows. Does nothing while a reader uses the journal, and
+        nothing on PostgreSQL, which reuses the space by itself."""
         await asyncio.get_running_loop().run_in_executor(self._writers, self.overwriting_deleted)
 
     def overwriting_deleted(self) -> None:
@@ -132,7 +133,8 @@ class Database:
 
     @contextmanager
     def _in_turn(self) -> Iterator[Connection]:
-        """SQLite's writer, for one at a time. After an error it is opened anew, whatever the error left in it."""
+        """SQLite's writing connection, for one caller at a time. After an error it is closed and opened again, because
+        its state is unknown."""
         with self._turn:
             if self._writer is None:
                 self._writer = self.engine.connect()
@@ -153,7 +155,7 @@ class Database:
     def close(self) -> None:
         self._writers.shutdown()
         self._readers.shutdown()
-        with self._turn:  # a job's thread may outlive the job
+        with self._turn:  # a job's thread may still be running
             self._close_writer()
         self.engine.dispose()
 
@@ -191,12 +193,13 @@ class Database:
 
 
 class Stream(Generic[T]):
-    """Pieces of a long read. It ends when all are read, when reading fails, when nobody holds it any more, and after an
-    hour, read or not: whoever hangs up or falls asleep, at whatever moment, makes room."""
+    """The pieces of a long read. The stream ends when all pieces are read, when reading fails, when nothing refers
+    to it any more, and after an hour in any case. So a client that disconnects or stops reading does not keep its
+    place."""
 
     def __init__(self, pieces: Generator[T, None, None], clinic_id: UUID, streaming: set[UUID]) -> None:
         self._pieces, self._clinic_id, self._streaming = pieces, clinic_id, streaming
-        # A thread of its own: what is asked of it is done in turn, so that closing waits for the piece under way.
+        # One thread for each stream. Its tasks run in order, so closing waits for the piece that is being read.
         self._thread = ThreadPoolExecutor(1, "holdfast-stream")
         self._first: T | None = None
         self._is_over = self._is_late = False
@@ -208,7 +211,7 @@ class Stream(Generic[T]):
         self._first = await self._next()
 
     def expire(self) -> None:
-        """Ends it before its end, which whoever reads on is told."""
+        """Ends the stream before all pieces are read. The next read then raises Busy."""
         self._is_late = not self._is_over
         self.end()
 
@@ -236,7 +239,7 @@ class Stream(Generic[T]):
         return piece
 
     def end(self) -> None:
-        """Gives back what it holds."""
+        """Releases the place, the transaction and the thread."""
         if not self._is_over:
             self._is_over = True
             self._streaming.discard(self._clinic_id)
@@ -254,14 +257,14 @@ def _expire(stream: "weakref.ref[Stream[Any]]") -> None:
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`, never printing a statement's values."""
+    """An engine for `sqlite:///path` or `postgresql://...`. Values of statements never appear in errors or logs."""
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    # Transactions are begun by _begin, not by the driver's guess.
+    # Transactions are begun by _begin, not implicitly by the driver.
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # patients' data: for this user alone
+        path.touch(mode=0o600)  # patients' data: only this user may read it
         engine = create_engine(
             url,
             hide_parameters=True,
@@ -302,8 +305,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _naming(clinic_id: UUID) -> str:
-    """Row-level security reads the clinic from here. The id is a UUID by type, so it can be written into the text,
-    which lets it travel with the transaction's begin."""
+    """Sets the clinic id that row-level security reads. The id is a UUID by type, so it is safe in the SQL text. This
+    way it is sent together with BEGIN, without a further round trip."""
     return f"select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
 
 
@@ -313,7 +316,7 @@ def _is_out_of_reach(error: DBAPIError) -> bool:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the same transaction may well succeed when it is tried again."""
+    """Whether the error is temporary, so that the same transaction may succeed on another attempt."""
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None)

@@ -1,10 +1,10 @@
-"""Group commit: requests that arrive while a clinic's previous transaction is under way share the next one.
+"""Group commit: requests that arrive while a clinic's transaction is running share the next transaction.
 
-Invisible to callers: each gets its own answer or its own refusal, and gets it after the commit. A batch begins once
-none has come for a few turns of the event loop, two milliseconds later at most: those being read just then come along
-instead of contending with it for the processor, and one that is alone hardly waits. A clinic has one transaction under
-way at a time, so that none keeps the others waiting for longer than one batch. Reads are joined alike: the cost of a
-transaction is then that of many answers.
+Callers do not notice: each gets its own answer or its own error, after the commit. A batch starts once no request has
+arrived for a few turns of the event loop, or after two milliseconds. So requests that are being parsed at that moment
+join the batch instead of competing with it for the processor, and a single request hardly waits. A clinic has one
+transaction at a time, so one clinic keeps the others waiting for one batch at most. Reads are joined in the same way:
+many answers share the cost of one transaction.
 """
 
 import asyncio
@@ -18,20 +18,21 @@ from app.storage.types import Transaction
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-# `Database.write` or `Database.write_on_snapshot`.
+# Either `Database.write` or `Database.write_on_snapshot`.
 Transact = Callable[[UUID, Callable[[Transaction], Any]], Awaitable[Any]]
 Work = Callable[[Transaction, UUID, Sequence[Request]], Sequence[Result | Problem]]
 
 _BATCH = 256
 _QUEUE = 4_096
 _MOST_WAITING = 16_384
-# A request takes a few turns of the event loop from its first byte to the queue. Where turns are long, no more than:
+# A batch starts once its queue has not grown for this many turns of the event loop, or after this many seconds. A
+# request takes a few turns from its first byte to the queue; the seconds bound the wait where turns are long.
 _TURNS = 4
 _GATHERING_SECONDS = 0.002
 
 
 class Joined(Generic[Request, Result]):
-    """Joins concurrent requests of one clinic into one call of `work` and one transaction. Clinics go in parallel."""
+    """Joins concurrent requests of one clinic into one call of `work` in one transaction. Clinics run in parallel."""
 
     def __init__(self, transact: Transact, work: Work[Request, Result]) -> None:
         self._transact = transact
@@ -41,8 +42,9 @@ class Joined(Generic[Request, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, clinic_id: UUID, asked: Request) -> Result:
-        """The answer, once committed. Raises its refusal, or Busy when the clinic's queue is full; or longer than one
-        batch, while all together are too many: a flood of some clinics is not to shut out the others."""
+        """The answer, after the commit. Raises the request's own error, or Busy when the clinic's queue is full. A
+        queue holds 4,096 requests, but only 256 while 16,384 or more wait over all clinics, so that a flood from some
+        clinics does not shut out the others."""
         queue = self._queues.get(clinic_id)
         idle = queue is None
         most = _BATCH if self._waiting >= _MOST_WAITING else _QUEUE
@@ -67,7 +69,7 @@ class Joined(Generic[Request, Result]):
                 batch = [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
                 self._waiting -= len(batch)
                 await self._answer(clinic_id, batch)
-        finally:  # whatever ends this, nobody waits for ever and the next one begins anew
+        finally:  # whatever ends this, no caller waits for ever and the next request starts a new task
             del self._queues[clinic_id]
             self._waiting -= len(queue)
             for _, answer in (*batch, *queue):
@@ -77,7 +79,7 @@ class Joined(Generic[Request, Result]):
         asked = [one for one, _ in batch]
         try:
             answers = await self._transact(clinic_id, lambda db: self._work(db, clinic_id, asked))
-        except Busy as busy:  # trying again one by one would only queue longer behind what is in the way
+        except Busy as busy:  # no retry one by one: each would wait for the same lock
             for _, answer in batch:
                 _settle(answer, busy)
             return
@@ -85,7 +87,7 @@ class Joined(Generic[Request, Result]):
             if len(batch) == 1:
                 _settle(batch[0][1], error)
                 return
-            for pair in batch:  # one that breaks a transaction breaks only its own
+            for pair in batch:  # run each alone, so that only the faulty request fails
                 await self._answer(clinic_id, [pair])
             return
         for (_, answer), outcome in zip(batch, answers, strict=True):
@@ -93,7 +95,7 @@ class Joined(Generic[Request, Result]):
 
 
 async def _gathered(queue: Sized) -> None:
-    """Returns when `queue` has stopped growing, is a batch, or others have waited long enough."""
+    """Returns when `queue` has stopped growing or holds a full batch, or when the time for gathering is over."""
     time = asyncio.get_running_loop().time
     seen, turns, until = 0, 0, time() + _GATHERING_SECONDS
     while len(queue) < _BATCH and turns < _TURNS and time() < until:
@@ -103,7 +105,7 @@ async def _gathered(queue: Sized) -> None:
 
 
 def _settle(answer: "asyncio.Future[Result]", outcome: Result | Exception) -> None:
-    if answer.done():  # the caller hung up; what was committed stays committed
+    if answer.done():  # the caller has disconnected; what was committed stays committed
         return
     if isinstance(outcome, Exception):
         answer.set_exception(outcome)

@@ -1,4 +1,4 @@
-"""Keys for one purpose each, derived from the service's one secret."""
+"""Derives a separate key for each purpose from the service's one secret."""
 
 from functools import lru_cache
 
@@ -15,7 +15,8 @@ def derived_key(secret_key: str, purpose: str) -> bytes:
 
 
 def key_for(db: Transaction, purpose: str) -> bytes:
-    """The key of the session's database for one purpose. Raises ValueError where it was opened without the secret."""
+    """The key for one purpose, from the secret of the transaction's database. Raises ValueError if the database was
+    opened without the secret."""
     secret: str = db.info["secret_key"]
     if not secret:
         raise ValueError("this database was opened without the service's secret")

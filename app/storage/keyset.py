@@ -1,4 +1,4 @@
-"""Keyset paging: rows on the far side of a position, by several columns at once."""
+"""Keyset paging: the condition that selects the rows below a position, compared by several columns at once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, literal, tuple_
 
 
 def below(columns: Sequence[Any], position: Sequence[Any]) -> ColumnElement[bool]:
-    """Whether a row stands below a position. Values are bound as their columns' types are on this engine."""
+    """The condition that a row's columns, compared as a tuple, are less than `position`. Values are bound with the
+    types of their columns."""
     values = [literal(value, column.type) for column, value in zip(columns, position, strict=True)]
     compared: ColumnElement[bool] = tuple_(*columns) < tuple_(*values)
     return compared

@@ -1,4 +1,4 @@
-"""Leases: of several processes, one at a time does a job."""
+"""Leases: make sure that only one of several processes does a job at a time."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from app.storage.types import Moment, Transaction
 
 
 class Lease(SQLModel, table=True):
-    """Who does a job, and until when. A holder that dies loses it then."""
+    """Which process does a job, and until when. If that process dies, the lease runs out at `until`."""
 
     __tablename__ = "leases"
     __table_args__ = rights("*", is_open=True)
@@ -22,7 +22,8 @@ class Lease(SQLModel, table=True):
 
 
 def lease(db: Transaction, name: str, holder: str, now: datetime, until: datetime) -> bool:
-    """Whether the job is the holder's until then: it was free, its lease had run out, or it was theirs already."""
+    """Takes or renews a lease and returns whether the holder has it until `until`. That is so if the job was free, if
+    its lease had run out, or if the holder had it already."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(Lease).values(name=name, holder=holder, until=until)
     free = or_(col(Lease.until) <= now, col(Lease.holder) == holder)
@@ -33,5 +34,5 @@ def lease(db: Transaction, name: str, holder: str, now: datetime, until: datetim
 
 
 def give_up(db: Transaction, name: str, holder: str, now: datetime) -> None:
-    """Ends the holder's lease, so that another need not wait for it to run out."""
+    """Ends the holder's lease now, so that another process need not wait for it to run out."""
     db.execute(update(Lease).where(col(Lease.name) == name, col(Lease.holder) == holder).values(until=now))

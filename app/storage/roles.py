@@ -1,4 +1,4 @@
-"""What a database role must not be, for row-level security to hold it."""
+"""Finds what would let a database role get around row-level security."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from app.storage.database import open_engine
 
-# A role may become every role it is in, whether it inherits from it or not.
+# A role can switch to every role it is a member of, whether it inherits from it or not.
 _ROLES = """
 select coalesce(bool_or(rolsuper), false) as superuser, coalesce(bool_or(rolbypassrls), false) as bypasses
 from pg_roles where pg_has_role(current_user, oid, 'member')
@@ -22,9 +22,10 @@ where n.nspname = current_schema and c.relkind in ('r', 'p') order by 1
 
 
 def role_faults(url: str, tables: Collection[str], append_only: Collection[str]) -> list[str]:
-    """Why the role of this URL could see more than one clinic's rows, or change what only grows: it is, or may become,
-    a superuser, one that bypasses row-level security, or the owner of a clinic's table; or a table lacks row-level
-    security, or lets it change or remove rows. `tables` are those of clinics. None on SQLite, which has no roles."""
+    """Why the role of this URL could see rows of more than one clinic or change append-only rows; empty if it could
+    not. The role must not be, or be able to become, a superuser, a role that bypasses row-level security, or the owner
+    of one of `tables` (the tables that hold clinics' rows). Each of `tables` must have row-level security, and each of
+    `append_only` must refuse updates and deletes by the role. Always empty on SQLite, which has no roles."""
     if not url.startswith("postgresql"):
         return []
     engine = open_engine(url)

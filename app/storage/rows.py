@@ -1,9 +1,10 @@
-"""Rows written many at a time, by statements that are compiled once.
+"""Writes many rows at a time, with statements that are compiled once.
 
-The ORM's unit of work costs more than a row itself. Here a batch is a statement per table on SQLite, which takes the
-rows one by one, encoded by their columns' own types. PostgreSQL takes those of a table as one JSON document, which it
-turns into rows itself, and all tables in one statement: there each is a journey. What a session has pending is flushed
-first, so that rows go in the order in which they were asked for.
+The ORM's unit of work costs more than writing a row does. Here a batch is one statement for each table on SQLite,
+executed once for each row, with values encoded by the types of their columns. PostgreSQL gets all tables in one
+statement, because each statement there costs a round trip; the rows of a table travel as one JSON document, which
+PostgreSQL turns into rows. Pending changes of the session are flushed first, so that rows are written in the order in
+which they were requested.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from app.storage.types import Transaction
 P = ParamSpec("P")
 M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
-# Of one table or several.
+# The rows of one table or of several.
 Rows = Mapping[type[SQLModel], Sequence[Row]]
 _SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
 
@@ -35,18 +36,18 @@ def row_maker(model: Callable[P, M]) -> Callable[P, M]:
 
 
 def insert(db: Transaction, rows: Rows) -> None:
-    """Inserts rows that name every column; tables that others refer to come first."""
+    """Inserts rows that name every column. A table that others refer to must come before them."""
     _write(db, rows, "insert")
 
 
 def upsert(db: Transaction, rows: Rows) -> None:
-    """Inserts rows that name every column, or replaces those with their keys. A row that stands as it is asked for is
-    not written again."""
+    """Inserts rows that name every column, or replaces the rows with the same primary keys. A row that already has the
+    same values is not written again."""
     _write(db, rows, "upsert")
 
 
 def set_column(db: Transaction, column: str, rows: Rows) -> None:
-    """Sets one column of the rows with these keys."""
+    """Sets one column of the rows with the given primary keys."""
     _write(db, rows, column)
 
 
@@ -69,7 +70,7 @@ def _write(db: Transaction, rows: Rows, what: str) -> None:
 
 
 class _OneByOne:
-    """A statement's text on SQLite, and how its values are encoded, in order."""
+    """The text of a statement for SQLite, and the encoders of its values, in order."""
 
     def __init__(self, statement: Any, table: Table) -> None:
         compiled = statement.compile(dialect=_SQLITE)
@@ -86,7 +87,7 @@ class _OneByOne:
 
 
 def _encoded(name: str, encode: Callable[[Any], Any], rows: Sequence[Row]) -> list[Any]:
-    """A column's values. One that stands in row after row, as a clinic's id does, is encoded once."""
+    """The encoded values of a column. A value that repeats from row to row, such as a clinic's id, is encoded once."""
     found, last, last_encoded = [], None, None
     for row in rows:
         value = row[name]
@@ -106,15 +107,15 @@ def _on_sqlite(table: Table, what: str) -> _OneByOne:
         differs = or_(*(table.c[name].is_distinct_from(value) for name, value in replaced.items()))
         keys = [column.name for column in table.primary_key]
         return _OneByOne(statement.on_conflict_do_update(index_elements=keys, set_=replaced, where=differs), table)
-    # A bind may not be called as a column that is set.
+    # SQLAlchemy reserves the names of the columns that are set, so the binds of the keys get a prefix.
     mine = [key == bindparam(f"key_{key.name}") for key in table.primary_key]
     return _OneByOne(update(table).where(*mine).values({what: bindparam(what)}), table)
 
 
 @lru_cache
 def _on_postgresql(tables: tuple[Table, ...], what: str) -> tuple[str, list[list[str]]]:
-    """The text of one statement that takes a JSON array of rows for each table, and the columns that their rows name.
-    References between the tables are checked at its end."""
+    """The text of one statement that takes a JSON array of rows for each table, and the columns that the rows of each
+    table must name. Foreign keys between the tables are checked at the end of the statement."""
     *firsts, (last, _) = written = [_into(table, what) for table in tables]
     begun = ", ".join(f"part{number} as ({text})" for number, (text, _) in enumerate(firsts))
     return f"with {begun} {last}" if begun else last, [names for _, names in written]

@@ -57,7 +57,7 @@ def _in_utc(aware: datetime | None) -> datetime | None:
 
 
 class Repeated(Uuid[UUID]):
-    """A UUID that stands in row after row: on SQLite, where it is text, it is read once."""
+    """A UUID that repeats in many rows. SQLite stores it as text, so there the parsed value is cached."""
 
     cache_ok = True
 
@@ -81,5 +81,6 @@ def key() -> Any:
 
 
 def new_id() -> UUID:
-    """A UUIDv7: ids of one process ascend, which keeps indexes compact. No order of things is ever read from it."""
+    """A UUIDv7. The ids of one process ascend, which keeps indexes compact. Across processes their order means
+    nothing."""
     return uuid7()

@@ -1,2 +1,2 @@
-"""The facts a verdict rests on, the stored folds of them, and each domain's answer. The only caller of `relief` that
-writes."""
+"""Stores the facts that verdicts rest on and the tracks folded from them, and gives each domain's answer. The only
+package that calls `relief` and writes to the database."""

@@ -1,4 +1,4 @@
-"""Each domain's answer: which instrument gives it, and the row that is kept of it."""
+"""Each domain's answer: chooses the instrument that answers for it and builds the row that is stored."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
@@ -33,12 +33,13 @@ _BY_STATUS = {
 }
 _SILENT_AFTER = {"lost": Priority.SILENT_AFTER_LOST, "fading": Priority.SILENT_AFTER_FADING}
 
-# Named alike as a domain and as an indication.
+# These names are both a domain and an indication.
 _INDICATED = ("ptsd", "ocd")
 
 
 def domain_values(subject: Subject, known: PatientTracks) -> list[dict[str, Any]]:
-    """Each domain's answer on the day of the patient's last event, and from when silence makes it stale."""
+    """One row per listed domain: its answer on the day of the patient's last event, and the day from which it is stale
+    if no further score arrives."""
     as_of = max((track.last.day for track in (known.blank, *known.tracks.values()) if track.last), default=date.min)
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     return [
@@ -83,7 +84,7 @@ def priority(status: str, state: str | None, flags: Collection[str]) -> Priority
 def chosen(
     subject: Subject, known: PatientTracks, verdicts: Mapping[str, Verdict]
 ) -> list[tuple[str, str, str | None]]:
-    """Each listed domain, the instrument that answers for it, and the note."""
+    """(domain, instrument that answers for it, note) for every listed domain."""
     found = []
     for domain, order in DOMAINS.items():
         scored = any(code in verdicts for code in order)
@@ -106,7 +107,8 @@ def verdicts_on(known: PatientTracks, as_of: date) -> dict[str, Verdict]:
 
 
 def verdict_on(known: PatientTracks, code: str, as_of: date) -> Verdict:
-    """What a track says on a day; read once, though recording asks for it of the row, the alerts and the receipt."""
+    """The verdict of a track on a day. It is cached in `known.read`, because recording a check-in needs the same
+    verdict for the stored row, the alerts and the receipt."""
     track, earlier = known.tracks[code], known.read.get((code, as_of))
     if earlier is None or earlier[0] is not track:
         earlier = known.read[code, as_of] = (track, read(track, rule(code), as_of))
@@ -114,13 +116,14 @@ def verdict_on(known: PatientTracks, code: str, as_of: date) -> Verdict:
 
 
 def latest_verdict(track: Track, code: str) -> Verdict:
-    """What a track says on the day of its last event."""
+    """The verdict of a track on the day of its last event."""
     return read(track, rule(code), track.last.day if track.last else date.min)
 
 
 def alarming(verdict: Verdict) -> dict[str, date]:
-    """The kinds of alert that a verdict on the day of a track's last event calls for, and the day since when: of a
-    loss, since relief has counted as lost; of a deterioration, the first day of the episode."""
+    """The kinds of alert that a verdict calls for, each with the day it dates from: for `relief_lost` the day from
+    which relief counts as lost, for `reliable_deterioration` the first day of the episode. The verdict is one of the
+    day of the track's last event."""
     found = {"relief_lost": verdict.since_on} if verdict.status == "lost" else {}
     if "reliable_deterioration" in verdict.flags:
         found["reliable_deterioration"] = verdict.first_session_on
@@ -140,5 +143,5 @@ def blank_verdict(known: PatientTracks, as_of: date) -> Verdict:
 def rule(code: str) -> Rule:
     """The rule of an instrument that has a track."""
     found = INSTRUMENTS[code].rule
-    assert found is not None  # screens have no track
+    assert found is not None  # screening instruments have no track
     return found

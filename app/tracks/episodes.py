@@ -1,4 +1,4 @@
-"""What a track says of each episode, as the rows that answers over many patients read."""
+"""Converts a track to one row per episode. Answers over many patients read these rows."""
 
 from typing import Any
 

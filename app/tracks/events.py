@@ -1,4 +1,5 @@
-"""From versions, which carry instants, to the events of the fold, which also carry the clinic's local days."""
+"""Converts stored versions, which carry instants, to the events of the fold, which also carry the clinic's local
+days."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -12,10 +13,11 @@ from app.tracks.models import InfusionVersion, ScoreVersion
 from app.tracks.patient_tracks import BEFORE_INFUSION_WITHIN, CountedInfusion
 
 
-# The scores of a check-in share an instant, and a patient's infusions are looked at with every one of them.
+# Cached, because the scores of a check-in share an instant, and each of them is compared with all of the patient's
+# infusions.
 @lru_cache(maxsize=16_384)
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
-    """The clinic's calendar day of an instant."""
+    """The calendar day of an instant in the clinic's time zone."""
     return moment.astimezone(zone).date()
 
 
@@ -37,7 +39,8 @@ class Calendar:
 
 
 def counting(versions: Iterable[InfusionVersion]) -> list[CountedInfusion]:
-    """The latest version of each session, where it counts; in order of time."""
+    """The latest version of each session, in order of time. A session whose latest version does not count is left
+    out."""
     latest: dict[UUID, InfusionVersion] = {}
     for version in versions:
         if version.session_id not in latest or latest[version.session_id].version < version.version:
@@ -74,8 +77,8 @@ def score_event(score: ScoreVersion, infusions: Sequence[CountedInfusion], zone:
 def counted_at(
     taken_at: datetime, before_infusion: bool, infusions: Sequence[CountedInfusion], zone: ZoneInfo
 ) -> datetime:
-    """The instant at which an answer counts: when it was taken; or, for one that states it was answered before the
-    infusion and was taken up to 60 minutes after its start on the same day, that start."""
+    """The instant at which a score counts. Normally that is when it was taken. A score marked `before_infusion` counts
+    at the start of that infusion instead, if it was taken at most 60 minutes after the start and on the same day."""
     if not before_infusion:
         return taken_at
     started = started_before(taken_at, infusions)
@@ -90,5 +93,5 @@ def started_before(moment: datetime, infusions: Sequence[CountedInfusion]) -> da
 
 
 def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Event]:
-    """Everything the fold of one instrument reads."""
+    """All events that the fold of one instrument reads: infusions and scores."""
     return [*infusion_events(infusions, zone), *score_events(scores, infusions, zone)]

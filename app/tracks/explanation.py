@@ -1,4 +1,4 @@
-"""A track's answer in words that a clinician can read, made from the answer alone.
+"""A track's answer in words for clinicians, made from the response body alone.
 
 It reports measured scores against stated lines. It does not diagnose, predict or advise.
 """
@@ -33,7 +33,7 @@ _STATES = {
 
 
 def explain(track: TrackOut) -> str:
-    """One to four sentences: where the score stands, since when, and what is missing."""
+    """One to four sentences: how the score compares with the lines, since when, and what is missing."""
     instrument = INSTRUMENTS[track.instrument]
     sentences = [_SENTENCES[track.status](track, instrument), *_flag_sentences(track, instrument)]
     if track.provisional:
@@ -123,7 +123,7 @@ def _none(track: TrackOut, instrument: Instrument) -> str:
 
 
 def _standing(track: TrackOut, instrument: Instrument) -> str:
-    """Where the latest score stands against the baseline and the response line, and when it was taken."""
+    """How the latest score compares with the baseline and the response line, and when it was taken."""
     assert track.latest is not None
     assert track.baseline is not None
     value, baseline = number(track.latest.value), number(track.baseline.value)
@@ -177,12 +177,12 @@ def _rule(instrument: Instrument) -> Rule:
 
 
 def _line(instrument: Instrument, severity: int) -> str:
-    """A line of the rule as a score."""
+    """The severity at a line of the rule, written as a score of the instrument."""
     return number(instrument.value(instrument.points_of_severity(severity)))
 
 
 def _taken(track: TrackOut) -> str:
-    """How old the latest reading is, unless it is of today."""
+    """How old the latest reading is; empty if it is from today."""
     days = track.days_since_last_score
     return f" ({_count(days, 'day')} ago)" if days else ""
 

@@ -1,9 +1,8 @@
-"""A track's answer in words for the patient whose scores they are, made from the answer alone.
+"""A track's answer in words for the patient, made from the response body alone.
 
-Plain and kind, about scores only: nothing here says what will happen, what it means for a person, or what to do.
+The words are plain and kind, and about scores only. Nothing here says what will happen, what it means for a person, or
+what to do.
 """
-
-from datetime import date
 
 from app.instruments import INSTRUMENTS
 from app.tracks.explanation import day_in_words, number
@@ -13,7 +12,8 @@ _CLOSING = "This describes your answers only. Your care team can talk with you a
 
 
 def explain_to_patient(track: TrackOut) -> str:
-    """Two to four sentences: where the latest score stands against the time before treatment, and what is missing."""
+    """Two to four sentences for the patient: how the latest score compares with the time before treatment, and what is
+    missing."""
     return f"{_SENTENCES[track.status](track, INSTRUMENTS[track.instrument].name)} {_CLOSING}"
 
 
@@ -43,7 +43,9 @@ def _stale(track: TrackOut, name: str) -> str:
 
 
 def _holding(track: TrackOut, name: str) -> str:
-    return f"{_standing(track, name)} It has been at or past the response line{_since(track.holding_since_on)}."
+    assert track.holding_since_on is not None
+    since = day_in_words(track.holding_since_on)
+    return f"{_standing(track, name)} It has been at or past the response line since {since}."
 
 
 def _fading(track: TrackOut, name: str) -> str:
@@ -68,10 +70,6 @@ def _standing(track: TrackOut, name: str) -> str:
         return f"Your {name} score is {now}; before your first infusion it was {before}."
     side = "better" if percent >= 0 else "worse"
     return f"Your {name} score is {now}: {abs(percent):g}% {side} than the {before} from before your first infusion."
-
-
-def _since(day: date | None) -> str:
-    return "" if day is None else f" since {day_in_words(day)}"
 
 
 _SENTENCES = {

@@ -1,7 +1,7 @@
-"""Versions of infusions and scores (what the fold reads), the folds so far, and domain statuses.
+"""Tables: versions of infusions and scores (which the fold reads), the stored folds, and domain statuses.
 
-Versions are append-only. A version is visible at an instant when it was recorded by then and not yet superseded;
-`superseded_at` is the only column that is ever set later, once.
+Versions are append-only. A version is visible at an instant if it was recorded by then and not yet superseded.
+`superseded_at` is the only column that is ever updated, and only once.
 """
 
 from datetime import date, datetime
@@ -14,14 +14,14 @@ from app.storage import Moment, document, key, rights
 
 _CURRENT = text("superseded_at IS NULL")
 _SUPERSEDED = text("superseded_at IS NOT NULL")
-# Current totals without items, where an item would have asked about self-harm.
+# Current scores that were entered as a total without item answers, on instruments that have a self-harm item.
 SELF_HARM_UNKNOWN = text(
     "superseded_at IS NULL AND self_harm_item IS NULL AND instrument IN ('madrs', 'phq-9', 'qids-sr16')"
 )
 
 
 class InfusionVersion(SQLModel, table=True):
-    """What the fold reads of one version of a session. `counts` is false for `not_done` and `entered_in_error`."""
+    """The part of a session's version that the fold reads. `counts` is false for `not_done` and `entered_in_error`."""
 
     __tablename__ = "infusion_versions"
     __table_args__ = (
@@ -47,7 +47,7 @@ class InfusionVersion(SQLModel, table=True):
 
 
 class ScoreVersion(SQLModel, table=True):
-    """One score of one version of a check-in, in points. A voided version has none."""
+    """One score of one version of a check-in, in points. A voided version has no scores."""
 
     __tablename__ = "score_versions"
     __table_args__ = (
@@ -56,7 +56,7 @@ class ScoreVersion(SQLModel, table=True):
             ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"],
         ),
         Index(None, "clinic_id", "check_in_id", "version"),
-        # What stands and what was replaced are found apart, so that a new score is in one of the two.
+        # Current and superseded scores have an index each, so that a new score is written to only one of the two.
         Index(
             "ix_score_versions_superseded",
             "clinic_id",
@@ -101,8 +101,8 @@ class ScoreVersion(SQLModel, table=True):
 
 
 class FoldRow(SQLModel, table=True):
-    """The fold so far of everything one patient's verdicts rest on, under the rules it was folded by: in one row, so
-    that recording reads one and writes one. `state` is `known.Folded` as JSON."""
+    """The folded state of one patient, in one row, so that recording a check-in reads one row and writes one. `rule` is
+    the fold version that it was stored by. `state` is `known.Folded` as JSON."""
 
     __tablename__ = "folds"
     __table_args__ = (
@@ -118,9 +118,9 @@ class FoldRow(SQLModel, table=True):
 
 
 class EpisodeRow(SQLModel, table=True):
-    """What one episode says by one instrument, for answers over many patients. `baseline` and `early` are severities
-    in points, durations are in days: see `relief.Record` and `relief.Spell`. `last_on` is the day of the track's last
-    event: on any later day the row says the same."""
+    """One episode by one instrument, for answers over many patients. `baseline` and `early` are severities in points,
+    durations are in days: see `relief.Record` and `relief.Spell`. `last_on` is the day of the track's last event; the
+    values of the row stay the same on any later day."""
 
     __tablename__ = "episodes"
     __table_args__ = (
@@ -147,9 +147,9 @@ class EpisodeRow(SQLModel, table=True):
 
 
 class DomainStatus(SQLModel, table=True):
-    """A domain's answer as of the last event, with the day from which silence alone makes it stale. Reading a page of
-    them is right on any day without a write: until `stale_on` a row stands at `priority` since `since_on`, from then
-    on at `stale_priority` since `stale_on`."""
+    """A domain's answer as of the patient's last event. `stale_on` is the day from which it is stale if no score
+    arrives. So a page of rows is right on any day without a write: before `stale_on` a row ranks at `priority` and
+    dates from `since_on`; from then on it ranks at `stale_priority` and dates from `stale_on`."""
 
     __tablename__ = "domain_statuses"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""How a verdict is shown: tracks and domains as the service answers them, in each instrument's own unit."""
+"""Response bodies for tracks and domains. Every score is in its instrument's own unit."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -145,7 +145,8 @@ class DomainOut(ResponseBody):
 
 
 def track_out(instrument: Instrument, verdict: Verdict) -> TrackOut:
-    """A verdict in the instrument's unit; the explanation is made from it afterwards."""
+    """Converts a verdict to a response body in the instrument's unit. `explanation` stays empty here; the caller makes
+    it from the result."""
     tenths = verdict.improvement_tenths
     return TrackOut(
         instrument=instrument.code,
@@ -188,19 +189,24 @@ def domain_out(domain: str, instrument: str, verdict: Verdict, note: str | None)
     )
 
 
+_NO_SPELL = DurabilityOut(origin_on=None, event=None, onset_on=None, ascertained_on=None, through_on=None, days=None)
+
+
 def durability_out(spell: Spell | None) -> DurabilityOut:
+    if spell is None:
+        return _NO_SPELL
     return DurabilityOut(
-        origin_on=spell and spell.origin_on,
-        event=spell and spell.event,
-        onset_on=spell and spell.onset_on,
-        ascertained_on=spell and spell.ascertained_on,
-        through_on=spell and spell.through_on,
-        days=spell and spell.days,
+        origin_on=spell.origin_on,
+        event=spell.event,
+        onset_on=spell.onset_on,
+        ascertained_on=spell.ascertained_on,
+        through_on=spell.through_on,
+        days=spell.days,
     )
 
 
 def spells_out(verdicts: Mapping[str, Verdict]) -> Sequence[SpellOut]:
-    """The spells that new episodes ended, by instrument, oldest first."""
+    """The spells that the start of a new episode ended, grouped by instrument, oldest first."""
     return [
         SpellOut(
             instrument=code,
@@ -229,14 +235,14 @@ def _latest(instrument: Instrument, verdict: Verdict) -> LatestOut | None:
 
 
 def _change(instrument: Instrument, verdict: Verdict) -> Value | None:
-    """Latest minus baseline on the score's own scale, where higher may be better."""
+    """Latest minus baseline on the score's own scale. On some instruments a higher score is better."""
     if verdict.change is None:
         return None
     return instrument.value(verdict.change if instrument.direction == "lower_is_better" else -verdict.change)
 
 
 def line_of(instrument: Instrument, severity: int | None) -> Value | None:
-    """The worst attainable score at or under a severity."""
+    """The worst score that the instrument can give whose severity is at most `severity`."""
     return None if severity is None else _line_of(instrument.code, severity)
 
 
@@ -249,11 +255,7 @@ def _line_of(code: str, severity: int) -> Value | None:
 
 
 def _episode(verdict: Verdict) -> EpisodeOut | None:
-    if verdict.episode_number is None:
-        return None
-    return EpisodeOut(
-        number=verdict.episode_number,
-        first_session_on=verdict.first_session_on,
-        sessions=verdict.sessions,
-        courses=verdict.courses,
-    )
+    number, first = verdict.episode_number, verdict.first_session_on
+    if number is None or first is None or verdict.sessions is None or verdict.courses is None:
+        return None  # all of them at once, before the first infusion
+    return EpisodeOut(number=number, first_session_on=first, sessions=verdict.sessions, courses=verdict.courses)

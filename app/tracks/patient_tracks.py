@@ -1,4 +1,4 @@
-"""What one patient's verdicts rest on, and whose they are."""
+"""What the verdicts of one patient rest on, and which patient that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,15 @@ from app.relief.values import Immutable
 
 BEFORE_INFUSION_WITHIN = timedelta(minutes=60)
 FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
-# The rules, and the shape in which a fold is kept. One that was kept by another is done again.
+# The version of a stored fold: the version of the rules, then the version of the storage format. A fold stored under
+# any other version is computed again.
 FOLD = f"{VERSION}/3"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose tracks: a patient, the clinic's zone, the declared primary instruments, the indications, and whether the
-    patient is in care."""
+    """The patient whose tracks are folded: the id, the clinic's time zone, the declared primary instrument of each
+    domain, the indications, and whether the patient is in care."""
 
     patient_id: UUID
     zone: ZoneInfo
@@ -31,7 +32,7 @@ class Subject:
 
 
 class CountedInfusion(Immutable, frozen=True):
-    """An infusion that counts, as it stands now."""
+    """An infusion that counts, in its current version."""
 
     session_id: UUID
     started_at: datetime
@@ -39,8 +40,8 @@ class CountedInfusion(Immutable, frozen=True):
 
 
 class Folded(Immutable, frozen=True):
-    """What is kept of a patient: the infusions that count in order of time, the track that they make without a score,
-    and the track of each instrument with scores."""
+    """The stored state of a patient: the infusions that count, in order of time; `blank`, the track of any instrument
+    without a score; and the track of each instrument with scores."""
 
     infusions: list[CountedInfusion]
     blank: Track
@@ -52,9 +53,10 @@ _NOTHING = Folded([], Track(), {})
 
 @dataclass(slots=True)
 class PatientTracks:
-    """What one patient's verdicts rest on now: see Folded. `stored` is what is kept of it; `needs_fold` the instruments
-    whose tracks are to be folded anew; `is_outdated`: what is kept is of another fold. `before` are then the tracks as
-    they were until now. `read` are verdicts that were read, and of which track."""
+    """What one patient's verdicts rest on now; the first three fields are those of Folded. `stored` is the state as it
+    is in the database. `needs_fold` holds the instruments whose tracks must be folded again. `is_outdated` tells that
+    the stored state is of another fold version; `before` then holds the tracks as they were before the current changes.
+    `read` caches verdicts by instrument and day, each with the track it was read from."""
 
     infusions: list[CountedInfusion] = field(default_factory=list)
     blank: Track = _NOTHING.blank
@@ -66,8 +68,8 @@ class PatientTracks:
     read: dict[tuple[str, date], tuple[Track, Verdict]] = field(default_factory=dict)
 
     def is_before(self, moment: datetime) -> bool:
-        """Whether every score that is folded was taken before `moment`; False where that is not known. A score that
-        counts at its infusion's start was taken up to an hour later."""
+        """Whether every folded score was taken before `moment`; False if that is not known. A score that counts at its
+        infusion's start may have been taken up to an hour later, so an hour is added."""
         scores = (track.latest_score for track in self.tracks.values())
         later = any(score is not None and score.at + BEFORE_INFUSION_WITHIN >= moment for score in scores)
         return not (later or self.needs_fold or self.is_outdated)

@@ -1,6 +1,7 @@
-"""Keeping the folds: gather what a patient's verdicts rest on, apply a change to it, and read the answers.
+"""Keeps the stored folds up to date: reads what a patient's verdicts rest on, applies a change to it, and reads the
+answers.
 
-`apply` is the one call in which everything ends that changes what a verdict rests on.
+Everything that changes what a verdict rests on goes through `apply`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,8 +49,9 @@ from app.tracks.patient_tracks import (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """New versions of one patient's facts. `replaces_check_in` or `replaces_session` names what has a version before
-    (superseded `at`); `session_id` is the session a check-in is linked to, for its alerts."""
+    """New versions of one patient's facts. If an earlier version is replaced, `replaces_check_in` or `replaces_session`
+    names the check-in or session, and the earlier version is superseded at `at`. `session_id` is the session that a
+    check-in is linked to; its alerts carry it."""
 
     subject: Subject
     scores: Sequence[ScoreVersion] = ()
@@ -61,13 +63,13 @@ class Change:
 
     @property
     def adds_scores(self) -> bool:
-        """Whether it only adds to what is known, so that no answer vanishes."""
+        """Whether the change only adds scores. Such a change cannot remove a domain from the answers."""
         return bool(self.scores) and not (self.infusions or self.replaces_check_in or self.replaces_session)
 
 
 @dataclass(frozen=True, slots=True)
 class ReliefOnDay:
-    """Everything the tracks of one patient say on one day."""
+    """Everything that the tracks of one patient say on one day."""
 
     domains: list[DomainOut]
     tracks: list[TrackOut]
@@ -75,7 +77,7 @@ class ReliefOnDay:
 
 
 def gather(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, PatientTracks]:
-    """What the verdicts of these patients rest on: one query, however many they are (two where some are outdated)."""
+    """What the verdicts of these patients rest on. One query for all of them, two if some stored folds are outdated."""
     known = {patient_id: PatientTracks() for patient_id in patient_ids}
     for patient_id, by, state in store.folds(db, clinic_id, patient_ids):
         known[patient_id] = (
@@ -90,9 +92,9 @@ def gather(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dic
 def apply(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> list[Alert]:
-    """Writes the new versions, folds them into the tracks, keeps domain statuses and raises alerts, in the caller's
-    transaction under the patients' locks. `known` is brought up to date in place; the alerts of the check-ins come
-    back."""
+    """Writes the new versions, folds them into the tracks, stores the domain statuses and raises alerts, in the
+    caller's transaction and under the patients' locks. Updates `known` in place. Returns the alerts of the
+    check-ins."""
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         known[patient_id].before = tracks
     worsened: list[Worsened] = []
@@ -116,7 +118,7 @@ def apply(
 
 
 def relief_on(subject: Subject, known: PatientTracks, as_of: date) -> ReliefOnDay:
-    """The answers on `as_of`, from tracks that hold no later event."""
+    """The answers on `as_of`. The tracks must hold no later event."""
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     domains = [
         domain_out(domain, instrument, verdicts.get(instrument, blank), note)
@@ -126,7 +128,7 @@ def relief_on(subject: Subject, known: PatientTracks, as_of: date) -> ReliefOnDa
 
 
 def for_patient(found: ReliefOnDay) -> ReliefOnDay:
-    """The same answers, with explanations in words for the patient."""
+    """The same answers, with explanations worded for the patient."""
     return replace(found, tracks=[in_words_for_patient(track) for track in found.tracks])
 
 
@@ -137,7 +139,7 @@ def in_words_for_patient(track: TrackOut) -> TrackOut:
 def readable(
     db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, zone: ZoneInfo, as_of: date
 ) -> PatientTracks:
-    """What can answer for `as_of`: what is known, or the same folded afresh up to that day."""
+    """A state that can answer for `as_of`: `known` itself, or a new fold of the events up to that day."""
     return known if is_readable_on(known, as_of) else known_on(db, clinic_id, patient_id, zone, as_of, None)[0]
 
 
@@ -148,7 +150,7 @@ def tracks_out(known: PatientTracks, instruments: Iterable[str], as_of: date) ->
 
 
 def is_readable_on(known: PatientTracks, as_of: date) -> bool:
-    """Whether stored tracks can answer for `as_of`: none is later, and all are of the current rule."""
+    """Whether stored tracks can answer for `as_of`: no event is later, and no track must be folded again."""
     last = (track.last for track in (known.blank, *known.tracks.values()))
     return not known.needs_fold and all(event is None or event.day <= as_of for event in last)
 
@@ -156,8 +158,8 @@ def is_readable_on(known: PatientTracks, as_of: date) -> bool:
 def known_on(
     db: Transaction, clinic_id: UUID, patient_id: UUID, zone: ZoneInfo, as_of: date, known_at: datetime | None
 ) -> tuple[PatientTracks, datetime | None]:
-    """What was known at `known_at` of days up to `as_of`, folded afresh, and when the newest version of it was
-    recorded."""
+    """The state as it was known at `known_at`, folded anew from the events up to `as_of`, and when the newest infusion
+    version was recorded."""
     infusion_versions = store.infusions_known(db, clinic_id, [patient_id], known_at)
     scores = store.scores_known(db, clinic_id, [patient_id], known_at)
     infusions = [i for i in counting(infusion_versions) if local_day(i.started_at, zone) <= as_of]
@@ -179,7 +181,8 @@ def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
 
 
 def _supersede(db: Transaction, clinic_id: UUID, change: Change, known: PatientTracks) -> list[ScoreVersion]:
-    """Supersedes what is replaced, and marks for folding what that touches; the scores replaced come back."""
+    """Supersedes the versions that the change replaces and marks the tracks that this touches for folding. Returns the
+    replaced scores."""
     replaced: list[ScoreVersion] = []
     if change.replaces_check_in is not None and change.at is not None:
         replaced = store.of_check_ins(db, clinic_id, [change.replaces_check_in])
@@ -198,8 +201,8 @@ def _supersede(db: Transaction, clinic_id: UUID, change: Change, known: PatientT
 
 
 def _step(change: Change, score: ScoreVersion, known: PatientTracks) -> list[Worsened]:
-    """One step where the score comes after everything folded; else the track is folded again. What it makes worse comes
-    back, whatever else comes in the same batch."""
+    """Folds the score into its track in one step if it comes after everything folded so far; otherwise marks the track
+    for folding. Returns the alarms that this step alone causes, even if later changes of the same batch end them."""
     code = score.instrument
     if code not in FOLLOWED:
         return []
@@ -217,8 +220,8 @@ def _step(change: Change, score: ScoreVersion, known: PatientTracks) -> list[Wor
 def _refold(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> list[Worsened]:
-    """Folds every marked track again. One whose scores were all taken back is none. What is worse than what was kept
-    comes back."""
+    """Folds every marked track again. A track whose scores were all withdrawn is dropped. Returns the alarms that the
+    stored tracks did not call for."""
     worsened: list[Worsened] = []
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         mine = known[patient_id]
@@ -233,7 +236,7 @@ def _refold(
 def _folded(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> dict[UUID, dict[str, Track]]:
-    """Every marked track with scores, from what stands now: one query for all of them."""
+    """Folds every marked track that has scores, from the current versions. One query for all of them."""
     zones = {change.subject.patient_id: change.subject.zone for change in changes}
     marked = {patient_id: known[patient_id].needs_fold for patient_id in zones if known[patient_id].needs_fold}
     if not marked:
@@ -278,7 +281,7 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
 
 
 def _worsened(changes: Sequence[Change], known: PatientTracks, code: str, before: Track | None) -> list[Worsened]:
-    """What a track's latest reading says, after these changes of one patient, that it did not say before."""
+    """The alarms that a track calls for after these changes of one patient and did not call for before."""
     track = known.tracks[code]
     latest = track.episode.standing.latest if track.episode else None
     now = alarming(verdict_on(known, code, track.last.day)) if latest and track.last else {}
@@ -299,7 +302,8 @@ def _worsened(changes: Sequence[Change], known: PatientTracks, code: str, before
 def _changed_episodes(
     db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, code: str
 ) -> list[dict[str, Any]]:
-    """The episodes in which a track differs from the one stored; those that it has no more are deleted."""
+    """The rows of the episodes that differ from the stored ones. Deletes stored episodes that the track no longer
+    has."""
     before = known.stored.tracks.get(code)
     now, stood = episode_values(known.tracks[code]), episode_values(before) if before else []
     if len(stood) > len(now):

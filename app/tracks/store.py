@@ -1,4 +1,5 @@
-"""Queries on versions, tracks and domain statuses: one statement for the whole batch, whatever its size."""
+"""Queries on versions, tracks and domain statuses. Each runs a fixed number of statements, whatever the size of the
+batch."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -18,7 +19,7 @@ from app.tracks.patient_tracks import FOLD, CountedInfusion
 
 
 def infusions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[CountedInfusion]:
-    """Those that count now, in order of time."""
+    """The patient's infusions that count now, in order of time."""
     return infusions_of(db, clinic_id, [patient_id]).get(patient_id, [])
 
 
@@ -45,7 +46,8 @@ def scores(
     *,
     with_answers: bool = True,
 ) -> list[ScoreVersion]:
-    """Current versions on these instruments, in order of time; without their answers where only totals are read."""
+    """Current scores on these instruments, in order of time. `with_answers=False` leaves out the item answers, for
+    callers that read totals only."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id,
         col(ScoreVersion.patient_id).in_(patient_ids),
@@ -61,7 +63,7 @@ def scores(
 def infusions_known(
     db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], known_at: datetime | None
 ) -> list[InfusionVersion]:
-    """Every version recorded by `known_at`, superseded since or not."""
+    """Every version recorded by `known_at`, whether superseded since or not."""
     query = select(InfusionVersion).where(
         col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.patient_id).in_(patient_ids)
     )
@@ -77,7 +79,7 @@ def scores_known(
     known_at: datetime | None,
     instrument: str | None = None,
 ) -> list[ScoreVersion]:
-    """The versions visible at `known_at`, on one instrument or on all."""
+    """The scores visible at `known_at` (None: now), on one instrument or on all."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id).in_(patient_ids)
     )
@@ -90,13 +92,13 @@ def scores_known(
 
 
 def _standing_and_superseded(db: Transaction, query: SelectOfScalar[ScoreVersion]) -> list[ScoreVersion]:
-    """Every version that a query asks for: each of the two has an index of its own."""
+    """Runs the query for current and for superseded versions separately, because each has an index of its own."""
     superseded_at = col(ScoreVersion.superseded_at)
     return [*db.exec(query.where(superseded_at.is_(None))), *db.exec(query.where(superseded_at.is_not(None)))]
 
 
 _F = inspect(FoldRow).local_table.c
-# Built once, and free of the ORM: every check-in and every answer asks it.
+# Built once and without the ORM, because every check-in and every answer runs this query.
 _FOLDS = rows_of(_F.patient_id, _F.rule, _F.state).where(
     _F.clinic_id == bindparam("clinic"), _F.patient_id.in_(bindparam("patients", expanding=True))
 )
@@ -118,7 +120,8 @@ def upsert_folds(
 
 
 def outdated(db: Transaction, clinic_id: UUID, limit: int) -> list[UUID]:
-    """Some patients of whom something is kept by another fold: two ranges of an index."""
+    """At most `limit` patients whose fold was stored under another fold version. Less than and greater than are two
+    queries, because each is one range of the index."""
     found: list[UUID] = []
     for other in (col(FoldRow.rule) < FOLD, col(FoldRow.rule) > FOLD):
         query = select(FoldRow.patient_id).where(col(FoldRow.clinic_id) == clinic_id, other)
@@ -127,14 +130,14 @@ def outdated(db: Transaction, clinic_id: UUID, limit: int) -> list[UUID]:
 
 
 def outdate(db: Transaction, clinic_id: UUID) -> None:
-    """Everything kept of a clinic is to be folded anew."""
+    """Marks every stored fold of a clinic as outdated, so that it is computed again."""
     db.execute(update(FoldRow).where(col(FoldRow.clinic_id) == clinic_id).values(rule=""))
 
 
 def delete_episodes(
     db: Transaction, clinic_id: UUID, patient_id: UUID, instrument: str | None = None, after: int = 0
 ) -> None:
-    """Deletes a patient's episodes, or those by one instrument, that are numbered after `after`."""
+    """Deletes a patient's episodes numbered after `after`, on one instrument or on all."""
     query = delete(EpisodeRow).where(col(EpisodeRow.clinic_id) == clinic_id, col(EpisodeRow.patient_id) == patient_id)
     if instrument is not None:
         query = query.where(col(EpisodeRow.instrument) == instrument)
@@ -149,7 +152,7 @@ def domain_statuses(db: Transaction, clinic_id: UUID, patient_ids: Collection[UU
 
 
 def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, domains: Collection[str]) -> None:
-    """Deletes the statuses of a patient's other domains."""
+    """Deletes the statuses of the patient's domains that are not in `domains`."""
     db.execute(
         delete(DomainStatus)
         .where(col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id) == patient_id)
@@ -158,8 +161,9 @@ def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, dom
 
 
 def self_harm_unknown_since(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
-    """Since when the self-harm item of these patients is not known: the first total without items after their last
-    answer to it. Patients whose latest answer is known, and those who were never asked, are left out."""
+    """For each patient, since when the answer to the self-harm item is unknown: the time of the first total without
+    items after the last known answer. Patients whose latest answer is known, and those who were never asked, are left
+    out."""
     answered = aliased(ScoreVersion)
     later = exists().where(
         col(answered.clinic_id) == clinic_id,
@@ -179,7 +183,7 @@ def self_harm_unknown_since(db: Transaction, clinic_id: UUID, patient_ids: Colle
 
 
 def sessions_of(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Whose these sessions are."""
+    """The patient id of each session id."""
     if not session_ids:
         return {}
     query = select(InfusionVersion.session_id, InfusionVersion.patient_id).where(
@@ -191,7 +195,7 @@ def sessions_of(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID])
 
 
 def standing_at(db: Transaction, clinic_id: UUID, positions: Collection[tuple[UUID, datetime]]) -> list[ScoreVersion]:
-    """Current scores of these patients at these instants."""
+    """Current scores at these pairs of patient id and instant."""
     if not positions:
         return []
     query = select(ScoreVersion).where(
@@ -211,12 +215,12 @@ def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID
         col(ScoreVersion.check_in_id).in_(check_in_ids),
         col(ScoreVersion.superseded_at).is_(None),
     )
-    # In order here: told to order by id, SQLite walks the index of ids through the whole clinic.
+    # Sorted in Python, because with ORDER BY id SQLite scans the id index of the whole clinic.
     return sorted(db.exec(query), key=lambda score: score.id)
 
 
 def versions_of_check_in(db: Transaction, clinic_id: UUID, check_in_id: UUID) -> list[ScoreVersion]:
-    """Every version's scores, in the order they were recorded."""
+    """The scores of every version of a check-in, in the order they were recorded."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id) == check_in_id
     )
@@ -252,7 +256,7 @@ def supersede_infusion(db: Transaction, clinic_id: UUID, session_id: UUID, now: 
 def taken_between(
     db: Transaction, clinic_id: UUID, patient_id: UUID, since: datetime, until: datetime
 ) -> list[tuple[str, datetime]]:
-    """Instrument and instant of every score of a patient that stands, taken from `since` to before `until`."""
+    """(instrument, taken_at) of every current score of a patient taken from `since` to before `until`."""
     query: Any = select(ScoreVersion.instrument, ScoreVersion.taken_at).where(
         col(ScoreVersion.clinic_id) == clinic_id,
         col(ScoreVersion.patient_id) == patient_id,
@@ -264,7 +268,7 @@ def taken_between(
 
 
 def has_scores(db: Transaction, clinic_id: UUID) -> bool:
-    """Whether the clinic has recorded a check-in."""
+    """Whether the clinic has recorded any score."""
     return db.exec(select(ScoreVersion.id).where(col(ScoreVersion.clinic_id) == clinic_id).limit(1)).first() is not None
 
 

@@ -1,7 +1,8 @@
-"""The picture of a trend as a Vega-Lite description: one description for every format.
+"""The picture of a trend as a Vega-Lite specification, from which all formats are drawn.
 
-Colours are Okabe and Ito's, told apart by every kind of colour vision; kinds of session differ by shape too, and lines
-by their dashes, so that the picture also reads in grey. Source: Okabe and Ito 2008, Color Universal Design.
+The colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart. Kinds of session
+also differ in shape and lines in their dashes, so the picture can be read in grey too. Source: Okabe and Ito 2008,
+Color Universal Design.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from app.trend.words import day_in_words
 
 _WIDTH, _HEIGHT = 760, 300
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959", "#222222"
-_DARK_GREEN = "#00664A"  # of the same hue, for letters on white
+_DARK_GREEN = "#00664A"  # the same hue, darker, for text on white
 _KINDS = {"induction": ("triangle-down", _INK), "maintenance": ("diamond", _PURPLE), "booster": ("square", _ORANGE)}
 _SHADES = ("#FFFFFF", "#F6F6F6", "#ECECEC", "#E2E2E2", "#D8D8D8")
 _MANY = 150
@@ -29,8 +30,8 @@ Layer = dict[str, Any]
 
 
 def picture(trend: TrendOut, name: str, zone: ZoneInfo) -> dict[str, Any]:
-    """The Vega-Lite 5 description of a trend of the instrument called `name`, on the clinic's calendar. Its
-    `description` is the text alternative."""
+    """The Vega-Lite 5 specification of a trend, with times in the clinic's zone. `name` is the name of the instrument.
+    The field `description` is the text alternative."""
     start, end = _span(trend)
     layers = [*_bands(trend, start, end), *_marks(trend, zone), *_lines(trend, start, end), *_scores(trend, zone)]
     direction = "lower is better" if trend.direction == "lower_is_better" else "higher is better"
@@ -81,15 +82,15 @@ def picture(trend: TrendOut, name: str, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def with_alternative(svg: str, name: str, description: str) -> str:
-    """The drawn picture as one image with a title and a text alternative, for those who do not see it."""
+    """The SVG with role `img`, a title and a text alternative, for people who cannot see it."""
     opening, rest = svg.split(">", 1)
     labels = f'<title id="title">{escape(name)}</title><desc id="description">{escape(description)}</desc>'
     return f'{opening} role="img" aria-labelledby="title description">{labels}{rest}'
 
 
 def _bands(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
-    """Severity bands from edge to edge, darker where worse, named beyond the names of the lines. Neighbours meet
-    halfway."""
+    """Severity bands over the whole width, darker where worse. Their names stand right of the names of the lines.
+    Adjacent bands meet halfway between their scores."""
     if not trend.bands:
         return
     edges = [trend.min, *((a.max + b.min) / 2 for a, b in pairwise(trend.bands)), trend.max]
@@ -123,7 +124,7 @@ def _bands(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
 
 
 def _marks(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
-    """A thin line per session, and over it a sign of its kind."""
+    """A thin line for each session, with a symbol of its kind on top."""
     if not trend.sessions:
         return
     kinds = [kind for kind in _KINDS if any(session.kind == kind for session in trend.sessions)]
@@ -147,8 +148,9 @@ def _marks(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
 
 
 def _lines(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
-    """Each episode's response line, from its first session to the next episode's; the remission line throughout. What
-    reaches the right edge is named beyond it, where no score can lie."""
+    """The response line of each episode, from its first session to the first session of the next episode, and the
+    remission line over the whole width. A line that reaches the right edge is labelled outside the plot, where no score
+    can be."""
     values: list[dict[str, Any]] = []
     for episode, following in zip_longest(trend.episodes, trend.episodes[1:]):
         begins = max(start, _midnight(episode.first_session_on))
@@ -219,7 +221,7 @@ def _are_many(trend: TrendOut) -> bool:
 
 
 def _weekly_medians(trend: TrendOut) -> list[tuple[date, str, float]]:
-    """The median of each week that has scores, at the noon of its Thursday."""
+    """The median of each week that has scores, placed at noon of its Thursday."""
     weeks: dict[date, list[float]] = {}
     for point in trend.points:
         weeks.setdefault(point.day - timedelta(days=point.day.weekday()), []).append(point.value)
@@ -228,7 +230,7 @@ def _weekly_medians(trend: TrendOut) -> list[tuple[date, str, float]]:
 
 
 def _unbroken(points: list[tuple[date, str, float]]) -> list[dict[str, Any]]:
-    """Points with the number of the run they belong to."""
+    """The points, each with the number of the unbroken piece of line that it belongs to."""
     run, before, found = 0, points[0][0], []
     for day, at, value in points:
         run += (day - before).days > STALE_AFTER_DAYS
@@ -238,7 +240,7 @@ def _unbroken(points: list[tuple[date, str, float]]) -> list[dict[str, Any]]:
 
 
 def _notes(trend: TrendOut) -> str:
-    """The days, and what the signs mean that have no legend."""
+    """The days shown, and the meaning of the signs that no legend explains."""
     first, last = day_in_words(trend.from_on or trend.to_on), day_in_words(trend.to_on)
     notes = [f"{first} to {last}" if first != last else first]
     if _are_many(trend):
@@ -249,14 +251,14 @@ def _notes(trend: TrendOut) -> str:
 
 
 def _span(trend: TrendOut) -> tuple[str, str]:
-    """The days drawn: those of the trend and no other, with a little room on both sides."""
+    """The start and end of the time axis: the days of the trend, with a little space on both sides."""
     first, last = trend.from_on or trend.to_on, trend.to_on
     room = (last - first) / 60
     return _instant(datetime.combine(first, time()) - room), _instant(datetime.combine(last, time(23, 59)) + room)
 
 
 def _ticks(trend: TrendOut) -> int | dict[str, Any]:
-    """About eight dates, and no date twice."""
+    """About eight dates on the time axis; for short spans whole-day steps, so that no date appears twice."""
     days = (trend.to_on - (trend.from_on or trend.to_on)).days
     return 8 if days > 16 else {"interval": "day", "step": 1 + days // 8}
 
@@ -267,7 +269,7 @@ def _dates(start: str, end: str) -> str:
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:
-    """The clinic's wall clock, which the description draws as if it were UTC."""
+    """The local time in the clinic's zone, written as if it were UTC, because the specification uses a UTC scale."""
     return _instant(moment.astimezone(zone).replace(tzinfo=None))
 
 

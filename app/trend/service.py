@@ -1,4 +1,5 @@
-"""The trend of one instrument: every score, what surrounds it, and buckets in which gaps stay gaps."""
+"""The trend of one instrument: every score, the sessions and lines around it, and buckets. A bucket without scores
+stays empty."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ _MOST_BUCKETS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which trend: `first` and `last` are the clinic's days, both included; None: from the first score or session, to
-    today, past which nothing goes."""
+    """Which trend is asked for. `first` and `last` are days in the clinic, both included. `first` None means the first
+    score or session; `last` None means today, and a later day counts as today."""
 
     instrument: str
     first: date | None
@@ -40,7 +41,7 @@ class Question:
 
 
 def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Question, now: datetime) -> Fact[TrendOut]:
-    """Scores, sessions and lines between two days. Raises NotFound, Invalid."""
+    """The scores, sessions and lines between two days. Raises NotFound, Invalid."""
     instrument = INSTRUMENTS.get(question.instrument)
     if instrument is None:
         raise Invalid(errors=[Fault("parameter", "instrument", "must be a code of /v1/instruments")])
@@ -93,7 +94,7 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
 
 
 def _without_verdicts(trend: TrendOut) -> TrendOut:
-    """A trend for patients whose clinic shows them their scores and not what is made of them."""
+    """The trend for a patient whose clinic shows patients their scores but not the statuses."""
     points = [point.model_copy(update={"status": None}) for point in trend.points]
     return trend.model_copy(update={"status": None, "last_known": None, "points": points})
 
@@ -118,8 +119,8 @@ def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calend
 
 
 def _buckets(question: Question, points: Sequence[PointOut], last: date) -> list[BucketOut]:
-    """Whole days, weeks from Monday, or calendar months, from the first day asked for, or else the first score, to the
-    last day: a bucket without a score stays empty."""
+    """Buckets of whole days, weeks from Monday, or calendar months, from the first day asked for (else the first score)
+    to the last day. A bucket without a score stays empty."""
     first = question.first or (points[0].day if points else None)
     if question.bucket == "none" or first is None:
         return []

@@ -1,4 +1,4 @@
-"""The trend in words: what its picture says, for those who do not see it. Made from the answer alone."""
+"""The trend in words, for people who cannot see the picture. Made from the response body alone."""
 
 from datetime import date
 from itertools import pairwise
@@ -10,7 +10,7 @@ _DIRECTIONS = {"lower_is_better": "lower is better", "higher_is_better": "higher
 
 
 def described(trend: TrendOut, name: str) -> str:
-    """Scale and bands, scores, lines, sessions, gaps, and the status at the end."""
+    """Describes the scale and bands, the scores, lines, sessions and gaps, and the status at the end."""
     parts = [_scale(trend, name), _scores(trend), _lines(trend), _sessions(trend), _gaps(trend), _status(trend)]
     return " ".join(part for part in parts if part)
 
@@ -44,7 +44,7 @@ def _scores(trend: TrendOut) -> str:
 
 
 def _lines(trend: TrendOut) -> str:
-    if trend.status is None:  # a screen has neither baseline nor line
+    if trend.status is None:  # a screening instrument has neither a baseline nor lines
         return ""
     found = []
     for episode in trend.episodes:
@@ -75,7 +75,8 @@ def _sessions(trend: TrendOut) -> str:
 
 
 def _status(trend: TrendOut) -> str:
-    """As relief says it on the last day: what an older reading said is told as what was last known."""
+    """The status on the last day, as the relief answer gives it. If it is stale or awaiting, the status at the latest
+    reading that counted follows as "last known"."""
     if trend.status is None:
         return ""
     status = trend.status.replace("_", " ")

@@ -1,4 +1,5 @@
-"""The worklist: who waits for a person, most pressing first. Right on any day without a write."""
+"""The worklist: which patients need somebody's attention, most urgent first. It is right on any day without rows being
+rewritten."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
@@ -30,8 +31,8 @@ def listed(
     after: WorklistPosition | None,
     limit: int,
 ) -> list[Row]:
-    """A page as of a day, of all patients or of those whom a person cares for; one more than `limit` where there is
-    more."""
+    """One page as of a day, of all patients or of those on whose care team a person is. Returns one item more than
+    `limit` if there are more."""
     asked = (db, caller.clinic_id, day, care_status, domain, statuses)
     if assigned_to is None:
         positions = store.page(*asked, after, limit)
@@ -60,7 +61,8 @@ def listed(
 
 
 def cursor_of(day: date, position: WorklistPosition) -> list[object]:
-    """What a cursor keeps of a page's last row: the day is pinned with it."""
+    """What a cursor stores of the last row of a page. The day is stored too, so that all pages are as of the same
+    day."""
     return [day.isoformat(), position.priority, position.since.isoformat(), str(position.patient_id), position.domain]
 
 
@@ -77,7 +79,7 @@ def _row_out(
     is_silent = row.stale_on is not None and row.stale_on <= day
     status = "stale" if is_silent else row.status
     value = row.latest_value
-    old = row.latest_on is not None and (day - row.latest_on).days > STALE_AFTER_DAYS  # what is old raises no flag
+    old = row.latest_on is not None and (day - row.latest_on).days > STALE_AFTER_DAYS  # an old score has no flag
     return WorklistRowOut(
         patient=WorklistPatientOut(id=row.patient_id, external_id=identity.external_id, label=identity.label),
         domain=row.domain,
@@ -96,5 +98,6 @@ def _row_out(
 
 
 def _days(since: date | None, day: date) -> int | None:
-    """What was recorded after the day of an old cursor, or minutes before midnight, is of that day."""
+    """Days from `since` to `day`. A later `since` gives 0: it is from after the day of an old cursor, or from a few
+    minutes past midnight."""
     return None if since is None else max(0, (day - since).days)

@@ -1,8 +1,9 @@
-"""The worklist's query: a union of index ranges over stored domain rows, each already in order.
+"""The query of the worklist: a union of index ranges over the stored domain rows, each already in order.
 
-A row is *live* until its `stale_on`, at `priority` since `since_on`; from then on it is silent, at `stale_priority`
-since `stale_on`. Live rows fall due on one of the next 37 days, so that each priority is 37 ranges in which `since_on`
-ascends, and one more for what fell silent. A page reads at most its own length from each, whatever the clinic's size.
+Until its `stale_on` a row is *live*: it ranks at `priority` and dates from `since_on`. From then on it is *silent*: it
+ranks at `stale_priority` and dates from `stale_on`. The `stale_on` of a live row is one of the next 37 days. So each
+priority is read as 37 ranges, in each of which `since_on` ascends, and one more range for silent rows. A page reads at
+most its own length from each range, whatever the size of the clinic.
 """
 
 import re
@@ -36,9 +37,9 @@ _LIVE_STATUSES = {
 }
 _SILENT = (Priority.SILENT_AFTER_LOST, Priority.SILENT_AFTER_FADING, Priority.STALE)
 _NEVER_SILENT = (Priority.NO_BASELINE, Priority.NOT_EVALUABLE, Priority.NOT_STARTED)
-# Asked one after the other until the page is full.
+# These groups of priorities are read one after the other until the page is full.
 _CHUNKS = tuple(tuple(list(Priority)[first : first + 5]) for first in range(0, len(Priority), 5))
-# A score may be taken a few minutes into tomorrow.
+# One day more than follows from the rule, because a score may be taken a few minutes into tomorrow.
 _DAYS_AHEAD = STALE_AFTER_DAYS + 2
 _ENDLESS = date(9999, 12, 31)
 _ONE_PLAN = text("set local plan_cache_mode = force_generic_plan")
@@ -46,7 +47,7 @@ _ONE_PLAN = text("set local plan_cache_mode = force_generic_plan")
 
 @dataclass(frozen=True, slots=True)
 class WorklistPosition:
-    """Where a row stands in the worklist. `since` is 9999-12-31 for rows without a day."""
+    """The position of a row in the worklist. `since` is 9999-12-31 for rows without a date."""
 
     priority: int
     since: date
@@ -64,7 +65,7 @@ def page(
     after: WorklistPosition | None,
     limit: int,
 ) -> list[WorklistPosition]:
-    """Places in order, from just behind `after`; one more than `limit` where there is more."""
+    """The positions after `after`, in order. Returns one more than `limit` if there are more."""
     values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
     values |= {f"day{n}": day + timedelta(days=n) for n in range(1, _DAYS_AHEAD + 1)}
     if domain is not None:
@@ -73,7 +74,7 @@ def page(
         values |= {"since": after.since, "patient": after.patient_id, "last_domain": after.domain}
     found: list[WorklistPosition] = []
     if db.get_bind().dialect.name == "postgresql":
-        # Two hundred ranges take longer to plan than to read, and one plan serves every clinic and day.
+        # Planning two hundred ranges takes longer than reading them, and one generic plan fits every clinic and day.
         db.execute(_ONE_PLAN)
     for chunk in _CHUNKS:
         asked = _statement(chunk, frozenset(statuses), domain is not None, -1 if after is None else after.priority)
@@ -98,7 +99,7 @@ def assigned_page(
     after: WorklistPosition | None,
     limit: int,
 ) -> list[WorklistPosition]:
-    """`page` of the patients whom a person cares for: as many rows are sorted as those patients have."""
+    """Like `page`, for the patients on whose care team a person is. Sorts all rows of those patients."""
     values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
     values |= {"most": limit + 1, "user": user_id}
     where = "clinic_id = :clinic and care_status = :care and patient_id in (select patient_id from care_team_members "
@@ -107,7 +108,7 @@ def assigned_page(
         where += " and domain = :domain"
         values["domain"] = domain
     if statuses:
-        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
+        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
         where += f" and {_STATUS} in ({listed})"
     placed = (
         f"select case when patient_id in ({_ALERTED}) then {Priority.ALERT:d} when stale_on <= :day "
@@ -127,7 +128,7 @@ def assigned_page(
 def _statement(
     priorities: Sequence[Priority], statuses: frozenset[str], by_domain: bool, after: int
 ) -> tuple[TextualSelect, Sequence[str]] | None:
-    """The ranges of some priorities as one statement, and the values it asks for; None where nothing is left."""
+    """One statement for the ranges of some priorities, and the names of its parameters; None if no range is left."""
     ranges = [
         part for priority in priorities if priority >= after for part in _ranges(priority, statuses, by_domain, after)
     ]
@@ -138,7 +139,7 @@ def _statement(
 
 
 def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
-    """A statement that gives places, and the values it asks for."""
+    """A statement that returns the columns of Place, and the names of its parameters other than `most`."""
     types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
     types |= {"most": Integer, "after": Integer, "user": Uuid}
     names = sorted(set(re.findall(r":(\w+)", sql)))
@@ -148,7 +149,7 @@ def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
 
 
 def _ranges(priority: Priority, statuses: frozenset[str], by_domain: bool, after: int) -> list[str]:
-    """The ranges of one priority, each in order."""
+    """The ranges of one priority as SQL. Each range is sorted."""
     shared = "clinic_id = :clinic and care_status = :care" + (" and domain = :domain" if by_domain else "")
     if priority == Priority.ALERT:
         return [_alerted(by_domain, statuses, after == Priority.ALERT)]
@@ -181,13 +182,14 @@ def _range(priority: Priority, since: str, where: str, after: int) -> str:
 
 
 def _alerted(by_domain: bool, statuses: frozenset[str], is_after: bool) -> str:
-    """Every row of patients with an open timely alert: as many as there are such alerts, sorted. Found by the patients:
-    `||` and the status keep SQLite from an index that would lead it through the whole clinic."""
+    """All rows of patients with an open timely alert, sorted; their number depends on the number of such alerts.
+    `care_status || ''` and `status is not null` keep SQLite from choosing an index that would scan the whole clinic, so
+    that it looks the rows up by patient."""
     where = "clinic_id = :clinic and care_status || '' = :care" + (" and domain = :domain" if by_domain else "")
     where += " and patient_id in (select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' "
     where += "and late = false) and status is not null"
     if statuses:
-        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a closed set
+        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
         where += f" and {_STATUS} in ({listed})"
     if is_after:
         where += f" and ({_SINCE}, patient_id, domain) > (:since, :patient, :last_domain)"
@@ -197,7 +199,7 @@ def _alerted(by_domain: bool, statuses: frozenset[str], is_after: bool) -> str:
     )
 
 
-# What lies further ahead was recorded after the day of an old cursor.
+# The last range holds rows that fall due even later: those recorded after the day that an old cursor is pinned to.
 _DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
 _ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
 _SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"

@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from app import clock
 from app.api.parts import DATABASE
@@ -82,7 +83,7 @@ def issuer() -> Iterator[Issuer]:
 def clinic(issuer: Issuer, tmp_path: Path) -> Iterator[Api]:
     settings = Settings(
         database_url=f"sqlite:///{tmp_path}/h.db",
-        secret_key=SECRET,
+        secret_key=SecretStr(SECRET),
         oidc_issuer=issuer.url,
         oidc_audience="holdfast-clinic",
     )
@@ -163,7 +164,7 @@ def test_a_required_factor_is_required_of_them_too(clinic: Api, issuer: Issuer) 
 def test_an_issuer_that_does_not_answer_is_no_fault_of_ours(tmp_path: Path, issuer: Issuer) -> None:
     settings = Settings(
         database_url=f"sqlite:///{tmp_path}/h.db",
-        secret_key=SECRET,
+        secret_key=SecretStr(SECRET),
         oidc_issuer="http://127.0.0.1:9",
         oidc_audience="x",
     )
@@ -177,4 +178,6 @@ def test_an_issuer_that_does_not_answer_is_no_fault_of_ours(tmp_path: Path, issu
 
 def test_issuer_and_audience_go_together(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="go together"):
-        Settings(database_url=f"sqlite:///{tmp_path}/h.db", secret_key=SECRET, oidc_issuer="https://x.example")
+        Settings(
+            database_url=f"sqlite:///{tmp_path}/h.db", secret_key=SecretStr(SECRET), oidc_issuer="https://x.example"
+        )

@@ -1,16 +1,24 @@
 """Mail about urgent alerts: to a real server, without a patient's data, again and to the next until somebody acts."""
 
+import ipaddress
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from smtplib import SMTPAuthenticationError
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
@@ -33,10 +41,12 @@ class Mailbox:
     def __init__(self) -> None:
         self.taken: list[tuple[list[str], EmailMessage]] = []
         self.refuses = False
+        self.before_taking: Callable[[], object] = lambda: None
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if self.refuses:
             return "451 try again later"
+        self.before_taking()
         self.taken.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
         return "250 taken"
 
@@ -48,13 +58,22 @@ class Mailbox:
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, str]]:
     box = Mailbox()
+    with mail_server(box) as port:
+        yield box, f"smtp://127.0.0.1:{port}?from=holdfast@example.org"
+
+
+@contextmanager
+def mail_server(box: Mailbox, **options: Any) -> Iterator[int]:
+    """A mail server's port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = Controller(box, hostname="127.0.0.1", port=port, **options)
     controller.start()
-    yield box, f"smtp://127.0.0.1:{port}?from=holdfast@example.org"
-    controller.stop()
+    try:
+        yield port
+    finally:
+        controller.stop()
 
 
 @dataclass
@@ -281,3 +300,99 @@ def test_two_clinics_are_told_apart(clinic: Clinic) -> None:
     clinic.urgent()
     assert clinic.send() == 2
     assert sorted(clinic.box.told) == ["first@example.org", "other@example.org"]
+
+
+def test_a_round_ends_and_the_next_goes_on(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailing, "_A_ROUND", 2)
+    for _ in range(3):
+        clinic.urgent()
+    assert [clinic.send(), clinic.send(), clinic.send()] == [2, 1, 0]
+
+
+def test_a_notice_that_another_process_is_sending_is_left_to_it(clinic: Clinic) -> None:
+    if clinic.database.is_sqlite:
+        pytest.skip("SQLite has one writer: two processes cannot take a notice at the same time")
+    clinic.urgent()
+    later = clock.now() + timedelta(minutes=5)
+
+    def meanwhile(db: Any) -> int:
+        assert store.due_notice(db, clock.now(), later) is not None
+        return clinic.send()
+
+    assert clinic.database.writing(NO_CLINIC, meanwhile) == 0
+    assert clinic.box.told == []
+
+
+def test_an_alert_acknowledged_just_before_or_during_sending_is_mailed_no_more(clinic: Clinic, at: Any) -> None:
+    def acknowledge(alert: dict[str, Any]) -> None:
+        body = {"disposition": "contacted"}
+        assert clinic.api.post(f"/v1/alerts/{alert['id']}/acknowledgement", body).status_code == 201
+
+    alert, now = clinic.urgent(), clock.now()
+    clinic.box.before_taking = lambda: acknowledge(alert)
+    assert clinic.send() == 1
+    [told] = clinic.shown(alert)["notifications"]
+    assert told["outcome"] == "sent", "a mail that left is on record"
+    clinic.box.before_taking = lambda: None
+    earlier = clinic.urgent()
+    taken = clinic.database.writing(NO_CLINIC, lambda db: store.due_notice(db, clock.now(), now))
+    assert taken is not None
+    acknowledge(earlier)
+    assert mailing._send(clinic.database, clinic.mail, taken) is False
+    at(now + timedelta(hours=30))
+    assert clinic.send() == 0
+    assert len(clinic.box.told) == 1
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A mail server's certificate, which the machine trusts for the while."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "chain.pem").write_bytes(made.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(secret)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "chain.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
+    return context
+
+
+def names(login: str, password: str) -> Any:
+    """An authenticator that lets one login in."""
+
+    def check(_: Any, __: Any, ___: Any, ____: Any, given: LoginPassword) -> AuthResult:
+        return AuthResult(success=given == LoginPassword(login.encode(), password.encode()), handled=False)
+
+    return check
+
+
+def test_mail_leaves_by_tls_and_with_a_password(certificate: ssl.SSLContext) -> None:
+    box = Mailbox()
+    login = {"authenticator": names("clinic", "pass word"), "auth_required": True}
+    with mail_server(box, tls_context=certificate, require_starttls=True, **login) as port:
+        Mail(f"smtp://clinic:pass%20word@127.0.0.1:{port}", "https://x").send("a@example.org", "one", "text", "1")
+        with pytest.raises(SMTPAuthenticationError):
+            Mail(f"smtp://clinic:wrong@127.0.0.1:{port}", "https://x").send("a@example.org", "two", "text", "2")
+    with mail_server(box, tls_context=certificate, require_starttls=True) as port:
+        Mail(f"smtp://127.0.0.1:{port}?starttls=1", "https://x").send("a@example.org", "three", "text", "3")
+    with mail_server(box, ssl_context=certificate) as port:
+        Mail(f"smtps://127.0.0.1:{port}", "https://x").send("a@example.org", "four", "text", "4")
+    assert [str(message["Subject"]) for _, message in box.taken] == ["one", "three", "four"]
+
+
+def test_mail_does_not_leave_for_a_server_whose_certificate_is_unknown(
+    certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    box = Mailbox()
+    with mail_server(box, tls_context=certificate) as port, pytest.raises(ssl.SSLCertVerificationError):
+        Mail(f"smtp://127.0.0.1:{port}?starttls=1", "https://x").send("a@example.org", "one", "text", "1")
+    assert box.taken == []

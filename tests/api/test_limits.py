@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from app.api import limits
 from app.api.limits import RateLimiter
@@ -21,7 +22,7 @@ from tests.conftest import SECRET, Api, fresh_settings, new_clinic, new_person
 
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[Api]:
-    settings = Settings(database_url=f"sqlite:///{tmp_path}/h.db", secret_key=SECRET, rate_limit=20)
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/h.db", secret_key=SecretStr(SECRET), rate_limit=20)
     upgrade(settings)
     with TestClient(create_app(settings)) as server:
         yield new_clinic(server)

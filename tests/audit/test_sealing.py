@@ -377,7 +377,7 @@ def test_a_seal_whose_first_try_failed_is_kept_at_the_second(log: Log) -> None:
     tries: list[int] = []
 
     def keep(db: Session) -> None:
-        sealing.keep(db, seal)
+        sealing.store_seal(db, seal)
         db.flush()
         tries.append(1)
         if len(tries) == 1:
@@ -393,7 +393,7 @@ def test_of_two_seals_made_at_once_one_is_kept(log: Log) -> None:
     clinic = log.api.clinic_id
     log.api.patient()
     seals = [log.database.reading(clinic, lambda db: sealing.next_seal(db, clinic, clock.now())) for _ in range(2)]
-    first, second = (partial(sealing.keep, seal=seal) for seal in seals if seal is not None)
+    first, second = (partial(sealing.store_seal, seal=seal) for seal in seals if seal is not None)
     log.database.writing(clinic, first)
     with pytest.raises((DBAPIError, Busy)):
         log.database.writing(clinic, second)
@@ -406,7 +406,7 @@ def test_what_comes_while_a_seal_is_made_waits_for_the_next(log: Log) -> None:
     seal = log.database.reading(clinic, lambda db: sealing.next_seal(db, clinic, clock.now()))
     assert seal is not None
     log.api.patient()
-    log.database.writing(clinic, partial(sealing.keep, seal=seal))
+    log.database.writing(clinic, partial(sealing.store_seal, seal=seal))
     assert len(log.database.reading(clinic, lambda db: store.unsealed(db, clinic))) == 1
     log.seal()
     assert log.database.reading(clinic, lambda db: store.unsealed(db, clinic)) == []

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlmodel import select
 
 from app import clock
@@ -79,13 +80,13 @@ def test_the_commands_of_the_contract(kind: str, request: pytest.FixtureRequest,
 
 
 def test_a_key_is_made_once_beside_the_embedded_database(tmp_path: Path) -> None:
-    one = Settings(database_url=f"sqlite:///{tmp_path}/data/h.db", secret_key="")
-    two = Settings(database_url=f"sqlite:///{tmp_path}/data/h.db", secret_key="")
+    one = Settings(database_url=f"sqlite:///{tmp_path}/data/h.db", secret_key=SecretStr(""))
+    two = Settings(database_url=f"sqlite:///{tmp_path}/data/h.db", secret_key=SecretStr(""))
     assert one.secret_key == two.secret_key
     assert len(one.secret_key.get_secret_value()) >= 32
     assert (tmp_path / "data/h.db.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(ValueError, match="HOLDFAST_SECRET_KEY"):
-        Settings(database_url="postgresql://localhost/holdfast", secret_key="")
+        Settings(database_url="postgresql://localhost/holdfast", secret_key=SecretStr(""))
 
 
 @pytest.mark.postgresql
@@ -164,7 +165,9 @@ def check_tracks(settings: Settings, expected: int) -> None:
 
 
 def test_a_service_told_to_stop_does_not_wait_for_half_a_request(tmp_path: Path) -> None:
-    settings = Settings(database_url=f"sqlite:///{tmp_path}/h.db", migration_database_url=None, secret_key=SECRET)
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path}/h.db", migration_database_url=None, secret_key=SecretStr(SECRET)
+    )
     upgrade(settings)
     with ExitStack() as held:
         with serving(settings) as address:

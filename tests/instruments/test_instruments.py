@@ -1,5 +1,8 @@
 """Every instrument scores its worked examples, refuses what it cannot give, and invents no code."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from app.errors import Invalid
@@ -146,3 +149,22 @@ def test_the_rules_are_those_of_the_reference() -> None:
     }
     kinds = {code: i.rule.reliable_change_kind for code, i in INSTRUMENTS.items() if i.rule}
     assert {c for c, kind in kinds.items() if kind != "convention"} == {"phq-9", "gad-7", "pcl-5"}
+
+
+@pytest.mark.parametrize("wrong", [{"partial": 0}, {"response": 25}, {"entry": 0}, {"reliable_change": 0}])
+def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    rule = INSTRUMENTS["phq-9"].rule
+    assert rule is not None
+    with pytest.raises(ValueError, match="0 < partial < response"):
+        replace(rule, **wrong)
+
+
+def test_an_instrument_that_contradicts_itself_is_refused() -> None:
+    phq_9 = INSTRUMENTS["phq-9"]
+    for wrong, said in (
+        ({"points": phq_9.points[::-1]}, "ascend"),
+        ({"items": phq_9.items[1:]}, "numbered from 1"),
+        ({"recall_days": 7}, "one recall window"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            replace(phq_9, **wrong)  # type: ignore[arg-type]

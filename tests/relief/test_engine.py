@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -160,3 +161,9 @@ def as_record(record: Record) -> dict[str, object]:
         "gaps": gaps,
         "endings": spell and {policy: spell.ending(*policy) for policy in policies},
     }
+
+
+def test_an_infusion_that_ends_before_it_starts_is_refused() -> None:
+    at = datetime(2025, 1, 6, 15, tzinfo=UTC)
+    with pytest.raises(ValueError, match="cannot end on a day before"):
+        Infusion("a", at, at.date(), at.date() - timedelta(days=1))

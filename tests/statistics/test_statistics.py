@@ -133,6 +133,7 @@ def test_nothing_is_compared_where_nothing_can_be() -> None:
     assert log_rank([times("1,2,3+")]) is None
     assert log_rank([times("1+,2+"), times("3+,4+")]) is None
     assert log_rank([times("1,2,3"), times("4,5")]) is not None
+    assert log_rank([times("1"), times("1")]) is None, "where all have the event at once, nothing varies"
 
 
 def test_a_group_that_was_never_at_risk_tells_nothing_and_takes_nothing_away() -> None:

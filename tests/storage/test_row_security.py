@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Column, MetaData, Table, Text, Uuid, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
@@ -16,7 +16,7 @@ from app.audit.service import Act, AuditEntry
 from app.migrating import upgrade
 from app.patients.models import Patient
 from app.settings import Settings
-from app.storage import NO_CLINIC, Database, Joined, new_id, role_faults
+from app.storage import NO_CLINIC, Database, Joined, grant, new_id, rights, role_faults, secure
 from app.tables import APPEND_ONLY, CLINIC_TABLES
 from tests.conftest import Api, fresh_settings, new_clinic
 
@@ -137,3 +137,35 @@ def test_a_shown_answer_is_one_snapshot_and_who_saw_it_is_kept(own: Settings, ap
     assert before == after
     assert database.reading(api.clinic_id, lambda db: len(db.exec(patients).all())) == after + 1
     assert database.reading(api.clinic_id, lambda db: db.connection().execute(events).scalar()) == 1
+
+
+def test_a_new_table_is_kept_apart_by_what_it_declares(own: Settings, api: Api) -> None:
+    owner = create_engine(make_url(own.migration_database_url or "").set(drivername="postgresql+psycopg"))
+    role = make_url(own.database_url).username or ""
+    mine, open_to_all = (
+        Table(
+            f"new_{name}_{api.clinic_id.hex}", MetaData(), Column("clinic_id", Uuid), Column("note", Text), **declared
+        )
+        for name, declared in (("clinics", rights("note")), ("open", rights(deletes=True, is_open=True)))
+    )
+    with owner.connect() as connection:
+        for table in (mine, open_to_all):
+            table.create(connection)
+            secure(connection, table)
+            secure(connection, table)  # a second time changes nothing
+            grant(connection, table, role)
+        kept = text("select relname from pg_class where relforcerowsecurity and relname like 'new_%'")
+        assert connection.scalars(kept).all() == [mine.name]
+        can = text(
+            "select has_column_privilege(:role, :table, 'note', 'update'), has_table_privilege(:role, :table, 'delete')"
+        )
+        assert [tuple(connection.execute(can, {"role": role, "table": t.name}).one()) for t in (mine, open_to_all)] == [
+            (True, False), (False, True),
+        ]  # fmt: skip
+        insert = mine.insert().values(clinic_id=api.clinic_id, note="x")
+        with pytest.raises(DBAPIError, match="row-level security"), connection.begin_nested():
+            connection.execute(insert)
+        connection.execute(text("select set_config('holdfast.clinic_id', :id, true)"), {"id": str(api.clinic_id)})
+        connection.execute(insert)
+        connection.rollback()
+    owner.dispose()

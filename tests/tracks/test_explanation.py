@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from app.instruments import INSTRUMENTS
 from app.relief import Verdict, assess
 from app.tracks.explanation import explain
+from app.tracks.explanation_for_patient import explain_to_patient
 from app.tracks.output import TrackOut, track_out
-from tests.conftest import Api
+from tests.conftest import Api, new_device
 from tests.spec.timelines import INSTRUMENTS_WITH_RULE, ZONES, events, random_timeline
 
 CLAIMS = re.compile(r"relaps|diagnos|predict|safe|dose|dosing|should|advis|recommend|cure|patient", re.IGNORECASE)
@@ -78,3 +79,69 @@ def test_the_words_of_some_answers(api: Api, scores: tuple[tuple[str, int], ...]
         api.check_in(patient_id, f"2025-{day}T08:00:00-05:00", "phq-9", score)
     api.session(patient_id, "2025-01-06T10:00:00-05:00")
     assert api.track(patient_id, "phq-9", as_of=as_of)["explanation"] == words
+
+
+def test_every_answer_has_words_for_the_patient_without_holes_claims_or_advice() -> None:
+    seen = set()
+    for track in random_tracks(3_000):
+        words = explain_to_patient(track)
+        seen.add(track.status)
+        assert words.endswith("Your care team can talk with you about them.")
+        assert not re.search(r"None|none|null|  |\bnan\b| -\d", words), words
+        assert not CLAIMS.search(words), words
+        if track.status in ("holding", "fading", "lost", "partial_response", "no_response"):
+            assert track.latest
+            assert track.baseline
+            assert f"score is {track.latest.value:g}" in words
+            assert (track.change == 0) == ("as it was before" in words)
+            if track.improvement_percent:
+                assert ("better" in words) == (track.improvement_percent > 0), words
+                assert ("worse" in words) == (track.improvement_percent < 0), words
+    assert len(seen) == 10
+
+
+@pytest.mark.parametrize(("instrument", "scores", "as_of", "status", "words"), [
+    ("phq-9", (("01-04", 20),), "2025-01-05", "not_started",
+     "No infusion is recorded yet, so there is nothing to compare your PHQ-9 scores with."),
+    ("phq-9", (("01-20", 12),), "2025-01-21", "no_baseline",
+     "There is no PHQ-9 score from the four weeks before your first infusion, so a change cannot be measured. Your "
+     "scores are kept all the same."),
+    ("phq-9", (("01-06", 6),), "2025-01-07", "not_evaluable",
+     "Your PHQ-9 score before your first infusion was already mild, so a change in percent would say little."),
+    ("phq-9", (("01-06", 20),), "2025-01-07", "awaiting_follow_up",
+     "There is no PHQ-9 score since your latest infusions yet. It is measured from the day after one."),
+    ("phq-9", (("01-06", 20),), "2025-06-01", "stale",
+     "No PHQ-9 score has come since your latest infusions, so how things stand is not known."),
+    ("phq-9", (("01-06", 20), ("01-20", 4)), "2025-06-01", "stale",
+     "Your latest PHQ-9 score is 132 days old, so how things stand is not known."),
+    ("phq-9", (("01-06", 20), ("02-07", 4), ("03-07", 10)), "2025-03-08", "holding",
+     "Your PHQ-9 score is 10: 50% better than the 20 from before your first infusion. It has been at or past the "
+     "response line since 7 February 2025."),
+    ("phq-9", (("01-06", 20), ("02-07", 4), ("03-07", 12)), "2025-03-08", "fading",
+     "Your PHQ-9 score is 12: 40% better than the 20 from before your first infusion. Earlier scores were at or past "
+     "the response line; the latest is not."),
+    ("phq-9", (("01-06", 20), ("02-07", 4), ("03-07", 12), ("03-14", 20)), "2025-03-15", "lost",
+     "Your PHQ-9 score is 20, as it was before your first infusion. Scores at least 5 days apart have been short of "
+     "the response line."),
+    ("phq-9", (("01-06", 20), ("01-20", 12)), "2025-01-25", "partial_response",
+     "Your PHQ-9 score is 12: 40% better than the 20 from before your first infusion. It has not come to the response "
+     "line so far."),
+    ("phq-9", (("01-06", 20), ("01-20", 27)), "2025-01-20", "no_response",
+     "Your PHQ-9 score is 27: 35% worse than the 20 from before your first infusion. It has not come to the response "
+     "line so far."),
+    ("promis-depression-4a", (("01-06", 65.7), ("01-20", 63.9)), "2025-01-20", "no_response",
+     "Your PROMIS Depression 4a score is 63.9; before your first infusion it was 65.7. It has not come to the response "
+     "line so far."),
+])  # fmt: skip
+def test_a_patient_reads_these_words(
+    api: Api, instrument: str, scores: tuple[tuple[str, float], ...], as_of: str, status: str, words: str
+) -> None:
+    patient_id = api.patient()
+    for day, score in scores:
+        api.check_in(patient_id, f"2025-{day}T08:00:00-05:00", instrument, score)
+    api.session(patient_id, "2025-01-06T10:00:00-05:00")
+    track = new_device(api, patient_id).track(patient_id, instrument, as_of=as_of)
+    assert track["status"] == status
+    assert track["explanation"] == (
+        f"{words} This describes your answers only. Your care team can talk with you about them."
+    )

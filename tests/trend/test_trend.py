@@ -189,6 +189,17 @@ def test_what_an_old_reading_said_is_told_as_last_known(api: Api, patient: str) 
     assert answer["description"].endswith(": stale, last known lost.")
 
 
+def test_silences_are_told_of_and_scores_of_one_day_are_no_span(api: Api) -> None:
+    patient_id = story(api, [0], [(-0.1, 20), *((50 * n, 5) for n in range(1, 7)), (300.1, 6)])
+    words = trend(api, patient_id, to=on(301))["description"]
+    assert "No score between 6 January 2025 and 25 February 2025." in words
+    assert "No score between 16 April 2025 and 5 June 2025. 3 more such gaps." in words
+    one_day = story(api, [0], [(5, 9), (5.1, 7)])
+    assert (
+        "2 scores on 11 January 2025, between 7 and 9, the first 9, the latest 7." in trend(api, one_day)["description"]
+    )
+
+
 def test_every_episode_is_told_with_its_line(api: Api) -> None:
     patient_id = story(api, [0, 300], [(-0.1, 7), (10, 3.33), (299.9, 8), (310, 2)], "peg")
     words = trend(api, patient_id, instrument="peg")["description"]
