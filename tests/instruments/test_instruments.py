@@ -167,4 +167,4 @@ def test_an_instrument_that_contradicts_itself_is_refused() -> None:
         ({"recall_days": 7}, "one recall window"),
     ):
         with pytest.raises(ValueError, match=said):
-            replace(phq_9, **wrong)  # type: ignore[arg-type]
+            replace(phq_9, **wrong)

@@ -71,8 +71,10 @@ def test_a_login_asks_for_a_code_once_the_factor_is_on(person: Person) -> None:
 
 
 def test_the_code_that_confirmed_it_does_not_also_log_in(person: Person) -> None:
-    totp, _ = set_up(person)
-    assert person.login(totp.now()).json()["error"] == "invalid_grant"
+    api = person.api()
+    code = pyotp.TOTP(api.post("/v1/me/second-factor", {"password": PASSWORD}).json()["secret"]).now()
+    assert api.post("/v1/me/second-factor/confirmation", {"otp": code}).status_code == 200
+    assert person.login(code).json()["error"] == "invalid_grant"
 
 
 def test_a_recovery_code_works_once(person: Person) -> None:
@@ -115,7 +117,7 @@ def test_an_administrator_takes_a_lost_one_off(api: Api, person: Person) -> None
     assert person.login().status_code == 200
 
 
-def test_the_secret_is_stored_sealed(api: Api, person: Person, database: Database) -> None:
+def test_the_secret_is_stored_encrypted(api: Api, person: Person, database: Database) -> None:
     totp, codes = set_up(person)
     user = database.reading(api.clinic_id, lambda db: store.user(db, api.clinic_id, person.id))
     assert user is not None
@@ -163,7 +165,7 @@ def test_codes_of_a_factor_that_is_on_cannot_be_guessed_to_replace_it(api: Api, 
 
 
 def test_a_session_that_was_ended_confirms_nothing(api: Api, person: Person, settings: Settings) -> None:
-    """Another process may caller_of_token it for some seconds yet."""
+    """Another process may let it in for some seconds yet."""
     with TestClient(create_app(settings), raise_server_exceptions=False) as elsewhere:
         thief = Api(elsewhere, person.login().json()["access_token"], api.clinic_id, person.id)
         secret = thief.post("/v1/me/second-factor", {"password": PASSWORD}).json()["secret"]
