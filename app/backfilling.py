@@ -1,5 +1,4 @@
-"""Raises alerts for existing data for which no alert was ever raised, for example after an upgrade adds a kind of
-alert."""
+"""Raises the alerts that existing data lacks, for example after an upgrade adds a kind of alert."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -5,6 +5,8 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -264,21 +266,19 @@ def _verified(db: Transaction, clinic_id: UUID, witnesses: list[Witness]) -> lis
     return sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic)
 
 
-class _database:  # noqa: N801 - used as a function
-    """A context manager for the configured database of one command. Errors end the command with a one-line message."""
-
-    def __enter__(self) -> Database:
-        settings = _settings()
-        self._database = Database(settings.database_url, settings.secret)
-        return self._database
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._database.close()
-        if isinstance(error, DatabaseError):
-            _fail("the database is not ready: run `holdfast migrate` first")
-        if isinstance(error, Problem):
-            rules = [f"{fault.name}: {fault.detail}" for fault in error.errors]
-            _fail("; ".join(rules) or error.detail)
+@contextmanager
+def _database() -> Iterator[Database]:
+    """The configured database for one command. Errors end the command with a one-line message."""
+    settings = _settings()
+    database = Database(settings.database_url, settings.secret)
+    try:
+        yield database
+    except DatabaseError:
+        _fail("the database is not ready: run `holdfast migrate` first")
+    except Problem as error:
+        _fail("; ".join(f"{fault.name}: {fault.detail}" for fault in error.errors) or error.detail)
+    finally:
+        database.close()
 
 
 def _settings() -> Settings:
@@ -291,8 +291,7 @@ def _settings() -> Settings:
 
 
 def _password(from_stdin: bool, option: str) -> str:
-    """Reads a password from standard input, so that it is not in the shell history or the process list. When typed at a
-    terminal, it is not echoed."""
+    """Reads a password from standard input, to keep it out of histories; typed at a terminal, not echoed."""
     if not from_stdin:
         _fail(f"give the password on standard input with {option}")
     if sys.stdin.isatty():
@@ -309,8 +308,7 @@ def _witness(text: str) -> Witness:
 
 
 def _check_role(settings: Settings) -> None:
-    """Ends the command if the service's database role could get around row-level security or change append-only
-    tables."""
+    """Ends the command if the service's database role could get around row-level security or append-only tables."""
     faults = role_faults(settings.database_url, CLINIC_TABLES, APPEND_ONLY)
     if faults:
         _fail("the service's database role is not safe: it " + "; it ".join(faults))

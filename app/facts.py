@@ -38,7 +38,6 @@ class Fact(Generic[T]):
 
 
 def require_version(expected: int | None, current: int) -> None:
-    """Raises PreconditionFailed when the object has changed since the version that the caller expects. None expects
-    any version."""
+    """Raises PreconditionFailed when the object is not of the version that the caller expects, if any."""
     if expected is not None and expected != current:
         raise PreconditionFailed

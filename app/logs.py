@@ -21,8 +21,7 @@ def configure(level: str) -> None:
 
 
 def log_unexpected(error: Exception) -> None:
-    """Logs the exception's type, the constraint and the frames of our own code. Its message is left out, because it can
-    quote a patient's values."""
+    """Logs the exception's type, the constraint and our own frames; not its message, which can quote values."""
     frames = [
         f"{frame.filename.rsplit('/app/', 1)[-1]}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)

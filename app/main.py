@@ -105,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
         redirect_slashes=False,
     )

@@ -19,8 +19,7 @@ from app.storage import NO_CLINIC, Database
 
 
 def serve(settings: Settings, host: str, workers: int) -> None:
-    """Serves the metrics until the process ends. With several workers, each writes its counts to a folder that this
-    process reads."""
+    """Serves the metrics until the process ends. Workers write their counts to a folder that this one reads."""
     registry = REGISTRY
     if workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="holdfast-metrics-")

@@ -34,8 +34,7 @@ def head() -> str:
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
-    """Migrates the database to a revision, as its owner. On PostgreSQL it then grants the service's role what it
-    needs."""
+    """Migrates the database to a revision, as its owner; on PostgreSQL grants the service's role its rights."""
     owner_url = settings.migration_database_url or settings.database_url
     command.upgrade(config(owner_url, settings.secret), revision)
     role = make_url(settings.database_url).username

@@ -12,9 +12,9 @@ DEFAULT_DATABASE_URL = "sqlite:///./data/holdfast.db"
 
 
 class Settings(BaseSettings):
-    """Each variable is named `HOLDFAST_` plus the field's name in capitals. `rate_limit` is in requests per minute and
-    caller, 0 is no limit. `cors_origins` and `trusted_proxies` are separated by commas. Raises ValueError if a secret
-    key is required and missing."""
+    """Each variable is named `HOLDFAST_` plus the field's name in capitals. `rate_limit`: requests per minute and
+    caller, 0 is no limit. `cors_origins`, `trusted_proxies`: separated by commas. Raises ValueError if a secret key is
+    missing."""
 
     model_config = SettingsConfigDict(
         env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -52,8 +52,7 @@ class Settings(BaseSettings):
 
 
 def key_beside(database_url: str) -> str:
-    """The secret stored in a file next to an SQLite database, with mode 0600. It is generated on first use. Raises
-    ValueError for any other database."""
+    """The secret in a file beside an SQLite database, mode 0600, made on first use. Otherwise a ValueError."""
     if not database_url.startswith("sqlite:///"):
         raise ValueError("HOLDFAST_SECRET_KEY is required when the database is not SQLite")
     database = Path(database_url.removeprefix("sqlite:///"))

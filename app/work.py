@@ -94,8 +94,7 @@ def _each_clinic(database: Database, done: str, work: Callable[[UUID], None]) ->
 
 
 async def refold(database: Database) -> None:
-    """Folds again every track that was stored under another fold version. It does a few patients in each transaction,
-    so that requests are served in between."""
+    """Folds again, a few patients in each transaction, every track stored under another fold version."""
     for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
         try:
             await _refold_clinic(database, clinic_id)
@@ -129,8 +128,7 @@ def forever(database: Database, mail: Mail | None) -> None:
 
 
 async def _repeat(database: Database, job: Job, holder: str) -> None:
-    """Runs a job repeatedly while this process holds its lease. If a round fails, the type of the error is logged and
-    the next round tries again."""
+    """Repeats a job while this process holds its lease. A failed round is logged by type, and tried again."""
     until = clock.now()
     try:
         while True:
@@ -150,8 +148,7 @@ async def _repeat(database: Database, job: Job, holder: str) -> None:
 
 async def _held(database: Database, job: Job, holder: str, until: datetime) -> datetime:
     """Renews the lease once less than half of its time is left. Returns until when the job is ours; now or earlier
-    means that it is not. A round may outlast its lease and overlap with another process, so every write of a job is
-    safe to repeat."""
+    means that it is not. A round may outlast its lease, so every write of a job is safe to repeat."""
     now = clock.now()
     if until - now > _LEASE / 2:
         return until

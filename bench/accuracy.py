@@ -1,18 +1,20 @@
 """How often the engine's word agrees with the truth of the synthetic law, and how often its flags cry wolf.
 
 The law (app/demo/law.py) knows the true course of every synthetic patient; the engine sees only noisy, late and missing
-scores. Run with `make accuracy`; writes docs/accuracy.md.
+scores. Relief truly *holds* on a day while b * (1 - r), read without noise or recall, is at or under the response line;
+it is truly *lost* from the first day on which it has been over it for 5 days in a row after having held. Run with `make accuracy`; writes docs/accuracy.md.
 """
 
 import random
 import statistics
 import sys
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from app.demo.law import CONFIRMED_AFTER_DAYS, Person, check_in_days, people, truth
+from app.demo.law import Person, check_in_days, people
 from app.instruments import INSTRUMENTS
 from app.relief import Infusion, Score, Track, Verdict, fold, order, read, step
 
@@ -20,6 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 LAST_DAY = date(2026, 6, 30)
 DAYS, SEED = 365, 7
 LASTING_DAYS = 28
+CONFIRMED_AFTER_DAYS = 5
 STATUSES = ("holding", "fading", "lost")
 FLAGS = (
     "remission",
@@ -29,6 +32,19 @@ FLAGS = (
     "emergent_symptoms",
 )
 CODES = ("phq-9", "gad-7", "peg", "nrs-pain", "nrs-mood")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The true state of one patient and instrument on a day: `holding`, `lost`, or `short` (no response, or past the
+    line again for at most 5 days)."""
+
+    days: tuple[date, ...]
+    states: tuple[str, ...]
+
+    def on(self, day: date) -> str:
+        index = bisect_right(self.days, day) - 1
+        return self.states[index] if index >= 0 else "short"
 
 
 @dataclass
@@ -45,6 +61,27 @@ class Seen:
     lasting_told: int = 0
     flagged: Counter[str] = field(default_factory=Counter)
     false: Counter[str] = field(default_factory=Counter)
+
+
+def truth(person: Person, code: str, last_day: date) -> Truth:
+    """The true course of one instrument from the first infusion to `last_day`."""
+    rule = INSTRUMENTS[code].rule
+    assert rule is not None  # the law only has instruments with a rule
+    line = person.baselines[code] * (100 - rule.response) / 100
+    days: list[date] = []
+    states: list[str] = []
+    held, over = False, 0
+    day = person.first_day
+    while day <= last_day:
+        if person.severity(code, day) <= line:
+            state, held, over = "holding", True, 0
+        else:
+            over += 1
+            state = "lost" if held and over > CONFIRMED_AFTER_DAYS else "short"
+        days.append(day)
+        states.append(state)
+        day += timedelta(days=1)
+    return Truth(tuple(days), tuple(states))
 
 
 def main(count: int) -> None:

@@ -1,5 +1,4 @@
-"""What FastAPI needs of the door: routes that identify their caller before they read a byte of the body, and the door
-as a dependency."""
+"""The door in FastAPI: routes that identify their caller before they read the body, and a dependency."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -34,23 +33,15 @@ class GuardedRoute(StrictRoute):
     the door has recorded the request; a refusal is recorded too."""
 
     async def admit(self, request: Request) -> None:
-        """Identifies, counts and permits. Raises InvalidToken, RateLimited, InsufficientScope, and NotFound for another
-        patient's object."""
-        operation = str(getattr(request.scope["route"], "operation_id", ""))
+        """Identifies, counts and permits. Raises InvalidToken, RateLimited, InsufficientScope, NotFound."""
+        operation: str = request.scope["route"].name
         request.state.door = None
         if operation in OPEN_OPERATIONS:
             count(request, f"address:{address_of(request)}")
             return
         caller = await identify(request)
-        act = Act(
-            caller.clinic_id,
-            caller.kind,
-            caller.id,
-            operation,
-            request.scope["request_id"],
-            clock.now(),
-            address_of(request),
-        )
+        whose, request_id = (caller.clinic_id, caller.kind, caller.id), request.scope["request_id"]
+        act = Act(*whose, operation, request_id, clock.now(), address_of(request))
         request.state.door = Door(DOOR_PARTS.of(request), caller, act)
         count(request, caller.name)
         permit(caller, operation, request.path_params.get("patient_id"))
@@ -105,8 +96,7 @@ AssignedTo = Annotated[Literal["me"] | None, Query(description="`me`: only patie
 
 
 def assignee(caller: Caller, assigned_to: str | None) -> UUID | None:
-    """The person whose patients alone are asked for; None for everybody's. Raises Invalid for callers who are on no
-    care team: only people are."""
+    """The person whose patients alone are asked for, or None. Raises Invalid for callers on no care team."""
     if assigned_to is None:
         return None
     if caller.kind != "user":

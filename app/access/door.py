@@ -45,8 +45,7 @@ Answers = Sequence[Fact[T] | Problem | None]
 
 @dataclass(frozen=True, slots=True)
 class DoorParts:
-    """What all doors of a process share: the database, reads' audit events that share a transaction, and the callers
-    whose tokens were looked at lately."""
+    """What all doors of a process share: the database, the queue of reads' events, and the callers cached."""
 
     database: Database
     events: Joined[AuditEntry, None]
@@ -94,10 +93,7 @@ class Door:
         return fact
 
     async def write(
-        self,
-        work: Callable[[Transaction], Fact[T]],
-        render: Callable[[Fact[T]], Rendered],
-        keyed: Keyed | None = None,
+        self, work: Callable[[Transaction], Fact[T]], render: Callable[[Fact[T]], Rendered], keyed: Keyed | None = None
     ) -> Rendered:
         """What `render` makes of the result of `work`, committed together with its event. With an Idempotency-Key
         `work` is done once: a repeat gets the stored response, recorded as shown again. Raises as `idempotency.once`;

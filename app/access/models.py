@@ -193,10 +193,7 @@ class Throttle(SQLModel, table=True):
     name nor the address is stored."""
 
     __tablename__ = "throttles"
-    __table_args__ = (
-        Index(None, "started_at"),
-        rights("*", deletes=True, is_open=True),
-    )
+    __table_args__ = (Index(None, "started_at"), rights("*", deletes=True, is_open=True))
 
     key: str = Field(primary_key=True)
     started_at: datetime = Field(sa_type=Moment)

@@ -17,8 +17,7 @@ NOTICE = "Answers are not watched in real time. If you or someone else is in dan
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A caller. `patient_id` is set only for a patient's device. `is_unfinished`: the clinic requires a second factor
-    that this person has not shown, so they may only set one up. `issued_at` is when the token was issued, in seconds
-    since 1970."""
+    that this person has not shown, so they may only set one up. `issued_at`: of the token, in seconds since 1970."""
 
     kind: str
     id: UUID
@@ -38,8 +37,7 @@ class Caller:
 
 
 def caller_of_token(db: Transaction, claims: Claims) -> Caller:
-    """The caller that the token belongs to, in their current state. Raises InvalidToken if they are disabled or
-    deleted."""
+    """The caller that the token belongs to, as they are now. Raises InvalidToken if disabled or deleted."""
     found = store.caller(db, claims.clinic_id, claims.kind, claims.id) if claims.kind in store.CALLERS else None
     clinic = store.clinic(db, claims.clinic_id)
     if clinic is None or found is None or found.disabled_at is not None:

@@ -63,8 +63,7 @@ def users(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: 
 
 
 def administrators(db: Transaction, clinic_id: UUID) -> list[UUID]:
-    """The ids of the clinic's active administrators, locked in id order, so that two administrators who remove each
-    other's role run one after the other."""
+    """The ids of active administrators, locked in order, so that two who remove each other take turns."""
     query = select(User.id).where(
         col(User.clinic_id) == clinic_id,
         col(User.role) == "admin",
@@ -144,8 +143,7 @@ def set_care_team(db: Transaction, clinic_id: UUID, patient_id: UUID, user_ids: 
 
 
 def count_attempts(db: Transaction, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
-    """Counts one attempt under each key and returns the counts. A count starts again at 1 if its window began at or
-    before `stale`."""
+    """Counts one attempt under each key; returns the counts. One whose window began by `stale` starts anew."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     begun = col(Throttle.started_at) <= stale
     found = {}
@@ -211,8 +209,7 @@ def enrolment_clinic(db: Transaction, code_hash: str) -> UUID | None:
 
 
 def relatives(db: Transaction, clinic_id: UUID, token_hash: str) -> list[RefreshToken]:
-    """The token, its successors and its siblings, with locked rows, so that refreshing and revoking wait for each
-    other."""
+    """The token, its successors and siblings, locked, so that refreshing and revoking wait for each other."""
     of_clinic = select(RefreshToken).where(col(RefreshToken.clinic_id) == clinic_id)
     of_clinic = of_clinic.execution_options(populate_existing=True)
     mine = db.exec(of_clinic.where(col(RefreshToken.token_hash) == token_hash).with_for_update()).first()

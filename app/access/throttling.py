@@ -19,8 +19,7 @@ _MOST = {_PAIR: 5, "account": 30, "address": 100}
 
 
 def take(db: Transaction, account: str, address: str, now: datetime) -> int | None:
-    """Counts one attempt. Returns how many seconds to wait if there were too many, otherwise None. `account` is empty
-    if the attempt names none."""
+    """Counts one attempt; returns the seconds to wait after too many, or None. `account` may be empty."""
     counts = store.count_attempts(db, list(_keys(db, account, address).values()), now, now - _WINDOW)
     waits = [
         ceil((counts[key].started_at + _WINDOW - now).total_seconds())
@@ -36,8 +35,7 @@ def give_back(db: Transaction, account: str, address: str) -> None:
 
 
 def forgive(db: Transaction, account: str, address: str) -> None:
-    """Subtracts an attempt that succeeded, and removes the count of earlier attempts from this address on this
-    account."""
+    """Takes back an attempt that succeeded, and forgets earlier ones from this address on this account."""
     give_back(db, account, address)
     store.forgive_attempts(db, [key for kind, key in _keys(db, account, address).items() if kind == _PAIR])
 

@@ -37,8 +37,7 @@ def sign_in(db: Transaction, key: str, user: User, now: datetime, *, has_factor:
 
 
 def client_token(key: str, client: Client, scope: str | None, now: datetime) -> Tokens | None:
-    """An access token for a client, with `scope` or, if that is empty, all its scopes. None if the client may not have
-    that scope."""
+    """An access token for a client with `scope` or, if empty, all its scopes. None if it may not have that."""
     wanted = scope.split() if scope else client.scope.split()
     if not wanted or not set(wanted) <= set(client.scope.split()):
         return None

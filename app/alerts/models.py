@@ -20,8 +20,7 @@ class Alert(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         ForeignKeyConstraint(
-            ["clinic_id", "patient_id", "check_in_id"],
-            ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"],
+            ["clinic_id", "patient_id", "check_in_id"], ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"]
         ),
         Index(None, "clinic_id", "state", "late", "raised_at", "id"),
         Index(None, "clinic_id", "patient_id", "state"),
@@ -69,10 +68,7 @@ class Notice(SQLModel, table=True):
     the last mail sent. `turn` is the position in the clinic's list of recipients."""
 
     __tablename__ = "alert_notices"
-    __table_args__ = (
-        Index(None, "due_at"),
-        rights("*", deletes=True, is_open=True),
-    )
+    __table_args__ = (Index(None, "due_at"), rights("*", deletes=True, is_open=True))
 
     clinic_id: UUID = key()
     alert_id: UUID = key()

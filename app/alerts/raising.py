@@ -150,8 +150,7 @@ def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answ
 
 
 def _worsened(db: Transaction, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
-    """Raises the alerts of worsened tracks, unless an open alert already says the same. An open alert that is late does
-    not count against a timely one."""
+    """Raises the alerts of worsened tracks, unless an open one says the same (a late one only for late ones)."""
     if not worsened:
         return []
     kinds = sorted({w.kind for w in worsened})

@@ -20,13 +20,7 @@ MAIL: Part[Mail | None] = Part("mail")
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=GuardedRoute)
 
 
-@router.get(
-    "",
-    operation_id="list_alerts",
-    summary="List alerts",
-    response_model=AlertList,
-    responses=problems("invalid_cursor"),
-)
+@router.get("", summary="List alerts", responses=problems("invalid_cursor"))
 async def list_alerts(
     request: Request,
     door: DoorOf,
@@ -51,7 +45,6 @@ async def list_alerts(
 
 @router.post(
     "/{alert_id}/acknowledgement",
-    operation_id="acknowledge_alert",
     summary="Say what was done about an alert",
     status_code=201,
     response_model=AlertOut,

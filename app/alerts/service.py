@@ -58,8 +58,7 @@ def listed(
     after: Sequence[Any] | None,
     limit: int,
 ) -> list[AlertOut]:
-    """One page of alerts, of all patients or of those on whose care team a person is. Returns one item more than
-    `limit` if there are more."""
+    """A page of alerts, of all patients or of those a person cares for; one item over `limit` if more."""
     whose = None if assigned_to is None else access.cared_for(clinic_id, assigned_to)
     return alerts_out(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
 
@@ -70,8 +69,7 @@ def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Alert
 
 
 def alerts_out(db: Transaction, clinic_id: UUID, alerts: Sequence[Alert]) -> list[AlertOut]:
-    """Alerts with their acknowledgements and notifications. One query for all acknowledgements and one for all
-    notifications."""
+    """Alerts with acknowledgements and notifications: one query for each of the two."""
     if not alerts:
         return []
     ids = [alert.id for alert in alerts]

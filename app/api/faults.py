@@ -53,8 +53,7 @@ class Refused(HTTPException):
 
 
 def faults_of(errors: Sequence[Any], prefix: str = "") -> list[Fault]:
-    """Converts validation errors to faults: the place and the rule. The input, and messages that could quote it, are
-    left out."""
+    """Converts validation errors to faults, without the input and without messages that could quote it."""
     return [_fault(error, prefix) for error in errors]
 
 

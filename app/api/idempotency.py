@@ -27,8 +27,7 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A request that came with an Idempotency-Key: the key, and what tells one request from another (method, path,
-    query and body)."""
+    """The Idempotency-Key of a request, and what tells it from another: method, path, query and body."""
 
     key: str
     content: bytes

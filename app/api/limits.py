@@ -29,8 +29,7 @@ _OTHERS = "others"
 
 @dataclass(slots=True)
 class _Counts:
-    """The counts of one caller: of this minute (`now`), of the minute before (`before`), and the part of `now` that is
-    not yet in the shared table (`untold`)."""
+    """A caller's counts: this minute (`now`), the one before, and what is not yet shared (`untold`)."""
 
     minute: int
     now: int = 0
@@ -45,9 +44,8 @@ class _Counts:
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Allows each caller at most `most` requests in any 60 seconds; 0 is no limit. The count of the last 60 seconds is
-    estimated from the minutes of the clock: the previous minute counts in proportion to its part that lies within the
-    last 60 seconds."""
+    """Allows each caller at most `most` requests in any 60 seconds; 0 is no limit. They are estimated from the minutes
+    of the clock: the previous minute counts by the part of it that lies within the last 60 seconds."""
 
     most: int
     _counts: dict[str, _Counts] = field(default_factory=dict)
@@ -72,8 +70,7 @@ class RateLimiter:
         return {**policy, "RateLimit": f'"caller";r={max(0, left)};t={ceil(_WINDOW_SECONDS - passed)}'}
 
     def _wait(self, mine: _Counts, passed: float) -> int:
-        """Whole seconds until the next request is allowed, that is until a small enough part of the earlier minute
-        counts."""
+        """Whole seconds until the next request is allowed: until little enough of the earlier minute counts."""
         if mine.now < self.most:
             wait = _WINDOW_SECONDS * (1 - (self.most - mine.now) / mine.before) - passed
         else:

@@ -40,8 +40,7 @@ def created(fact: Fact[B]) -> Rendered:
 
 
 def created_at(location: Callable[[B], str]) -> Callable[[Fact[B]], Rendered]:
-    """Renders what a client creates: 201 where this request created it, 200 where it was there, both with its
-    address."""
+    """Renders what a client creates: 201, or 200 where it was there; both with its address."""
     return lambda fact: as_json(fact, 201 if fact.is_new else 200, location(fact.value))
 
 

@@ -12,9 +12,8 @@ from app.api.problems import problems
 
 
 def document(app: FastAPI, bearer: OAuth2PasswordBearer, open_operations: Collection[str]) -> dict[str, Any]:
-    """FastAPI's OpenAPI document with three changes: its own 422 response is removed, since we never give it;
-    operations with a JSON body also list 413 and 415; and all operations but the open ones require a token. Made
-    once."""
+    """FastAPI's OpenAPI document, made once, with three changes: its own 422 response, which we never give, is removed;
+    operations with a JSON body also list 413 and 415; all operations but the open ones require a token."""
     if app.openapi_schema is None:
         found = get_openapi(
             title=app.title,

@@ -15,8 +15,7 @@ from app.storage import Transaction
 
 
 def try_lock(db: Transaction, name: str) -> bool:
-    """Takes a lock of this name until the transaction ends; False where another transaction holds it. SQLite has one
-    writer and needs none."""
+    """Locks this name until the transaction ends; False where another holds it. SQLite needs no lock."""
     if db.get_bind().dialect.name == "sqlite":
         return True
     return bool(db.execute(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))).scalar())

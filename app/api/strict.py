@@ -78,8 +78,7 @@ class _StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses unknown query parameters, media types other than JSON, and bodies that are too large, and
-    parses bodies strictly."""
+    """A route that parses strictly: refuses unknown query parameters, other media types and large bodies."""
 
     body_bytes = 1024 * 1024
 
@@ -136,8 +135,7 @@ def _check_query(given: QueryParams, known: dict[str, bool]) -> None:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """Wraps `receive` and refuses the request once its body exceeds `most` bytes. The Content-Length header may be
-    absent or wrong."""
+    """Wraps `receive`: refuses a body over `most` bytes, whatever the Content-Length header says."""
     seen = 0
 
     async def counted() -> Message:

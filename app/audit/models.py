@@ -1,5 +1,4 @@
-"""Audit events, the patients that they are about, and the seals over them. All tables are append-only, except the queue
-of events to be sealed."""
+"""Audit events, whom they are about, and their seals. All but the queue of unsealed events only grows."""
 
 from datetime import datetime
 from uuid import UUID

@@ -1,5 +1,4 @@
-"""Recording who did what to whose data: in the transaction that did it or, for reads, in a shared one. The door alone
-does it."""
+"""Records who did what to whose data, in a transaction of the door's. The door alone does it."""
 
 from collections.abc import Sequence
 from uuid import UUID

@@ -40,8 +40,7 @@ Stands = tuple[Any, Sequence[Any]]
 @dataclass(frozen=True, slots=True)
 class Found:
     """Something wrong with the log. `kind` is altered, removed, inserted, reordered, broken_seal, cut_tail or
-    out_of_time. The last means that an event was written at another time than it states, or while a clock was wrong by
-    more than 15 minutes."""
+    out_of_time: an event that was written at another time than it states, or with a clock wrong by over 15 minutes."""
 
     kind: str
     what: str
@@ -74,9 +73,8 @@ def next_seal(db: Transaction, clinic_id: UUID, now: datetime) -> Seal | None:
 
 
 def store_seal(db: Transaction, seal: Seal) -> None:
-    """Stores a seal and removes its events from the queue. If two seals were made at once, the second fails, because it
-    has the same number as the first. The row object is made here, because a retried transaction cannot add the same
-    object again."""
+    """Stores a seal and takes its events off the queue. Of two seals made at once the second fails: its number is
+    taken. The row object is made here, because a retried transaction cannot add the same object again."""
     store.add_seal(db, Seal(**seal.model_dump()), [event_id for event_id, _ in _entries(seal.entries)])
 
 
@@ -149,8 +147,7 @@ def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is
 
 
 def _backdated(event_ids: Sequence[UUID], latest: int) -> Iterator[Found]:
-    """Events whose ids were made long before events that were sealed earlier. An id contains the time it was made at,
-    and no request lasts that long."""
+    """Events whose ids, which tell when they were made, are long before events that were sealed earlier."""
     for event_id in event_ids:
         if _milliseconds(event_id) < latest - _LONGEST_REQUEST_MILLISECONDS:
             yield Found("out_of_time", f"event {event_id}")

@@ -15,24 +15,14 @@ _LIST = Constant(InstrumentList(items=list(CATALOGUE.values()), next_cursor=None
 _EACH = {code: Constant(instrument.model_dump_json()) for code, instrument in CATALOGUE.items()}
 
 
-@router.get(
-    "",
-    operation_id="list_instruments",
-    summary="List instruments",
-    response_model=InstrumentList,
-    responses=_UNCHANGED | problems(),
-)
+@router.get("", summary="List instruments", response_model=InstrumentList, responses=_UNCHANGED | problems())
 async def list_instruments(if_none_match: IfNoneMatch = None) -> Response:
     """Every instrument, with its items, bands and rule."""
     return _LIST.response(if_none_match)
 
 
 @router.get(
-    "/{code}",
-    operation_id="get_instrument",
-    summary="One instrument",
-    response_model=InstrumentOut,
-    responses=_UNCHANGED | problems("not_found"),
+    "/{code}", summary="One instrument", response_model=InstrumentOut, responses=_UNCHANGED | problems("not_found")
 )
 async def get_instrument(code: str, if_none_match: IfNoneMatch = None) -> Response:
     """With its items, bands and rule."""

@@ -1,2 +1,1 @@
-"""Check-ins: scores, which often arrive late, twice or out of order. They can be amended and voided, and no version is
-lost."""
+"""Check-ins: scores, often late, twice or out of order. Amended or voided, no version is lost."""

@@ -11,17 +11,8 @@ from app.alerts import service as alerts
 from app.audit.service import Act
 from app.checkins import output
 from app.checkins.deciding import score_version
-from app.checkins.models import (
-    AmendmentIn,
-    CheckInReceipt,
-    CheckInVersion,
-    ResponseAmendment,
-)
-from app.checkins.policies import (
-    check_before_infusion,
-    check_taken_at,
-    score_responses,
-)
+from app.checkins.models import AmendmentIn, CheckInReceipt, CheckInVersion, ResponseAmendment
+from app.checkins.policies import check_before_infusion, check_taken_at, score_responses
 from app.checkins.reading import find
 from app.errors import AlreadyRecorded, Fault, Invalid
 from app.facts import Fact, require_version
@@ -46,8 +37,7 @@ def amend(
     expected: int | None,
     body: AmendmentIn,
 ) -> Fact[CheckInReceipt]:
-    """Adds a version to a check-in; the earlier ones stay. Raises NotFound, PreconditionFailed, Invalid,
-    AlreadyRecorded."""
+    """Adds a version to a check-in. Raises NotFound, PreconditionFailed, Invalid, AlreadyRecorded."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     check_in, current = find(db, act.clinic_id, patient_id, check_in_id)
     require_version(expected, check_in.version)
@@ -127,8 +117,7 @@ def _relief_now(
 def _amended(
     db: Transaction, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
 ) -> dict[str, Scored]:
-    """The scores of the new version. A response in the amendment replaces or removes that of its instrument; the others
-    stay."""
+    """The scores of the new version: a response of the amendment replaces or removes its instrument's."""
     if body.responses is MISSING and body.taken_at is MISSING and body.void is MISSING:
         raise Invalid(errors=[Fault("pointer", "", "must change something: taken_at, responses or void")])
     scored = {score.instrument: _scored(score) for score in _last_scores(db, clinic_id, current)}

@@ -134,8 +134,7 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Dec
 
 
 def _again(post: Post, stands: Decision) -> Decision:
-    """The result for a post whose id is already recorded: a repeat if the content is the same, otherwise
-    CheckInConflict."""
+    """For a post whose id is recorded: a repeat if the content is the same, otherwise CheckInConflict."""
     if stands.check_in.patient_id != post.patient_id or stands.check_in.posted != digest(post.body):
         raise CheckInConflict(errors=[Fault("pointer", "/id", "names a check-in with other content")])
     return Decision(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
@@ -152,8 +151,7 @@ def _resent(post: Post, gathered: Gathered) -> Decision | None:
 def _sorted_out(
     post: Post, taken_at: datetime, scored: Sequence[tuple[str, Scored]], gathered: Gathered
 ) -> tuple[list[tuple[str, Scored]], list[AlreadyRecordedOut]]:
-    """Splits the responses into those that are new and those equal to a recorded score. Raises AlreadyRecorded, which
-    names each that differs from one."""
+    """Splits responses into new ones and equal repeats. Raises AlreadyRecorded, naming those that differ."""
     new, already, faults = [], [], []
     for index, (code, response) in enumerate(scored):
         stands = gathered.standing.get((post.patient_id, taken_at, code))
@@ -170,8 +168,7 @@ def _sorted_out(
 
 
 def _is_equal(stands: ScoreVersion, response: Scored) -> bool:
-    """Whether the score is the same. Item answers for a score that was recorded as a total only would add to it, so
-    they are not the same."""
+    """Whether the score is the same. Item answers for a recorded total would add to it: not the same."""
     if stands.points != response.points:
         return False
     return response.answers is None or stands.answers == list(response.answers)

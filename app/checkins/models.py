@@ -64,12 +64,10 @@ class CheckInVersion(SQLModel, table=True):
     __tablename__ = "check_in_versions"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["clinic_id", "patient_id", "check_in_id"],
-            ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"],
+            ["clinic_id", "patient_id", "check_in_id"], ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"]
         ),
         ForeignKeyConstraint(
-            ["clinic_id", "patient_id", "session_id"],
-            ["sessions.clinic_id", "sessions.patient_id", "sessions.id"],
+            ["clinic_id", "patient_id", "session_id"], ["sessions.clinic_id", "sessions.patient_id", "sessions.id"]
         ),
         Index(None, "clinic_id", "patient_id", "recorded_at"),
     )

@@ -31,8 +31,7 @@ def check_in_out(
     calendar: Calendar,
     raised: Sequence[AlertOut],
 ) -> CheckInOut:
-    """One version of a check-in. Alerts are shown only to callers who may read alerts, so never to a patient's own
-    token."""
+    """One version of a check-in. Alerts are shown only to callers who may read them, so never to a patient."""
     return CheckInOut(**_fields(caller, version, scores, calendar, raised))
 
 

@@ -20,8 +20,7 @@ _TRANSIT = timedelta(seconds=60)
 
 
 class AnswersRequired(Problem):
-    """A patient's own token must send the answers of an instrument that has items: a total alone would leave the item
-    about self-harm unknown."""
+    """A patient's device must send item answers where there are items: a total hides the self-harm item."""
 
     code, status, title = "answers_required", 422, "Answers are required"
 
@@ -56,8 +55,7 @@ def check_taken_at(taken_at: datetime, now: datetime) -> None:
 
 
 def check_before_infusion(taken_at: datetime, calendar: Calendar) -> None:
-    """Raises Invalid if `before_infusion` is stated more than 60 minutes after the start of a session on the same
-    day."""
+    """Raises Invalid if `before_infusion` is stated over 60 minutes after the start of a session that day."""
     started = started_before(taken_at, calendar.infusions)
     if started is None or local_day(started, calendar.zone) != local_day(taken_at, calendar.zone):
         return

@@ -9,11 +9,7 @@ from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import AlertOut
 from app.checkins import output, store
-from app.checkins.models import (
-    CheckIn,
-    CheckInOut,
-    CheckInVersion,
-)
+from app.checkins.models import CheckIn, CheckInOut, CheckInVersion
 from app.errors import NotFound
 from app.facts import Fact
 from app.patients import service as patients

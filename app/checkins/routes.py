@@ -66,7 +66,6 @@ _RECORDING_PROBLEMS = (
 
 @router.post(
     _PATH,
-    operation_id="record_check_in",
     summary="Record a check-in",
     status_code=201,
     response_model=CheckInReceipt,
@@ -88,7 +87,6 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
 
 @batches.post(
     "/v1/check-ins/batch",
-    operation_id="record_check_ins",
     summary="Record up to 500 check-ins",
     response_model=BatchOut,
     responses=problems("idempotency_key_reused", "request_in_progress"),
@@ -107,13 +105,7 @@ async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Respons
     return done.response()
 
 
-@router.get(
-    _PATH,
-    operation_id="list_check_ins",
-    summary="List a patient's check-ins",
-    response_model=CheckInList,
-    responses=problems("not_found", "invalid_cursor"),
-)
+@router.get(_PATH, summary="List a patient's check-ins", responses=problems("not_found", "invalid_cursor"))
 async def list_check_ins(
     door: DoorOf,
     page: PageOf,
@@ -134,25 +126,13 @@ async def list_check_ins(
     return CheckInList(items=found.value, next_cursor=page.next_cursor)
 
 
-@router.get(
-    _PATH + "/{check_in_id}",
-    operation_id="get_check_in",
-    summary="One check-in",
-    response_model=CheckInOut,
-    responses=problems("not_found"),
-)
+@router.get(_PATH + "/{check_in_id}", summary="One check-in", responses=problems("not_found"))
 async def get_check_in(response: Response, door: DoorOf, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
     """As it stands, with its ETag, which an amendment must name."""
     return tagged(response, await door.read(lambda db: reading.one(db, door.caller, patient_id, check_in_id)))
 
 
-@router.get(
-    _PATH + "/{check_in_id}/versions",
-    operation_id="list_check_in_versions",
-    summary="Every version of a check-in",
-    response_model=CheckInList,
-    responses=problems("not_found"),
-)
+@router.get(_PATH + "/{check_in_id}/versions", summary="Every version of a check-in", responses=problems("not_found"))
 async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UUID) -> CheckInList:
     """Oldest first."""
     found = await door.read(lambda db: reading.versions(db, door.caller, patient_id, check_in_id))
@@ -161,7 +141,6 @@ async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UU
 
 @router.post(
     _PATH + "/{check_in_id}/amendments",
-    operation_id="amend_check_in",
     summary="Amend or void a check-in",
     status_code=201,
     response_model=CheckInReceipt,
@@ -175,12 +154,7 @@ async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UU
     ),
 )
 async def amend_check_in(
-    door: DoorOf,
-    patient_id: UUID,
-    check_in_id: UUID,
-    body: AmendmentIn,
-    keyed: KeyOf,
-    if_match: IfMatch = None,
+    door: DoorOf, patient_id: UUID, check_in_id: UUID, body: AmendmentIn, keyed: KeyOf, if_match: IfMatch = None
 ) -> Response:
     """Makes a new version; nothing is overwritten. Relief is folded again; alerts already raised stay, marked."""
     done = await door.write(

@@ -56,8 +56,7 @@ def record_many(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list
 
 
 def record(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> Recorded:
-    """Records check-ins of one clinic and makes no receipts. Posts of one patient are applied in the order in which
-    they were taken."""
+    """Records check-ins of one clinic, without receipts; posts of one patient in the order they were taken."""
     taken: list[Taken] = [taken_of(post) for post in posts]
     gathered = _gather(db, clinic_id, posts, taken)
     outcomes: list[Decision | Problem] = [NotFound()] * len(posts)
@@ -182,8 +181,7 @@ def _tells(refusal: Problem) -> bool:
 
 
 class _Receipts:
-    """The receipts of a batch. The relief of a patient is computed once, however many posts the patient has in the
-    batch."""
+    """The receipts of a batch. Each patient's relief is computed once."""
 
     def __init__(
         self, db: Transaction, clinic_id: UUID, known: dict[UUID, PatientTracks], raised: dict[UUID, list[AlertOut]]

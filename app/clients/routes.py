@@ -17,7 +17,6 @@ router = APIRouter(prefix="/v1/clients", tags=["access"], route_class=GuardedRou
 
 @router.post(
     "",
-    operation_id="create_client",
     summary="Add an integration",
     status_code=201,
     response_model=ClientCreated,
@@ -28,13 +27,7 @@ async def create_client(door: DoorOf, body: ClientIn, keyed: KeyOf) -> Response:
     return (await door.write(lambda db: service.create(db, door.act, body), created_at(_address), keyed)).response()
 
 
-@router.get(
-    "",
-    operation_id="list_clients",
-    summary="List integrations",
-    response_model=ClientList,
-    responses=problems("invalid_cursor"),
-)
+@router.get("", summary="List integrations", responses=problems("invalid_cursor"))
 async def list_clients(door: DoorOf, page: PageOf) -> ClientList:
     """Newest first, disabled ones too."""
     found = await door.read(
@@ -43,13 +36,7 @@ async def list_clients(door: DoorOf, page: PageOf) -> ClientList:
     return ClientList(items=found.value, next_cursor=page.next_cursor)
 
 
-@router.get(
-    "/{client_id}",
-    operation_id="get_client",
-    summary="One integration",
-    response_model=ClientOut,
-    responses=problems("not_found"),
-)
+@router.get("/{client_id}", summary="One integration", responses=problems("not_found"))
 async def get_client(response: Response, door: DoorOf, client_id: UUID) -> ClientOut:
     """With the ETag that a change must name."""
     return tagged(response, await door.read(lambda db: service.one(db, door.act.clinic_id, client_id)))
@@ -57,7 +44,6 @@ async def get_client(response: Response, door: DoorOf, client_id: UUID) -> Clien
 
 @router.patch(
     "/{client_id}",
-    operation_id="update_client",
     summary="Change an integration, or disable it",
     response_model=ClientOut,
     responses=problems("not_found", "precondition_failed", "precondition_required"),
@@ -70,7 +56,6 @@ async def update_client(door: DoorOf, client_id: UUID, body: ClientPatch, if_mat
 
 @router.post(
     "/{client_id}/secrets",
-    operation_id="rotate_client_secret",
     summary="Give an integration a new secret",
     status_code=201,
     response_model=ClientCreated,

@@ -19,8 +19,7 @@ from app.storage import Transaction, new_id
 
 
 def add_client(db: Transaction, clinic_id: UUID, name: str, scope: str, now: datetime) -> tuple[UUID, str]:
-    """Adds an integration for the operator. Returns its id and its secret, which cannot be read again. Raises Invalid
-    for an unknown scope."""
+    """Adds an integration for the operator: its id, and its secret, once. Raises Invalid for an unknown scope."""
     unknown = [word for word in scope.split() if word not in SCOPES]
     if unknown or not scope.split():
         raise Invalid(errors=[Fault("parameter", "scope", "must be scopes from: " + " ".join(SCOPES))])
@@ -87,8 +86,7 @@ def listed(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit:
 
 
 def secret_fits(client: Client | None, secret: str, now: datetime) -> bool:
-    """Whether the secret is one of the client's current secrets. Client secrets are random, so a plain hash is
-    enough."""
+    """Whether the secret is one of the client's. Secrets are random, so a plain hash is enough."""
     given = digest(secret)
     previous = client.previous_secrets if client else []
     held = [client.secret_hash if client else digest("")]

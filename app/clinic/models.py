@@ -1,5 +1,4 @@
-"""Request and response bodies of a clinic's settings. The table is in `access`, because the rights of every caller
-depend on it."""
+"""Bodies of a clinic's settings. The table is in `access`: every caller's rights depend on it."""
 
 from typing import Annotated, Literal
 

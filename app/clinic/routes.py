@@ -13,13 +13,7 @@ from app.clinic.models import ClinicOut, ClinicPatch
 router = APIRouter(prefix="/v1/clinic", tags=["clinic"], route_class=GuardedRoute)
 
 
-@router.get(
-    "",
-    operation_id="get_clinic",
-    summary="The clinic's settings",
-    response_model=ClinicOut,
-    responses=problems(),
-)
+@router.get("", summary="The clinic's settings", responses=problems())
 async def get_clinic(request: Request, response: Response, door: DoorOf) -> ClinicOut:
     """With the ETag that a change must name, and whether alerts reach anybody."""
     mail = MAIL.of(request)
@@ -28,7 +22,6 @@ async def get_clinic(request: Request, response: Response, door: DoorOf) -> Clin
 
 @router.patch(
     "",
-    operation_id="update_clinic",
     summary="Change the clinic's settings",
     response_model=ClinicOut,
     responses=problems("precondition_failed", "precondition_required"),

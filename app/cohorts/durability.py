@@ -132,8 +132,7 @@ def _by_day(times: Times, tau: int) -> DurabilityGroupOut:
 
 
 def _by_week(times: Times, until: int, tau: int) -> DurabilityGroupOut:
-    """The results of a group, read every 7 days up to `until`. Medians and means are computed from the curve as it is
-    shown."""
+    """A group's results, every 7 days up to `until`; medians and means are those of the curve as shown."""
     steps = kaplan_meier(times)
     curve = [
         replace(_at(steps, day), time=day, at_risk=times.at_risk(day), events=_events_of_week(times, day))

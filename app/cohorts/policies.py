@@ -42,8 +42,7 @@ def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:
 
 
 def members(group_by: GroupBy, traits: Iterable[Trait]) -> dict[str, set[Trait]]:
-    """The traits of each group. Groups are sorted by name, groups named by a number by that number. Without a grouping
-    there is always one group."""
+    """The traits of each group, sorted by name or number; always one group without a grouping."""
     found: dict[str, set[Trait]] = {"all": set()} if group_by == "none" else {}
     for trait in traits:
         for group in groups_of(group_by, trait):
@@ -75,8 +74,7 @@ def shown(
 
 
 def shown_counts(counts: Mapping[str, int], given: Sequence[str], limit: int) -> set[str]:
-    """The counts of completeness that may be shown next to the counts `given` by the groups. Two counts must be equal
-    or differ by at least `limit` patients."""
+    """The counts that may be shown beside `given`: any two are equal or at least `limit` patients apart."""
     accepted = list(given)
     for name in _NESTED:
         apart = [abs(counts[name] - counts[other]) for other in accepted]

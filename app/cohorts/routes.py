@@ -33,13 +33,7 @@ Tau = Annotated[
 ]
 
 
-@router.get(
-    "/durability",
-    operation_id="get_durability",
-    summary="How long does relief last?",
-    response_model=CohortDurabilityOut,
-    responses=problems(),
-)
+@router.get("/durability", summary="How long does relief last?", responses=problems())
 async def get_durability(
     door: DoorOf,
     instrument: Instrument,
@@ -57,19 +51,9 @@ async def get_durability(
     return found.value
 
 
-@router.get(
-    "/outcomes",
-    operation_id="get_outcome_rates",
-    summary="How many responded?",
-    response_model=CohortOutcomesOut,
-    responses=problems(),
-)
+@router.get("/outcomes", summary="How many responded?", responses=problems())
 async def get_outcome_rates(
-    door: DoorOf,
-    instrument: Instrument,
-    group_by: Grouping = "none",
-    as_of: AsOf = None,
-    known_at: KnownAt = None,
+    door: DoorOf, instrument: Instrument, group_by: Grouping = "none", as_of: AsOf = None, known_at: KnownAt = None
 ) -> CohortOutcomesOut:
     """Response, partial response, remission and deterioration 14 to 31 days after the first course, with 95% intervals.
     Without the scope patients:read small groups are hidden."""

@@ -32,8 +32,7 @@ _FOLDING = Lock()
 def durability_of(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
 ) -> Fact[CohortDurabilityOut]:
-    """How long first durable responses lasted. Raises Invalid, and InsufficientScope if the caller may not choose a
-    past `as_of` or `known_at`."""
+    """How long first durable responses lasted. Raises Invalid; InsufficientScope for a past not theirs to ask."""
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     found = _gathered(db, caller, question, known_at, now, store.spells)
@@ -66,8 +65,7 @@ def _gathered(
     now: datetime,
     stored: Callable[[Transaction, UUID, Question], Tallies],
 ) -> Tallies:
-    """The counts, from stored episodes if those can answer the question, otherwise by folding anew. The counts are the
-    same either way."""
+    """The counts, from stored episodes where those can answer, otherwise folded anew: the same either way."""
     instrument = INSTRUMENTS.get(question.instrument)
     if instrument is None or instrument.rule is None:
         with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
@@ -108,8 +106,7 @@ def _folded(db: Transaction, caller: Caller, question: Question, known_at: datet
 def _records_known(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None
 ) -> Iterator[tuple[Trait, Sequence[Record]]]:
-    """The trait and episode records of every patient with a session by `as_of`, as known at `known_at`. Patients are
-    read in batches."""
+    """Trait and episodes of every patient with a session by `as_of`, as known at `known_at`, in batches."""
     zone, after = caller.time_zone, None
     while True:
         page = store.cohort(db, caller.clinic_id, after, _PATIENTS_AT_ONCE)

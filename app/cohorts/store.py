@@ -68,8 +68,7 @@ def _trait(group_by: GroupBy) -> Any:
 
 
 def _ending(question: Question) -> tuple[Any, Any]:
-    """The columns for the days of a spell and whether an event ended it. They follow the rules of
-    `relief.Spell.ending`."""
+    """The days of a spell and whether an event ended it, by the rules of `relief.Spell.ending`."""
     censoring = []
     if question.boosters == "censor":
         censoring.append(col(_E.days_before_course))
@@ -88,15 +87,12 @@ def _has_gap() -> ColumnElement[bool]:
 
 
 def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
-    """A query on the episodes of patients who were not entered in error. If the trait is a column of patients, the
-    patients are joined."""
+    """The episodes of patients not entered in error, with the patients joined where the trait is theirs."""
     mistaken = select(DomainStatus.patient_id).where(
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status) == "entered_in_error"
     )
     query = rows_of(*columns).where(
-        col(_E.clinic_id) == clinic_id,
-        col(_E.instrument) == question.instrument,
-        col(_E.patient_id).not_in(mistaken),
+        col(_E.clinic_id) == clinic_id, col(_E.instrument) == question.instrument, col(_E.patient_id).not_in(mistaken)
     )
     if by_trait and question.group_by in ("indication", "treatment_resistant"):
         whose = and_(col(Patient.clinic_id) == col(_E.clinic_id), col(Patient.id) == col(_E.patient_id))
@@ -120,8 +116,7 @@ def _counted(
 def _people(
     db: Transaction, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool], everyone: int
 ) -> Counter[Trait]:
-    """The number of patients by trait. `everyone` is the number of all of them; without a grouping, all share one trait
-    and no query is needed."""
+    """Patients by trait, `everyone` in all. Without a grouping all share one trait, without a query."""
     if question.group_by == "none":
         return Counter({question.instrument: everyone}) if everyone else Counter()
     columns = [trait, func.count(col(_E.patient_id).distinct())]
@@ -140,8 +135,7 @@ def _overlap(db: Transaction, clinic_id: UUID, question: Question, which: Column
 
 
 def _patients(db: Transaction, clinic_id: UUID) -> int:
-    """The number of patients who have had a session. Every patient has exactly one row for mood, so those rows are
-    counted."""
+    """The number of patients who have had a session: each of them has exactly one row for mood."""
     query = select(func.count()).where(
         col(DomainStatus.clinic_id) == clinic_id,
         col(DomainStatus.care_status) != "entered_in_error",
@@ -152,8 +146,7 @@ def _patients(db: Transaction, clinic_id: UUID) -> int:
 
 
 def _complete(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
-    """The counts of completeness: patients by what is known of them, episodes with an outcome, and gaps between
-    readings."""
+    """The counts of completeness: patients by what is known, episodes with an outcome, gaps between readings."""
     evaluable = col(_E.evaluable)
     facts = (col(_E.baseline).is_not(None), evaluable, and_(evaluable, col(_E.followed)), _HELD, _EARLY)
     known = [func.max(case((fact, 1), else_=0)).label(f"known{i}") for i, fact in enumerate(facts)]

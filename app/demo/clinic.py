@@ -36,8 +36,7 @@ _INDICATIONS: tuple[Indication, ...] = ("major_depressive_disorder", "anxiety_di
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was recorded: check-ins, check-ins that arrived a second time, sessions, and the ids of the patients,
-    ordered by their number in the law."""
+    """What was recorded: check-ins, those that came twice, sessions, and the patients in the law's order."""
 
     check_ins: int
     repeated: int
@@ -135,8 +134,7 @@ def _add_patients(db: Transaction, caller: Caller, everyone: list[Person], ids: 
 
 
 def _record(db: Transaction, caller: Caller, batch: list[_Arrival], ids: list[UUID]) -> tuple[int, int, int]:
-    """Records one day's events: sessions one by one, check-ins as one batch. Returns the numbers of check-ins, repeats
-    and sessions."""
+    """Records a day: sessions one by one, check-ins as a batch. Returns how many check-ins, repeats, sessions."""
     given = 0
     for arrival in batch:
         if isinstance(arrival.body, SessionIn):

@@ -13,9 +13,6 @@ Nobody real is in here, and nothing here claims how patients really respond. The
 5. True severity on a day is b * (1 - r). A reading is that, averaged over the instrument's recall window, plus normal
    noise with the instrument's standard error of measurement, rounded to an attainable score. Item answers are drawn to
    add up to the total; the self-harm item is drawn low and rises with severity.
-6. The truth the engine is held against: relief truly *holds* on a day while b * (1 - r), read without noise or recall,
-   is at or under the response line, and is truly *lost* from the first day on which it has been over it for 5 days
-   in a row after having held.
 
 Infusions: six in twelve days; half of the patients then come monthly for maintenance; otherwise a booster follows when
 true relief has been gone for two to six weeks, with probability 0.6. Check-ins: before each infusion, the day after
@@ -25,7 +22,6 @@ arrive days late, some twice, and one patient in six stops for good at some poin
 
 import math
 import random
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -40,7 +36,6 @@ _LAW = {
     "peg": (19.0, 4.5, 2.0),
     "nrs-mood": (7.0, 1.3, 0.9),
 }
-CONFIRMED_AFTER_DAYS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,52 +69,16 @@ class Person:
         return _attainable(instrument, severity)
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """The true state of one patient and instrument on a day: `holding`, `lost`, or `short` (no response, or past the
-    line again for at most 5 days)."""
-
-    days: tuple[date, ...]
-    states: tuple[str, ...]
-
-    def on(self, day: date) -> str:
-        index = bisect_right(self.days, day) - 1
-        return self.states[index] if index >= 0 else "short"
-
-
 def people(count: int, days: int, last_day: date, seed: int) -> Iterator[Person]:
-    """Synthetic patients. Their first infusions are spread over the `days` up to `last_day`. The same seed gives the
-    same people."""
+    """Synthetic patients, first infused in the `days` up to `last_day`. One seed gives the same people."""
     for number in range(count):
         rng = random.Random(f"{seed} {number}")  # noqa: S311 - a simulation
         start = last_day - timedelta(days=days - int(days * 0.75 * rng.random()))
         yield _person(number, start, last_day, rng)
 
 
-def truth(person: Person, code: str, last_day: date) -> Truth:
-    """The true course of one instrument from the first infusion to `last_day`."""
-    rule = INSTRUMENTS[code].rule
-    assert rule is not None  # the law only has instruments with a rule
-    line = person.baselines[code] * (100 - rule.response) / 100
-    days: list[date] = []
-    states: list[str] = []
-    held, over = False, 0
-    day = person.first_day
-    while day <= last_day:
-        if person.severity(code, day) <= line:
-            state, held, over = "holding", True, 0
-        else:
-            over += 1
-            state = "lost" if held and over > CONFIRMED_AFTER_DAYS else "short"
-        days.append(day)
-        states.append(state)
-        day += timedelta(days=1)
-    return Truth(tuple(days), tuple(states))
-
-
 def answers(instrument: Instrument, points: int, rng: random.Random) -> list[int]:
-    """Item answers that add up to the total. The self-harm item stays low until all other items are at their
-    maximum."""
+    """Item answers that add up to the total. The self-harm item stays low until all others are at their most."""
     harm = instrument.self_harm.number if instrument.self_harm else 0
     found = [item.min for item in instrument.items]
     open_items = [i for i, item in enumerate(instrument.items) if item.number != harm]
@@ -135,8 +94,7 @@ def answers(instrument: Instrument, points: int, rng: random.Random) -> list[int
 
 
 def check_in_days(person: Person, last_day: date) -> Sequence[date]:
-    """The days on which a check-in is due: every infusion day, the day after every second infusion, then weekly to week
-    8 and every two weeks after that."""
+    """The days of check-ins: infusion days, after every second one, weekly to week 8, then every two weeks."""
     due = set(person.infusion_days)
     due |= {day + timedelta(days=1) for day in person.infusion_days[::2]}
     follow_up = person.infusion_days[0] + timedelta(days=14)

@@ -24,7 +24,6 @@ open_router = APIRouter(prefix="/v1/enrolments", tags=["access"], route_class=Gu
 
 @router.post(
     "/enrolments",
-    operation_id="enrol_device",
     summary="Make a code for a patient's device",
     status_code=201,
     response_model=EnrolmentOut,
@@ -37,13 +36,7 @@ async def enrol_device(request: Request, door: DoorOf, patient_id: UUID, keyed: 
     return done.response()
 
 
-@router.get(
-    "/devices",
-    operation_id="list_devices",
-    summary="A patient's devices",
-    response_model=DeviceList,
-    responses=problems("not_found"),
-)
+@router.get("/devices", summary="A patient's devices", responses=problems("not_found"))
 async def list_devices(door: DoorOf, patient_id: UUID) -> DeviceList:
     """Newest first, revoked ones too."""
     found = await door.read(lambda db: service.of_patient(db, door.act.clinic_id, patient_id))
@@ -51,11 +44,7 @@ async def list_devices(door: DoorOf, patient_id: UUID) -> DeviceList:
 
 
 @router.delete(
-    "/devices/{device_id}",
-    operation_id="revoke_device",
-    summary="Revoke a patient's device",
-    status_code=204,
-    responses=problems("not_found"),
+    "/devices/{device_id}", summary="Revoke a patient's device", status_code=204, responses=problems("not_found")
 )
 async def revoke_device(door: DoorOf, patient_id: UUID, device_id: UUID) -> Response:
     """It is refused everywhere within 30 seconds. What it recorded stays."""
@@ -63,13 +52,7 @@ async def revoke_device(door: DoorOf, patient_id: UUID, device_id: UUID) -> Resp
     return done.response()
 
 
-@open_router.post(
-    "/redeem",
-    operation_id="redeem_enrolment",
-    summary="Make this device a patient's own",
-    response_model=DeviceTokenOut,
-    responses=problems("invalid_token"),
-)
+@open_router.post("/redeem", summary="Make this device a patient's own", responses=problems("invalid_token"))
 async def redeem_enrolment(request: Request, body: RedeemIn) -> DeviceTokenOut:
     """Single use. The refresh token lives 400 days from its last use."""
     database, key, address = DATABASE.of(request), TOKEN_KEY.of(request), address_of(request)

@@ -19,8 +19,7 @@ _ENROLMENT = timedelta(hours=72)
 
 
 def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[EnrolmentOut]:
-    """A single-use code with which a device becomes a patient's own, and a link that carries it. Raises NotFound,
-    Erased, and Invalid where care has ended."""
+    """A single-use code, and its link, that makes a device a patient's own. Raises NotFound, Erased, Invalid."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     if patient.erased_at is not None:
         raise Erased
@@ -45,8 +44,7 @@ def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[
 def redeem(
     db: Transaction, key: str, code: str, device_name: str, request_id: str, now: datetime
 ) -> tuple[Act, Fact[Tokens]]:
-    """Redeems a code: adds the device and returns its tokens. Raises InvalidToken for a code that is unknown, used or
-    expired."""
+    """Redeems a code: adds the device, returns its tokens. Raises InvalidToken for an unknown, used or old code."""
     enrolment = store.enrolment_by_hash(db, digest(code))
     if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= now:
         raise InvalidToken("the code is unknown, used or expired")
@@ -82,8 +80,7 @@ def listed(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut
 
 
 def revoke(db: Transaction, act: Act, patient_id: UUID, device_id: UUID) -> Fact[None]:
-    """Disables a device; its tokens are refused within 30 seconds. A device that is already disabled keeps its date.
-    Raises NotFound."""
+    """Disables a device, at once or, if it is already, with its date kept. Raises NotFound."""
     device = store.locked_device(db, act.clinic_id, device_id)
     if device is None or device.patient_id != patient_id:
         raise NotFound

@@ -14,8 +14,7 @@ _PIXELS_PER_INCH = 144  # twice the resolution of a screen, for print
 
 
 def main() -> None:
-    """Answers until standard input ends. Input: `{"description", "format"}`. Output: `{"drawn"}` in base64 or
-    `{"refused"}`."""
+    """Answers `{"description", "format"}` with `{"drawn"}` in base64 or `{"refused"}`, until input ends."""
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         try:

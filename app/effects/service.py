@@ -1,5 +1,4 @@
-"""What each session did, by every instrument with a rule: the scores before and after it, and whether relief lasts less
-long from booster to booster."""
+"""What each session did by every instrument with a rule, and whether boosters come to last less long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +22,7 @@ _MOST_BOOSTERS = 50
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The effects of a patient's sessions, by instrument code and then by session id, and the calendar they were
-    computed on."""
+    """The effects of a patient's sessions, by instrument and session id, and the calendar they are on."""
 
     calendar: Calendar
     by_instrument: dict[str, dict[str, Effect]]
@@ -39,8 +37,7 @@ class Effects:
         return found
 
     def changes(self) -> list[ChangePerBoosterOut]:
-        """The change in days of relief per booster, for each instrument, over the maintenance and booster sessions of
-        the current episode."""
+        """The change in days of relief per booster, by instrument, over the current episode's later sessions."""
         positions = self.calendar.positions
         current = max((position.episode for position in positions.values()), default=0)
         later = [

@@ -21,13 +21,7 @@ def _file(media_type: str) -> Responses:
     return {200: {"description": "The file, as it is read", "content": content}} | problems()
 
 
-@router.get(
-    "/scores.csv",
-    operation_id="export_scores_csv",
-    summary="Every score, as CSV",
-    response_class=StreamingResponse,
-    responses=_file("text/csv"),
-)
+@router.get("/scores.csv", summary="Every score, as CSV", response_class=StreamingResponse, responses=_file("text/csv"))
 async def export_scores_csv(request: Request, door: DoorOf) -> StreamingResponse:
     """Every score that stands, as of one moment, but for patients entered in error; without what tells who a patient
     is. Columns: patient_id, check_in_id, taken_at, before_infusion, instrument, score, answers (items in order,
@@ -38,7 +32,6 @@ async def export_scores_csv(request: Request, door: DoorOf) -> StreamingResponse
 
 @router.get(
     "/scores.ndjson",
-    operation_id="export_scores_ndjson",
     summary="Every score, a JSON object a line",
     response_class=StreamingResponse,
     responses=_file("application/x-ndjson"),

@@ -17,8 +17,7 @@ Answers = Sequence[int | None]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question. It is identified by its number, a short label of our own and its LOINC code, never by its
-    wording."""
+    """One question, identified by number, a short label of our own and its LOINC code, never by its wording."""
 
     number: int
     label: str
@@ -57,8 +56,7 @@ class Rule:
             raise ValueError("a rule needs 0 < partial < response, and a positive entry line and reliable change")
 
     def falls_by(self, baseline: int, severity: int, amount: int) -> bool:
-        """Whether severity fell from the baseline by at least `amount` (percent or points). Uses exact integer
-        arithmetic."""
+        """Whether severity fell from the baseline by `amount` (percent or points) or more, in exact integers."""
         fall = baseline - severity
         return fall >= amount if self.basis == "points" else 100 * fall >= amount * baseline
 

@@ -34,8 +34,7 @@ _WRITTEN = (
 
 
 def _examples_hold(instrument: Instrument) -> bool:
-    """Whether all worked examples of an instrument give the right value. An instrument without such an example is not
-    served."""
+    """Whether all worked examples of an instrument, one at least, give the right value."""
     return bool(instrument.examples) and all(
         instrument.value(score(instrument, e.answers, None if e.answers else e.value).points) == e.value
         for e in instrument.examples

@@ -15,8 +15,7 @@ class ScoreMismatch(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A scored response. `answers` is None if only a total was given. `self_harm_item` is None if it is unknown or the
-    instrument has no such item."""
+    """A scored response. `answers`: None for a bare total. `self_harm_item`: None if unknown or not asked."""
 
     points: int
     answers: tuple[int | None, ...] | None

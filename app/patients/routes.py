@@ -11,15 +11,7 @@ from app.api.problems import Responses, problems
 from app.api.rendering import as_json, created_at
 from app.api.versions import IfMatch, expected_version, tagged
 from app.patients import service
-from app.patients.models import (
-    CareStatus,
-    Indication,
-    PatientIn,
-    PatientList,
-    PatientOut,
-    PatientPatch,
-    PatientSearch,
-)
+from app.patients.models import CareStatus, Indication, PatientIn, PatientList, PatientOut, PatientPatch, PatientSearch
 
 REPEATED: Responses = {200: {"model": PatientOut, "description": "Created before: as it stands now"}}
 
@@ -28,7 +20,6 @@ router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=Guarded
 
 @router.post(
     "",
-    operation_id="create_patient",
     summary="Add a patient",
     status_code=201,
     response_model=PatientOut,
@@ -42,13 +33,7 @@ async def create_patient(door: DoorOf, body: PatientIn, keyed: KeyOf) -> Respons
     ).response()
 
 
-@router.get(
-    "",
-    operation_id="list_patients",
-    summary="List patients",
-    response_model=PatientList,
-    responses=problems("invalid_cursor"),
-)
+@router.get("", summary="List patients", responses=problems("invalid_cursor"))
 async def list_patients(
     door: DoorOf,
     page: PageOf,
@@ -58,21 +43,13 @@ async def list_patients(
     """Newest first, by indication and care status where given."""
     found = await door.read(
         lambda db: page.cut(
-            service.listed(db, door.act.clinic_id, indication, care_status, page.after, page.limit),
-            _position,
-            _patient,
+            service.listed(db, door.act.clinic_id, indication, care_status, page.after, page.limit), _position, _patient
         )
     )
     return PatientList(items=found.value, next_cursor=page.next_cursor)
 
 
-@router.post(
-    "/search",
-    operation_id="search_patients",
-    summary="Find patients by external id or label",
-    response_model=PatientList,
-    responses=problems("invalid_cursor"),
-)
+@router.post("/search", summary="Find patients by external id or label", responses=problems("invalid_cursor"))
 async def search_patients(door: DoorOf, page: PageOf, body: PatientSearch) -> PatientList:
     """A POST, so that no identifier stands in a URL."""
     bound = page.bound_to(body.model_dump_json())
@@ -84,13 +61,7 @@ async def search_patients(door: DoorOf, page: PageOf, body: PatientSearch) -> Pa
     return PatientList(items=found.value, next_cursor=bound.next_cursor)
 
 
-@router.get(
-    "/{patient_id}",
-    operation_id="get_patient",
-    summary="One patient",
-    response_model=PatientOut,
-    responses=problems("not_found"),
-)
+@router.get("/{patient_id}", summary="One patient", responses=problems("not_found"))
 async def get_patient(response: Response, door: DoorOf, patient_id: UUID) -> PatientOut:
     """With its ETag, which a change must name."""
     return tagged(response, await door.read(lambda db: service.one(db, door.act.clinic_id, patient_id)))
@@ -98,7 +69,6 @@ async def get_patient(response: Response, door: DoorOf, patient_id: UUID) -> Pat
 
 @router.patch(
     "/{patient_id}",
-    operation_id="update_patient",
     summary="Change a patient",
     response_model=PatientOut,
     responses=problems("not_found", "external_id_taken", "erased", "precondition_failed", "precondition_required"),

@@ -46,8 +46,7 @@ class Erased(Problem):
 
 
 def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[PatientOut]:
-    """Creates a patient. If the same id was posted before with the same content, returns that patient as they are
-    now."""
+    """Creates a patient. Where the same id was posted with the same content, returns that patient as now."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = identifiers.digest(db, clinic_id, _normalised(body))
     _check_birth_year(body.birth_year, act)
@@ -198,8 +197,7 @@ def search(
 
 
 def next_moment(patient: Patient | PatientSummary, now: datetime) -> datetime:
-    """The `recorded_at` of the patient's next version: now, but always later than that of the previous version. The
-    caller must hold the patient's lock."""
+    """The patient's next `recorded_at`: now, but later than the last. The caller holds the patient's lock."""
     last = patient.last_recorded_at
     moment = now if last is None or now > last else last + timedelta(microseconds=1)
     patient.last_recorded_at = moment

@@ -41,8 +41,7 @@ Encrypted = tuple[UUID, bytes, bytes]
 
 
 def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
-    """These patients, locked in id order until the transaction ends. A writer must lock before it reads anything
-    else."""
+    """These patients, locked in id order until the transaction ends. A writer must lock before it reads."""
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
     rows = db.exec(query.order_by(col(Patient.id)).with_for_update().execution_options(populate_existing=True))
     return {row.id: row for row in rows}

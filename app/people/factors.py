@@ -17,8 +17,7 @@ _RECOVERY_CODES = 10
 
 
 def start(db: Transaction, user: User) -> str:
-    """Makes a new secret for the person's authenticator. The previous one stays in use until the new one is
-    confirmed."""
+    """Makes a new secret for the authenticator. The previous one stays in use until it is confirmed."""
     secret = pyotp.random_base32()
     user.otp_pending = _cipher(db).encrypt(secret)
     db.add(user)
@@ -31,8 +30,7 @@ def uri(secret: str, email: str, clinic: str) -> str:
 
 
 def confirm(db: Transaction, user: User, code: str, now: datetime) -> list[str] | None:
-    """Turns the pending secret on if `code` is one of its codes. Returns new recovery codes, or None if the code is
-    wrong."""
+    """Turns the pending secret on if `code` is one of its codes. Returns new recovery codes; None if it is not."""
     secret = _cipher(db).decrypt(user.otp_pending) if user.otp_pending else None
     step = _step(secret, code, now) if secret else None
     if step is None:
@@ -46,8 +44,7 @@ def confirm(db: Transaction, user: User, code: str, now: datetime) -> list[str] 
 
 
 def accepts(db: Transaction, user: User, code: str, now: datetime) -> bool:
-    """Whether `code` is a current code or a recovery code of the person. Each is accepted only once, so the caller must
-    hold the lock on the person's row."""
+    """Whether `code` is a current or recovery code. Each works once: the caller holds the person's lock."""
     if user.otp_secret is None:
         return False
     hashes = [h for h in user.recovery_hashes if not secrets.compare_digest(h, digest(code.strip().lower()))]

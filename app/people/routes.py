@@ -33,7 +33,6 @@ me_router = APIRouter(prefix="/v1/me", tags=["access"], route_class=GuardedRoute
 
 @router.post(
     "",
-    operation_id="create_user",
     summary="Add a person",
     status_code=201,
     response_model=UserCreated,
@@ -44,13 +43,7 @@ async def create_user(door: DoorOf, body: UserIn, keyed: KeyOf) -> Response:
     return (await door.write(lambda db: service.create(db, door.act, body), created_at(_address), keyed)).response()
 
 
-@router.get(
-    "",
-    operation_id="list_users",
-    summary="List people",
-    response_model=UserList,
-    responses=problems("invalid_cursor"),
-)
+@router.get("", summary="List people", responses=problems("invalid_cursor"))
 async def list_users(door: DoorOf, page: PageOf) -> UserList:
     """Newest first, disabled ones too."""
     found = await door.read(
@@ -59,13 +52,7 @@ async def list_users(door: DoorOf, page: PageOf) -> UserList:
     return UserList(items=found.value, next_cursor=page.next_cursor)
 
 
-@router.get(
-    "/{user_id}",
-    operation_id="get_user",
-    summary="One person",
-    response_model=UserOut,
-    responses=problems("not_found"),
-)
+@router.get("/{user_id}", summary="One person", responses=problems("not_found"))
 async def get_user(response: Response, door: DoorOf, user_id: UUID) -> UserOut:
     """With the ETag that a change must name."""
     return tagged(response, await door.read(lambda db: service.one(db, door.act.clinic_id, user_id)))
@@ -73,7 +60,6 @@ async def get_user(response: Response, door: DoorOf, user_id: UUID) -> UserOut:
 
 @router.patch(
     "/{user_id}",
-    operation_id="update_user",
     summary="Change a person's role, or disable them",
     response_model=UserOut,
     responses=problems("not_found", "precondition_failed", "precondition_required", "last_administrator"),
@@ -86,7 +72,6 @@ async def update_user(door: DoorOf, user_id: UUID, body: UserPatch, if_match: If
 
 @router.post(
     "/{user_id}/password-reset",
-    operation_id="reset_password",
     summary="Reset a person's password",
     status_code=201,
     response_model=PasswordCodeOut,
@@ -100,7 +85,6 @@ async def reset_password(door: DoorOf, user_id: UUID, keyed: KeyOf) -> Response:
 
 @router.delete(
     "/{user_id}/second-factor",
-    operation_id="remove_second_factor",
     summary="Take a person's second factor off",
     status_code=204,
     responses=problems("not_found"),
@@ -110,26 +94,13 @@ async def remove_second_factor(door: DoorOf, user_id: UUID) -> Response:
     return (await door.write(lambda db: service.remove_second_factor(db, door.act, user_id), no_content)).response()
 
 
-@me_router.get(
-    "",
-    operation_id="get_me",
-    summary="Who am I, and in which clinic",
-    response_model=MeOut,
-    response_model_exclude_unset=True,
-    responses=problems(),
-)
+@me_router.get("", summary="Who am I, and in which clinic", response_model_exclude_unset=True, responses=problems())
 async def get_me(door: DoorOf) -> MeOut:
     """The caller, what it may do, and the clinic's name, zone, notice and crisis contacts."""
     return (await door.read(lambda db: service.me(db, door.caller))).value
 
 
-@me_router.post(
-    "/password",
-    operation_id="change_password",
-    summary="Change my password",
-    status_code=204,
-    responses=problems(),
-)
+@me_router.post("/password", summary="Change my password", status_code=204, responses=problems())
 async def change_password(request: Request, door: DoorOf, body: PasswordChange) -> Response:
     """Ends every session of mine: get a token anew."""
     database = DATABASE.of(request)
@@ -142,7 +113,6 @@ async def change_password(request: Request, door: DoorOf, body: PasswordChange) 
 
 @me_router.post(
     "/second-factor",
-    operation_id="start_second_factor",
     summary="Begin to set up my second factor",
     status_code=201,
     response_model=SecondFactorOut,
@@ -161,7 +131,6 @@ async def start_second_factor(request: Request, door: DoorOf, body: SecondFactor
 
 @me_router.post(
     "/second-factor/confirmation",
-    operation_id="confirm_second_factor",
     summary="Turn my second factor on",
     response_model=SecondFactorConfirmed,
     responses=problems("already_done", "request_in_progress"),

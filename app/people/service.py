@@ -46,8 +46,7 @@ class LastAdministrator(Problem):
 
 
 def add_user(db: Transaction, clinic_id: UUID, email: str, role: str, password: str, now: datetime) -> UUID:
-    """Adds a person with a password, for the operator. Raises Invalid for an unknown role, an unusable e-mail or
-    password, or an e-mail in use."""
+    """Adds a person, for the operator. Raises Invalid for an unknown role, or an unusable e-mail or password."""
     if role not in ("admin", "clinician"):
         raise Invalid(errors=[Fault("parameter", "role", "must be admin or clinician")])
     if not is_address(email.strip()):
@@ -149,8 +148,7 @@ def listed(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit:
 
 
 def reset_password(db: Transaction, act: Act, user_id: UUID) -> Fact[PasswordCodeOut]:
-    """Makes a code with which a person sets a new password. The old password and all sessions end now. Raises
-    NotFound."""
+    """Makes a code to set a new password. The old one and all sessions end now. Raises NotFound."""
     user = _locked(db, act.clinic_id, user_id)
     user.password_hash = None
     _sign_out_everywhere(db, user)
@@ -186,8 +184,7 @@ def password_code(db: Transaction, user: User, now: datetime) -> PasswordCodeOut
 def set_password(
     db: Transaction, clinic_id: UUID, code: str, password_hash: str, request_id: str, now: datetime
 ) -> tuple[Act, Fact[None]]:
-    """Sets the password of the person for whom the code was made, and signs them out everywhere. Raises InvalidToken
-    for a code that is unknown, used or expired."""
+    """Sets a password by its code, and signs the person out everywhere. Raises InvalidToken for an unusable code."""
     held = store.password_code(db, digest(code))
     user = None if held is None else store.user(db, clinic_id, held.user_id, locked=True)
     if held is None or user is None or held.used_at is not None or held.expires_at <= now or user.disabled_at:
@@ -200,8 +197,7 @@ def set_password(
 
 def change_password(db: Transaction, caller: Caller, act: Act, checked: str, password_hash: str) -> Fact[None]:
     """Sets the caller's own password, and signs them out everywhere. `checked` is the hash that the current password
-    was found to fit. Raises InvalidToken where the caller has been signed out, and Invalid where that hash has
-    changed."""
+    was found to fit. Raises InvalidToken for a caller who was signed out, Invalid where that hash has changed."""
     _set(db, _own(db, caller, checked), password_hash, act.at)
     return Fact(None, changes_callers=True)
 
@@ -220,9 +216,8 @@ def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str,
 def confirm_second_factor(
     db: Transaction, key: str, caller: Caller, act: Act, code: str
 ) -> Fact[SecondFactorConfirmed]:
-    """Turns the caller's second factor on. Returns recovery codes, and the tokens of a new session with the second
-    factor. All other sessions can no longer be refreshed. Raises InvalidToken if the caller's session has ended, and
-    Invalid for a wrong code."""
+    """Turns the caller's second factor on. Returns recovery codes, and the tokens of a new session with it; other
+    sessions can no longer be refreshed. Raises InvalidToken if the session has ended, Invalid for a wrong code."""
     user = _own(db, caller)
     codes = factors.confirm(db, user, code, act.at)
     if codes is None:

@@ -25,24 +25,14 @@ First = Annotated[DayIn | None, Query(alias="from", description="First day; four
 Last = Annotated[DayIn | None, Query(alias="to", description="Last day, included; in 60 days by default")]
 
 
-@clinic_router.get(
-    "",
-    operation_id="get_clinic_plan",
-    summary="What the clinic asks of its patients",
-    response_model=PlanOut,
-    responses=problems(),
-)
+@clinic_router.get("", summary="What the clinic asks of its patients", responses=problems())
 async def get_clinic_plan(response: Response, door: DoorOf) -> PlanOut:
     """With the ETag that a change must name."""
     return tagged(response, await door.read(lambda db: service.clinic_plan(db, door.caller)))
 
 
 @clinic_router.put(
-    "",
-    operation_id="put_clinic_plan",
-    summary="Set what the clinic asks of its patients",
-    response_model=PlanOut,
-    responses=problems(*_CHANGING),
+    "", summary="Set what the clinic asks of its patients", response_model=PlanOut, responses=problems(*_CHANGING)
 )
 async def put_clinic_plan(door: DoorOf, body: ClinicPlanIn, if_match: IfMatch = None) -> Response:
     """It counts from tomorrow: what was due until today stays as it was."""
@@ -51,24 +41,14 @@ async def put_clinic_plan(door: DoorOf, body: ClinicPlanIn, if_match: IfMatch = 
     return done.response()
 
 
-@router.get(
-    "",
-    operation_id="get_plan",
-    summary="What is asked of a patient",
-    response_model=PlanOut,
-    responses=problems("not_found"),
-)
+@router.get("", summary="What is asked of a patient", responses=problems("not_found"))
 async def get_plan(response: Response, door: DoorOf, patient_id: UUID) -> PlanOut:
     """The patient's own plan, or the clinic's, or the default."""
     return tagged(response, await door.read(lambda db: service.plan(db, door.caller, patient_id)))
 
 
 @router.put(
-    "",
-    operation_id="put_plan",
-    summary="Set what is asked of a patient",
-    response_model=PlanOut,
-    responses=problems("not_found", *_CHANGING),
+    "", summary="Set what is asked of a patient", response_model=PlanOut, responses=problems("not_found", *_CHANGING)
 )
 async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMatch = None) -> Response:
     """It counts from tomorrow: what was due until today stays as it was. `items` null goes back to the clinic's."""
@@ -77,25 +57,13 @@ async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMat
     return done.response()
 
 
-@router.get(
-    "/due",
-    operation_id="list_due",
-    summary="What is due of a patient",
-    response_model=DueList,
-    responses=problems("not_found"),
-)
+@router.get("/due", summary="What is due of a patient", responses=problems("not_found"))
 async def list_due(door: DoorOf, patient_id: UUID, first: First = None, last: Last = None) -> DueList:
     """Worked out from the sessions, the plan in force on each day, and the check-ins."""
     return await _due(door, patient_id, first, last)
 
 
-@me_router.get(
-    "",
-    operation_id="list_my_due",
-    summary="What is due of me",
-    response_model=DueList,
-    responses=problems(),
-)
+@me_router.get("", summary="What is due of me", responses=problems())
 async def list_my_due(door: DoorOf, first: First = None, last: Last = None) -> DueList:
     """For a patient's own device."""
     if door.caller.patient_id is None:

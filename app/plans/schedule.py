@@ -27,8 +27,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A version of a plan. It applies from `from_on` until the next version does. `items` None means that the clinic's
-    plan applies."""
+    """A version of a plan, from `from_on` until the next applies. `items` None: the clinic's plan applies."""
 
     from_on: date
     items: tuple[Item, ...] | None
@@ -36,8 +35,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One check-in that is due because of one session. `missing` are its instruments that have no answer from `due_on`
-    to `window_ends_on`."""
+    """A check-in due because of a session. `missing`: its instruments without an answer in the window."""
 
     due_on: date
     window_ends_on: date
@@ -46,8 +44,7 @@ class Due:
     missing: tuple[str, ...] = field(default=())
 
     def state(self, today: date) -> str:
-        """`upcoming`, `due` (today), `overdue` (the window is still open), `missed`, or `done` (everything was
-        answered)."""
+        """`upcoming`, `due` (today), `overdue` (the window is open), `missed`, or `done` (all was answered)."""
         if self.due_on > today:
             return "upcoming"
         if not self.missing:
@@ -104,8 +101,7 @@ def due(
 
 
 def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date) -> tuple[Item, ...]:
-    """The items that apply on a day. A change takes effect on the day after it was made, so that no past day
-    changes."""
+    """The items that apply on a day. A change applies from the next day, so that no past day changes."""
     for templates in (patient, clinic):
         begun = [template for template in templates if template.from_on <= day]
         if begun and begun[-1].items is not None:
@@ -119,8 +115,7 @@ def _asked(
     infusions: Sequence[Infusion],
     positions: Mapping[str, InfusionPosition],
 ) -> list[tuple[Item, Infusion, date | None]]:
-    """Every item of every version combined with each session that it follows, and the day of the next session (None if
-    there is none)."""
+    """Every item of every version with each session that it follows, and the day of the next session or None."""
     everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
     ordered = sorted(infusions, key=lambda infusion: (infusion.at, infusion.id))
     found = []

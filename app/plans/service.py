@@ -72,8 +72,7 @@ def plan(db: Transaction, caller: Caller, patient_id: UUID) -> Fact[PlanOut]:
 
 
 def versions(db: Transaction, caller: Caller, patient_id: UUID) -> list[PlanOut]:
-    """Every plan that was set for a patient, oldest first. A version that returned to the clinic's plan has no
-    items."""
+    """Every plan set for a patient, oldest first; without items where it returned to the clinic's plan."""
     zone = caller.time_zone
     return [
         _plan_out(

@@ -1,5 +1,4 @@
-"""Is relief holding, since when, and how long did it last? Pure functions: a fold over events, and reading the folded
-state on a day."""
+"""Is relief holding, since when, and for how long? Pure functions: fold events, read the state on a day."""
 
 from app.relief.courses import InfusionPosition, positions
 from app.relief.domains import Candidate, choose

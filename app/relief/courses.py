@@ -28,8 +28,7 @@ def first_position(day: date, episode: int = 1) -> InfusionPosition:
 
 
 def position_after(last: InfusionPosition, last_day: date, day: date) -> InfusionPosition:
-    """The position of an infusion that starts on `day`, after one at `last` that started on `last_day`. Gaps are local
-    days from start day to start day."""
+    """The position of an infusion on `day`, after one at `last`. Gaps are local days from start to start."""
     gap = (day - last_day).days
     if gap > EPISODE_GAP_DAYS:
         return first_position(day, last.episode + 1)

@@ -29,23 +29,20 @@ class Effect:
 
     @property
     def best(self) -> Score | None:
-        """The mildest score after the session that counts or is acute; the first of them if several are equally
-        mild."""
+        """The mildest score after the session that counts or is acute; the first of several."""
         heard = (reading.score for reading in self.after if reading.counts or reading.is_acute)
         return min(heard, key=lambda score: score.severity, default=None)
 
     @property
     def is_observed(self) -> bool:
-        """Whether the end of relief was measured. If not, it was cut off by the next session or by the end of the
-        readings."""
+        """Whether the end of relief was measured, not cut off by the next session or the last reading."""
         return self.ended_by in ("lost", "rescue", "never_responded")
 
 
 def effects(
     infusions: Sequence[Infusion], positions: Mapping[str, InfusionPosition], readings: Sequence[Reading], as_of: date
 ) -> dict[str, Effect]:
-    """The effect of every infusion by one instrument, by infusion id. Infusions and readings must be in order of
-    time."""
+    """The effect of every infusion by one instrument, by infusion id. Both sequences are in order of time."""
     after: dict[str, list[Reading]] = {}
     for reading in readings:
         if reading.infusion is not None:

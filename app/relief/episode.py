@@ -91,8 +91,7 @@ def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
 
 
 def improvement_tenths(episode: Episode, score: Score | None, rule: Rule | None) -> int | None:
-    """Percent times ten of the fall from the evaluable baseline, rounded down; None where percentages have no
-    meaning."""
+    """Percent times ten of the fall from the evaluable baseline, rounded down; None without such a baseline."""
     baseline = episode.baseline
     if score is None or baseline is None or rule is None or not episode.evaluable or rule.basis == "points":
         return None
@@ -113,7 +112,6 @@ def _status(episode: Episode, day: date) -> tuple[str, str | None]:
 
 
 def last_heard_on(episode: Episode) -> date:
-    """The day from which silence is counted: that of the course's latest representative, or of its last infusion if
-    there is none."""
+    """The day from which silence counts: of the course's latest representative, or else its last infusion."""
     standing = episode.standing
     return standing.latest.day if standing.in_course and standing.latest else episode.last_infusion.day

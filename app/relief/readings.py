@@ -27,8 +27,7 @@ class Reading:
 
 
 def readings(events: Iterable[Event], rule: Rule | None) -> tuple[list[Reading], Track]:
-    """Every score in order of time, and the track that results, from all events that count. The events may be in any
-    order."""
+    """Every score in order of time, and the track that results. The events may be in any order."""
     track = Track()
     found: list[Reading] = []
     for day, of_day in groupby(sorted(events, key=order), key=lambda event: event.day):

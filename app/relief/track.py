@@ -33,8 +33,7 @@ class Track(Immutable, frozen=True):
 
 
 def fold(events: Iterable[Event], rule: Rule | None) -> Track:
-    """Folds these events, given in any order, to a track. Without a rule (screens, and infusions alone) no baseline is
-    ever evaluable."""
+    """Folds events, given in any order, to a track. Without a rule no baseline is ever evaluable."""
     track = Track()
     for event in sorted(events, key=order):
         track = step(track, event, rule)
@@ -64,8 +63,7 @@ def records(track: Track) -> tuple[Record, ...]:
 
 
 def _on_day(episode: Episode, day: date) -> Episode:
-    """The episode on the day of a new event. If the day is a new one, the status at the end of the day before is fixed
-    first."""
+    """The episode on the day of a new event. On a new day, the status at the end of the day before is fixed."""
     if day == episode.day:
         return episode
     yesterday = run_on(episode, day - timedelta(days=1))
@@ -119,8 +117,7 @@ def _record(episode: Episode, standing: Standing) -> Record:
 
 
 def _heard(episode: Episode, score: Score) -> Episode:
-    """The episode with a representative counted: the gap before it, and whether it is one of the readings 14 to 31 days
-    after induction."""
+    """The episode with a representative counted: the gap before it, and whether it is an early one."""
     before, today = episode.settled.latest, episode.standing.latest
     if before is not None and (today is None or today.day != score.day):
         gap = (score.day - before.day).days
@@ -149,8 +146,7 @@ def _begin_course(standing: Standing, day: date) -> Standing:
 
 
 def _rescued(standing: Standing, day: date) -> Standing:
-    """The standing after a later course or a new episode begins. If the latest representative is below response, that
-    is a rescue."""
+    """The standing once a later course or a new episode begins: a rescue if the latest is below response."""
     spell = standing.spell
     if spell is None or spell.event is not None or standing.tail_on is None or standing.latest is None:
         return standing

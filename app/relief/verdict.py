@@ -51,8 +51,7 @@ class Verdict(Immutable, frozen=True):
 
     @property
     def days_holding(self) -> int | None:
-        """Days from the first to the last reading of the run. Days after the last reading are not counted, because
-        silence is not relief."""
+        """Days from the first to the last reading of the run; none after it, because silence is not relief."""
         if self.holding_since_on is None or self.holding_through_on is None:
             return None
         return (self.holding_through_on - self.holding_since_on).days

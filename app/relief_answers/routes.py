@@ -22,13 +22,7 @@ RELIEF: Part[Joined[Question, Fact[ReliefOut] | None]] = Part("relief")
 router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_class=GuardedRoute)
 
 
-@router.get(
-    "/relief",
-    operation_id="get_relief",
-    summary="Is relief holding?",
-    response_model=ReliefOut,
-    responses=problems("not_found"),
-)
+@router.get("/relief", summary="Is relief holding?", response_model=ReliefOut, responses=problems("not_found"))
 async def get_relief(
     request: Request,
     door: DoorOf,

@@ -90,8 +90,7 @@ class SessionVersion(SQLModel, table=True):
     __tablename__ = "session_versions"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["clinic_id", "patient_id", "session_id"],
-            ["sessions.clinic_id", "sessions.patient_id", "sessions.id"],
+            ["clinic_id", "patient_id", "session_id"], ["sessions.clinic_id", "sessions.patient_id", "sessions.id"]
         ),
         Index(None, "clinic_id", "patient_id", "session_id"),
     )

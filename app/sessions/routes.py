@@ -25,7 +25,6 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
 
 @router.post(
     "",
-    operation_id="record_session",
     summary="Record an infusion session",
     status_code=201,
     response_model=SessionOut,
@@ -49,9 +48,7 @@ async def record_session(door: DoorOf, patient_id: UUID, body: SessionIn, keyed:
 
 @router.get(
     "",
-    operation_id="list_sessions",
     summary="List a patient's sessions",
-    response_model=SessionList,
     response_model_exclude_unset=True,
     responses=problems("not_found", "invalid_cursor"),
 )
@@ -82,13 +79,7 @@ async def list_sessions(
     return SessionList(items=items, next_cursor=page.next_cursor, change_per_booster=changes)
 
 
-@router.get(
-    "/{session_id}",
-    operation_id="get_session",
-    summary="One session",
-    response_model=SessionOut,
-    responses=problems("not_found"),
-)
+@router.get("/{session_id}", summary="One session", responses=problems("not_found"))
 async def get_session(response: Response, door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionOut:
     """With its ETag, which a change must name."""
     return tagged(response, await door.read(lambda db: service.one(db, door.caller, patient_id, session_id)))
@@ -96,7 +87,6 @@ async def get_session(response: Response, door: DoorOf, patient_id: UUID, sessio
 
 @router.patch(
     "/{session_id}",
-    operation_id="update_session",
     summary="Change a session",
     response_model=SessionOut,
     responses=problems(
@@ -114,14 +104,7 @@ async def update_session(
     return done.response()
 
 
-@router.get(
-    "/{session_id}/effect",
-    operation_id="get_session_effect",
-    summary="What one session did",
-    tags=["outcomes"],
-    response_model=SessionEffectOut,
-    responses=problems("not_found"),
-)
+@router.get("/{session_id}/effect", summary="What one session did", tags=["outcomes"], responses=problems("not_found"))
 async def get_session_effect(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionEffectOut:
     """By every instrument with a score before or after it: before and after, hours to response, days of relief and how
     it ended."""
@@ -129,13 +112,7 @@ async def get_session_effect(door: DoorOf, patient_id: UUID, session_id: UUID) -
     return (await door.read(lambda db: service.effect(db, door.caller, patient_id, session_id, as_of))).value
 
 
-@router.get(
-    "/{session_id}/versions",
-    operation_id="list_session_versions",
-    summary="Every version of a session",
-    response_model=SessionVersionList,
-    responses=problems("not_found"),
-)
+@router.get("/{session_id}/versions", summary="Every version of a session", responses=problems("not_found"))
 async def list_session_versions(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionVersionList:
     """Oldest first."""
     found = await door.read(lambda db: service.versions(db, door.act.clinic_id, patient_id, session_id))

@@ -43,13 +43,7 @@ _TOKEN_ERRORS: Responses = {
 }
 
 
-@router.post(
-    "/oauth/token",
-    operation_id="issue_token",
-    summary="Get an access token",
-    response_model=TokenOut,
-    responses=_TOKEN_ERRORS,
-)
+@router.post("/oauth/token", summary="Get an access token", response_model=TokenOut, responses=_TOKEN_ERRORS)
 async def issue_token(
     request: Request,
     grant_type: Annotated[
@@ -78,7 +72,7 @@ async def issue_token(
     return _refused("unsupported_grant_type", "one of password, refresh_token, client_credentials")
 
 
-@router.post("/oauth/revoke", operation_id="revoke_token", summary="Revoke a refresh token")
+@router.post("/oauth/revoke", summary="Revoke a refresh token")
 async def revoke_token(request: Request, token: Annotated[str, Form()] = "") -> Response:
     """RFC 7009. Revokes a refresh token with its family; an unknown one is no error."""
     database = DATABASE.of(request)
@@ -89,11 +83,7 @@ async def revoke_token(request: Request, token: Annotated[str, Form()] = "") -> 
 
 
 @router.post(
-    "/oauth/password",
-    operation_id="set_password",
-    summary="Set a password with a code",
-    status_code=204,
-    responses=problems("invalid_token"),
+    "/oauth/password", summary="Set a password with a code", status_code=204, responses=problems("invalid_token")
 )
 async def set_password(request: Request, body: PasswordIn) -> Response:
     """For a new person, and for one whose password was reset. The code works once; every session before it ends."""
@@ -104,9 +94,7 @@ async def set_password(request: Request, body: PasswordIn) -> Response:
         raise InvalidToken("the code is unknown, used or expired")
     password_hash, now, request_id = await passwords.hashed(body.password), clock.now(), request.scope["request_id"]
     await prove(
-        database,
-        clinic_id,
-        lambda db: people.set_password(db, clinic_id, body.code, password_hash, request_id, now),
+        database, clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, request_id, now)
     )
     await attempts.forgive(database, "", address_of(request))
     DOOR_PARTS.of(request).callers.clear()

@@ -9,8 +9,7 @@ from app.statistics.survival import Times
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The result of a log-rank test: observed and expected events of each group, and chi-square with its degrees of
-    freedom."""
+    """A log-rank test: each group's observed and expected events, chi-square and its degrees of freedom."""
 
     observed: tuple[int, ...]
     expected: tuple[float, ...]

@@ -113,8 +113,7 @@ class Database:
         return self._run(clinic_id, work, _Kind.READ)
 
     def writing(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """`write` for callers without an event loop. Deadlocks and serialisation failures are tried again; raises Busy
-        when they persist, with nothing written."""
+        """`write` without an event loop. Retries deadlocks and serialisation failures; then Busy, nothing written."""
         return self._run(clinic_id, work, _Kind.WRITE)
 
     async def overwrite_deleted(self) -> None:
@@ -133,8 +132,7 @@ class Database:
 
     @contextmanager
     def _in_turn(self) -> Iterator[Connection]:
-        """SQLite's writing connection, for one caller at a time. After an error it is closed and opened again, because
-        its state is unknown."""
+        """SQLite's writing connection, for one caller at a time. An error closes it: its state is unknown."""
         with self._turn:
             if self._writer is None:
                 self._writer = self.engine.connect()
@@ -193,9 +191,8 @@ class Database:
 
 
 class Stream(Generic[T]):
-    """The pieces of a long read. The stream ends when all pieces are read, when reading fails, when nothing refers
-    to it any more, and after an hour in any case. So a client that disconnects or stops reading does not keep its
-    place."""
+    """The pieces of a long read. The stream ends when all are read, when reading fails, when nothing refers to it any
+    more, and after an hour, so a client that disconnects or stops reading does not keep its place."""
 
     def __init__(self, pieces: Generator[T, None, None], clinic_id: UUID, streaming: set[UUID]) -> None:
         self._pieces, self._clinic_id, self._streaming = pieces, clinic_id, streaming

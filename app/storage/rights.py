@@ -29,8 +29,7 @@ class Rights:
 
 
 def rights(updates: str = "", *, deletes: bool = False, is_open: bool = False) -> dict[str, Any]:
-    """The last element of a table's `__table_args__`; see Rights. A table without it belongs to clinics and only
-    grows."""
+    """The last element of a table's `__table_args__`; without it a table belongs to clinics and only grows."""
     return {"info": {_KEY: Rights(updates, deletes, is_open)}}
 
 

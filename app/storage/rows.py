@@ -41,8 +41,7 @@ def insert(db: Transaction, rows: Rows) -> None:
 
 
 def upsert(db: Transaction, rows: Rows) -> None:
-    """Inserts rows that name every column, or replaces the rows with the same primary keys. A row that already has the
-    same values is not written again."""
+    """Inserts rows that name every column, or replaces those with the same keys, if they differ."""
     _write(db, rows, "upsert")
 
 

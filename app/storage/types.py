@@ -81,6 +81,5 @@ def key() -> Any:
 
 
 def new_id() -> UUID:
-    """A UUIDv7. The ids of one process ascend, which keeps indexes compact. Across processes their order means
-    nothing."""
+    """A UUIDv7. Ids of one process ascend, which keeps indexes compact; across processes they need not."""
     return uuid7()

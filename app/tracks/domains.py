@@ -6,15 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
-from app.relief import (
-    STALE_AFTER_DAYS,
-    Candidate,
-    Track,
-    Verdict,
-    choose,
-    fold,
-    read,
-)
+from app.relief import STALE_AFTER_DAYS, Candidate, Track, Verdict, choose, fold, read
 from app.tracks.events import infusion_events
 from app.tracks.patient_tracks import CountedInfusion, PatientTracks, Subject
 from app.tracks.priorities import Priority
@@ -38,8 +30,7 @@ _INDICATED = ("ptsd", "ocd")
 
 
 def domain_values(subject: Subject, known: PatientTracks) -> list[dict[str, Any]]:
-    """One row per listed domain: its answer on the day of the patient's last event, and the day from which it is stale
-    if no further score arrives."""
+    """A row per listed domain: its answer on the patient's last event's day, and from when it is stale."""
     as_of = max((track.last.day for track in (known.blank, *known.tracks.values()) if track.last), default=date.min)
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     return [

@@ -1,5 +1,4 @@
-"""Converts stored versions, which carry instants, to the events of the fold, which also carry the clinic's local
-days."""
+"""Converts stored versions, which carry instants, to the fold's events, which also carry local days."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -22,8 +21,7 @@ def local_day(moment: datetime, zone: ZoneInfo) -> date:
 
 
 class Calendar:
-    """A patient's infusions that count, on the clinic's calendar. Events and positions are computed once, when they are
-    first asked for."""
+    """A patient's counted infusions on the clinic's calendar, computed when first asked for."""
 
     def __init__(self, infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> None:
         self.infusions = infusions
@@ -39,8 +37,7 @@ class Calendar:
 
 
 def counting(versions: Iterable[InfusionVersion]) -> list[CountedInfusion]:
-    """The latest version of each session, in order of time. A session whose latest version does not count is left
-    out."""
+    """The latest version of each session that counts, in order of time."""
     latest: dict[UUID, InfusionVersion] = {}
     for version in versions:
         if version.session_id not in latest or latest[version.session_id].version < version.version:

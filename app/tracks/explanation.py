@@ -9,20 +9,8 @@ from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.relief import STALE_AFTER_DAYS
 from app.tracks.output import TrackOut, Value
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
+_MONTHS = ("January", "February", "March", "April", "May", "June",
+           "July", "August", "September", "October", "November", "December")  # fmt: skip
 _STATES = {
     "holding": "relief was holding",
     "fading": "relief was fading",
@@ -114,12 +102,13 @@ def _lost(track: TrackOut, instrument: Instrument) -> str:
     )
 
 
-def _partial(track: TrackOut, instrument: Instrument) -> str:
-    return f"{_standing(track, instrument)}: a partial response, short of a response."
-
-
-def _none(track: TrackOut, instrument: Instrument) -> str:
-    return f"{_standing(track, instrument)}: short of a partial response."
+def _short(track: TrackOut, instrument: Instrument) -> str:
+    of = (
+        "a partial response, short of a response"
+        if track.status == "partial_response"
+        else "short of a partial response"
+    )
+    return f"{_standing(track, instrument)}: {of}."
 
 
 def _standing(track: TrackOut, instrument: Instrument) -> str:
@@ -225,6 +214,6 @@ _SENTENCES = {
     "holding": _holding,
     "fading": _fading,
     "lost": _lost,
-    "partial_response": _partial,
-    "no_response": _none,
+    "partial_response": _short,
+    "no_response": _short,
 }

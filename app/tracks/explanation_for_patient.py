@@ -12,8 +12,7 @@ _CLOSING = "This describes your answers only. Your care team can talk with you a
 
 
 def explain_to_patient(track: TrackOut) -> str:
-    """Two to four sentences for the patient: how the latest score compares with the time before treatment, and what is
-    missing."""
+    """Two to four sentences: how the latest score compares with before treatment, and what is missing."""
     return f"{_SENTENCES[track.status](track, INSTRUMENTS[track.instrument].name)} {_CLOSING}"
 
 

@@ -26,8 +26,7 @@ class InfusionVersion(SQLModel, table=True):
     __tablename__ = "infusion_versions"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["clinic_id", "patient_id", "session_id"],
-            ["sessions.clinic_id", "sessions.patient_id", "sessions.id"],
+            ["clinic_id", "patient_id", "session_id"], ["sessions.clinic_id", "sessions.patient_id", "sessions.id"]
         ),
         Index(None, "clinic_id", "patient_id", "started_at"),
         Index(None, "clinic_id", "session_id", "version", unique=True),
@@ -52,8 +51,7 @@ class ScoreVersion(SQLModel, table=True):
     __tablename__ = "score_versions"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["clinic_id", "patient_id", "check_in_id"],
-            ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"],
+            ["clinic_id", "patient_id", "check_in_id"], ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"]
         ),
         Index(None, "clinic_id", "check_in_id", "version"),
         # Current and superseded scores have an index each, so that a new score is written to only one of the two.

@@ -92,9 +92,8 @@ def gather(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dic
 def apply(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> list[Alert]:
-    """Writes the new versions, folds them into the tracks, stores the domain statuses and raises alerts, in the
-    caller's transaction and under the patients' locks. Updates `known` in place. Returns the alerts of the
-    check-ins."""
+    """Writes the new versions, folds them, stores the domain statuses and raises alerts, in the caller's transaction
+    and under the patients' locks. Updates `known` in place. Returns the alerts of the check-ins."""
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         known[patient_id].before = tracks
     worsened: list[Worsened] = []
@@ -158,8 +157,7 @@ def is_readable_on(known: PatientTracks, as_of: date) -> bool:
 def known_on(
     db: Transaction, clinic_id: UUID, patient_id: UUID, zone: ZoneInfo, as_of: date, known_at: datetime | None
 ) -> tuple[PatientTracks, datetime | None]:
-    """The state as it was known at `known_at`, folded anew from the events up to `as_of`, and when the newest infusion
-    version was recorded."""
+    """The state as known at `known_at`, folded up to `as_of`, and the newest infusion version's instant."""
     infusion_versions = store.infusions_known(db, clinic_id, [patient_id], known_at)
     scores = store.scores_known(db, clinic_id, [patient_id], known_at)
     infusions = [i for i in counting(infusion_versions) if local_day(i.started_at, zone) <= as_of]
@@ -181,8 +179,7 @@ def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
 
 
 def _supersede(db: Transaction, clinic_id: UUID, change: Change, known: PatientTracks) -> list[ScoreVersion]:
-    """Supersedes the versions that the change replaces and marks the tracks that this touches for folding. Returns the
-    replaced scores."""
+    """Supersedes the versions that the change replaces; marks tracks for folding. Returns replaced scores."""
     replaced: list[ScoreVersion] = []
     if change.replaces_check_in is not None and change.at is not None:
         replaced = store.of_check_ins(db, clinic_id, [change.replaces_check_in])
@@ -220,8 +217,7 @@ def _step(change: Change, score: ScoreVersion, known: PatientTracks) -> list[Wor
 def _refold(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> list[Worsened]:
-    """Folds every marked track again. A track whose scores were all withdrawn is dropped. Returns the alarms that the
-    stored tracks did not call for."""
+    """Folds every marked track again, and drops those without scores. Returns the alarms that are new."""
     worsened: list[Worsened] = []
     for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
         mine = known[patient_id]
@@ -302,8 +298,7 @@ def _worsened(changes: Sequence[Change], known: PatientTracks, code: str, before
 def _changed_episodes(
     db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, code: str
 ) -> list[dict[str, Any]]:
-    """The rows of the episodes that differ from the stored ones. Deletes stored episodes that the track no longer
-    has."""
+    """The rows of the episodes that differ from the stored ones. Deletes episodes that the track lost."""
     before = known.stored.tracks.get(code)
     now, stood = episode_values(known.tracks[code]), episode_values(before) if before else []
     if len(stood) > len(now):

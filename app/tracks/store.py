@@ -1,5 +1,4 @@
-"""Queries on versions, tracks and domain statuses. Each runs a fixed number of statements, whatever the size of the
-batch."""
+"""Queries on versions, tracks and domain statuses: a fixed number of statements for any size of batch."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -46,8 +45,7 @@ def scores(
     *,
     with_answers: bool = True,
 ) -> list[ScoreVersion]:
-    """Current scores on these instruments, in order of time. `with_answers=False` leaves out the item answers, for
-    callers that read totals only."""
+    """Current scores on these instruments, in order of time; without item answers for callers of totals only."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id,
         col(ScoreVersion.patient_id).in_(patient_ids),
@@ -162,8 +160,7 @@ def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, dom
 
 def self_harm_unknown_since(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
     """For each patient, since when the answer to the self-harm item is unknown: the time of the first total without
-    items after the last known answer. Patients whose latest answer is known, and those who were never asked, are left
-    out."""
+    items after the last known answer. Leaves out patients whose latest answer is known or who were never asked."""
     answered = aliased(ScoreVersion)
     later = exists().where(
         col(answered.clinic_id) == clinic_id,

@@ -43,13 +43,7 @@ def _question(
 QuestionOf = Annotated[Question, Depends(_question)]
 
 
-@router.get(
-    "/trend",
-    operation_id="get_trend",
-    summary="Every score of one instrument",
-    response_model=TrendOut,
-    responses=problems("not_found"),
-)
+@router.get("/trend", summary="Every score of one instrument", responses=problems("not_found"))
 async def get_trend(door: DoorOf, patient_id: UUID, question: QuestionOf) -> TrendOut:
     """Scores with the day's status, the sessions around them, lines and bands, and, if asked, buckets in which days
     without a score stay empty."""
@@ -58,7 +52,6 @@ async def get_trend(door: DoorOf, patient_id: UUID, question: QuestionOf) -> Tre
 
 @router.get(
     "/trend.vl.json",
-    operation_id="get_trend_description",
     summary="The trend's picture as a Vega-Lite description",
     response_model=dict[str, Any],
     responses=problems("not_found"),
@@ -70,7 +63,6 @@ async def get_trend_description(door: DoorOf, patient_id: UUID, question: Questi
 
 @router.get(
     "/trend.svg",
-    operation_id="get_trend_svg",
     summary="The trend's picture, to be scaled",
     response_class=Response,
     responses=_drawn_as("image/svg+xml"),
@@ -81,11 +73,7 @@ async def get_trend_svg(request: Request, door: DoorOf, patient_id: UUID, questi
 
 
 @router.get(
-    "/trend.png",
-    operation_id="get_trend_png",
-    summary="The trend's picture as pixels",
-    response_class=Response,
-    responses=_drawn_as("image/png"),
+    "/trend.png", summary="The trend's picture as pixels", response_class=Response, responses=_drawn_as("image/png")
 )
 async def get_trend_png(request: Request, door: DoorOf, patient_id: UUID, question: QuestionOf) -> Response:
     """At 144 pixels per inch. The trend's `description` is its text alternative."""

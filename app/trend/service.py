@@ -1,5 +1,4 @@
-"""The trend of one instrument: every score, the sessions and lines around it, and buckets. A bucket without scores
-stays empty."""
+"""The trend of one instrument: every score, sessions and lines around it, and buckets, empty ones too."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -75,8 +75,7 @@ def _sessions(trend: TrendOut) -> str:
 
 
 def _status(trend: TrendOut) -> str:
-    """The status on the last day, as the relief answer gives it. If it is stale or awaiting, the status at the latest
-    reading that counted follows as "last known"."""
+    """The status on the last day; if stale or awaiting, "last known" is that at the latest reading that counted."""
     if trend.status is None:
         return ""
     status = trend.status.replace("_", " ")

@@ -19,13 +19,7 @@ Domain = Literal["mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing"]
 router = APIRouter(prefix="/v1/worklist", tags=["outcomes"], route_class=GuardedRoute)
 
 
-@router.get(
-    "",
-    operation_id="get_worklist",
-    summary="Who waits for a person?",
-    response_model=WorklistOut,
-    responses=problems("invalid_cursor"),
-)
+@router.get("", summary="Who waits for a person?", responses=problems("invalid_cursor"))
 async def get_worklist(
     request: Request,
     door: DoorOf,

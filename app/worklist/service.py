@@ -1,5 +1,4 @@
-"""The worklist: which patients need somebody's attention, most urgent first. It is right on any day without rows being
-rewritten."""
+"""The worklist: who needs attention, most urgent first. Right on any day without rewriting rows."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
@@ -31,8 +30,7 @@ def listed(
     after: WorklistPosition | None,
     limit: int,
 ) -> list[Row]:
-    """One page as of a day, of all patients or of those on whose care team a person is. Returns one item more than
-    `limit` if there are more."""
+    """A page as of a day, of all patients or of those a person cares for; one item over `limit` if more."""
     asked = (db, caller.clinic_id, day, care_status, domain, statuses)
     if assigned_to is None:
         positions = store.page(*asked, after, limit)
@@ -61,8 +59,7 @@ def listed(
 
 
 def cursor_of(day: date, position: WorklistPosition) -> list[object]:
-    """What a cursor stores of the last row of a page. The day is stored too, so that all pages are as of the same
-    day."""
+    """What a cursor stores: the last row of a page, and the day, so that all pages are as of the same day."""
     return [day.isoformat(), position.priority, position.since.isoformat(), str(position.patient_id), position.domain]
 
 
@@ -98,6 +95,5 @@ def _row_out(
 
 
 def _days(since: date | None, day: date) -> int | None:
-    """Days from `since` to `day`. A later `since` gives 0: it is from after the day of an old cursor, or from a few
-    minutes past midnight."""
+    """Days from `since` to `day`; 0 for a later `since` (an old cursor, or just past midnight)."""
     return None if since is None else max(0, (day - since).days)
