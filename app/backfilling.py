@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 
 from app import clock
 from app.access import store as access
+from app.access.door import operate
 from app.alerts import raising
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import Alert
 from app.alerts.raising import Answered, Worsened
+from app.audit.service import by_operator
+from app.facts import Fact
 from app.patients import service as people
 from app.patients import store as patients
 from app.sessions import service as sessions
@@ -35,8 +38,10 @@ def backfill(database: Database, clinic_id: UUID) -> int:
         folded = more
     raised, after = 0, None
     while ids := database.reading(clinic_id, partial(_next, clinic_id=clinic_id, after=after)):
-        raised += database.writing(
-            clinic_id, partial(_round, clinic_id=clinic_id, patient_ids=ids, zone=zone, now=clock.now())
+        raised += operate(
+            database,
+            by_operator(clinic_id, "backfill_alerts", clock.now()),
+            partial(_round, clinic_id=clinic_id, patient_ids=ids, zone=zone, now=clock.now()),
         )
         after = ids[-1]
     return raised
@@ -46,7 +51,7 @@ def _next(db: Transaction, clinic_id: UUID, after: UUID | None) -> list[UUID]:
     return patients.ids_after(db, clinic_id, after, _PATIENTS_A_ROUND)
 
 
-def _round(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], zone: ZoneInfo, now: datetime) -> int:
+def _round(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], zone: ZoneInfo, now: datetime) -> Fact[int]:
     patients.locked(db, clinic_id, patient_ids)
     standing = alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)
     before = len(standing)
@@ -71,7 +76,8 @@ def _round(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], zone: 
         if session_id not in seen:
             raising.raise_severe_side_effect(db, clinic_id, patient_id, session_id, started_at, now)
     db.flush()
-    return len(alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)) - before
+    raised = len(alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)) - before
+    return Fact(raised, tuple(patient_ids))
 
 
 def _worsened(

@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
-from app.access.callers import CallerCache
 from app.access.dependencies import DOOR_PARTS, TOKEN_KEY, bearer
-from app.access.door import DoorParts, audited
+from app.access.door import Audited, DoorParts
 from app.access.outside import OutsideIssuer
 from app.access.policies import OPEN_OPERATIONS
+from app.access.service import CallerCache
 from app.alerts.mailing import Mail
 from app.alerts.routes import MAIL
 from app.alerts.routes import router as alerts
@@ -166,8 +166,8 @@ def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: Ra
     CURSORS.put(app, Cipher(derived_key(settings.secret, "cursors")))
     LIMITER.put(app, limiter)
     MAIL.put(app, mail_of(settings))
-    RECORDING.put(app, Joined(database.write, audited(checkins.record_many)))
-    RELIEF.put(app, Joined(database.write_on_snapshot, audited(relief_answers.relief_of_many)))
+    RECORDING.put(app, Audited(database.write, checkins.record_many))
+    RELIEF.put(app, Audited(database.write_on_snapshot, relief_answers.relief_of_many))
     RENDERER.put(app, renderer)
     SCHEMA_HEAD.put(app, head())
 

@@ -33,6 +33,6 @@ async def counted(database: Database, door: Door) -> AsyncIterator[None]:
     back where it succeeds. Raises RateLimited."""
     account, address = str(door.act.actor_id), door.act.address
     await count(database, account, address)
-    door.expect_proof()
+    door.is_proof = True
     yield
     await forgive(database, account, address)

@@ -3,18 +3,19 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 
 from app import clock
 from app.access.door import Door, DoorParts, permit
 from app.access.policies import OPEN_OPERATIONS
 from app.access.service import Caller
+from app.api.idempotency import Keyed
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
 from app.api.strict import StrictRoute
-from app.audit.service import Act
+from app.audit.service import Origin
 from app.errors import Fault, Internal, Invalid, InvalidToken, Problem
 from app.logs import log_unexpected
 
@@ -40,8 +41,7 @@ class GuardedRoute(StrictRoute):
             count(request, f"address:{address_of(request)}")
             return
         caller = await identify(request)
-        whose, request_id = (caller.clinic_id, caller.kind, caller.id), request.scope["request_id"]
-        act = Act(*whose, operation, request_id, clock.now(), address_of(request))
+        act = origin_of(request).act(caller.clinic_id, caller.kind, caller.id, operation)
         request.state.door = Door(DOOR_PARTS.of(request), caller, act)
         count(request, caller.name)
         permit(caller, operation, request.path_params.get("patient_id"))
@@ -76,6 +76,11 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def origin_of(request: Request) -> Origin:
+    """The request's id, arrival and address."""
+    return Origin(request.scope["request_id"], clock.now(), address_of(request))
+
+
 async def _door(request: Request) -> Door:
     door: Door | None = request.state.door
     if door is None:
@@ -84,6 +89,22 @@ async def _door(request: Request) -> Door:
 
 
 DoorOf = Annotated[Door, Depends(_door)]
+
+
+async def _keyed(
+    request: Request,
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", description="Any unique text: the first answer is given again for 24 hours"),
+    ] = None,
+) -> Keyed | None:
+    if key is None:
+        return None
+    target = f"{request.method} {request.url.path}?{request.url.query}"
+    return Keyed(key, target.encode() + b"\0" + await request.body())
+
+
+KeyOf = Annotated[Keyed | None, Depends(_keyed)]
 
 
 async def _page(request: Request, response: Response, door: DoorOf, cursor: Cursor = None, limit: Limit = 50) -> Page:

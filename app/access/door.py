@@ -2,34 +2,34 @@
 
 `permit` says whether the caller may do the operation. Then `read`, `write`, `join` or `stream` does the work, which
 returns a fact: its value and whose data it shows. The door records the event, with the patients that the fact names,
-before anything of the response leaves. What is refused is recorded by `refuse`. No framework in here.
+before anything of the response leaves. What is refused is recorded by `refuse`.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from app.access.callers import CallerCache
 from app.access.policies import PERMISSIONS
-from app.access.service import Caller
+from app.access.service import Caller, CallerCache
 from app.api import idempotency
 from app.api.idempotency import Done, Keyed
 from app.api.rendering import Rendered
 from app.audit import recording as audit
-from app.audit.service import Act, AuditEntry, entry_of
+from app.audit.service import Act, AuditEntry
 from app.errors import InsufficientScope, NotFound, Problem, RequestInProgress
 from app.facts import Fact, Outcome
-from app.storage import Database, Joined, Stream, Transaction
+from app.storage import Database, Joined, Stream, Transact, Transaction
 
 T = TypeVar("T")
 
 _KEY_WAIT_SECONDS = 2.0
 _KEY_POLL_SECONDS = 0.05
-# Refusals that say nothing of the caller's request but that the service cannot take it now.
+# A request without a valid token has no known caller; one beyond the limit is not looked at.
 _NOT_RECORDED = frozenset({401, 429})
+_OUTCOMES: Mapping[int, Outcome] = {403: "denied", 404: "not_found"}
 
 
 class HasAct(Protocol):
@@ -71,25 +71,21 @@ def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
             raise InsufficientScope("the clinic does not show this to patients")
 
 
+@dataclass(slots=True)
 class Door:
-    """The door for one request of one caller who may do its operation."""
+    """The door for one request of one caller who may do its operation. `is_recorded`: whether the request's event is
+    committed. `is_proof`: a body that is refused is a failed proof of who the caller is, and is recorded as denied."""
 
-    def __init__(self, parts: DoorParts, caller: Caller, act: Act) -> None:
-        self.caller = caller
-        self.act = act
-        self._parts = parts
-        self._is_recorded = False
-        self._outcomes: dict[int, Outcome] = {403: "denied", 404: "not_found"}
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether the request's event is committed."""
-        return self._is_recorded
+    parts: DoorParts
+    caller: Caller
+    act: Act
+    is_recorded: bool = False
+    is_proof: bool = False
 
     async def read(self, work: Callable[[Transaction], Fact[T]]) -> Fact[T]:
         """The result of `work` on one snapshot. Its event shares a transaction with other reads of the moment."""
-        fact = await self._parts.database.read(self.act.clinic_id, work)
-        await self._record(entry_of(self.act, fact))
+        fact = await self.parts.database.read(self.act.clinic_id, work)
+        await self._record(audit.entry_of(self.act, fact))
         return fact
 
     async def write(
@@ -99,59 +95,56 @@ class Door:
         `work` is done once: a repeat gets the stored response, recorded as shown again. Raises as `idempotency.once`;
         a request whose first run is still under way is waited for, 2 seconds at most."""
 
-        def recorded(db: Transaction) -> tuple[Done, Fact[T] | None]:
-            fact: Fact[T] | None = None
+        def do(db: Transaction) -> Done:
+            fact = work(db)
+            return Done(render(fact), fact)
 
-            def do(db: Transaction) -> Done:
-                nonlocal fact
-                fact = work(db)
-                return Done(render(fact), fact.patient_ids, fact.is_secret)
-
+        def recorded(db: Transaction) -> Done:
             done = do(db) if keyed is None else idempotency.once(db, self.act.clinic_id, self.caller.name, keyed, do)
-            entry = AuditEntry(self.act, done.patient_ids) if fact is None else entry_of(self.act, fact)
-            audit.record(db, entry)
-            return done, fact
+            audit.record(db, audit.entry_of(self.act, done.fact))
+            return done
 
-        done, fact = await self._once_free(recorded)
-        self._is_recorded = True
-        if fact is not None and fact.changes_callers:
-            self._parts.callers.clear()
+        done = await self._once_free(recorded)
+        self.is_recorded = True
+        if done.fact.changes_callers:
+            self.parts.callers.clear()
         return done.rendered
 
-    async def join(self, queue: Joined[Q, Fact[T] | None], question: Q) -> Fact[T] | None:
+    async def join(self, queue: "Audited[Q, T]", question: Q) -> Fact[T] | None:
         """The answer to a question that shares a transaction, and the transaction's events, with others of the moment:
-        `queue` runs work that `audited` wraps. None, and nothing is recorded, where it cannot be answered there."""
+        None, and nothing is recorded, where it cannot be answered there."""
         fact = await queue.submit(self.act.clinic_id, question)
-        self._is_recorded = fact is not None
+        self.is_recorded = fact is not None
         return fact
 
     async def stream(self, patient_ids: tuple[UUID, ...], work: Callable[[Transaction], Iterator[T]]) -> Stream[T]:
-        """What `work` yields on one snapshot; recorded before its first piece is read."""
-        await self._record(AuditEntry(self.act, patient_ids))
-        return await self._parts.database.stream(self.act.clinic_id, work)
-
-    def expect_proof(self) -> None:
-        """From now on a body that is refused is a failed proof of who the caller is, and is recorded as denied."""
-        self._outcomes[422] = "denied"
+        """What `work` yields on one snapshot; recorded before its first piece leaves; not recorded where Busy."""
+        content = await self.parts.database.stream(self.act.clinic_id, work)
+        try:
+            await self._record(AuditEntry(self.act, patient_ids))
+        except BaseException:
+            content.end()
+            raise
+        return content
 
     async def refuse(self, problem: Problem, named: Mapping[str, str]) -> None:
         """Records a refused request: its outcome, the ids `named` in its address, and the patient it asked for."""
-        if self._is_recorded or problem.status in _NOT_RECORDED or problem.status >= 500:
+        if self.is_recorded or problem.status in _NOT_RECORDED or problem.status >= 500:
             return
         ids = {name: value for name, value in named.items() if _is_id(value)}
         asked_for = (UUID(ids["patient_id"]),) if "patient_id" in ids else ()
-        outcome = self._outcomes.get(problem.status, "refused")
+        outcome = "denied" if self.is_proof and problem.status == 422 else _OUTCOMES.get(problem.status, "refused")
         await self._record(AuditEntry(self.act, (), outcome, tuple(ids.items()), asked_for))
 
     async def _record(self, entry: AuditEntry) -> None:
-        await self._parts.events.submit(self.act.clinic_id, entry)
-        self._is_recorded = True
+        await self.parts.events.submit(self.act.clinic_id, entry)
+        self.is_recorded = True
 
     async def _once_free(self, work: Callable[[Transaction], T]) -> T:
         deadline = time.monotonic() + _KEY_WAIT_SECONDS
         while True:
             try:
-                return await self._parts.database.write(self.act.clinic_id, work)
+                return await self.parts.database.write(self.act.clinic_id, work)
             except RequestInProgress:
                 if time.monotonic() > deadline:
                     raise
@@ -167,12 +160,19 @@ def audited(
     def recorded(db: Transaction, clinic_id: UUID, questions: Sequence[Q]) -> Answers[T]:
         answers = work(db, clinic_id, questions)
         pairs = zip(questions, answers, strict=True)
-        entries = [entry_of(question.act, answer) for question, answer in pairs if isinstance(answer, Fact)]
+        entries = [audit.entry_of(question.act, answer) for question, answer in pairs if isinstance(answer, Fact)]
         if entries:
             audit.record_many(db, clinic_id, entries)
         return answers
 
     return recorded
+
+
+class Audited(Joined[Q, Fact[T] | None], Generic[Q, T]):
+    """Joins questions of one clinic into one call of `work`, which `audited` wraps."""
+
+    def __init__(self, transact: Transact, work: Callable[[Transaction, UUID, Sequence[Q]], Answers[T]]) -> None:
+        super().__init__(transact, audited(work))
 
 
 def operate(database: Database, act: Act, work: Callable[[Transaction], Fact[T]]) -> T:
@@ -184,20 +184,25 @@ def operate(database: Database, act: Act, work: Callable[[Transaction], Fact[T]]
     return database.writing(act.clinic_id, recorded)
 
 
-async def prove(database: Database, clinic_id: UUID, work: Callable[[Transaction], tuple[Act | None, Fact[T]]]) -> T:
+async def prove(parts: DoorParts, clinic_id: UUID, work: Callable[[Transaction], tuple[Act | None, Fact[T]]]) -> T:
     """For requests that prove, in this very work, who is calling: the act becomes known with the result. Both are
     committed together; without an act nothing is recorded."""
 
-    def recorded(db: Transaction) -> T:
+    def recorded(db: Transaction) -> Fact[T]:
         act, fact = work(db)
-        return fact.value if act is None else record_act(db, act, fact)
+        if act is not None:
+            record_act(db, act, fact)
+        return fact
 
-    return await database.write(clinic_id, recorded)
+    fact = await parts.database.write(clinic_id, recorded)
+    if fact.changes_callers:
+        parts.callers.clear()
+    return fact.value
 
 
 def record_act(db: Transaction, act: Act, fact: Fact[T]) -> T:
     """Records an act in the transaction that did it; the fact's value comes back."""
-    audit.record(db, entry_of(act, fact))
+    audit.record(db, audit.entry_of(act, fact))
     return fact.value
 
 

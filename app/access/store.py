@@ -143,7 +143,7 @@ def set_care_team(db: Transaction, clinic_id: UUID, patient_id: UUID, user_ids: 
 
 
 def count_attempts(db: Transaction, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
-    """Counts one attempt under each key; returns the counts. One whose window began by `stale` starts anew."""
+    """Counts one attempt under each key; returns the counts. Windows that began by `stale` start again at 1."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     begun = col(Throttle.started_at) <= stale
     found = {}

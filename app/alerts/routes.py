@@ -5,11 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import AssignedTo, DoorOf, GuardedRoute, PageOf, assignee
+from app.access.dependencies import AssignedTo, DoorOf, GuardedRoute, KeyOf, PageOf, assignee
 from app.alerts import service
 from app.alerts.mailing import Mail, reaches_nobody
 from app.alerts.models import AcknowledgementIn, AlertList, AlertOut
-from app.api.idempotency import KeyOf
 from app.api.parts import Part
 from app.api.problems import problems
 from app.api.rendering import created

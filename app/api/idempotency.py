@@ -9,10 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Any, cast
 from uuid import UUID
-
-from fastapi import Depends, Header, Request
 
 from app import clock
 from app.api import store
@@ -20,6 +18,7 @@ from app.api.encryption import Cipher
 from app.api.models import StoredResponse
 from app.api.rendering import Rendered
 from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, RequestInProgress
+from app.facts import Fact, Outcome
 from app.storage import Transaction, key_for
 
 KEPT_FOR = timedelta(hours=24)
@@ -33,29 +32,12 @@ class Keyed:
     content: bytes
 
 
-async def _keyed(
-    request: Request,
-    key: Annotated[
-        str | None,
-        Header(alias="Idempotency-Key", description="Any unique text: the first answer is given again for 24 hours"),
-    ] = None,
-) -> Keyed | None:
-    if key is None:
-        return None
-    target = f"{request.method} {request.url.path}?{request.url.query}"
-    return Keyed(key, target.encode() + b"\0" + await request.body())
-
-
-KeyOf = Annotated[Keyed | None, Depends(_keyed)]
-
-
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A response to be stored: whose data it shows, and whether it carries a secret, which is never stored."""
+    """A response, and what it was made of; of a stored response, what the first event said of it."""
 
     rendered: Rendered
-    patient_ids: tuple[UUID, ...] = ()
-    is_secret: bool = False
+    fact: Fact[Any]
 
 
 def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Callable[[Transaction], Done]) -> Done:
@@ -81,8 +63,10 @@ def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Call
             fingerprint=fingerprint,
             status=done.rendered.status,
             headers=done.rendered.headers,
-            body=None if done.is_secret else cipher.encrypt(done.rendered.content),
-            subjects=[str(patient_id) for patient_id in done.patient_ids],
+            body=None if done.fact.is_secret else cipher.encrypt(done.rendered.content),
+            outcome=done.fact.outcome,
+            subjects=[str(patient_id) for patient_id in done.fact.patient_ids],
+            refused_subjects=[str(patient_id) for patient_id in done.fact.refused_patient_ids],
             created_at=now,
         )
     )
@@ -101,5 +85,8 @@ def _again(stored: StoredResponse, fingerprint: str, cipher: Cipher) -> Done:
     if content is None:
         raise AlreadyDone
     headers = {**stored.headers, "Idempotency-Replayed": "true"}
-    subjects = tuple(UUID(subject) for subject in stored.subjects)
-    return Done(Rendered(stored.status, headers, content), subjects)
+    shown, asked_for = (tuple(map(UUID, ids)) for ids in (stored.subjects, stored.refused_subjects))
+    outcome = cast("Outcome", stored.outcome)
+    return Done(
+        Rendered(stored.status, headers, content), Fact(None, shown, outcome=outcome, refused_patient_ids=asked_for)
+    )

@@ -11,8 +11,8 @@ from app.storage import Moment, document, key, rights
 
 class StoredResponse(SQLModel, table=True):
     """A response given under an Idempotency-Key. `body` is encrypted, and None where the response carried a secret.
-    `fingerprint` is a keyed hash of the request. Both could tell of a patient, or of a password. `subjects` are the
-    patients whom the response shows."""
+    `fingerprint` is a keyed hash of the request. Both could tell of a patient, or of a password. `subjects`
+    are the patients whom the response shows, `refused_subjects` those whom its refused items asked for."""
 
     __tablename__ = "kept_answers"
     __table_args__ = (
@@ -28,7 +28,9 @@ class StoredResponse(SQLModel, table=True):
     status: int
     headers: dict[str, str] = Field(sa_type=document())
     body: str | None
+    outcome: str
     subjects: list[str] = Field(sa_type=document())
+    refused_subjects: list[str] = Field(sa_type=document())
     created_at: datetime = Field(sa_type=Moment)
 
 

@@ -20,7 +20,8 @@ class Part(Generic[T]):
         setattr(app.state, self._name, part)
 
     def of(self, request: Request) -> T:
-        return self.in_app(request.app)
+        found: T = getattr(request.app.state, self._name)
+        return found
 
     def in_app(self, app: FastAPI) -> T:
         found: T = getattr(app.state, self._name)

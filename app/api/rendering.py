@@ -1,6 +1,5 @@
 """From facts to JSON responses: status, Location, ETag and Replayed are decided here and in routes, nowhere else."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,14 +33,9 @@ def as_json(fact: Fact[B], status: int = 200, location: str | None = None) -> Re
     return Rendered(status, headers, fact.value.model_dump_json(exclude_unset=True))
 
 
-def created(fact: Fact[B]) -> Rendered:
-    """201, without an address of its own."""
-    return as_json(fact, 201)
-
-
-def created_at(location: Callable[[B], str]) -> Callable[[Fact[B]], Rendered]:
-    """Renders what a client creates: 201, or 200 where it was there; both with its address."""
-    return lambda fact: as_json(fact, 201 if fact.is_new else 200, location(fact.value))
+def created(fact: Fact[B], location: str | None = None) -> Rendered:
+    """What a client creates: 201, or 200 where it was there."""
+    return as_json(fact, 201 if fact.is_new else 200, location)
 
 
 def no_content(fact: Fact[Any]) -> Rendered:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
-from sqlalchemy import cast, delete, func, select, text
+from sqlalchemy import cast, delete, func, or_, select, text
 from sqlalchemy.dialects import postgresql
 from sqlmodel import col
 
@@ -32,8 +32,9 @@ def delete_responses(db: Transaction, clinic_id: UUID, before: datetime) -> None
 
 
 def delete_responses_about(db: Transaction, clinic_id: UUID, subject: UUID) -> None:
-    """Deletes a clinic's stored responses that show this patient."""
-    about = cast(col(StoredResponse.subjects), Text).contains(str(subject))
+    """Deletes a clinic's stored responses that show this patient, or that refused something asked about them."""
+    named = (col(StoredResponse.subjects), col(StoredResponse.refused_subjects))
+    about = or_(*(cast(column, Text).contains(str(subject)) for column in named))
     db.execute(delete(StoredResponse).where(col(StoredResponse.clinic_id) == clinic_id, about))
 
 

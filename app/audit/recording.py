@@ -1,11 +1,18 @@
 """Records who did what to whose data, in a transaction of the door's. The door alone does it."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from app.audit import store
-from app.audit.service import AuditEntry
-from app.storage import Transaction, new_id
+from app.audit.models import AuditEvent, AuditSubject, Unsealed
+from app.audit.service import Act, AuditEntry
+from app.facts import Fact
+from app.storage import Transaction, insert, new_id
+
+
+def entry_of(act: Act, fact: Fact[Any]) -> AuditEntry:
+    """The event that a use case's answer calls for."""
+    return AuditEntry(act, fact.patient_ids, fact.outcome, (), fact.refused_patient_ids)
 
 
 def record(db: Transaction, entry: AuditEntry) -> None:
@@ -15,10 +22,11 @@ def record(db: Transaction, entry: AuditEntry) -> None:
 
 def record_many(db: Transaction, clinic_id: UUID, entries: Sequence[AuditEntry]) -> list[None]:
     """Records events of one clinic, however many, at once."""
-    rows, subjects = [], []
+    events, unsealed, subjects = [], [], []
     for entry in entries:
         act, event_id = entry.act, new_id()
-        rows.append(
+        unsealed.append({"clinic_id": clinic_id, "event_id": event_id})
+        events.append(
             {
                 "clinic_id": clinic_id,
                 "id": event_id,
@@ -37,5 +45,5 @@ def record_many(db: Transaction, clinic_id: UUID, entries: Sequence[AuditEntry])
             {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
             for patient_id, attempted in whose.items()
         ]
-    store.insert_events(db, rows, subjects)
+    insert(db, {AuditEvent: events, Unsealed: unsealed, AuditSubject: subjects})
     return [None] * len(entries)

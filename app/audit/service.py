@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from app.audit import store
 from app.audit.models import EVERYONE, ActorOut, AuditEventOut
-from app.facts import Fact, Outcome
+from app.facts import Outcome
 from app.storage import Transaction
 
 
@@ -23,6 +22,19 @@ class Act:
     request_id: str
     at: datetime
     address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a request before its caller is: its id, when it arrived and where it came from."""
+
+    request_id: str
+    at: datetime
+    address: str
+
+    def act(self, clinic_id: UUID, actor_kind: str, actor_id: UUID, operation: str) -> Act:
+        """The act of the caller whom this request turned out to be from."""
+        return Act(clinic_id, actor_kind, actor_id, operation, self.request_id, self.at, self.address)
 
 
 def by_operator(clinic_id: UUID, operation: str, at: datetime) -> Act:
@@ -40,11 +52,6 @@ class AuditEntry:
     outcome: Outcome = "done"
     attempted: tuple[tuple[str, str], ...] = ()
     refused_patient_ids: tuple[UUID, ...] = ()
-
-
-def entry_of(act: Act, fact: Fact[Any]) -> AuditEntry:
-    """The event that a use case's answer calls for."""
-    return AuditEntry(act, fact.patient_ids, fact.outcome, (), fact.refused_patient_ids)
 
 
 def events_of(

@@ -10,12 +10,7 @@ from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
 from app.audit.models import EVERYONE, AuditEvent, AuditSubject, Seal, Unsealed
-from app.storage import Transaction, below, insert
-
-
-def insert_events(db: Transaction, events: list[dict[str, Any]], subjects: list[dict[str, Any]]) -> None:
-    unsealed = [{"clinic_id": event["clinic_id"], "event_id": event["id"]} for event in events]
-    insert(db, {AuditEvent: events, Unsealed: unsealed, AuditSubject: subjects})
+from app.storage import Transaction, below
 
 
 def page(

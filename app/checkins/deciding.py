@@ -1,5 +1,5 @@
 """What becomes of a post: a new check-in, a repeat of one that stands, or a refusal. Reads and writes no database; what
-a batch decides on (`Gathered`) grows with each new check-in, so that later posts of the batch see earlier ones."""
+a batch decides on (`Gathered`) moves on with each new check-in, so that later posts see earlier ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

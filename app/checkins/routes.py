@@ -6,14 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from app.access.dependencies import DoorOf, GuardedRoute, PageOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
+from app.access.door import Audited
 from app.access.service import Caller
 from app.api.faults import faults_of
 from app.api.fields import DayIn, ProblemOut
-from app.api.idempotency import KeyOf
 from app.api.parts import Part
 from app.api.problems import Responses, problem_body, problems
-from app.api.rendering import Rendered, as_json, created_at
+from app.api.rendering import Rendered, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
 from app.audit.service import Act
 from app.checkins import amending, reading, service
@@ -33,10 +33,9 @@ from app.checkins.service import Receipt
 from app.errors import Fault, Invalid, Problem
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
-from app.storage import Joined
 
 # Posts of one clinic that arrive together share a transaction.
-RECORDING: Part[Joined[Post, Receipt | None]] = Part("recording")
+RECORDING: Part[Audited[Post, CheckInReceipt]] = Part("recording")
 
 
 class BatchRoute(GuardedRoute):
@@ -76,13 +75,11 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
     Answers 201 only after the commit."""
     post = Post(door.caller, door.act, patient_id, body)
     if keyed is not None:
-        done = await door.write(
-            lambda db: service.record_one(db, door.act.clinic_id, post), created_at(_address), keyed
-        )
+        done = await door.write(lambda db: service.record_one(db, door.act.clinic_id, post), _created, keyed)
         return done.response()
     receipt = await door.join(RECORDING.of(request), post)
     assert receipt is not None  # recording gives a receipt or a refusal
-    return created_at(_address)(receipt).response()
+    return _created(receipt).response()
 
 
 @batches.post(
@@ -159,7 +156,7 @@ async def amend_check_in(
     """Makes a new version; nothing is overwritten. Relief is folded again; alerts already raised stay, marked."""
     done = await door.write(
         lambda db: amending.amend(db, door.caller, door.act, patient_id, check_in_id, expected_version(if_match), body),
-        created_at(_address),
+        _created,
         keyed,
     )
     return done.response()
@@ -185,5 +182,5 @@ def _result(index: int, outcome: Receipt | Problem, act: Act) -> BatchResult:
     return BatchResult(index=index, http_status=201 if outcome.is_new else 200, check_in=outcome.value)
 
 
-def _address(receipt: CheckInReceipt) -> str:
-    return f"/v1/patients/{receipt.patient_id}/check-ins/{receipt.id}"
+def _created(fact: Fact[CheckInReceipt]) -> Rendered:
+    return created(fact, f"/v1/patients/{fact.value.patient_id}/check-ins/{fact.value.id}")

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from app.alerts import service as alerts
 from app.alerts.models import AlertOut
 from app.checkins import output, store
-from app.checkins.deciding import CheckInConflict, Decision, Gathered, Post, Taken, decide, instant_of, taken_of
+from app.checkins.deciding import Decision, Gathered, Post, Taken, decide, instant_of, taken_of
 from app.checkins.models import CheckInReceipt
 from app.checkins.reading import alerts_of, scores_of
-from app.errors import AlreadyRecorded, Internal, NotFound, Problem
+from app.errors import Internal, NotFound, Problem
 from app.facts import Fact, Outcome
 from app.logs import log_unexpected
 from app.patients import service as patients
@@ -59,16 +59,15 @@ def record(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> Recorded:
     """Records check-ins of one clinic, without receipts; posts of one patient in the order they were taken."""
     taken: list[Taken] = [taken_of(post) for post in posts]
     gathered = _gather(db, clinic_id, posts, taken)
-    outcomes: list[Decision | Problem] = [NotFound()] * len(posts)
-    order = sorted(range(len(posts)), key=lambda i: (instant_of(posts[i], taken[i]), i))
-    for index in order:
+    decided: dict[int, Decision | Problem] = {}
+    for index in sorted(range(len(posts)), key=lambda i: (instant_of(posts[i], taken[i]), i)):
         try:
-            outcomes[index] = decide(clinic_id, posts[index], taken[index], gathered)
+            decided[index] = decide(clinic_id, posts[index], taken[index], gathered)
         except Problem as problem:
-            outcomes[index] = problem
-    kept = [(posts[i], k) for i in order if isinstance(k := outcomes[i], Decision) and k.is_new]
+            decided[index] = problem
+    kept = [(posts[i], k) for i, k in decided.items() if isinstance(k, Decision) and k.is_new]
     raised = _insert(db, clinic_id, kept, gathered)
-    return Recorded(outcomes, gathered, raised)
+    return Recorded([decided[i] for i in range(len(posts))], gathered, raised)
 
 
 def record_one(db: Transaction, clinic_id: UUID, post: Post) -> Receipt:
@@ -83,7 +82,7 @@ def record_batch(
     db: Transaction, clinic_id: UUID, posts: Mapping[int, Post], refused: Mapping[int, Problem]
 ) -> Fact[dict[int, Receipt | Problem]]:
     """Records posts that stand or fall alone, by index; `refused` are those that could not even be read. The fact names
-    the patients whose check-ins were recorded or shown, and those of whom a refusal tells something."""
+    the patients whose check-ins were recorded or shown, and those of refused ones."""
     recorded = dict(zip(posts, record_each(db, clinic_id, list(posts.values())), strict=True))
     shown = {fact.value.patient_id for fact in recorded.values() if isinstance(fact, Fact)}
     outcomes: dict[int, Receipt | Problem] = {**refused, **recorded}
@@ -92,7 +91,7 @@ def record_batch(
     if refusals:
         found_nobody = all(isinstance(refusal, NotFound) for refusal in refusals)
         outcome = "partly_refused" if shown else "not_found" if found_nobody else "refused"
-    asked_for = (posts[i].patient_id for i, r in recorded.items() if isinstance(r, Problem) and _tells(r))
+    asked_for = (posts[i].patient_id for i, r in recorded.items() if isinstance(r, Problem))
     return Fact(outcomes, tuple(shown), outcome=outcome, refused_patient_ids=tuple(dict.fromkeys(asked_for)))
 
 
@@ -173,11 +172,6 @@ def _insert(
         if alert.check_in_id is not None:
             raised.setdefault(alert.check_in_id, []).append(alerts.alert_out(alert))
     return raised
-
-
-def _tells(refusal: Problem) -> bool:
-    """Whether the problem reveals something about a patient: that they do not exist, or what is recorded of them."""
-    return isinstance(refusal, NotFound | AlreadyRecorded | CheckInConflict)
 
 
 class _Receipts:

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.access.dependencies import DoorOf, GuardedRoute, PageOf
-from app.api.idempotency import KeyOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.problems import problems
-from app.api.rendering import as_json, created, created_at
+from app.api.rendering import Rendered, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
 from app.clients import service
 from app.clients.models import ClientCreated, ClientIn, ClientList, ClientOut, ClientPatch, SecretRotation
+from app.facts import Fact
 
 router = APIRouter(prefix="/v1/clients", tags=["access"], route_class=GuardedRoute)
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/clients", tags=["access"], route_class=GuardedRou
 )
 async def create_client(door: DoorOf, body: ClientIn, keyed: KeyOf) -> Response:
     """Its secret is shown once."""
-    return (await door.write(lambda db: service.create(db, door.act, body), created_at(_address), keyed)).response()
+    return (await door.write(lambda db: service.create(db, door.act, body), _created, keyed)).response()
 
 
 @router.get("", summary="List integrations", responses=problems("invalid_cursor"))
@@ -70,5 +70,5 @@ def _position(client: ClientOut) -> list[object]:
     return [client.created_at.isoformat(), str(client.id)]
 
 
-def _address(client: ClientCreated) -> str:
-    return f"/v1/clients/{client.id}"
+def _created(fact: Fact[ClientCreated]) -> Rendered:
+    return created(fact, f"/v1/clients/{fact.value.id}")

@@ -1,13 +1,13 @@
 """Patients' own devices: enrolling with a code, listing, revoking."""
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from app.access import store
 from app.access.models import Device, Enrolment
 from app.access.tokens import Tokens, digest, issue
-from app.audit.service import Act
+from app.audit.service import Act, Origin
 from app.devices.models import DeviceOut, EnrolmentOut
 from app.errors import Invalid, InvalidToken, NotFound
 from app.facts import Fact
@@ -41,27 +41,25 @@ def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[
     return Fact(value, (patient_id,), is_new=True, is_secret=True)
 
 
-def redeem(
-    db: Transaction, key: str, code: str, device_name: str, request_id: str, now: datetime
-) -> tuple[Act, Fact[Tokens]]:
+def redeem(db: Transaction, key: str, code: str, device_name: str, origin: Origin) -> tuple[Act, Fact[Tokens]]:
     """Redeems a code: adds the device, returns its tokens. Raises InvalidToken for an unknown, used or old code."""
     enrolment = store.enrolment_by_hash(db, digest(code))
-    if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= now:
+    if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= origin.at:
         raise InvalidToken("the code is unknown, used or expired")
-    enrolment.redeemed_at = now
+    enrolment.redeemed_at = origin.at
     device = Device(
         clinic_id=enrolment.clinic_id,
         id=new_id(),
         patient_id=enrolment.patient_id,
         name=device_name,
-        created_at=now,
+        created_at=origin.at,
         disabled_at=None,
     )
     db.add(enrolment)
     db.add(device)
     db.flush()
-    act = Act(device.clinic_id, "device", device.id, "redeem_enrolment", request_id, now)
-    granted = issue(db, key, "device", device.id, device.clinic_id, now)
+    act = origin.act(device.clinic_id, "device", device.id, "redeem_enrolment")
+    granted = issue(db, key, "device", device.id, device.clinic_id, origin.at)
     return act, Fact(granted, (device.patient_id,), is_new=True)
 
 

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.access.dependencies import DoorOf, GuardedRoute, PageOf
-from app.api.idempotency import KeyOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.problems import Responses, problems
-from app.api.rendering import as_json, created_at
+from app.api.rendering import Rendered, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
+from app.facts import Fact
 from app.patients import service
 from app.patients.models import CareStatus, Indication, PatientIn, PatientList, PatientOut, PatientPatch, PatientSearch
 
@@ -28,9 +28,7 @@ router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=Guarded
 )
 async def create_patient(door: DoorOf, body: PatientIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return (
-        await door.write(lambda db: service.create(db, door.caller, door.act, body), created_at(_address), keyed)
-    ).response()
+    return (await door.write(lambda db: service.create(db, door.caller, door.act, body), _created, keyed)).response()
 
 
 @router.get("", summary="List patients", responses=problems("invalid_cursor"))
@@ -88,5 +86,5 @@ def _patient(patient: PatientOut) -> tuple[UUID]:
     return (patient.id,)
 
 
-def _address(patient: PatientOut) -> str:
-    return f"/v1/patients/{patient.id}"
+def _created(fact: Fact[PatientOut]) -> Rendered:
+    return created(fact, f"/v1/patients/{fact.value.id}")

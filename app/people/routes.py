@@ -5,12 +5,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.access import attempts
-from app.access.dependencies import TOKEN_KEY, DoorOf, GuardedRoute, PageOf
-from app.api.idempotency import KeyOf
+from app.access.dependencies import TOKEN_KEY, DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.parts import DATABASE
 from app.api.problems import problems
-from app.api.rendering import as_json, created, created_at, no_content
+from app.api.rendering import Rendered, as_json, created, no_content
 from app.api.versions import IfMatch, expected_version, tagged
+from app.facts import Fact
 from app.people import passwords, service
 from app.people.models import (
     MeOut,
@@ -40,7 +40,7 @@ me_router = APIRouter(prefix="/v1/me", tags=["access"], route_class=GuardedRoute
 )
 async def create_user(door: DoorOf, body: UserIn, keyed: KeyOf) -> Response:
     """They set their own password with the code, which is shown once and valid for 72 hours."""
-    return (await door.write(lambda db: service.create(db, door.act, body), created_at(_address), keyed)).response()
+    return (await door.write(lambda db: service.create(db, door.act, body), _created, keyed)).response()
 
 
 @router.get("", summary="List people", responses=problems("invalid_cursor"))
@@ -150,5 +150,5 @@ def _position(user: UserOut) -> list[object]:
     return [user.created_at.isoformat(), str(user.id)]
 
 
-def _address(user: UserCreated) -> str:
-    return f"/v1/users/{user.id}"
+def _created(fact: Fact[UserCreated]) -> Rendered:
+    return created(fact, f"/v1/users/{fact.value.id}")

@@ -13,7 +13,7 @@ from app.access.models import LONGEST_PASSWORD, SHORTEST_PASSWORD, CrisisContact
 from app.access.service import NOTICE, Caller
 from app.access.tokens import ACCESS_TOKEN_SECONDS, digest
 from app.api.fields import is_address
-from app.audit.service import Act
+from app.audit.service import Act, Origin
 from app.errors import Fault, Invalid, InvalidToken, NotFound, Problem
 from app.facts import Fact, require_version
 from app.people import factors, passwords
@@ -89,7 +89,7 @@ def me(db: Transaction, caller: Caller) -> Fact[MeOut]:
     if caller.kind == "user":
         user = find(db, caller.clinic_id, caller.id)
         value.second_factor = "on" if user.otp_confirmed_at else "required" if caller.is_unfinished else "off"
-    return Fact(value)
+    return Fact(value, () if caller.patient_id is None else (caller.patient_id,))
 
 
 def create(db: Transaction, act: Act, body: UserIn) -> Fact[UserCreated]:
@@ -182,17 +182,17 @@ def password_code(db: Transaction, user: User, now: datetime) -> PasswordCodeOut
 
 
 def set_password(
-    db: Transaction, clinic_id: UUID, code: str, password_hash: str, request_id: str, now: datetime
+    db: Transaction, clinic_id: UUID, code: str, password_hash: str, origin: Origin
 ) -> tuple[Act, Fact[None]]:
     """Sets a password by its code, and signs the person out everywhere. Raises InvalidToken for an unusable code."""
     held = store.password_code(db, digest(code))
     user = None if held is None else store.user(db, clinic_id, held.user_id, locked=True)
-    if held is None or user is None or held.used_at is not None or held.expires_at <= now or user.disabled_at:
+    if held is None or user is None or held.used_at is not None or held.expires_at <= origin.at or user.disabled_at:
         raise InvalidToken("the code is unknown, used or expired")
-    held.used_at = now
+    held.used_at = origin.at
     db.add(held)
-    _set(db, user, password_hash, now)
-    return Act(clinic_id, "user", user.id, "set_password", request_id, now), Fact(None, changes_callers=True)
+    _set(db, user, password_hash, origin.at)
+    return origin.act(clinic_id, "user", user.id, "set_password"), Fact(None, changes_callers=True)
 
 
 def change_password(db: Transaction, caller: Caller, act: Act, checked: str, password_hash: str) -> Fact[None]:

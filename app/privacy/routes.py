@@ -4,8 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import DoorOf, GuardedRoute
-from app.api.idempotency import KeyOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf
 from app.api.parts import DATABASE
 from app.api.problems import problems
 from app.api.rendering import as_json

@@ -83,4 +83,4 @@ class Record(Immutable, frozen=True):
 
 def _nth(counts: Mapping[int, int], index: int) -> int:
     values = sorted(counts)
-    return values[bisect_right(list(accumulate(counts[value] for value in values)), index)]
+    return values[bisect_right(list(accumulate(map(counts.__getitem__, values))), index)]

@@ -6,18 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.access.dependencies import DoorOf, GuardedRoute
+from app.access.door import Audited
 from app.api.fields import DayIn, MomentIn
 from app.api.parts import Part
 from app.api.problems import problems
 from app.api.rendering import as_json
-from app.facts import Fact
 from app.relief_answers import service
 from app.relief_answers.models import ReliefOut
 from app.relief_answers.service import Question
-from app.storage import Joined
 
 # Questions of one clinic that arrive together share a transaction.
-RELIEF: Part[Joined[Question, Fact[ReliefOut] | None]] = Part("relief")
+RELIEF: Part[Audited[Question, ReliefOut]] = Part("relief")
 
 router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_class=GuardedRoute)
 

@@ -24,7 +24,7 @@ from app.tracks.patient_tracks import PatientTracks, Subject
 @dataclass(frozen=True, slots=True)
 class Question:
     """Whether a patient's relief is holding on `as_of` (None: today in the clinic), by what was recorded up to
-    `known_at` (None: everything), by a version of the rules (None: the newest). `act` says when it was question."""
+    `known_at` (None: everything), by a version of the rules (None: the newest). `act` says when it was asked."""
 
     caller: Caller
     act: Act

@@ -5,10 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.access.dependencies import DoorOf, GuardedRoute, PageOf
-from app.api.idempotency import KeyOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.problems import Responses, problems
-from app.api.rendering import as_json, created_at
+from app.api.rendering import Rendered, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
 from app.effects.models import ChangePerBoosterOut, SessionEffectOut
 from app.errors import InsufficientScope
@@ -40,9 +39,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
 )
 async def record_session(door: DoorOf, patient_id: UUID, body: SessionIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    done = await door.write(
-        lambda db: service.record(db, door.caller, door.act, patient_id, body), created_at(_address), keyed
-    )
+    done = await door.write(lambda db: service.record(db, door.caller, door.act, patient_id, body), _created, keyed)
     return done.response()
 
 
@@ -119,5 +116,5 @@ async def list_session_versions(door: DoorOf, patient_id: UUID, session_id: UUID
     return SessionVersionList(items=found.value, next_cursor=None)
 
 
-def _address(session: SessionOut) -> str:
-    return f"/v1/patients/{session.patient_id}/sessions/{session.id}"
+def _created(fact: Fact[SessionOut]) -> Rendered:
+    return created(fact, f"/v1/patients/{fact.value.patient_id}/sessions/{fact.value.id}")

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from app import clock
 from app.access import attempts, store, tokens
-from app.access.dependencies import DOOR_PARTS, TOKEN_KEY, GuardedRoute, address_of
+from app.access.dependencies import DOOR_PARTS, TOKEN_KEY, GuardedRoute, origin_of
 from app.access.door import prove
 from app.access.models import Client, TokenOut
 from app.access.tokens import Tokens, token_out
@@ -87,17 +87,14 @@ async def revoke_token(request: Request, token: Annotated[str, Form()] = "") -> 
 )
 async def set_password(request: Request, body: PasswordIn) -> Response:
     """For a new person, and for one whose password was reset. The code works once; every session before it ends."""
-    database = DATABASE.of(request)
-    await attempts.count(database, "", address_of(request))
+    database, origin = DATABASE.of(request), origin_of(request)
+    await attempts.count(database, "", origin.address)
     clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(body.code)))
     if clinic_id is None:
         raise InvalidToken("the code is unknown, used or expired")
-    password_hash, now, request_id = await passwords.hashed(body.password), clock.now(), request.scope["request_id"]
-    await prove(
-        database, clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, request_id, now)
-    )
-    await attempts.forgive(database, "", address_of(request))
-    DOOR_PARTS.of(request).callers.clear()
+    password_hash, parts = await passwords.hashed(body.password), DOOR_PARTS.of(request)
+    await prove(parts, clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, origin))
+    await attempts.forgive(database, "", origin.address)
     return Response(status_code=204)
 
 
@@ -105,16 +102,16 @@ async def _password(request: Request, email: str, password: str, otp: str) -> Re
     database, key = DATABASE.of(request), TOKEN_KEY.of(request)
     name = email.strip().lower()
     name = name if name.isprintable() else ""
-    attempt = Attempt(name, otp, address_of(request), request.scope["request_id"])
-    wait = await attempts.seconds_to_wait(database, name, attempt.address)
+    attempt = Attempt(name, otp, origin_of(request))
+    wait = await attempts.seconds_to_wait(database, name, attempt.origin.address)
     if wait is not None:
         return _too_many(wait)
     user = await database.read(NO_CLINIC, lambda db: store.user_by_email(db, name))
     fits = await passwords.fits(user.password_hash if user else None, password)
     if user is None:
         return _refused(service.NOT_RIGHT.error, service.NOT_RIGHT.description)
-    now = clock.now()
-    granted = await prove(database, user.clinic_id, lambda db: service.sign_in(db, key, user, fits, attempt, now))
+    parts = DOOR_PARTS.of(request)
+    granted = await prove(parts, user.clinic_id, lambda db: service.sign_in(db, key, user, fits, attempt))
     return _refused(granted.error, granted.description) if isinstance(granted, Refusal) else _granted(granted)
 
 
@@ -131,21 +128,20 @@ async def _refresh(request: Request, token: str) -> Response:
 
 
 async def _client(request: Request, client_id: str, secret: str, scope: str) -> Response:
-    database, address, now = DATABASE.of(request), address_of(request), clock.now()
-    wait = await attempts.seconds_to_wait(database, client_id[:100], address)
+    database, origin = DATABASE.of(request), origin_of(request)
+    wait = await attempts.seconds_to_wait(database, client_id[:100], origin.address)
     if wait is not None:
         return _too_many(wait)
     client = await _client_named(database, client_id)
-    fits = secret_fits(client, secret, now)
+    fits = secret_fits(client, secret, origin.at)
     if client is None:
         return _refused("invalid_client", "the client or its secret is not right", 401)
     if fits:
-        await attempts.forgive(database, client_id[:100], address)
-    granted = tokens.client_token(TOKEN_KEY.of(request), client, scope or None, now) if fits else None
+        await attempts.forgive(database, client_id[:100], origin.address)
+    granted = tokens.client_token(TOKEN_KEY.of(request), client, scope or None, origin.at) if fits else None
+    await prove(DOOR_PARTS.of(request), client.clinic_id, lambda _: service.client_sign_in(client, granted, origin))
     if fits and granted is None:
         return _refused("invalid_scope", "the client may not have that scope")
-    request_id = request.scope["request_id"]
-    await prove(database, client.clinic_id, lambda _: service.client_sign_in(client, granted, request_id, address, now))
     if granted is None:
         return _refused("invalid_client", "the client or its secret is not right", 401)
     return _granted(granted)

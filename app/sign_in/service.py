@@ -1,13 +1,12 @@
 """Use cases of signing in: a password with a second factor where one is on, and a client's secret."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from app import clock
 from app.access import store, throttling, tokens
 from app.access.models import Client, User
 from app.access.tokens import Tokens
-from app.audit.service import Act
+from app.audit.service import Act, Origin
 from app.facts import Fact
 from app.people import factors
 from app.storage import Transaction
@@ -15,12 +14,11 @@ from app.storage import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: the login named, a code where one was sent, where it came from, and in which request."""
+    """One try: the login named, a code where one was sent, and where it came from."""
 
     email: str
     otp: str
-    address: str
-    request_id: str
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +35,10 @@ NEEDS_CODE = Refusal("mfa_required", "send a code of the second factor as otp")
 Granted = tuple[Act | None, Fact[Tokens | Refusal]]
 
 
-def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt: Attempt, now: datetime) -> Granted:
+def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt: Attempt) -> Granted:
     """Tokens for a person whose password fits and whose code, where a second factor is on, does too. Whether a factor
     is on is told only to a caller who knows the password; then no act is recorded yet."""
-    act = Act(user.clinic_id, "user", user.id, "issue_token", attempt.request_id, now, attempt.address)
+    act, address = attempt.origin.act(user.clinic_id, "user", user.id, "issue_token"), attempt.origin.address
     current = store.user(db, user.clinic_id, user.id, locked=True)
     # The user was disabled or the password was changed while the given password was being checked.
     if current is None or current.disabled_at is not None or current.password_hash != user.password_hash:
@@ -49,18 +47,18 @@ def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt:
         return act, Fact(NOT_RIGHT, outcome="denied")
     if current.otp_confirmed_at is not None:
         if not attempt.otp:
-            throttling.give_back(db, attempt.email, attempt.address)
+            throttling.give_back(db, attempt.email, address)
             return None, Fact(NEEDS_CODE)
-        if not factors.accepts(db, current, attempt.otp, now):
+        if not factors.accepts(db, current, attempt.otp, attempt.origin.at):
             return act, Fact(NOT_RIGHT, outcome="denied")
-    throttling.forgive(db, attempt.email, attempt.address)
+    throttling.forgive(db, attempt.email, address)
     granted = tokens.sign_in(db, key, current, clock.now(), has_factor=current.otp_confirmed_at is not None)
     return act, Fact(granted, is_new=True, is_secret=True)
 
 
-def client_sign_in(client: Client, granted: Tokens | None, request_id: str, address: str, now: datetime) -> Granted:
-    """An integration's try: None for one whose secret does not fit."""
-    act = Act(client.clinic_id, "client", client.id, "issue_token", request_id, now, address)
+def client_sign_in(client: Client, granted: Tokens | None, origin: Origin) -> Granted:
+    """An integration's try: None for one whose secret does not fit, or who may not have the scope."""
+    act = origin.act(client.clinic_id, "client", client.id, "issue_token")
     if granted is None:
         return act, Fact(NOT_RIGHT, outcome="denied")
     return act, Fact(granted, is_new=True, is_secret=True)

@@ -1,7 +1,7 @@
 """Transactions, group commit and column types. Contains no domain logic."""
 
 from app.storage.database import NO_CLINIC, Database, DatabaseError, Stream, is_passing, open_engine
-from app.storage.joining import Joined
+from app.storage.joining import Joined, Transact
 from app.storage.keys import derived_key, key_for
 from app.storage.keyset import below
 from app.storage.rights import Rights, grant, rights, rights_of, secure
@@ -18,6 +18,7 @@ __all__ = [
     "Repeated",
     "Rights",
     "Stream",
+    "Transact",
     "Transaction",
     "below",
     "derived_key",

@@ -73,7 +73,8 @@ class Joined(Generic[Request, Result]):
             del self._queues[clinic_id]
             self._waiting -= len(queue)
             for _, answer in (*batch, *queue):
-                _settle(answer, Busy())
+                if not answer.done():
+                    _settle(answer, Busy())
 
     async def _answer(self, clinic_id: UUID, batch: list[tuple[Request, asyncio.Future[Result]]]) -> None:
         asked = [one for one, _ in batch]

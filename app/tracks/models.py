@@ -100,7 +100,7 @@ class ScoreVersion(SQLModel, table=True):
 
 class FoldRow(SQLModel, table=True):
     """The folded state of one patient, in one row, so that recording a check-in reads one row and writes one. `rule` is
-    the fold version that it was stored by. `state` is `known.Folded` as JSON."""
+    the fold version that it was stored by. `state` is `patient_tracks.Folded` as JSON."""
 
     __tablename__ = "folds"
     __table_args__ = (

@@ -103,8 +103,8 @@ def apply(
         replaced.append(_supersede(db, clinic_id, change, mine))
         for score in change.scores:
             worsened += _step(change, score, mine)
-    store.insert_scores(db, [row for change in changes for row in change.scores])
-    store.insert_infusions(db, [row for change in changes for row in change.infusions])
+    scores = [row for change in changes for row in change.scores]
+    store.insert_versions(db, scores, [row for change in changes for row in change.infusions])
     worsened += _refold(db, clinic_id, changes, known)
     _store(db, clinic_id, changes, known)
     answered = [_answered(change, score) for change in changes for score in change.scores]

@@ -224,12 +224,8 @@ def versions_of_check_in(db: Transaction, clinic_id: UUID, check_in_id: UUID) ->
     return list(db.exec(query.order_by(col(ScoreVersion.version), col(ScoreVersion.id))))
 
 
-def insert_scores(db: Transaction, rows: Sequence[ScoreVersion]) -> None:
-    insert(db, {ScoreVersion: [vars(row) for row in rows]})
-
-
-def insert_infusions(db: Transaction, rows: Sequence[InfusionVersion]) -> None:
-    insert(db, {InfusionVersion: [vars(row) for row in rows]})
+def insert_versions(db: Transaction, scores: Sequence[ScoreVersion], infusions: Sequence[InfusionVersion]) -> None:
+    insert(db, {ScoreVersion: [vars(row) for row in scores], InfusionVersion: [vars(row) for row in infusions]})
 
 
 def supersede_scores(db: Transaction, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:

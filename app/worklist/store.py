@@ -139,7 +139,7 @@ def _statement(
 
 
 def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
-    """A statement that returns the columns of Place, and the names of its parameters other than `most`."""
+    """A statement that returns a row's place in the order, and the names of its parameters other than `most`."""
     types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
     types |= {"most": Integer, "after": Integer, "user": Uuid}
     names = sorted(set(re.findall(r":(\w+)", sql)))

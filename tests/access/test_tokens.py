@@ -13,6 +13,7 @@ from app.access import store, tokens
 from app.access.dependencies import DOOR_PARTS, TOKEN_KEY
 from app.access.models import User
 from app.access.tokens import digest
+from app.audit.service import Origin
 from app.clients import service as clients
 from app.devices import service as devices
 from app.errors import Invalid, InvalidToken
@@ -191,9 +192,9 @@ def test_an_enrolment_code_works_once(server: TestClient, api: Api) -> None:
 def test_an_expired_enrolment_code_is_refused(server: TestClient, api: Api, database: Database) -> None:
     code = api.post(f"/v1/patients/{api.patient()}/enrolments").json()["code"]
     key = TOKEN_KEY.in_app(app_of(server))
-    late = clock.now() + timedelta(hours=73)
+    late = Origin("r", clock.now() + timedelta(hours=73), "")
     with pytest.raises(InvalidToken):
-        database.writing(api.clinic_id, lambda db: devices.redeem(db, key, code, "phone", "r", late))
+        database.writing(api.clinic_id, lambda db: devices.redeem(db, key, code, "phone", late))
 
 
 def test_a_repeated_enrolment_under_a_key_is_not_shown_again(api: Api) -> None:

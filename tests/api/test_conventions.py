@@ -81,7 +81,8 @@ def test_keys_are_kept_for_a_day_and_then_deleted(api: Api, database: Database) 
             db.add(
                 StoredResponse(
                     clinic_id=api.clinic_id, caller="user:1", key=key, fingerprint="", status=201, headers={},
-                    body="{}", subjects=[], created_at=now - timedelta(hours=hours),
+                    body="{}", outcome="done", subjects=[], refused_subjects=[],
+                    created_at=now - timedelta(hours=hours),
                 )
             )  # fmt: skip
 

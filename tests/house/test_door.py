@@ -15,6 +15,7 @@ from uuid import UUID
 import pyotp
 import pytest
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import text
@@ -22,10 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import clock
 from app.access.dependencies import GuardedRoute
-from app.access.policies import PERMISSIONS, Permission
+from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, Permission
+from app.api.documents import router as served_documents
 from app.api.parts import DATABASE
-from app.audit import store as audit_store
-from app.audit.models import EVERYONE
+from app.audit import recording
+from app.audit.models import EVERYONE, AuditEvent, AuditSubject
 from app.main import create_app
 from app.people import service as people
 from app.settings import Settings
@@ -35,11 +37,7 @@ from tests.house.test_routes import PROTECTED, World, body_of
 
 Call = tuple[str, str, dict[str, Any]]
 
-# What changes what others may do comes last: a device that is revoked asks no more.
-_LAST = ("revoke_device", "erase_patient")
-CALLS: dict[str, Call] = {
-    call[2]["operationId"]: call for call in sorted(PROTECTED, key=lambda call: call[2]["operationId"] in _LAST)
-}
+CALLS: dict[str, Call] = {call[2]["operationId"]: call for call in PROTECTED}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PASSWORD = "a sentence of their own"
 by_operation = pytest.mark.parametrize("name", list(CALLS))
@@ -105,6 +103,7 @@ class Walk:
         self.other = World.of_patient(self.world.api)["patient_id"]
         self.device = new_device(self.world.api, self.world.api.patient())
         self.secret = ""
+        self.leaving = ""
 
     def call(self, name: str, caller: Api | None = None, **change: Any) -> tuple[Response, list[Event], set[str]]:
         """Does an operation: its response, the events committed when that started, and the patients whom the response
@@ -121,14 +120,21 @@ class Walk:
         headers = {"If-Match": "*", "X-Request-Id": request_id} | change.pop("headers", {})
         asked = {"params": params | change.pop("params", {}), "headers": {k: v for k, v in headers.items() if v}}
         caller = caller or self.caller(name)
+        address = change.pop("address", None) or path.format(**self.ids_for(name))
         if "content" not in change:
             asked["json"] = change.pop("json", None) or self.body(name)
-        address = change.pop("address", path.format(**self.world.ids))
         answer = caller.request(method, address, **asked, **change)
         said = address if answer.headers.get("content-type", "").startswith("image/") else f"{address} {answer.text}"
         events = self.witness.at_start[request_id]
         assert self.witness.events(request_id) == events, "nothing is recorded after the response started"
         return answer, events, set(_ID.findall(said)) & self.witness.patients()
+
+    def ids_for(self, name: str) -> dict[str, str]:
+        """The ids that fill the address; who is erased is somebody new each time, so that the others can go on."""
+        if name != "erase_patient":
+            return self.world.ids
+        self.leaving = self.world.api.patient()
+        return {"patient_id": self.leaving}
 
     def caller(self, name: str) -> Api:
         """Somebody who may do it, and has done nothing of it yet where that matters."""
@@ -155,7 +161,7 @@ class Walk:
         """A body that is accepted, again and again."""
         ids, world = self.world.ids, self.world.api
         if name == "erase_patient":
-            external_id = world.get(f"/v1/patients/{ids['patient_id']}").json()["external_id"]
+            external_id = world.get(f"/v1/patients/{self.leaving}").json()["external_id"]
             return {"reason": "asked", "external_id": external_id}
         if name == "confirm_second_factor":
             return {"otp": pyotp.TOTP(self.secret).now() if self.secret else "000000"}
@@ -196,8 +202,7 @@ class Walk:
         """Does an operation that is refused. Raises AssertionError unless it left what it must."""
         answer, events, _ = self.call(name, caller, **change)
         assert answer.status_code == status, (name, answer.text)
-        address = change.get("address") or CALLS[name][1].format(**self.world.ids)
-        asked_for = re.search(rf"/patients/({_ID.pattern})", address)
+        asked_for = re.search(rf"/patients/({_ID.pattern})", str(answer.request.url))
         assert events == [Event(outcome, frozenset(), frozenset(asked_for.groups() if asked_for else ()))]
 
 
@@ -219,31 +224,31 @@ def test_the_walk_notices_a_missing_a_second_and_an_empty_event(
     walk: Walk, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above can fail, for each operation: its event is taken away, written twice, and said to show nobody."""
-    insert = audit_store.insert_events
+    insert = recording.insert  # type: ignore[attr-defined]
 
-    def without(db: Any, events: list[Any], subjects: list[Any]) -> None:
-        kept = [event for event in events if event["operation"] != name]
-        if kept:
-            insert(db, kept, [s for s in subjects if s["event_id"] in [event["id"] for event in kept]])
+    def without(db: Any, rows: Any) -> None:
+        left = {event["id"] for event in rows[AuditEvent] if event["operation"] != name}
+        insert(db, {table: [row for row in some if (row.get("event_id") or row["id"]) in left]
+                    for table, some in rows.items()})  # fmt: skip
 
-    def twice(db: Any, events: list[Any], subjects: list[Any]) -> None:
-        insert(db, events, subjects)
-        again = [event | {"id": new_id()} for event in events if event["operation"] == name]
-        if again:
-            insert(db, again, [])
+    def twice(db: Any, rows: Any) -> None:
+        insert(db, rows)
+        again = [event | {"id": new_id()} for event in rows[AuditEvent] if event["operation"] == name]
+        insert(db, {AuditEvent: again})
 
-    def of_nobody(db: Any, events: list[Any], subjects: list[Any]) -> None:
-        mine = [event["id"] for event in events if event["operation"] == name]
-        insert(db, events, [s for s in subjects if s["event_id"] not in mine])
+    def of_nobody(db: Any, rows: Any) -> None:
+        mine = {event["id"] for event in rows[AuditEvent] if event["operation"] == name}
+        insert(db, rows | {AuditSubject: [s for s in rows[AuditSubject] if s["event_id"] not in mine]})
 
     for mutation in (without, twice, of_nobody):
-        _, events, _ = walk.call(name)
+        answer, events, _ = walk.call(name)
+        assert answer.status_code < 300, answer.text
         if mutation is of_nobody and not events[0].showed:
             continue
-        monkeypatch.setattr(audit_store, "insert_events", mutation)
-        with pytest.raises(AssertionError):
+        monkeypatch.setattr(recording, "insert", mutation)
+        with pytest.raises(AssertionError, match=r"Event|recorded after"):
             walk.done(name)
-        monkeypatch.setattr(audit_store, "insert_events", insert)
+        monkeypatch.setattr(recording, "insert", insert)
 
 
 @by_operation
@@ -313,13 +318,17 @@ def test_a_batch_tells_whom_it_recorded_and_whom_it_did_not_find(walk: Walk) -> 
     cases = [
         (items, Event("partly_refused", frozenset({mine}), frozenset({nobody}))),
         (items[1:], Event("not_found", frozenset(), frozenset({nobody}))),
+        ([items[0] | {"responses": [{"instrument": "nrs-pain", "score": 99}]}],
+         Event("refused", frozenset(), frozenset({mine}))),
         ([{"patient_id": mine}], Event("refused", frozenset(), frozenset())),
-    ]
+    ]  # fmt: skip
     for sent, expected in cases:
-        request_id = f"batch-{secrets.token_hex(6)}"
-        answer = walk.world.api.post("/v1/check-ins/batch", {"items": sent}, headers={"X-Request-Id": request_id})
-        assert answer.status_code == 200
-        assert walk.witness.at_start[request_id] == [expected]
+        key = secrets.token_hex(6)
+        for time in ("first", "again"):
+            headers = {"X-Request-Id": f"{key}-{time}", "Idempotency-Key": key}
+            answer = walk.world.api.post("/v1/check-ins/batch", {"items": sent}, headers=headers)
+            assert (answer.status_code, "idempotency-replayed" in answer.headers) == (200, time == "again")
+            assert walk.witness.at_start[f"{key}-{time}"] == [expected]
 
 
 def test_a_caller_who_proves_who_they_are_leaves_one_event(walk: Walk) -> None:
@@ -341,6 +350,7 @@ def test_a_caller_who_proves_who_they_are_leaves_one_event(walk: Walk) -> None:
         ("/oauth/token", {"data": person | {"password": "wrong password"}}, 400, Event("denied", none, none)),
         ("/oauth/token", {"data": integration}, 200, Event("done", none, none)),
         ("/oauth/token", {"data": integration | {"client_secret": "x"}}, 401, Event("denied", none, none)),
+        ("/oauth/token", {"data": integration | {"scope": "patients:write"}}, 400, Event("denied", none, none)),
         ("/v1/enrolments/redeem", {"json": {"code": code, "device_name": "phone"}}, 200,
          Event("done", frozenset({patient}), none)),
     ]  # fmt: skip
@@ -349,6 +359,37 @@ def test_a_caller_who_proves_who_they_are_leaves_one_event(walk: Walk) -> None:
         answer = server.post(path, headers={"X-Request-Id": request_id}, **sent)
         assert answer.status_code == status, answer.text
         assert walk.witness.at_start[request_id] == [expected], path
+        [[address]] = walk.witness.rows("select address from audit_events where request_id = :id", id=request_id)
+        assert address == "testclient"
+
+
+def test_an_export_that_cannot_begin_is_not_recorded_as_shown(walk: Walk) -> None:
+    database, clinic_id = DATABASE.in_app(app_of(walk.world.api.server)), walk.world.api.clinic_id
+    database._streaming.add(clinic_id)  # as while another export of the clinic runs
+    try:
+        answer, events, _ = walk.call("export_scores_csv")
+    finally:
+        database._streaming.discard(clinic_id)
+    assert (answer.status_code, events) == (503, [])
+
+
+def routes_of(router: Any) -> Iterator[APIRoute]:
+    """Every route of an application or a router. FastAPI keeps the routers it includes as they are, one in another."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif hasattr(route, "original_router"):
+            yield from routes_of(route.original_router)
+
+
+def test_every_route_but_the_open_ones_is_guarded_and_in_the_document(walk: Walk) -> None:
+    routes = list(routes_of(app_of(walk.world.api.server)))
+    documents = {route.path for route in served_documents.routes if isinstance(route, APIRoute)}
+    assert len(routes) > 60
+    for route in routes:
+        if route.path not in documents and route.name not in OPEN_OPERATIONS:
+            assert isinstance(route, GuardedRoute), route.path
+            assert route.name in CALLS, "the walk goes through it"
 
 
 def test_a_route_that_does_not_go_through_the_door_gives_no_answer(
@@ -357,7 +398,7 @@ def test_a_route_that_does_not_go_through_the_door_gives_no_answer(
     monkeypatch.setitem(PERMISSIONS, "peek", Permission())
     router = APIRouter(route_class=GuardedRoute)
 
-    @router.get("/v1/peek", operation_id="peek")
+    @router.get("/v1/peek")
     async def peek() -> dict[str, str]:
         return {"told": "something of a patient"}
 
