@@ -3,9 +3,10 @@
 PYTHON ?= python3
 PORT ?= 8000
 T ?=
+COVER ?=
 BIN := .venv/bin
 # Covered wholly: what decides, what computes, and every sentence that a person is shown.
-WHOLLY := app/relief/*,app/instruments/*,app/statistics/*,app/tracks/explanation*.py,app/trend/words.py,app/alerts/mailing.py,app/cohorts/method.py
+WHOLLY := app/relief/*,app/instruments/*,app/statistics/*,app/tracks/explanation*.py,app/trend/words.py,app/trend/picture.py,app/checkins/output.py,app/alerts/mailing.py,app/cohorts/method.py,app/errors.py
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
@@ -35,14 +36,13 @@ run: setup ## Serve your own data/holdfast.db
 	@$(BIN)/holdfast serve
 
 test: setup ## Run the whole suite, on SQLite and on PostgreSQL; a part of it: make test T=tests/relief
-	@$(BIN)/python -m pytest $(if $(T),$(T),-n auto --dist loadfile)
+	@$(if $(COVER),rm -f .coverage .coverage.*)
+	@$(BIN)/$(if $(COVER),coverage run,python) -m pytest $(or $(T),-n auto --dist loadfile)
+	@$(if $(COVER),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
+	@$(if $(COVER),$(BIN)/coverage report --include='$(WHOLLY)' --fail-under=100)
 
-cover: setup ## Run the whole suite, and see that it runs every line it should: the engine, the statistics, every sentence
-	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n auto --dist loadfile
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
-	@$(BIN)/coverage report --include='$(WHOLLY)' --fail-under=100
+cover: ## Run the whole suite, and see that it runs every line it should: the engine, the statistics, every sentence
+	@$(MAKE) --no-print-directory test COVER=1
 
 check: setup ## Lint, types and import contracts
 	@$(BIN)/ruff format --check .

@@ -23,10 +23,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no tokens are issued, as an error of RFC 6749."""
+    """Why no tokens are issued, as an error of RFC 6749, and after how many seconds to try again."""
 
     error: str
     description: str
+    retry_after: int | None = None
 
 
 NOT_RIGHT = Refusal("invalid_grant", "the e-mail, the password or the code is not right")

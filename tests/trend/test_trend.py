@@ -1,5 +1,6 @@
 """The trend: every score with what surrounds it, empty buckets shown as empty, and one picture in every format."""
 
+import json
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 from app import clock
 from app.drawing import Renderer
 from app.errors import Busy
+from app.instruments import INSTRUMENTS
 from app.trend.routes import RENDERER
 from tests.conftest import Api, app_of, new_device
 
@@ -198,6 +200,19 @@ def test_silences_are_told_of_and_scores_of_one_day_are_no_span(api: Api) -> Non
     assert (
         "2 scores on 11 January 2025, between 7 and 9, the first 9, the latest 7." in trend(api, one_day)["description"]
     )
+
+
+@pytest.mark.parametrize("code", INSTRUMENTS)
+def test_every_instrument_has_a_picture_and_without_a_baseline_it_has_no_response_line(api: Api, code: str) -> None:
+    instrument = INSTRUMENTS[code]
+    value = instrument.value(instrument.points[len(instrument.points) // 2])
+    for scores in ([(5.0, value)], [(-0.1, value), (5.0, value)]):
+        patient_id = story(api, [0], scores, code)
+        picture = api.get(f"/v1/patients/{patient_id}/trend.vl.json", params={"instrument": code}).json()
+        line = trend(api, patient_id, instrument=code)["response_line"]
+        assert ("response " in json.dumps(picture["layer"])) == (line is not None)
+        bands = [band.label for band in instrument.bands]
+        assert all(f'"{label}"' in json.dumps(picture["layer"]) for label in bands)
 
 
 def test_every_episode_is_told_with_its_line(api: Api) -> None:

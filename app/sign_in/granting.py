@@ -1,0 +1,69 @@
+"""Granting tokens, in each way of RFC 6749: attempts are counted before they are looked at, and recorded with their
+result. Speaks no HTTP, so that a page can sign somebody in as well."""
+
+from uuid import UUID
+
+from app.access import attempts, store, tokens
+from app.access.door import DoorParts, prove
+from app.access.models import Client
+from app.access.tokens import Tokens
+from app.audit.service import Origin
+from app.clients.service import secret_fits
+from app.people import passwords
+from app.sign_in import service
+from app.sign_in.service import NOT_RIGHT, Attempt, Refusal
+from app.storage import NO_CLINIC, Database
+
+_NO_TOKEN = Refusal("invalid_grant", "the refresh token is unknown, expired, used or revoked")
+_NO_CLIENT = Refusal("invalid_client", "the client or its secret is not right")
+_NO_SCOPE = Refusal("invalid_scope", "the client may not have that scope")
+
+
+Granted = Tokens | Refusal
+
+
+async def by_password(parts: DoorParts, key: str, attempt: Attempt, password: str) -> Granted:
+    """Tokens for a person. The password of somebody who does not exist takes as long to refuse."""
+    database = parts.database
+    wait = await attempts.seconds_to_wait(database, attempt.email, attempt.origin.address)
+    if wait is not None:
+        return Refusal("rate_limited", "too many attempts", wait)
+    user = await database.read(NO_CLINIC, lambda db: store.user_by_email(db, attempt.email))
+    fits = await passwords.fits(user.password_hash if user else None, password)
+    if user is None:
+        return NOT_RIGHT
+    return await prove(parts, user.clinic_id, lambda db: service.sign_in(db, key, user, fits, attempt))
+
+
+async def by_refresh_token(parts: DoorParts, key: str, token: str, origin: Origin) -> Granted:
+    """The next tokens of a person's or a device's family."""
+    database = parts.database
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
+    if clinic_id is None:
+        return _NO_TOKEN
+    return await database.write(clinic_id, lambda db: tokens.refresh(db, key, clinic_id, token, origin.at)) or _NO_TOKEN
+
+
+async def by_secret(parts: DoorParts, key: str, client_id: str, secret: str, scope: str, origin: Origin) -> Granted:
+    """A token for an integration, with `scope` or, if empty, all its scopes."""
+    database, name = parts.database, client_id[:100]
+    wait = await attempts.seconds_to_wait(database, name, origin.address)
+    if wait is not None:
+        return Refusal("rate_limited", "too many attempts", wait)
+    client = await _client_named(database, client_id)
+    fits = secret_fits(client, secret, origin.at)
+    if client is None:
+        return _NO_CLIENT
+    if fits:
+        await attempts.forgive(database, name, origin.address)
+    granted = tokens.client_token(key, client, scope or None, origin.at) if fits else None
+    await prove(parts, client.clinic_id, lambda _: service.client_sign_in(client, granted, origin))
+    return granted or (_NO_SCOPE if fits else _NO_CLIENT)
+
+
+async def _client_named(database: Database, client_id: str) -> Client | None:
+    try:
+        identifier = UUID(client_id)
+    except ValueError:
+        return None
+    return await database.read(NO_CLINIC, lambda db: store.client_by_id(db, identifier))
