@@ -292,6 +292,12 @@ def test_a_change_of_nothing_leaves_an_event(walk: Walk, name: str) -> None:
     walk.done(name, content=b"{}", headers=json_type)
 
 
+@pytest.mark.parametrize("name", ["get_me", "list_my_due"])
+def test_what_a_device_is_told_of_itself_is_about_its_patient(walk: Walk, name: str) -> None:
+    _, events, _ = walk.call(name, walk.device)
+    assert events == [Event("done", frozenset({str(walk.device.caller_id)}), frozenset())]
+
+
 def test_a_response_that_is_given_again_leaves_one_event_with_whom_it_shows(walk: Walk) -> None:
     body = {"external_id": secrets.token_hex(6)}
     first, again = (
