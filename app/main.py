@@ -71,6 +71,12 @@ _GIVEN_HEADERS = [
     "X-Request-Id",
 ]
 
+# Routes are matched in this order, so the most frequent ones come first.
+_ROUTERS = (
+    check_ins, batches, relief, trend, worklist, sign_in, enrolments, me, catalogue, patients, devices, sessions,
+    cohorts, alerts, exports, plans, clinic_plans, my_due, clinic, people, clients, privacy, audit_log,
+)  # fmt: skip
+
 _TITLE = "Holdfast"
 _DESCRIPTION = (
     "Records mood, anxiety and pain scores per ketamine infusion session and answers: is the relief still holding? "
@@ -122,32 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"))
     problems.install(app)
     app.include_router(documents)
-    # Routes are matched in this order, so the most frequent ones come first.
-    for router in (
-        check_ins,
-        batches,
-        relief,
-        trend,
-        worklist,
-        sign_in,
-        enrolments,
-        me,
-        catalogue,
-        patients,
-        devices,
-        sessions,
-        cohorts,
-        alerts,
-        exports,
-        plans,
-        clinic_plans,
-        my_due,
-        clinic,
-        people,
-        clients,
-        privacy,
-        audit_log,
-    ):
+    for router in _ROUTERS:
         app.include_router(router)
     app.openapi = lambda: schema.document(app, bearer, OPEN_OPERATIONS)  # type: ignore[method-assign]
     OPENAPI.put(app, cache(lambda: Constant(json.dumps(app.openapi()))))

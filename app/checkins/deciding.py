@@ -101,7 +101,18 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Dec
     if not new:
         stands = gathered.check_ins[already[0].check_in_id]
         return Decision(stands.check_in, stands.version, stands.scores, already, is_new=False)
-    check_in_id = body.id or new_id()
+    check_in, version = _rows(clinic_id, post, patient, taken_at, corrected_by)
+    kept = Decision(check_in, version, [score_version(version, code, response) for code, response in new], already)
+    gathered.check_ins[kept.check_in.id] = kept
+    for score in kept.scores:
+        gathered.standing[(patient.id, taken_at, score.instrument)] = score
+    return kept
+
+
+def _rows(
+    clinic_id: UUID, post: Post, patient: PatientSummary, taken_at: datetime, corrected_by: int | None
+) -> tuple[CheckIn, CheckInVersion]:
+    body, check_in_id = post.body, post.body.id or new_id()
     check_in = _check_in_row(
         clinic_id=clinic_id,
         id=check_in_id,
@@ -126,11 +137,7 @@ def decide(clinic_id: UUID, post: Post, taken: Taken, gathered: Gathered) -> Dec
         voided=False,
         reason=None,
     )
-    kept = Decision(check_in, version, [score_version(version, code, response) for code, response in new], already)
-    gathered.check_ins[check_in_id] = kept
-    for score in kept.scores:
-        gathered.standing[(patient.id, taken_at, score.instrument)] = score
-    return kept
+    return check_in, version
 
 
 def _again(post: Post, stands: Decision) -> Decision:

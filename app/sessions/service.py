@@ -178,29 +178,7 @@ def _store_version(
 ) -> SessionVersion:
     """Writes a version, folds it into the patient's tracks, and raises or marks alerts about severe side effects."""
     recorded_at = patients.next_moment(patient, act.at)
-    version = SessionVersion(
-        clinic_id=act.clinic_id,
-        session_id=session.id,
-        version=session.version,
-        patient_id=patient.id,
-        recorded_at=recorded_at,
-        recorded_by_kind=act.actor_kind,
-        recorded_by_id=act.actor_id,
-        reason=reason,
-        content=body.model_dump(mode="json", exclude={"id"}),
-    )
-    infusion = InfusionVersion(
-        clinic_id=act.clinic_id,
-        id=new_id(),
-        patient_id=patient.id,
-        session_id=session.id,
-        version=session.version,
-        recorded_at=recorded_at,
-        superseded_at=None,
-        started_at=body.started_at,
-        ended_at=body.ended_at,
-        counts=body.status in COUNTED,
-    )
+    version, infusion = _rows(act, session, body, reason, recorded_at)
     db.add_all([patient, session])
     db.flush()
     db.add(version)
@@ -217,6 +195,35 @@ def _store_version(
     if severe - severe_before:
         raising.raise_severe_side_effect(db, act.clinic_id, patient.id, session.id, body.started_at, recorded_at)
     return version
+
+
+def _rows(
+    act: Act, session: InfusionSession, body: SessionIn, reason: str | None, recorded_at: datetime
+) -> tuple[SessionVersion, InfusionVersion]:
+    version = SessionVersion(
+        clinic_id=act.clinic_id,
+        session_id=session.id,
+        version=session.version,
+        patient_id=session.patient_id,
+        recorded_at=recorded_at,
+        recorded_by_kind=act.actor_kind,
+        recorded_by_id=act.actor_id,
+        reason=reason,
+        content=body.model_dump(mode="json", exclude={"id"}),
+    )
+    infusion = InfusionVersion(
+        clinic_id=act.clinic_id,
+        id=new_id(),
+        patient_id=session.patient_id,
+        session_id=session.id,
+        version=session.version,
+        recorded_at=recorded_at,
+        superseded_at=None,
+        started_at=body.started_at,
+        ended_at=body.ended_at,
+        counts=body.status in COUNTED,
+    )
+    return version, infusion
 
 
 def _of(known: PatientTracks, caller: Caller) -> Calendar:
