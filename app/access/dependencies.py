@@ -15,7 +15,7 @@ from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
 from app.api.strict import StrictRoute
-from app.audit.service import Origin
+from app.audit.service import Act, Origin
 from app.errors import Fault, Internal, Invalid, InvalidToken, Problem
 from app.logs import log_unexpected
 
@@ -41,7 +41,8 @@ class GuardedRoute(StrictRoute):
             count(request, f"address:{address_of(request)}")
             return
         caller = await identify(request)
-        act = origin_of(request).act(caller.clinic_id, caller.kind, caller.id, operation)
+        whose, request_id = (caller.clinic_id, caller.kind, caller.id), request.scope["request_id"]
+        act = Act(*whose, operation, request_id, clock.now(), address_of(request))
         request.state.door = Door(DOOR_PARTS.of(request), caller, act)
         count(request, caller.name)
         permit(caller, operation, request.path_params.get("patient_id"))
@@ -77,7 +78,7 @@ def address_of(request: Request) -> str:
 
 
 def origin_of(request: Request) -> Origin:
-    """The request's id, arrival and address."""
+    """What is known of a request whose caller is not known yet."""
     return Origin(request.scope["request_id"], clock.now(), address_of(request))
 
 
