@@ -104,7 +104,7 @@ def test_down_to_nothing_and_up_again(filled: Settings) -> None:
     assert set(counts(filled).values()) <= {0, 1}
 
 
-@pytest.mark.parametrize("steps", ["-1", "-2", "-3"])
+@pytest.mark.parametrize("steps", ["-1", "-2", "-3", "-4"])
 def test_each_step_down_and_up_keeps_every_row(filled: Settings, steps: str) -> None:
     """From the second migration on, steps back and forward must keep what was there."""
     before, derived = counts(filled), contents(filled)

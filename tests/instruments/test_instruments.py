@@ -90,8 +90,11 @@ def test_the_promis_tables_are_the_published_ones() -> None:
     ("promis-depression-4a", 50.0), ("y-bocs", 41),
 ])  # fmt: skip
 def test_a_score_that_cannot_be_attained_is_refused(code: str, value: float) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as refused:
         score(INSTRUMENTS[code], None, value)
+    [fault] = refused.value.errors
+    assert fault.name.endswith("/score")
+    assert str(value) not in fault.detail
 
 
 @pytest.mark.parametrize(("code", "answers"), [
@@ -100,8 +103,10 @@ def test_a_score_that_cannot_be_attained_is_refused(code: str, value: float) -> 
     ("promis-anxiety-4a", (0, 1, 1, 1)),
 ])  # fmt: skip
 def test_answers_that_do_not_fit_are_refused(code: str, answers: tuple[int | None, ...]) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as refused:
         score(INSTRUMENTS[code], answers, None)
+    assert all("/answers" in fault.name or fault.name.endswith("answers") for fault in refused.value.errors)
+    assert refused.value.errors
 
 
 def test_a_score_that_contradicts_the_answers_is_refused() -> None:

@@ -48,7 +48,7 @@ def test_a_table_without_rows_is_left_out(api: Api, database: Database) -> None:
 def test_where_one_row_is_refused_nothing_of_them_stays(api: Api, database: Database) -> None:
     clinic, parent = api.clinic_id, event(api.clinic_id)
     rows: Rows = {AuditEvent: [parent], AuditSubject: [subject(clinic, new_id())]}
-    with pytest.raises(DBAPIError):
+    with pytest.raises(DBAPIError, match=r"(?i)foreign key"):
         database.writing(clinic, lambda db: insert(db, rows))
     assert database.reading(clinic, lambda db: store.by_ids(db, clinic, [parent["id"]])) == []
 
@@ -95,7 +95,7 @@ def test_who_writes_to_sqlite_waits_for_their_turn_however_long(tmp_path: Path) 
         thread.start()
     for thread in threads:
         thread.join()
-    with pytest.raises(DBAPIError):
+    with pytest.raises(DBAPIError, match=r"(?i)unique"):
         database.writing(clinic, lambda db: add(db, 1))
     database.writing(clinic, lambda db: add(db, 4))
     kept = database.reading(
