@@ -225,7 +225,7 @@ def test_the_services_own_role_can_neither_change_nor_remove_an_event(log: Log) 
             value = one.hex if log.database.is_sqlite else one
             db.connection().execute(text(statement), {"one": value} if ":one" in statement else {})
 
-        with pytest.raises(DBAPIError, match="permission denied|only ever grows"):
+        with pytest.raises(DBAPIError, match=r"permission denied|only ever grows"):
             log.database.writing(log.api.clinic_id, work)
     assert log.found() == []
 
