@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 from app import clock
 from app.access import store as access
-from app.access.door import operate
+from app.access.door import record_act
 from app.alerts import raising
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import Alert
 from app.alerts.raising import Answered, Worsened
-from app.audit.service import by_operator
+from app.audit.service import Act, by_operator
 from app.facts import Fact
 from app.patients import service as people
 from app.patients import store as patients
@@ -38,11 +38,8 @@ def backfill(database: Database, clinic_id: UUID) -> int:
         folded = more
     raised, after = 0, None
     while ids := database.reading(clinic_id, partial(_next, clinic_id=clinic_id, after=after)):
-        raised += operate(
-            database,
-            by_operator(clinic_id, "backfill_alerts", clock.now()),
-            partial(_round, clinic_id=clinic_id, patient_ids=ids, zone=zone, now=clock.now()),
-        )
+        act = by_operator(clinic_id, "backfill_alerts", clock.now())
+        raised += database.writing(clinic_id, partial(_round, act=act, patient_ids=ids, zone=zone))
         after = ids[-1]
     return raised
 
@@ -51,10 +48,12 @@ def _next(db: Transaction, clinic_id: UUID, after: UUID | None) -> list[UUID]:
     return patients.ids_after(db, clinic_id, after, _PATIENTS_A_ROUND)
 
 
-def _round(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], zone: ZoneInfo, now: datetime) -> Fact[int]:
+def _round(db: Transaction, act: Act, patient_ids: Sequence[UUID], zone: ZoneInfo) -> int:
+    """Raises what is missing for these patients. A round that raises nothing is not recorded."""
+    clinic_id, now = act.clinic_id, act.at
     patients.locked(db, clinic_id, patient_ids)
     standing = alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)
-    before = len(standing)
+    before = {alert.id for alert in standing}
     answered = {(alert.check_in_id, alert.instrument) for alert in standing if alert.kind == "self_harm_item"}
     unanswered = [
         Answered(
@@ -76,8 +75,10 @@ def _round(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], zone: 
         if session_id not in seen:
             raising.raise_severe_side_effect(db, clinic_id, patient_id, session_id, started_at, now)
     db.flush()
-    raised = len(alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS)) - before
-    return Fact(raised, tuple(patient_ids))
+    raised = [a for a in alerts_store.of_patients(db, clinic_id, patient_ids, alerts.KINDS) if a.id not in before]
+    if raised:
+        record_act(db, act, Fact(None, tuple({alert.patient_id for alert in raised})))
+    return len(raised)
 
 
 def _worsened(

@@ -13,8 +13,8 @@ DEFAULT_DATABASE_URL = "sqlite:///./data/holdfast.db"
 
 class Settings(BaseSettings):
     """Each variable is named `HOLDFAST_` plus the field's name in capitals. `rate_limit`: requests per minute and
-    caller, 0 is no limit. `cors_origins`, `trusted_proxies`: separated by commas. Raises ValueError if a secret key is
-    missing."""
+    caller, 0 is no limit. `cors_origins`, `trusted_proxies`: separated by commas. Raises ValueError without a usable
+    secret key; on SQLite a missing one is generated."""
 
     model_config = SettingsConfigDict(
         env_prefix="HOLDFAST_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
 
 
 def key_beside(database_url: str) -> str:
-    """The secret in a file beside an SQLite database, mode 0600, made on first use. Otherwise a ValueError."""
+    """The secret in a file beside an SQLite database (mode 0600), made on first use. ValueError for other databases."""
     if not database_url.startswith("sqlite:///"):
         raise ValueError("HOLDFAST_SECRET_KEY is required when the database is not SQLite")
     database = Path(database_url.removeprefix("sqlite:///"))

@@ -30,8 +30,8 @@ _BREATH_SECONDS = 0.05
 _HOUR_SECONDS = 3_600.0
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
-# If a process dies during a job, no process can run that job for this long. So an urgent alert is still mailed within a
-# minute.
+# A lease lasts this much longer than the job's interval. If a process dies, its jobs wait until their leases run out:
+# half a minute for mail, so an urgent alert is still mailed within a minute, but an hour for hourly jobs.
 _LEASE = timedelta(seconds=30)
 
 

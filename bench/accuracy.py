@@ -1,8 +1,8 @@
-"""How often the engine's word agrees with the truth of the synthetic law, and how often its flags cry wolf.
+"""How often the engine's status agrees with the true state under the synthetic law, and how often a flag is false.
 
 The law (app/demo/law.py) knows the true course of every synthetic patient; the engine sees only noisy, late and missing
 scores. Relief truly *holds* on a day while b * (1 - r), read without noise or recall, is at or under the response line;
-it is truly *lost* from the first day on which it has been over it for 5 days in a row after having held. Run with `make accuracy`; writes docs/accuracy.md.
+it is truly *lost* once it has held and was then over the line for more than 5 days in a row. `make accuracy` runs this.
 """
 
 import random
@@ -138,7 +138,7 @@ def observe(person: Person, code: str, taken: list[date], rng: random.Random, se
 
 
 def agrees(status: str, state: str) -> bool:
-    """`fading` claims less than `lost`: that the line has been passed, by one reading. It agrees with either."""
+    """`fading` and `lost` both claim that the line is passed. So both agree with every true state but `holding`."""
     return {"holding": state == "holding", "fading": state != "holding", "lost": state != "holding"}[status]
 
 
@@ -171,7 +171,7 @@ def true_losses(all_days: tuple[date, ...], states: tuple[str, ...]) -> list[dat
 
 
 def losses(person: Person, code: str, true_days: list[date], told: list[date], seen: Seen) -> None:
-    """Pairs each true loss with the first telling of it before the next infusion after it."""
+    """Pairs each true loss with the first day on which the status became `lost`, before the next infusion."""
     for true_day in true_days:
         seen.true_losses += 1
         until = next((d for d in person.infusion_days if d > true_day), LAST_DAY)

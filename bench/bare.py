@@ -1,5 +1,5 @@
-"""The yardstick: the same routes with the same models on the bare framework, an async token check and fixed answers.
-No database, no scoring, no audit."""
+"""What the service is compared with: the same routes and models on the bare framework, with an async token check and
+fixed responses. It has no database, no scoring and no audit."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ _RECEIPT = CheckInReceipt.model_validate_json(os.environ["BARE_RECEIPT"])
 _RELIEF = ReliefOut.model_validate_json(os.environ["BARE_RELIEF"])
 _KEY = os.environ["BARE_KEY"]
 
-# As the service has it.
+# The garbage collector is set as in the service.
 gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 20, 100)

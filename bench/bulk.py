@@ -35,7 +35,7 @@ PATIENTS, DAYS, SEED = 500, 30, 11
 SCORES = 1_000_000
 _AT_ONCE = 2_000
 _PER_PATIENT = 33
-# Of batches few end in a second.
+# Few batches finish within a second, so they are run this many times longer than single posts.
 _LONGER = 4
 
 
@@ -48,8 +48,8 @@ def measure(report: Report, folder: Path, seconds: int, rounds: int) -> None:
 
 
 def _batches(report: Report, engine: str, settings: Settings, folder: Path, seconds: int, rounds: int) -> None:
-    """Batches of 500, of ten patients' fifty days each (a phone that was offline, a clinic's tablet) and of as many
-    patients as items, each against single posts in turns, per score."""
+    """Batches of 500 check-ins: 50 each of ten patients (phones that were offline), and one each of 500 patients. Each
+    kind is compared with single posts, alternately, in scores per second."""
     database = Database(settings.database_url, settings.secret)
     start = {"start": int((clock.now() - ENDING + timedelta(days=2)).timestamp())}
     with services.holdfast(settings) as service:
@@ -88,8 +88,8 @@ def _kept(database: Database, clinic: Clinic) -> int:
 
 
 def _import(report: Report, engine: str, settings: Settings, rounds: int) -> None:
-    """A million scores in all, a share each round: recorded through `checkins.record`, then the same rows of
-    `score_versions` alone, with the same indexes, into a copy of the table."""
+    """Records a million scores through `checkins.record`, divided over the rounds. Each round then inserts the same
+    rows of `score_versions` alone, into an empty copy of the table with the same indexes."""
     database = Database(settings.database_url, settings.secret)
     gc.collect()
     gc.freeze()

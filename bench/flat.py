@@ -50,7 +50,7 @@ def measure(report: Report, folder: Path, seconds: int, rounds: int) -> None:
         with ExitStack() as stack:
             small, large = (
                 stack.enter_context(scale.large(engine.lower(), n, anew=n == SMALL)) for n in (SMALL, patients)
-            )  # posts would come to use up the moments of a small one that is kept
+            )  # the small clinic is new each time: posts of many runs would use up its free instants
             loads = [stack.enter_context(_Served(clinic, folder)) for clinic in (small, large)]
             size = f"{large.patients:,} patients and {large.scores:,} scores"
             for work, path in _ASKED.items():
@@ -61,7 +61,7 @@ def measure(report: Report, folder: Path, seconds: int, rounds: int) -> None:
 
 
 class _Served:
-    """A service on a kept clinic, and load for it. Posts go on where those of the last run ended."""
+    """A service on a stored clinic, and a load for it. Posts are dated after those of the last run."""
 
     def __init__(self, clinic: Large, folder: Path) -> None:
         self.clinic = clinic
@@ -126,7 +126,7 @@ def _compare(
 
 
 def _durability(report: Report, engine: str, large: Large, served: _Served, rounds: int) -> None:
-    """Through the service, against the same aggregates by the bare driver; and against the one of the curve alone."""
+    """Durability through the service, against the same statements by the bare driver, and against the first alone."""
     headers = {"Authorization": f"Bearer {served.token()}"}
     execute, mark, clinic = _driver(engine, large)
     spells = sum(row[2] for row in execute(_SPELLS.format(mark=mark), (clinic,)))
@@ -235,7 +235,7 @@ def _seconds(work: Callable[[], None]) -> float:
 
 
 def _driver(engine: str, large: Large) -> tuple[Callable[..., list[Any]], str, Any]:
-    """How to ask the database without the service: a function, its mark for a value, and the clinic's id."""
+    """Access to the database without the service: a query function, its placeholder, and the clinic's id."""
     if engine == "SQLite":
         file = sqlite3.connect(large.settings.database_url.removeprefix("sqlite:///"))
         return lambda sql, values: file.execute(sql, values).fetchall(), "?", large.clinic_id.hex

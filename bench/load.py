@@ -1,7 +1,7 @@
 """Load over real HTTP: `wrk`, pinned to one core, with its own bodies.
 
-`wrk` keeps its connections open and sends the next request of each as soon as its answer is there. Every answer must be
-one that was asked for; one that is not fails the run.
+`wrk` keeps its connections open and sends the next request on each as soon as the response has arrived. An error
+response or a broken connection fails the run.
 """
 
 import json
@@ -31,7 +31,7 @@ done = function(summary, latency, requests)
 end
 """
 
-# Each post: the next patient, and for every turn through all of them a new moment six hours later.
+# Each post is for the next patient. Each time all patients had one, the time of the check-in moves on by six hours.
 POST = """
 local start = {start}
 request = function()
@@ -56,7 +56,7 @@ end
 """
 
 
-# Batches of 500, in which `per` items in a row are one patient's, each six hours after the one before.
+# Batches of 500. Every `per` items in a row are for one patient, each six hours after the one before.
 BATCH = """
 local start, per = {start}, {per}
 request = function()
@@ -80,7 +80,7 @@ end
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run of the load came to: answers per second, and milliseconds to the median and the slowest hundredth."""
+    """The result of a run: responses per second, and the median and 99th percentile of their times in milliseconds."""
 
     per_second: float
     p50: float
@@ -99,7 +99,7 @@ class Load:
         self.sent = 0
 
     def run(self, request: str, connections: int, seconds: int, **values: object) -> Seen:
-        """`request` is POST or GET above, with its values. Raises RuntimeError for any answer that refuses."""
+        """`request` is a Lua script such as POST, `values` fill its placeholders. RuntimeError if a request fails."""
         text = _SCRIPT.replace("{request}", request)
         self._list.write_text("".join(f"{patient_id} {token}\n" for patient_id, token in self._callers()))
         self._script.write_text(text.format(first=self.sent, callers=self._list, **values))
@@ -112,5 +112,5 @@ class Load:
         if said["refused"] or said["broken"]:
             raise RuntimeError(f"{said['refused']} answers refused, {said['broken']} broken")
         if request != GET:
-            self.sent += said["requests"] + connections  # those under way at the end were kept, too
+            self.sent += said["requests"] + connections  # requests still running at the end were recorded too
         return Seen(said["requests"] * 1e6 / said["microseconds"], said["p50"], said["p99"], said["requests"])

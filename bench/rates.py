@@ -85,7 +85,7 @@ def fresh(engine: str, folder: Path) -> Iterator[Settings]:
 def in_turns(
     mine: Load, theirs: Load, request: str, connections: int, seconds: int, rounds: int, values: Mapping[str, object]
 ) -> list[tuple[Seen, Seen]]:
-    """Pairs of runs, ours and the yardstick's, after one of each that warms up."""
+    """Pairs of runs: one of the service, one of the bare framework. A run of each to warm up comes first."""
     for load in (mine, theirs):
         load.run(request, connections, 1, **values)
     return [
@@ -109,7 +109,7 @@ def _row(work: str, target: float, seen: Sequence[tuple[Seen, Seen]], queries: i
 
 
 def callers(settings: Settings, database: Database, filled: Sequence[Clinic]) -> list[tuple[str, str]]:
-    """Each patient with a token of their clinic, clinics in turns."""
+    """Pairs of patient id and a token of the patient's clinic; the clinics alternate."""
     tokens = [clinics.token(settings, database, clinic) for clinic in filled]
     most = max(len(clinic.patient_ids) for clinic in filled)
     return [

@@ -16,8 +16,8 @@ _SHOWN = ("fastapi", "starlette", "uvicorn", "pydantic", "sqlmodel", "sqlalchemy
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `ratios` holds one number per round. A target is `at least` for shares of a yardstick and
-    speeds, `at most` for times."""
+    """One line of the table. `ratios` holds one number per round. The target is a least ratio where more is better
+    (speeds), and a greatest ratio where less is better (times: `is_at_most`)."""
 
     work: str
     against: str

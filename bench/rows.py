@@ -24,7 +24,7 @@ from bench.bulk import _posts, _record
 
 
 def by_sqlalchemy(db: Any, written: rows.Rows, what: str) -> None:
-    """What `rows._write` does, in the library's words."""
+    """Does what `rows._write` does, with SQLAlchemy's own statements."""
     db.flush()
     for model, some in written.items():
         if some:

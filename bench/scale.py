@@ -1,9 +1,9 @@
 """A clinic at the size real ones have, built fast and kept between runs.
 
-A template of 200 synthetic patients is recorded by the service itself, then copied inside the database, each copy under
-ids of its own (their first six digits) and with the days of its worklist moved, until there are as many patients and scores as asked
-for. Identities are sealed one by one, under keys of their own, as the service does. Everything is kept in a folder that
-later runs find again: HOLDFAST_BENCH_FOLDER, or one of the system's for temporary files that outlive a restart.
+The service itself records 200 synthetic patients. They are then copied inside the database until there are as many as
+asked for. Each copy has ids of its own (the first six digits differ), and the dates of its worklist rows are moved.
+Identities are encrypted one by one, each under a key of its own, as the service does. Later runs find the clinic again
+in a folder: HOLDFAST_BENCH_FOLDER, or /var/tmp/holdfast-bench, which survives a restart.
 """
 
 import json
@@ -54,7 +54,7 @@ class Large:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL whose data outlive it, on the core of the load; the URL of its owner."""
+    """A PostgreSQL server on the core of the load; its data stay when it stops. Yields the URL of its superuser."""
     runtime = Path("/tmp") / f"holdfast-bench-{os.getpid()}"
     runtime.mkdir(mode=0o700, exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
@@ -74,7 +74,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def large(engine: str, patients: int, *, anew: bool = False) -> Iterator[Large]:
-    """The clinic of so many patients on an engine, built where no earlier run left it."""
+    """A clinic of this many patients on an engine. Builds it unless an earlier run left one."""
     folder = FOLDER / f"{engine}-{patients}-{head()}"
     about = folder / "about.json"
     if anew or not about.exists():  # what an earlier run did not finish is begun again
@@ -211,7 +211,7 @@ def _copy(connection: Connection, clinic_id: UUID, copies: int) -> None:
 
 
 def _unguarded(connection: Connection) -> None:
-    """The copies are whole, so that nothing need be checked row by row."""
+    """Turns off foreign keys and durable commits while copying, because the copies are known to be complete."""
     connection.exec_driver_sql("rollback")
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("pragma foreign_keys = off")

@@ -1,7 +1,7 @@
 """Ten minutes of check-ins at 80% of what one process takes: no error, and memory that does not grow.
 
-First the limit is found. Then each of 64 connections waits before its next post, for so long that together they come to
-four fifths of it. Adds what was seen to docs/benchmarks.md.
+It first measures the limit. Then each of 64 connections waits before its next post, just long enough that together they
+reach four fifths of the limit. Adds the results to docs/benchmarks.md.
 
     python -m bench.soak [--minutes 10] [--share 0.8]
 """
@@ -24,7 +24,7 @@ from bench.report import PAGE
 from bench.services import Service
 
 CONNECTIONS = 64
-# Far enough back for a million posts, six hours after one another for each patient.
+# Far enough back for a million posts: those of one patient are dated six hours apart.
 ENDING = timedelta(days=600)
 _SAMPLED_EVERY = 5.0
 _WAITING = POST + "delay = function() return {wait} end\n"
@@ -47,7 +47,7 @@ def main() -> None:
         start = int((clock.now() - ENDING + timedelta(days=2)).timestamp())
         load.run(POST, CONNECTIONS, 3, start=start)
         limit = load.run(POST, CONNECTIONS, 10, start=start)
-        # What a post takes while fewer come is about four fifths of what it takes at the limit.
+        # With fewer posts, each takes about four fifths of the time that it takes at the limit.
         wait = round(1000 * CONNECTIONS / (options.share * limit.per_second) - 0.8 * limit.p50)
         seconds = min(_MOST_SECONDS, round(60 * options.minutes))
         memory, seen = _watched(service, partial(load.run, _WAITING, CONNECTIONS, seconds, start=start, wait=wait))

@@ -56,7 +56,7 @@ def postgres_owner_url() -> Iterator[str]:
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL, by its superuser's URL: the one given, or a server of its own for the while."""
+    """The URL of a PostgreSQL superuser: the one that is set, or that of a server started for this block."""
     given = os.environ.get("HOLDFAST_TEST_DATABASE_URL")
     if given:
         yield given

@@ -1,4 +1,4 @@
-"""The one door: every request of a known caller comes through here, and leaves exactly one audit event.
+"""The one door: every request of a known caller comes through here and leaves one audit event (but not a 429 or 5xx).
 
 `permit` says whether the caller may do the operation. Then `read`, `write`, `join` or `stream` does the work, which
 returns a fact: its value and whose data it shows. The door records the event, with the patients that the fact names,
@@ -53,9 +53,9 @@ class DoorParts:
 
 
 def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
-    """Raises unless the caller may do this operation, for the patient named in the address if there is one. Raises
-    InsufficientScope, also for an operation that is not in the table of permissions, and NotFound for another patient's
-    object where the caller is a patient's device."""
+    """Raises if the caller may not do this operation, for the patient in the path if there is one: NotFound for a
+    device that names another patient; otherwise InsufficientScope, also for an operation that is not in the table of
+    permissions."""
     permission = PERMISSIONS.get(operation)
     if permission is None or not permission.admits(caller.kind, caller.role):
         raise InsufficientScope
@@ -112,13 +112,13 @@ class Door:
 
     async def join(self, queue: "Audited[Q, T]", question: Q) -> Fact[T] | None:
         """The answer to a question that shares a transaction, and the transaction's events, with others of the moment:
-        None, and nothing is recorded, where it cannot be answered there."""
+        Returns None, and records nothing, if the shared transaction cannot answer it."""
         fact = await queue.submit(self.act.clinic_id, question)
         self.is_recorded = fact is not None
         return fact
 
     async def stream(self, patient_ids: tuple[UUID, ...], work: Callable[[Transaction], Iterator[T]]) -> Stream[T]:
-        """What `work` yields on one snapshot; recorded before its first piece leaves; not recorded where Busy."""
+        """What `work` yields on one snapshot. Its event is recorded before the first piece leaves; none if Busy."""
         content = await self.parts.database.stream(self.act.clinic_id, work)
         try:
             await self._record(AuditEntry(self.act, patient_ids))
@@ -201,7 +201,7 @@ async def prove(parts: DoorParts, clinic_id: UUID, work: Callable[[Transaction],
 
 
 def record_act(db: Transaction, act: Act, fact: Fact[T]) -> T:
-    """Records an act in the transaction that did it; the fact's value comes back."""
+    """Records an act in the transaction that did it. Returns the fact's value."""
     audit.record(db, audit.entry_of(act, fact))
     return fact.value
 

@@ -234,7 +234,7 @@ def time_zone(db: Transaction, clinic_id: UUID) -> ZoneInfo:
 
 
 def clinic_ids(db: Transaction) -> list[UUID]:
-    """Every clinic that has a user, which every clinic does."""
+    """The ids of all clinics. They are read from the users, because every clinic has at least one."""
     return list(db.exec(select(User.clinic_id).distinct()))
 
 

@@ -30,7 +30,7 @@ def take(db: Transaction, account: str, address: str, now: datetime) -> int | No
 
 
 def give_back(db: Transaction, account: str, address: str) -> None:
-    """Subtracts an attempt that turned out not to be one."""
+    """Subtracts one attempt that must not count."""
     store.give_back_attempts(db, list(_keys(db, account, address).values()))
 
 

@@ -1,4 +1,4 @@
-"""The service's own documents: /docs, /openapi.json as FastAPI generates it, /problems/<code>, /livez and /readyz."""
+"""The service's own documents: /docs, /openapi.json, /problems/<code>, /livez and /readyz."""
 
 from collections.abc import Callable
 from functools import cache

@@ -34,15 +34,15 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A response, and what it was made of; of a stored response, what the first event said of it."""
+    """A response and the fact it shows. For a stored response the fact holds only what the first audit event needed."""
 
     rendered: Rendered
     fact: Fact[Any]
 
 
 def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Callable[[Transaction], Done]) -> Done:
-    """What `work` does, done once per clinic, caller and key; afterwards the stored response. Raises Invalid for a key
-    that is none, IdempotencyKeyReused, RequestInProgress and AlreadyDone."""
+    """What `work` does, done once per clinic, caller and key; afterwards the stored response. Raises Invalid for a
+    malformed key, IdempotencyKeyReused, RequestInProgress and AlreadyDone."""
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", keyed.key):
         raise Invalid(errors=[Fault("header", "Idempotency-Key", "must be 1 to 255 printable characters")])
     if not store.try_lock(db, f"{clinic_id} {caller} {keyed.key}"):

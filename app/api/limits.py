@@ -70,7 +70,7 @@ class RateLimiter:
         return {**policy, "RateLimit": f'"caller";r={max(0, left)};t={ceil(_WINDOW_SECONDS - passed)}'}
 
     def _wait(self, mine: _Counts, passed: float) -> int:
-        """Whole seconds until the next request is allowed: until little enough of the earlier minute counts."""
+        """Whole seconds until the next request is allowed, because by then less of the earlier minute counts."""
         if mine.now < self.most:
             wait = _WINDOW_SECONDS * (1 - (self.most - mine.now) / mine.before) - passed
         else:
@@ -120,5 +120,5 @@ def count(request: Request, caller: str) -> None:
 
 
 def purge(db: Transaction) -> None:
-    """Deletes the counts of past minutes."""
+    """Deletes shared counts that are more than two minutes old."""
     store.delete_counts(db, int(time.time()) // _WINDOW_SECONDS - 2)

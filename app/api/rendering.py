@@ -34,10 +34,10 @@ def as_json(fact: Fact[B], status: int = 200, location: str | None = None) -> Re
 
 
 def created(fact: Fact[B], location: str | None = None) -> Rendered:
-    """What a client creates: 201, or 200 where it was there."""
+    """The response to a create: 201, or 200 if the object was there before."""
     return as_json(fact, 201 if fact.is_new else 200, location)
 
 
 def no_content(fact: Fact[Any]) -> Rendered:
-    """204."""
+    """A 204 response without a body."""
     return Rendered(204, {}, "")

@@ -1,5 +1,5 @@
-"""What becomes of a post: a new check-in, a repeat of one that stands, or a refusal. Reads and writes no database; what
-a batch decides on (`Gathered`) moves on with each new check-in, so that later posts see earlier ones."""
+"""What becomes of a post: a new check-in, a repeat of one that stands, or a refusal. Uses no database.
+Each new check-in is added to what the batch decides on (`Gathered`), so that later posts see earlier ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

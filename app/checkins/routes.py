@@ -1,5 +1,6 @@
 """Routes of check-ins."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -91,14 +92,14 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
 async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Response:
     """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
     which they were taken."""
-    posts, refused = _posts(door.caller, door.act, body.items)
+    parsed = _parsed(door.caller, door.act, body.items)
 
     def render(fact: Fact[dict[int, Receipt | Problem]]) -> Rendered:
         outcomes = sorted(fact.value.items())
         results = [_result(index, outcome, door.act) for index, outcome in outcomes]
         return as_json(Fact(BatchOut(results=results)))
 
-    done = await door.write(lambda db: service.record_batch(db, door.act.clinic_id, posts, refused), render, keyed)
+    done = await door.write(lambda db: service.record_batch(db, door.act.clinic_id, *parsed), render, keyed)
     return done.response()
 
 
@@ -162,17 +163,20 @@ async def amend_check_in(
     return done.response()
 
 
-def _posts(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post], dict[int, Problem]]:
-    """The items that are valid, and the problems of those that are not, each by index."""
+def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post], dict[int, Problem], list[UUID]]:
+    """The items that are valid, and the problems of those that are not, each by index; and whom the latter name."""
     posts: dict[int, Post] = {}
     refused: dict[int, Problem] = {}
+    named: list[UUID] = []
     for index, item in enumerate(items):
         try:
             body = _ITEM.validate_python(item)
             posts[index] = Post(caller, act, body.patient_id, body)
         except ValidationError as error:
             refused[index] = Invalid(errors=faults_of(error.errors()))
-    return posts, refused
+            with suppress(TypeError, KeyError, ValueError, AttributeError):
+                named.append(UUID(item["patient_id"]))
+    return posts, refused, named
 
 
 def _result(index: int, outcome: Receipt | Problem, act: Act) -> BatchResult:

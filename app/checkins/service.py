@@ -56,7 +56,7 @@ def record_many(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list
 
 
 def record(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> Recorded:
-    """Records check-ins of one clinic, without receipts; posts of one patient in the order they were taken."""
+    """Records check-ins of one clinic, without receipts, in the order in which they were taken."""
     taken: list[Taken] = [taken_of(post) for post in posts]
     gathered = _gather(db, clinic_id, posts, taken)
     decided: dict[int, Decision | Problem] = {}
@@ -79,10 +79,10 @@ def record_one(db: Transaction, clinic_id: UUID, post: Post) -> Receipt:
 
 
 def record_batch(
-    db: Transaction, clinic_id: UUID, posts: Mapping[int, Post], refused: Mapping[int, Problem]
+    db: Transaction, clinic_id: UUID, posts: Mapping[int, Post], refused: Mapping[int, Problem], named: Sequence[UUID]
 ) -> Fact[dict[int, Receipt | Problem]]:
-    """Records posts that stand or fall alone, by index; `refused` are those that could not even be read. The fact names
-    the patients whose check-ins were recorded or shown, and those of refused ones."""
+    """Records posts that stand or fall alone, by index; `refused` are those that could not even be read, and
+    `named` whom those name. The fact names the patients of recorded or shown check-ins, and those of refused ones."""
     recorded = dict(zip(posts, record_each(db, clinic_id, list(posts.values())), strict=True))
     shown = {fact.value.patient_id for fact in recorded.values() if isinstance(fact, Fact)}
     outcomes: dict[int, Receipt | Problem] = {**refused, **recorded}
@@ -91,7 +91,7 @@ def record_batch(
     if refusals:
         found_nobody = all(isinstance(refusal, NotFound) for refusal in refusals)
         outcome = "partly_refused" if shown else "not_found" if found_nobody else "refused"
-    asked_for = (posts[i].patient_id for i, r in recorded.items() if isinstance(r, Problem))
+    asked_for = [*named, *(posts[i].patient_id for i, r in recorded.items() if isinstance(r, Problem))]
     return Fact(outcomes, tuple(shown), outcome=outcome, refused_patient_ids=tuple(dict.fromkeys(asked_for)))
 
 

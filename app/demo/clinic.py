@@ -36,7 +36,7 @@ _INDICATIONS: tuple[Indication, ...] = ("major_depressive_disorder", "anxiety_di
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was recorded: check-ins, those that came twice, sessions, and the patients in the law's order."""
+    """How many check-ins, repeated check-ins and sessions were recorded, and the patients' ids in the law's order."""
 
     check_ins: int
     repeated: int
@@ -155,7 +155,7 @@ def _record(db: Transaction, caller: Caller, batch: list[_Arrival], ids: list[UU
 
 
 def _acknowledge(db: Transaction, caller: Caller, until: datetime, seed: int) -> None:
-    """Acknowledges every alert raised before `until`, within a working day after it was raised."""
+    """Acknowledges every open alert raised before `until`, each dated up to eight hours after it was raised."""
     rng = random.Random(f"{seed} alerts")  # noqa: S311 - a simulation
     for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, None, 1_000_000):
         if alert.raised_at < until:

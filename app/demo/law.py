@@ -70,7 +70,7 @@ class Person:
 
 
 def people(count: int, days: int, last_day: date, seed: int) -> Iterator[Person]:
-    """Synthetic patients, first infused in the `days` up to `last_day`. One seed gives the same people."""
+    """Synthetic patients, first infused in the first three quarters of the last `days`. One seed, the same people."""
     for number in range(count):
         rng = random.Random(f"{seed} {number}")  # noqa: S311 - a simulation
         start = last_day - timedelta(days=days - int(days * 0.75 * rng.random()))
@@ -78,7 +78,7 @@ def people(count: int, days: int, last_day: date, seed: int) -> Iterator[Person]
 
 
 def answers(instrument: Instrument, points: int, rng: random.Random) -> list[int]:
-    """Item answers that add up to the total. The self-harm item stays low until all others are at their most."""
+    """Item answers that add up to the total. The self-harm item stays low until all others are at their maximum."""
     harm = instrument.self_harm.number if instrument.self_harm else 0
     found = [item.min for item in instrument.items]
     open_items = [i for i, item in enumerate(instrument.items) if item.number != harm]
@@ -94,7 +94,7 @@ def answers(instrument: Instrument, points: int, rng: random.Random) -> list[int
 
 
 def check_in_days(person: Person, last_day: date) -> Sequence[date]:
-    """The days of check-ins: infusion days, after every second one, weekly to week 8, then every two weeks."""
+    """Infusion days, the day after every second one, and from day 14 weekly to week 8, then every two weeks."""
     due = set(person.infusion_days)
     due |= {day + timedelta(days=1) for day in person.infusion_days[::2]}
     follow_up = person.infusion_days[0] + timedelta(days=14)

@@ -40,8 +40,8 @@ Event = Infusion | Score
 
 
 def order(event: Event) -> tuple[datetime, bool, datetime, str]:
-    """The position of an event in the fold: a score taken at the very instant an infusion starts is before it; scores
-    at one instant go by the version recorded latest, then by id."""
+    """The position of an event in the fold: a score taken at the very instant an infusion starts is before it;
+    scores of one instant are ordered by when their versions were recorded, then by id."""
     if isinstance(event, Infusion):
         return (event.at, True, event.at, event.id)
     return (event.at, False, event.recorded_at, event.id)

@@ -13,9 +13,9 @@ from app.relief.track import Track, step
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One score. `infusion` is the latest one before it, None before the first. `counts` is true for representatives:
-    not before any infusion, not acute, not replaced by a later one of its day. `is_acute`: on the infusion's own day.
-    `status` is the verdict of its whole day. `responds` and `improvement_tenths` are None where there is
-    no evaluable baseline, no infusion before it, or no percentage."""
+    not before any infusion, not acute, not replaced by a later one of its day. `is_acute`: by the infusion's last day.
+    `status` is the verdict of its whole day. `responds` and `improvement_tenths` are None without an evaluable baseline
+    or an infusion before it; `improvement_tenths` also for a rule in points, which has no percentages."""
 
     score: Score
     infusion: Infusion | None

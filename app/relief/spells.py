@@ -59,8 +59,8 @@ class Spell(Immutable, frozen=True):
 
 class Record(Immutable, frozen=True):
     """One episode by one instrument. `baseline` and `early` are severities in points: of the baseline, and of the
-    latest representative 14 to 31 days after the first course, with no infusion between. `gaps` counts the days
-    between one representative and the next."""
+    latest representative 14 to 31 days after the first course, with no infusion between. `gaps`: how often each
+    number of days lay between one representative and the next."""
 
     episode: int
     induction_sessions: int

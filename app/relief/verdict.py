@@ -133,7 +133,7 @@ def _flags(episode: Episode, status: str, rule: Rule | None, as_of: date) -> tup
 
 
 def _is_worse_than_best(episode: Episode, standing: Standing, latest: Score, rule: Rule) -> bool:
-    """Two responses in a row of the current course, 5 days apart, both a reliable change over the second best."""
+    """Whether the last two readings are responses, at least 5 days apart, both reliably worse than the second best."""
     before, second_best = standing.before, standing.second_best
     if before is None or second_best is None or not is_response(episode, before, rule):
         return False

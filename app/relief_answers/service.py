@@ -35,8 +35,8 @@ class Question:
 
 
 def relief_of(db: Transaction, question: Question) -> Fact[ReliefOut]:
-    """The answer to one question, folded afresh where stored tracks cannot give it. Raises NotFound, and Invalid for a
-    day after today or a rule that is not known."""
+    """The answer to one question. Folds anew if stored tracks cannot give it. Raises NotFound, and Invalid for an
+    `as_of` or a `known_at` in the future, or for an unknown rule."""
     patients_found, known = _gathered(db, question.caller.clinic_id, [question])
     stored = _stored(question, patients_found, known)
     return stored or _folded_afresh(db, question, patients_found[question.patient_id])
@@ -46,8 +46,8 @@ def relief_of_many(
     db: Transaction, clinic_id: UUID, questions: Sequence[Question]
 ) -> list[Fact[ReliefOut] | Problem | None]:
     """The answers to questions of one clinic, or their refusals, from stored tracks, in two queries for all of them.
-    None where stored tracks hold something later than the day asked for or are not up to date: folding afresh gives the
-    answer then, in a transaction in which nobody else waits for it."""
+    An answer is None if `known_at` is given, or if the stored tracks are outdated or hold a later event. The caller
+    then asks `relief_of`, in a transaction of its own, so that the other questions need not wait."""
     patients_found, known = _gathered(db, clinic_id, questions)
     answers: list[Fact[ReliefOut] | Problem | None] = []
     for question in questions:

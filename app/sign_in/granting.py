@@ -56,9 +56,8 @@ async def by_secret(parts: DoorParts, key: str, client_id: str, secret: str, sco
         return _NO_CLIENT
     if fits:
         await attempts.forgive(database, name, origin.address)
-    granted = tokens.client_token(key, client, scope or None, origin.at) if fits else None
-    await prove(parts, client.clinic_id, lambda _: service.client_sign_in(client, granted, origin))
-    return granted or (_NO_SCOPE if fits else _NO_CLIENT)
+    granted = (tokens.client_token(key, client, scope or None, origin.at) or _NO_SCOPE) if fits else _NO_CLIENT
+    return await prove(parts, client.clinic_id, lambda _: service.client_sign_in(client, granted, origin))
 
 
 async def _client_named(database: Database, client_id: str) -> Client | None:

@@ -33,10 +33,10 @@ class Refusal:
 NOT_RIGHT = Refusal("invalid_grant", "the e-mail, the password or the code is not right")
 NEEDS_CODE = Refusal("mfa_required", "send a code of the second factor as otp")
 
-Granted = tuple[Act | None, Fact[Tokens | Refusal]]
+Proof = tuple[Act | None, Fact[Tokens | Refusal]]
 
 
-def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt: Attempt) -> Granted:
+def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt: Attempt) -> Proof:
     """Tokens for a person whose password fits and whose code, where a second factor is on, does too. Whether a factor
     is on is told only to a caller who knows the password; then no act is recorded yet."""
     act, address = attempt.origin.act(user.clinic_id, "user", user.id, "issue_token"), attempt.origin.address
@@ -57,9 +57,9 @@ def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt:
     return act, Fact(granted, is_new=True, is_secret=True)
 
 
-def client_sign_in(client: Client, granted: Tokens | None, origin: Origin) -> Granted:
-    """An integration's try: None for one whose secret does not fit, or who may not have the scope."""
+def client_sign_in(client: Client, granted: Tokens | Refusal, origin: Origin) -> Proof:
+    """An integration's try, and what came of it."""
     act = origin.act(client.clinic_id, "client", client.id, "issue_token")
-    if granted is None:
-        return act, Fact(NOT_RIGHT, outcome="denied")
+    if isinstance(granted, Refusal):
+        return act, Fact(granted, outcome="denied")
     return act, Fact(granted, is_new=True, is_secret=True)

@@ -28,7 +28,7 @@ from app.storage.types import Transaction
 
 T = TypeVar("T")
 
-# What the driver raises, wrapped: storage alone names the library that does.
+# The error that SQLAlchemy makes of a driver's error. Other packages import this name, not the library's.
 DatabaseError = DBAPIError
 
 NO_CLINIC = UUID(int=0)
@@ -113,7 +113,7 @@ class Database:
         return self._run(clinic_id, work, _Kind.READ)
 
     def writing(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
-        """`write` without an event loop. Retries deadlocks and serialisation failures; then Busy, nothing written."""
+        """`write` without an event loop. Retries temporary errors; then raises Busy, and nothing is written."""
         return self._run(clinic_id, work, _Kind.WRITE)
 
     async def overwrite_deleted(self) -> None:

@@ -93,7 +93,7 @@ def chosen(
 
 
 def verdicts_on(known: PatientTracks, as_of: date) -> dict[str, Verdict]:
-    """The verdict of every instrument with a score that counts, in the order of the registry."""
+    """The verdict of every instrument that has a track, in the order of the registry."""
     return {code: verdict_on(known, code, as_of) for code in INSTRUMENTS if code in known.tracks}
 
 

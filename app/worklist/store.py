@@ -1,9 +1,9 @@
 """The query of the worklist: a union of index ranges over the stored domain rows, each already in order.
 
 Until its `stale_on` a row is *live*: it ranks at `priority` and dates from `since_on`. From then on it is *silent*: it
-ranks at `stale_priority` and dates from `stale_on`. The `stale_on` of a live row is one of the next 37 days. So each
-priority is read as 37 ranges, in each of which `since_on` ascends, and one more range for silent rows. A page reads at
-most its own length from each range, whatever the size of the clinic.
+ranks at `stale_priority` and dates from `stale_on`. A live row's `stale_on` is normally one of the next 37 days. So a
+priority is read as 38 ranges (one for each of these days, one for later days), in each of which `since_on` ascends, and
+one more for silent rows. A page reads at most its own length from each range, whatever the size of the clinic.
 """
 
 import re
@@ -199,7 +199,7 @@ def _alerted(by_domain: bool, statuses: frozenset[str], is_after: bool) -> str:
     )
 
 
-# The last range holds rows that fall due even later: those recorded after the day that an old cursor is pinned to.
+# The last range holds rows that become stale even later: those recorded after the day for which an old cursor was made.
 _DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
 _ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
 _SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"

@@ -16,6 +16,7 @@ _RENAMED = (("users", "sessions_ended_at", "signed_out_at"), ("identifiers", "se
 def upgrade() -> None:
     for table, before, after in _RENAMED:
         op.execute(f"alter table {table} rename column {before} to {after}")
+    # The defaults are for responses stored before; the service names both.
     ids = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
     op.add_column("kept_answers", sa.Column("outcome", sa.String(), nullable=False, server_default="done"))
     op.add_column("kept_answers", sa.Column("refused_subjects", ids, nullable=False, server_default="[]"))

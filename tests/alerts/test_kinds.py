@@ -1,6 +1,7 @@
 """Every kind of alert is raised in the recording transaction, once, and by what was recorded before an upgrade too."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -110,6 +111,7 @@ def test_only_the_care_teams_alerts_are_listed_when_asked(server: TestClient, ap
 
 
 def test_backfill_raises_what_was_never_raised_and_nothing_twice(api: Api, patient: str, database: Database) -> None:
+    api.patient()
     api.check_in(patient, days_ago(9), "gad-7", 12)
     api.check_in(patient, days_ago(1), "gad-7", 13)
     api.session(patient, days_ago(0.5), side_effects=[{"effect": "other", "severity": "severe"}])
@@ -126,6 +128,9 @@ def test_backfill_raises_what_was_never_raised_and_nothing_twice(api: Api, patie
     assert after == before - {("relief_lost", False, "routine")}
     assert raised == 3
     assert backfilling.backfill(database, api.clinic_id) == 0
+    events = api.get("/v1/audit-events", params={"actor": str(UUID(int=0))}).json()["items"]
+    told = [(event["operation"], event["patient_ids"]) for event in events]
+    assert told == [("backfill_alerts", [patient])], "one event, of whom an alert was raised; none for nothing"
 
 
 def test_a_loss_that_came_late_does_not_hide_a_timely_one(api: Api) -> None:

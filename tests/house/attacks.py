@@ -66,7 +66,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Came:
-    """What came back: whether it is as it must be, in words."""
+    """What came back: whether the attack failed as it must (`held`), and the result in words."""
 
     held: bool
     told: str
@@ -179,7 +179,7 @@ def _(t: Target) -> Came:
 
 
 def _signed_with_nothing(claims: dict[str, Any], head: dict[str, str]) -> str:
-    """A token whose signature is right for an empty key, which the library refuses to sign with."""
+    """A token that is signed with an empty key. It is made by hand, because the library refuses such a key."""
 
     def part(content: bytes) -> bytes:
         return base64.urlsafe_b64encode(content).rstrip(b"=")
@@ -190,7 +190,7 @@ def _signed_with_nothing(claims: dict[str, Any], head: dict[str, str]) -> str:
 
 @contextmanager
 def asking() -> Iterator[tuple[str, list[str]]]:
-    """An address of ours, and who asked it for what."""
+    """A web server of ours: its address, and the paths that were requested from it."""
     asked: list[str] = []
 
     class Asked(BaseHTTPRequestHandler):
@@ -236,7 +236,7 @@ def _(t: Target) -> Came:
 def _(t: Target) -> Came:
     claims, key = _claims(t), "A" * 40
     named = base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
-    # Whoever obeyed one of these headers would find the key that the token is signed with.
+    # A service that trusted one of these headers would get the key that the token is signed with.
     forged = [
         jwt.encode(claims, key, "HS256", headers={"jwk": {"kty": "oct", "k": named}}),
         jwt.encode(claims, key, "HS256", headers={"kid": f"x' union select '{key}"}),
@@ -298,7 +298,7 @@ def _(t: Target) -> Came:
             return time.perf_counter() - started
 
     seconds("warm@example.org")
-    # In turns, and the fastest of each: whatever else the machine does makes a login slower, never faster.
+    # Alternately, and the fastest of each counts: other work on the machine makes a login slower, never faster.
     pairs = [(seconds(f"known{n}@example.org"), seconds(f"{uuid4().hex}@example.org")) for n in range(5)]
     known, unknown = (min(times) for times in zip(*pairs, strict=True))
     alike = {(answer.status_code, answer.text) for answer in answers}
@@ -515,7 +515,7 @@ def _bearers(t: Target) -> list[str]:
 
 
 def _raw(t: Target, request: str) -> str:
-    """What comes back for a request as it is written here, which no HTTP client has put right."""
+    """The response to a request that is sent exactly as written, because an HTTP client would correct it."""
     with socket.create_connection(("127.0.0.1", int(t.address.rsplit(":", 1)[1])), timeout=10) as connection:
         connection.sendall(request.encode())
         connection.shutdown(socket.SHUT_WR)

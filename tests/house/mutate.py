@@ -1,9 +1,9 @@
-"""Takes the audit away, one place in the code after the other, and sees whether the suite notices:
-`python -m tests.house.mutate`. Minutes long, so it is no test itself.
+"""Removes the audit from the code, one place at a time, and checks that the tests fail each time:
+`python -m tests.house.mutate`. It takes minutes, so it is not part of the suite.
 
 Each line that records an event is deleted, and each place that names patients in a fact (`(patient_id,)`,
 `.about(patient_id)` and the like) is emptied, in a copy of the checkout; then `tests/house/test_door.py` and
-`tests/audit` run on it. Ends with 1 where the suite notices nothing.
+`tests/audit` run on it, on SQLite. Exits with 1 if the tests pass in spite of some change.
 """
 
 import os
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Where patients are named, and what names nobody instead.
+# Patterns of code that names patients, and the code that names nobody.
 _NAMED = {
     r"\((?:\w+\.)*patient_id,\)|\(row\[1\]\.patient\.id,\)|\(patient\.id,\)|\(EVERYONE,\)": "()",
     r"\.about\(patient_id\)": "",
@@ -34,7 +34,7 @@ Place = tuple[Path, int, str, str]
 
 
 def places() -> list[Place]:
-    """Every place: its file, where in it, what stands there, and what is put in its stead."""
+    """Every place to change: its file, its position, the text there, and the text that replaces it."""
     found = []
     for file in sorted((ROOT / "app").rglob("*.py")):
         if "demo" not in file.parts and file.name not in ("backfilling.py", "cli.py"):
@@ -46,7 +46,7 @@ def places() -> list[Place]:
 
 
 def notices(place: Place | None) -> bool:
-    """Whether the suite notices that a place names nobody, or that it records nothing."""
+    """Whether the tests fail once this place is changed; without a place, whether they fail as the code is."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("app", "tests", "migrations"):
             shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))

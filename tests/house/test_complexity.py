@@ -1,4 +1,4 @@
-"""What a request costs does not grow with the clinic: counted in steps of SQLite's machine, which know no noise."""
+"""What a request costs does not grow with the clinic: counted in steps of SQLite's virtual machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ from tests.conftest import Api, days_ago, new_clinic
 
 _STEPS = 20
 SMALL, LARGE = 40, 400
-# As many open alerts in either clinic: they are what the worklist and the list of alerts are asked for.
+# Both clinics have this many open alerts, because the cost of the worklist and of the list of alerts depends on them.
 ALERTS = 12
 
 
 @contextmanager
 def steps(database: Database) -> Iterator[list[int]]:
-    """Counts what the machine does, in twenties."""
+    """Counts the steps of SQLite's virtual machine, in units of 20."""
     taken = [0]
 
     def tick() -> int:

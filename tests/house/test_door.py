@@ -1,8 +1,8 @@
 """Every protected operation leaves exactly one audit event for its request, with exactly the patients it showed. It is
 committed before the response starts. Refusals leave one too.
 
-The operations are read from the OpenAPI document, so a new one is in here at once. Which patients one showed is read
-from its response and its address, not from the code that records them.
+The operations are read from the OpenAPI document, so a new one is tested at once. The patients that an operation showed
+are read from its response and its address, not from the code that records them.
 """
 
 import re
@@ -28,6 +28,7 @@ from app.api.documents import router as served_documents
 from app.api.parts import DATABASE
 from app.audit import recording
 from app.audit.models import EVERYONE, AuditEvent, AuditSubject
+from app.errors import Busy
 from app.main import create_app
 from app.people import service as people
 from app.settings import Settings
@@ -94,7 +95,7 @@ class Witness:
 
 
 class Walk:
-    """A clinic with two of everything, somebody for each operation, and a witness."""
+    """A clinic with objects of two patients, a caller for each operation, and a witness."""
 
     def __init__(self, witness: Witness, server: TestClient) -> None:
         self.witness = witness
@@ -130,14 +131,14 @@ class Walk:
         return answer, events, set(_ID.findall(said)) & self.witness.patients()
 
     def ids_for(self, name: str) -> dict[str, str]:
-        """The ids that fill the address; who is erased is somebody new each time, so that the others can go on."""
+        """The ids for the path. Erasing gets a new patient each time, so that the other operations keep theirs."""
         if name != "erase_patient":
             return self.world.ids
         self.leaving = self.world.api.patient()
         return {"patient_id": self.leaving}
 
     def caller(self, name: str) -> Api:
-        """Somebody who may do it, and has done nothing of it yet where that matters."""
+        """A caller who may do the operation; a new person if doing it once prevents doing it again."""
         if name == "list_my_due":
             return self.device
         if name in ("change_password", "start_second_factor", "confirm_second_factor"):
@@ -192,9 +193,9 @@ class Walk:
         assert answer.status_code < 300, answer.text
         if name.startswith("export_"):
             named = {str(EVERYONE)}  # a file of all of them
-        if name == "list_audit_events":  # which tells of attempts too, and they showed nobody
+        if name == "list_audit_events":  # its events also name patients who were only asked for; those were not shown
             named = {patient for event in answer.json()["items"] for patient in event["patient_ids"]}
-        if name == "list_my_due":  # the caller's own, whom nothing in it names
+        if name == "list_my_due":  # it shows the caller's own patient, but the response contains no patient id
             named = {str(self.device.caller_id)}
         assert events == [Event("done", frozenset(named), frozenset())]
 
@@ -223,7 +224,7 @@ def test_an_operation_leaves_one_event_with_exactly_the_patients_it_showed(walk:
 def test_the_walk_notices_a_missing_a_second_and_an_empty_event(
     walk: Walk, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test above can fail, for each operation: its event is taken away, written twice, and said to show nobody."""
+    """Shows that the test above can fail for each operation: if its event is missing, doubled, or names no patient."""
     insert = recording.insert  # type: ignore[attr-defined]
 
     def without(db: Any, rows: Any) -> None:
@@ -326,7 +327,7 @@ def test_a_batch_tells_whom_it_recorded_and_whom_it_did_not_find(walk: Walk) -> 
         (items[1:], Event("not_found", frozenset(), frozenset({nobody}))),
         ([items[0] | {"responses": [{"instrument": "nrs-pain", "score": 99}]}],
          Event("refused", frozenset(), frozenset({mine}))),
-        ([{"patient_id": mine}], Event("refused", frozenset(), frozenset())),
+        ([{"patient_id": mine}, {"patient_id": 3}, "x"], Event("refused", frozenset(), frozenset({mine}))),
     ]  # fmt: skip
     for sent, expected in cases:
         key = secrets.token_hex(6)
@@ -371,12 +372,26 @@ def test_a_caller_who_proves_who_they_are_leaves_one_event(walk: Walk) -> None:
 
 def test_an_export_that_cannot_begin_is_not_recorded_as_shown(walk: Walk) -> None:
     database, clinic_id = DATABASE.in_app(app_of(walk.world.api.server)), walk.world.api.clinic_id
-    database._streaming.add(clinic_id)  # as while another export of the clinic runs
+    database._streaming.add(clinic_id)  # as if another export of the clinic were running
     try:
         answer, events, _ = walk.call("export_scores_csv")
     finally:
         database._streaming.discard(clinic_id)
     assert (answer.status_code, events) == (503, [])
+
+
+def test_an_export_whose_event_cannot_be_recorded_is_not_given_and_keeps_no_place(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, clinic_id = DATABASE.in_app(app_of(walk.world.api.server)), walk.world.api.clinic_id
+
+    def broken(*_: Any) -> None:
+        raise Busy
+
+    monkeypatch.setattr(recording, "insert", broken)
+    answer, events, _ = walk.call("export_scores_csv")
+    assert (answer.status_code, events) == (503, [])
+    assert clinic_id not in database._streaming
 
 
 def routes_of(router: Any) -> Iterator[APIRoute]:

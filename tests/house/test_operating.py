@@ -1,5 +1,5 @@
-"""What an operator sees: mail that leaves within the minute, a log that is sealed and verified, metrics, and a service
-that will not start with a role that row-level security does not hold."""
+"""What an operator sees: mail that is sent within a minute, a log that is sealed and verified, metrics, and a service
+that refuses to start with a role that can get around row-level security."""
 
 import re
 import socket
@@ -81,7 +81,7 @@ def test_mail_leaves_within_the_minute_the_log_is_sealed_and_verified(
     verified = verify(settings, 0)
     assert "as it was sealed" in verified
     assert re.search(r"; not sealed yet: \d+ events", verified)
-    # A seal that the log wrote down and that is no longer there is a tail cut off.
+    # A seal that is in the service's log but no longer in the database shows that the newest events were deleted.
     last = re.findall(rf"sealed ({clinic_id}:\d+:[0-9a-f]+)", log.read_text())[-1]
     assert last in verified
     beyond = re.sub(r":(\d+):", lambda m: f":{int(m[1]) + 1}:", last)

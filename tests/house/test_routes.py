@@ -1,4 +1,4 @@
-"""Every route is protected from birth: the guards walk the OpenAPI document, so a new route is in them at once."""
+"""Every route is protected. The tests go through the OpenAPI document, so a new route is tested at once."""
 
 import json
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_another_clinic_sees_nothing_over_any_route(server: TestClient) -> None:
             assert answer.status_code == 404, (name, answer.text)
         elif name == "record_check_ins":
             assert answer.json()["results"][0]["http_status"] == 404
-        if name != "list_audit_events":  # which tells the stranger what the stranger asked for
+        if name != "list_audit_events":  # its events contain the ids that the stranger asked for
             for value in world.ids.values():
                 assert value not in answer.text, name
     assert world.api.get(f"/v1/patients/{world.ids['patient_id']}").json()["version"] == 1

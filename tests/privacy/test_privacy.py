@@ -43,7 +43,7 @@ def erase(api: Api, patient_id: str, external_id: str) -> Any:
     return api.post(f"/v1/patients/{patient_id}/erasure", {"reason": "asked for it", "external_id": external_id})
 
 
-def test_identifiers_are_stored_sealed(clinic: tuple[Settings, Api]) -> None:
+def test_identifiers_are_stored_encrypted(clinic: tuple[Settings, Api]) -> None:
     settings, api = clinic
     api.patient(external_id=MARKER, label=f"{MARKER} Anna", birth_year=1971)
     assert MARKER not in everything_stored(settings)
@@ -85,6 +85,17 @@ def test_erasing_leaves_the_clinical_record_and_no_identifier(clinic: tuple[Sett
     assert api.post(f"{path}/enrolments").json()["code"] == "erased"
     assert api.patient(external_id=MARKER) != patient_id, "the number is free for another"
     assert api.post("/v1/patients", body, headers={"Idempotency-Key": "made"}).status_code == 409
+
+
+def test_erasing_forgets_stored_responses_that_only_refused_something_about_them(clinic: tuple[Settings, Api]) -> None:
+    _, api = clinic
+    patient_id, key = api.patient(external_id=MARKER), {"Idempotency-Key": "refused"}
+    items = [{"patient_id": patient_id, "taken_at": days_ago(1), "responses": [{"instrument": "phq-9", "score": 99}]}]
+    first = api.post("/v1/check-ins/batch", {"items": items}, headers=key)
+    assert first.json()["results"][0]["http_status"] == 422
+    assert "idempotency-replayed" in api.post("/v1/check-ins/batch", {"items": items}, headers=key).headers
+    assert erase(api, patient_id, MARKER).status_code == 200
+    assert "idempotency-replayed" not in api.post("/v1/check-ins/batch", {"items": items}, headers=key).headers
 
 
 def test_only_an_administrator_erases(server: TestClient, api: Api) -> None:
