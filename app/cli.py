@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -183,13 +184,9 @@ def add_user(
     password_stdin: PasswordFromStdin = False,
 ) -> None:
     """Add a person."""
-    password, now = _password(password_stdin, "--password-stdin"), clock.now()
-
-    def work(db: Transaction) -> Fact[UUID]:
-        return Fact(people.add_user(db, clinic, email, role, password, now))
-
+    password, act = _password(password_stdin, "--password-stdin"), by_operator(clinic, "add_user", clock.now())
     with _database() as database:
-        user_id = operate(database, by_operator(clinic, "add_user", now), work)
+        user_id = operate(database, act, lambda db: Fact(people.add_user(db, clinic, email, role, password, act.at)))
     _answer(user_id=user_id)
 
 
@@ -200,13 +197,10 @@ def add_client(
     scope: Annotated[str, typer.Option(help="Scopes, separated by spaces")],
 ) -> None:
     """Add an integration. Its secret is shown once."""
-    now = clock.now()
-
-    def work(db: Transaction) -> Fact[tuple[UUID, str]]:
-        return Fact(integrations.add_client(db, clinic, name, scope, now))
-
+    act = by_operator(clinic, "add_client", clock.now())
     with _database() as database:
-        client_id, secret = operate(database, by_operator(clinic, "add_client", now), work)
+        made = operate(database, act, lambda db: Fact(integrations.add_client(db, clinic, name, scope, act.at)))
+    client_id, secret = made
     _answer(client_id=client_id, client_secret=secret)
 
 
@@ -248,22 +242,25 @@ def verify_audit(
         named = [witness.clinic_id for witness in witnesses]
         known = [clinic] if clinic else database.reading(NO_CLINIC, access.clinic_ids)
         for clinic_id in dict.fromkeys([*known, *named]):
-            found = database.reading(clinic_id, lambda db, c=clinic_id: _verified(db, c, witnesses))  # type: ignore[misc]
-            last = database.reading(clinic_id, lambda db, c=clinic_id: sealing.last_witness(db, c))  # type: ignore[misc]
+            verified = partial(_verified, clinic_id=clinic_id, witnesses=witnesses)
+            found, last, waiting = database.reading(clinic_id, verified)
             for problem in found:
                 print(f"{clinic_id} {problem.kind}: {problem.what}")
             wrong += len(found)
-            waiting = database.reading(clinic_id, lambda db, c=clinic_id: sealing.waiting(db, c))  # type: ignore[misc]
             print(f"{clinic_id} last seal: {last or 'none'}; not sealed yet: {waiting} events")
     if wrong:
         _fail(f"the audit log is not as it was sealed: {wrong} found")
     print("the audit log is as it was sealed")
 
 
-def _verified(db: Transaction, clinic_id: UUID, witnesses: list[Witness]) -> list[sealing.Found]:
+def _verified(
+    db: Transaction, clinic_id: UUID, witnesses: list[Witness]
+) -> tuple[list[sealing.Found], str | None, int]:
+    """What is wrong with a clinic's log, its last seal, and how many events wait for one."""
     clinic = access.clinic(db, clinic_id)
     is_synthetic = clinic is not None and clinic.synthetic
-    return sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic)
+    found = sealing.verify(db, clinic_id, witnesses, is_synthetic=is_synthetic)
+    return found, sealing.last_witness(db, clinic_id), sealing.waiting(db, clinic_id)
 
 
 @contextmanager

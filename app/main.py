@@ -60,16 +60,9 @@ from app.worklist.routes import router as worklist
 
 _TAKEN_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
 _GIVEN_HEADERS = [
-    "ETag",
-    "Idempotency-Replayed",
-    "Link",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Replayed",
-    "Retry-After",
+    "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Replayed", "Retry-After",
     "X-Request-Id",
-]
+]  # fmt: skip
 
 # Routes are matched in this order, so the most frequent ones come first.
 _ROUTERS = (

@@ -1,4 +1,4 @@
-"""Imports every room's tables, for Alembic. What a table grants, and to whom it belongs, it declares itself."""
+"""Imports every room's tables, for Alembic. Each table declares what it grants and whether it belongs to clinics."""
 
 from sqlmodel import SQLModel
 

@@ -45,7 +45,7 @@ Answers = Sequence[Fact[T] | Problem | None]
 
 @dataclass(frozen=True, slots=True)
 class DoorParts:
-    """What all doors of a process share: the database, the queue of reads' events, and the callers cached."""
+    """What all doors of a process share: the database, the queue of reads' events, and the cached callers."""
 
     database: Database
     events: Joined[AuditEntry, None]
@@ -53,9 +53,9 @@ class DoorParts:
 
 
 def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
-    """Raises if the caller may not do this operation, for the patient in the path if there is one: NotFound for a
-    device that names another patient; otherwise InsufficientScope, also for an operation that is not in the table of
-    permissions."""
+    """Raises unless the caller may do this operation. `patient_id` is the one in the path, if there is one: a device
+    that names another patient gets NotFound. Everything else is InsufficientScope, also an operation that is not in the
+    table of permissions."""
     permission = PERMISSIONS.get(operation)
     if permission is None or not permission.admits(caller.kind, caller.role):
         raise InsufficientScope
@@ -111,8 +111,8 @@ class Door:
         return done.rendered
 
     async def join(self, queue: "Audited[Q, T]", question: Q) -> Fact[T] | None:
-        """The answer to a question that shares a transaction, and the transaction's events, with others of the moment:
-        Returns None, and records nothing, if the shared transaction cannot answer it."""
+        """The answer to a question. The question shares a transaction, with the events in it, with others that arrive
+        at the same moment. Returns None, and records nothing, if the shared transaction cannot answer it."""
         fact = await queue.submit(self.act.clinic_id, question)
         self.is_recorded = fact is not None
         return fact

@@ -150,7 +150,7 @@ def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answ
 
 
 def _worsened(db: Transaction, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
-    """Raises the alerts of worsened tracks, unless an open one says the same (a late one only for late ones)."""
+    """Raises the alerts of worsened tracks that are not open yet. An open late alert does not prevent a timely one."""
     if not worsened:
         return []
     kinds = sorted({w.kind for w in worsened})

@@ -58,7 +58,7 @@ def listed(
     after: Sequence[Any] | None,
     limit: int,
 ) -> list[AlertOut]:
-    """A page of alerts, of all patients or of those a person cares for; one item over `limit` if more."""
+    """A page of alerts, of all patients or of one person's; one item more than `limit` if there are more."""
     whose = None if assigned_to is None else access.cared_for(clinic_id, assigned_to)
     return alerts_out(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
 

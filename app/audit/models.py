@@ -1,4 +1,4 @@
-"""Audit events, whom they are about, and their seals. All but the queue of unsealed events only grows."""
+"""Audit events, whom they are about, and their seals. All tables only grow, but for the queue of unsealed events."""
 
 from datetime import datetime
 from uuid import UUID

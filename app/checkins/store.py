@@ -47,7 +47,7 @@ def page(
     after: Sequence[str] | None,
     limit: int,
 ) -> Sequence[Row]:
-    """Check-ins taken from `since` to before `until`, newest first; one row over `limit` if there are more."""
+    """Check-ins taken from `since` to before `until`, newest first; `limit` + 1 rows if there are more."""
     query = _current(clinic_id).where(col(CheckIn.patient_id) == patient_id)
     if since is not None:
         query = query.where(col(CheckIn.taken_at) >= since)

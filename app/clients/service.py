@@ -19,7 +19,7 @@ from app.storage import Transaction, new_id
 
 
 def add_client(db: Transaction, clinic_id: UUID, name: str, scope: str, now: datetime) -> tuple[UUID, str]:
-    """Adds an integration for the operator: its id, and its secret, once. Raises Invalid for an unknown scope."""
+    """Adds an integration, for the operator. Returns its id and its secret. Raises Invalid for an unknown scope."""
     unknown = [word for word in scope.split() if word not in SCOPES]
     if unknown or not scope.split():
         raise Invalid(errors=[Fault("parameter", "scope", "must be scopes from: " + " ".join(SCOPES))])

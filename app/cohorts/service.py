@@ -32,7 +32,7 @@ _FOLDING = Lock()
 def durability_of(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
 ) -> Fact[CohortDurabilityOut]:
-    """How long first durable responses lasted. Raises Invalid; for a past without patients:read InsufficientScope."""
+    """How long first durable responses lasted. Raises Invalid, or InsufficientScope for a past date."""
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     found = _gathered(db, caller, question, known_at, now, store.spells)

@@ -87,7 +87,7 @@ def _has_gap() -> ColumnElement[bool]:
 
 
 def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
-    """The episodes of patients not entered in error, with the patients joined where the trait is theirs."""
+    """The episodes of patients not entered in error, joined with patients if the trait is a column of theirs."""
     mistaken = select(DomainStatus.patient_id).where(
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status) == "entered_in_error"
     )
@@ -116,7 +116,7 @@ def _counted(
 def _people(
     db: Transaction, clinic_id: UUID, question: Question, trait: Any, which: ColumnElement[bool], everyone: int
 ) -> Counter[Trait]:
-    """Patients by trait, `everyone` in all. Without a grouping all share one trait, without a query."""
+    """The number of patients by trait. Without a grouping that is `everyone`, and no query is needed."""
     if question.group_by == "none":
         return Counter({question.instrument: everyone}) if everyone else Counter()
     columns = [trait, func.count(col(_E.patient_id).distinct())]

@@ -78,7 +78,7 @@ def listed(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut
 
 
 def revoke(db: Transaction, act: Act, patient_id: UUID, device_id: UUID) -> Fact[None]:
-    """Disables a device, at once or, if it is already, with its date kept. Raises NotFound."""
+    """Disables a device. One that is disabled already keeps its date. Raises NotFound."""
     device = store.locked_device(db, act.clinic_id, device_id)
     if device is None or device.patient_id != patient_id:
         raise NotFound

@@ -46,7 +46,7 @@ class Erased(Problem):
 
 
 def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[PatientOut]:
-    """Creates a patient. Where the same id was posted with the same content, returns that patient as now."""
+    """Creates a patient. If the same id was posted with the same content, returns that one as it is now."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = identifiers.digest(db, clinic_id, _normalised(body))
     _check_birth_year(body.birth_year, act)

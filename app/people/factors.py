@@ -44,7 +44,7 @@ def confirm(db: Transaction, user: User, code: str, now: datetime) -> list[str] 
 
 
 def accepts(db: Transaction, user: User, code: str, now: datetime) -> bool:
-    """Whether `code` is a current or recovery code. Each works once: the caller holds the person's lock."""
+    """Whether `code` is a current or recovery code. Each works once, so the caller must hold the person's lock."""
     if user.otp_secret is None:
         return False
     hashes = [h for h in user.recovery_hashes if not secrets.compare_digest(h, digest(code.strip().lower()))]

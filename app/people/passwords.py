@@ -25,7 +25,7 @@ def hashed_now(password: str) -> str:
 
 
 def fits_now(stored: str | None, password: str) -> bool:
-    """Whether the password is the stored one, in the same time where none is stored. Slow: not for event loops."""
+    """Whether the password is the stored one. Takes as long if none is stored. Slow: not for event loops."""
     try:
         _hasher.verify(stored or _NOBODY, password)
     except (VerifyMismatchError, InvalidHashError):

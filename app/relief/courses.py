@@ -40,7 +40,7 @@ def position_after(last: InfusionPosition, last_day: date, day: date) -> Infusio
 
 
 def positions(infusions: Sequence[Infusion]) -> dict[str, InfusionPosition]:
-    """The position of every infusion that counts, by id; any order in."""
+    """The position of every infusion that counts, by id. The infusions may be in any order."""
     found: dict[str, InfusionPosition] = {}
     last: InfusionPosition | None = None
     last_day: date | None = None

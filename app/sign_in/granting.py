@@ -18,7 +18,6 @@ _NO_TOKEN = Refusal("invalid_grant", "the refresh token is unknown, expired, use
 _NO_CLIENT = Refusal("invalid_client", "the client or its secret is not right")
 _NO_SCOPE = Refusal("invalid_scope", "the client may not have that scope")
 
-
 Granted = Tokens | Refusal
 
 

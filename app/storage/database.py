@@ -8,14 +8,13 @@ import asyncio
 import random
 import sqlite3
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from enum import Enum
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -24,6 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from app.errors import Busy
+from app.storage.streams import Stream
 from app.storage.types import Transaction
 
 T = TypeVar("T")
@@ -34,7 +34,6 @@ DatabaseError = DBAPIError
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
 _STREAMS = 4
-_STREAM_SECONDS = 3_600
 _BUSY_MILLISECONDS = 2_000
 # Page cache of the SQLite connection that writes. Readers keep SQLite's 2 MiB, because every commit empties their
 # cache.
@@ -89,7 +88,7 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._run, clinic_id, work, _Kind.WRITE_ON_SNAPSHOT)
 
-    async def stream(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> "Stream[T]":
+    async def stream(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> Stream[T]:
         """Yields what `work` yields on one snapshot, piece by piece, on demand. The first piece is read before this
         returns, so that an error can still become an error response. One stream at a time for a clinic and four in all;
         raises Busy for more, and when the database cannot be reached."""
@@ -188,69 +187,6 @@ class Database:
         on_sqlite, on_postgresql = kind.value
         begin = on_sqlite if self.is_sqlite else f"{on_postgresql}; {_naming(clinic_id)}"
         return self.engine.connect().execution_options(holdfast_begin=begin)
-
-
-class Stream(Generic[T]):
-    """The pieces of a long read. The stream ends when all are read, when reading fails, when nothing refers to it any
-    more, and after an hour, so a client that disconnects or stops reading does not keep its place."""
-
-    def __init__(self, pieces: Generator[T, None, None], clinic_id: UUID, streaming: set[UUID]) -> None:
-        self._pieces, self._clinic_id, self._streaming = pieces, clinic_id, streaming
-        # One thread for each stream. Its tasks run in order, so closing waits for the piece that is being read.
-        self._thread = ThreadPoolExecutor(1, "holdfast-stream")
-        self._first: T | None = None
-        self._is_over = self._is_late = False
-        streaming.add(clinic_id)
-
-    async def begin(self) -> None:
-        """Reads the first piece."""
-        asyncio.get_running_loop().call_later(_STREAM_SECONDS, _expire, weakref.ref(self))
-        self._first = await self._next()
-
-    def expire(self) -> None:
-        """Ends the stream before all pieces are read. The next read then raises Busy."""
-        self._is_late = not self._is_over
-        self.end()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> T:
-        piece, self._first = self._first, None
-        if self._is_late:
-            raise Busy
-        if piece is None and not self._is_over:
-            piece = await self._next()
-        if piece is None:
-            raise StopAsyncIteration
-        return piece
-
-    async def _next(self) -> T | None:
-        try:
-            piece = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._pieces, None)
-        except BaseException:
-            self.end()
-            raise
-        if piece is None:
-            self.end()
-        return piece
-
-    def end(self) -> None:
-        """Releases the place, the transaction and the thread."""
-        if not self._is_over:
-            self._is_over = True
-            self._streaming.discard(self._clinic_id)
-            self._thread.submit(self._pieces.close)
-            self._thread.shutdown(wait=False)
-
-    def __del__(self) -> None:
-        self.end()
-
-
-def _expire(stream: "weakref.ref[Stream[Any]]") -> None:
-    found = stream()
-    if found is not None:
-        found.expire()
 
 
 def open_engine(url: str) -> Engine:

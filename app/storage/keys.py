@@ -15,7 +15,7 @@ def derived_key(secret_key: str, purpose: str) -> bytes:
 
 
 def key_for(db: Transaction, purpose: str) -> bytes:
-    """The key for one purpose, from the database's secret. Raises ValueError if it was opened without."""
+    """The key for one purpose, from the database's secret. Raises ValueError if it was opened without one."""
     secret: str = db.info["secret_key"]
     if not secret:
         raise ValueError("this database was opened without the service's secret")

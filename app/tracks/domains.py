@@ -30,7 +30,7 @@ _INDICATED = ("ptsd", "ocd")
 
 
 def domain_values(subject: Subject, known: PatientTracks) -> list[dict[str, Any]]:
-    """A row per listed domain: its answer on the patient's last event's day, and from when it is stale."""
+    """A row per listed domain: its answer on the day of the last event, and the day from which it is stale."""
     as_of = max((track.last.day for track in (known.blank, *known.tracks.values()) if track.last), default=date.min)
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     return [

@@ -103,11 +103,9 @@ def _lost(track: TrackOut, instrument: Instrument) -> str:
 
 
 def _short(track: TrackOut, instrument: Instrument) -> str:
-    of = (
-        "a partial response, short of a response"
-        if track.status == "partial_response"
-        else "short of a partial response"
-    )
+    of = "short of a partial response"
+    if track.status == "partial_response":
+        of = "a partial response, short of a response"
     return f"{_standing(track, instrument)}: {of}."
 
 

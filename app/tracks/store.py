@@ -45,7 +45,7 @@ def scores(
     *,
     with_answers: bool = True,
 ) -> list[ScoreVersion]:
-    """Current scores on these instruments, in order of time; without item answers for callers of totals only."""
+    """Current scores on these instruments, in order of time, with the item answers unless told otherwise."""
     query = select(ScoreVersion).where(
         col(ScoreVersion.clinic_id) == clinic_id,
         col(ScoreVersion.patient_id).in_(patient_ids),

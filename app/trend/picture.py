@@ -190,8 +190,8 @@ def _rules(
 
 
 def _scores(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
-    """Scores and a line through them, or, where they are many, through their weekly medians. The line breaks where more
-    days lie between two of its points than make a score stale. Scores that only are charted are hollow."""
+    """Scores and a line through them, or, where they are many, through their weekly medians. The line breaks where
+    two points are so far apart that the earlier score was stale. Scores that do not count are hollow."""
     scores = [{"at": _local(p.taken_at, zone), "value": p.value, "counts": p.counts} for p in trend.points]
     if not scores:
         return

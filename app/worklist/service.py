@@ -30,7 +30,7 @@ def listed(
     after: WorklistPosition | None,
     limit: int,
 ) -> list[Row]:
-    """A page as of a day, of all patients or of those a person cares for; one item over `limit` if more."""
+    """A page as of a day, of all patients or of one person's; one item more than `limit` if there are more."""
     asked = (db, caller.clinic_id, day, care_status, domain, statuses)
     if assigned_to is None:
         positions = store.page(*asked, after, limit)

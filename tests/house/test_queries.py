@@ -92,6 +92,13 @@ def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(
     assert counts[1] <= bound, counts
 
 
+def test_a_search_that_finds_nobody_takes_few_queries(api: Api, database: Database) -> None:
+    api.patient()
+    with counted(database) as statements:
+        assert api.post("/v1/patients/search", {"external_id": "x"}).json()["items"] == []
+    assert len(statements) <= 4
+
+
 def test_a_batch_takes_as_many_queries_as_a_handful(api: Api, database: Database) -> None:
     counts = []
     for size in (5, 200):
