@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -127,6 +128,23 @@ def server(settings: Settings) -> Iterator[TestClient]:
 def database(server: TestClient) -> Database:
     found: Database = DATABASE.in_app(app_of(server))
     return found
+
+
+_GIVEN_PORTS: set[int] = set()
+
+
+def free_port() -> int:
+    """A port that is free now, and that no other test of this run gets: the kernel may give one twice, to the same
+    process or to another. So the processes of a run share the ports out among them, by pairs: Linux gives odd ones."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        if port // 2 % processes == mine and port not in _GIVEN_PORTS:
+            _GIVEN_PORTS.add(port)
+            return port
 
 
 def app_of(server: TestClient) -> FastAPI:

@@ -1,7 +1,6 @@
 """Mail about urgent alerts: to a real server, without a patient's data, again and to the next until somebody acts."""
 
 import ipaddress
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ from app.main import create_app
 from app.migrating import upgrade
 from app.storage import NO_CLINIC, Database
 from tests.alerts.test_alerts import item_9
-from tests.conftest import ENGINES, Api, app_of, days_ago, fresh_settings, new_clinic, new_person
+from tests.conftest import ENGINES, Api, app_of, days_ago, free_port, fresh_settings, new_clinic, new_person
 
 
 class Mailbox:
@@ -65,9 +64,7 @@ def mailbox() -> Iterator[tuple[Mailbox, str]]:
 @contextmanager
 def mail_server(box: Mailbox, **options: Any) -> Iterator[int]:
     """A mail server's port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     controller = Controller(box, hostname="127.0.0.1", port=port, **options)
     controller.start()
     try:

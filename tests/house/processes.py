@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 
 from app.settings import Settings
-from tests.conftest import SECRET
+from tests.conftest import SECRET, free_port
 
 HOLDFAST = str(Path(sys.executable).with_name("holdfast"))
 PASSWORD = "correct horse battery"
@@ -40,9 +39,7 @@ def run(settings: Settings, *words: str, stdin: str = "") -> dict[str, str]:
 @contextmanager
 def serving(settings: Settings, *words: str, log: Path | None = None, **variables: str) -> Iterator[str]:
     """A service of its own, at an address; its log goes into a file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [HOLDFAST, "serve", "--port", str(port), *words]
     with (
         (log or Path(os.devnull)).open("ab") as said,

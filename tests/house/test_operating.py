@@ -2,7 +2,6 @@
 that refuses to start with a role that can get around row-level security."""
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from app import work
 from app.migrating import upgrade
 from app.settings import Settings
 from tests.alerts.test_mailing import Mailbox, mailbox
-from tests.conftest import ENGINES, days_ago, fresh_settings
+from tests.conftest import ENGINES, days_ago, free_port, fresh_settings
 from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving
 
 __all__ = ["mailbox"]
@@ -50,12 +49,6 @@ def soon(seconds: float, happened: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
 def urgent(api: httpx.Client, number: str) -> None:
     patient = api.post("/v1/patients", json={"external_id": number}).json()["id"]
     responses = [{"instrument": "phq-9", "answers": [0] * 8 + [3]}]
@@ -67,7 +60,7 @@ def test_mail_leaves_within_the_minute_the_log_is_sealed_and_verified(
     settings: Settings, tmp_path: Path, mailbox: tuple[Mailbox, str]
 ) -> None:
     box, url = mailbox
-    clinic_id, log, metrics = add_clinic(settings)["clinic_id"], tmp_path / "log", free_port()
+    clinic_id, log, metrics = add_clinic(settings)["clinic_id"], tmp_path / "log", str(free_port())
     variables = {"HOLDFAST_SMTP_URL": url, "HOLDFAST_METRICS_PORT": metrics}
     with serving(settings, log=log, **variables) as address, login(address) as api:
         api.patch("/v1/clinic", json={"alert_recipients": ["oncall@example.org"]}, headers={"If-Match": '"1"'})
@@ -169,7 +162,7 @@ def test_serve_refuses_a_role_that_row_security_does_not_hold(request: pytest.Fi
     by_bypass = admin.set(username=bypassing, password=bypassing).render_as_string(hide_password=False)
     superuser = admin.render_as_string(hide_password=False)
     for url, why in ((owner, "owns the table"), (superuser, "is a superuser"), (by_bypass, "bypasses")):
-        for command in (["serve", "--port", free_port()], ["work"])[: 2 if url == owner else 1]:
+        for command in (["serve", "--port", str(free_port())], ["work"])[: 2 if url == owner else 1]:
             refused = subprocess.run(
                 [HOLDFAST, *command], env=environment(settings) | {"HOLDFAST_DATABASE_URL": url},
                 capture_output=True, text=True, check=False, timeout=60,

@@ -37,7 +37,7 @@ from app.settings import Settings
 from app.storage import Database, new_id
 from app.tracks import service as tracks
 from app.tracks.models import FoldRow, ScoreVersion
-from tests.conftest import SECRET, fresh_settings, question
+from tests.conftest import SECRET, free_port, fresh_settings, question
 from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving, wait_for
 
 
@@ -258,9 +258,7 @@ def test_an_answer_stays_reproducible_across_a_slow_commit(request: pytest.Fixtu
 
 
 def test_the_demo_fills_serves_and_says_what_to_try(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
     command = [HOLDFAST, "demo", "--port", str(port), "--patients", "12", "--days", "120"]
     with subprocess.Popen(
