@@ -1,7 +1,6 @@
 """Raises the alerts that existing data lacks, for example after an upgrade adds a kind of alert."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,11 +8,11 @@ from zoneinfo import ZoneInfo
 from app import clock
 from app.access import store as access
 from app.access.door import record_act
-from app.alerts import raising
+from app.alerts import following, raising
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
-from app.alerts.models import Alert
-from app.alerts.raising import Answered, Worsened
+from app.alerts.policies import is_late
+from app.alerts.raising import Answered
 from app.audit.service import Act, by_operator
 from app.facts import Fact
 from app.patients import service as people
@@ -22,8 +21,7 @@ from app.sessions import service as sessions
 from app.storage import Database, Transaction
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.domains import alarming, latest_verdict
-from app.tracks.events import local_day
+from app.tracks.onset_changes import onsets_of
 
 _PATIENTS_A_ROUND = 20
 
@@ -65,11 +63,17 @@ def _round(db: Transaction, act: Act, patient_ids: Sequence[UUID], zone: ZoneInf
             score.self_harm_item,
             score.taken_at,
             now,
+            late=late,
+            urgent_is_late=late,
         )
         for score in tracks_store.with_self_harm_item(db, clinic_id, patient_ids)
         if (score.check_in_id, score.instrument) not in answered
+        for late in [is_late(score.taken_at, now)]
     ]
-    raising.raise_for(db, clinic_id, unanswered, (), _worsened(db, clinic_id, patient_ids, standing, zone, now))
+    raising.raise_for(db, clinic_id, unanswered, ())
+    known = tracks.gather(db, clinic_id, patient_ids)
+    told = onsets_of(known, "score_added", now)
+    following.follow(db, clinic_id, told, zone, partial(tracks_store.check_ins_of, db, clinic_id))
     seen = {alert.session_id for alert in standing if alert.kind == "severe_side_effect"}
     for patient_id, session_id, started_at in sessions.severe(db, clinic_id, patient_ids):
         if session_id not in seen:
@@ -79,25 +83,3 @@ def _round(db: Transaction, act: Act, patient_ids: Sequence[UUID], zone: ZoneInf
     if raised:
         record_act(db, act, Fact(None, tuple({alert.patient_id for alert in raised})))
     return len(raised)
-
-
-def _worsened(
-    db: Transaction,
-    clinic_id: UUID,
-    patient_ids: Sequence[UUID],
-    standing: Sequence[Alert],
-    zone: ZoneInfo,
-    now: datetime,
-) -> list[Worsened]:
-    """What the latest readings call for that no alert has said since it became so."""
-    found = []
-    for patient_id, known in tracks.gather(db, clinic_id, patient_ids).items():
-        mine = [alert for alert in standing if alert.patient_id == patient_id]
-        for code, track in known.tracks.items():
-            latest = track.episode.standing.latest if track.episode else None
-            for kind, since_on in alarming(latest_verdict(track, code)).items():
-                said = (a for a in mine if a.kind == kind and a.instrument == code)
-                if latest is None or any(local_day(a.taken_at, zone) >= since_on for a in said):
-                    continue
-                found.append(Worsened(kind, patient_id, None, code, latest.taken_at, now))
-    return found

@@ -31,6 +31,7 @@ from app.errors import Problem
 from app.facts import Fact
 from app.logs import configure
 from app.main import create_app, mail_of
+from app.patients import identifiers
 from app.people import service as people
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, DatabaseError, Transaction, new_id, role_faults
@@ -215,6 +216,21 @@ def reset_password(email: Annotated[str, typer.Option()]) -> None:
         act = by_operator(user.clinic_id, "reset_password", now)
         reset = operate(database, act, lambda db: people.reset_password(db, act, user.id))
     _answer(code=reset.code, expires_at=reset.expires_at.isoformat())
+
+
+@cli.command()
+def check() -> None:
+    """Say what is wrong with what is stored, a line each, and fail if anything is: patients with one external id."""
+    wrong = 0
+    with _database() as database:
+        for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
+            found = database.reading(clinic_id, partial(identifiers.clashes, clinic_id=clinic_id))
+            for patient_id, other in found:
+                print(f"{clinic_id} patients {patient_id} and {other} have one external id but for its case or form")
+            wrong += len(found)
+    if wrong:
+        raise typer.Exit(2)
+    print("nothing is wrong")
 
 
 @alerts.command("backfill")

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Problem(Exception):
         self.detail = detail or self.title
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.more: dict[str, Any] = {}
+        """Further members of the error response (RFC 9457, extension members)."""
 
 
 class Invalid(Problem):
@@ -51,6 +54,18 @@ class NotFound(Problem):
     """There is no such thing, or it is not yours to see: the two are never told apart."""
 
     code, status, title = "not_found", 404, "Not found"
+
+
+class Merged(Problem):
+    """This record goes on in another one, which `into` names. Nothing is read or written here any more; only a read
+    with a `known_at` before the merge still answers, as then."""
+
+    code, status, title = "merged", 410, "The record was merged into another"
+
+    def __init__(self, into: UUID | None = None, version: int | None = None) -> None:
+        super().__init__(headers={} if version is None else {"ETag": f'"{version}"'})
+        if into is not None:
+            self.more["into"] = str(into)
 
 
 class MethodNotAllowed(Problem):

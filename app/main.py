@@ -15,6 +15,7 @@ from app.access.door import Audited, DoorParts
 from app.access.outside import OutsideIssuer
 from app.access.policies import OPEN_OPERATIONS
 from app.access.service import CallerCache
+from app.alert_list.routes import router as alert_list
 from app.alerts.mailing import Mail
 from app.alerts.routes import MAIL
 from app.alerts.routes import router as alerts
@@ -40,6 +41,7 @@ from app.devices.routes import router as devices
 from app.drawing import Renderer
 from app.exchange.routes import router as exports
 from app.migrating import head
+from app.moves.routes import router as moves
 from app.patients.routes import router as patients
 from app.people.routes import me_router as me
 from app.people.routes import router as people
@@ -67,7 +69,8 @@ _GIVEN_HEADERS = [
 # Routes are matched in this order, so the most frequent ones come first.
 _ROUTERS = (
     check_ins, batches, relief, trend, worklist, sign_in, enrolments, me, catalogue, patients, devices, sessions,
-    cohorts, alerts, exports, plans, clinic_plans, my_due, clinic, people, clients, privacy, audit_log,
+    cohorts, alert_list, alerts, moves, exports, plans, clinic_plans, my_due, clinic, people, clients, privacy,
+    audit_log,
 )  # fmt: skip
 
 _TITLE = "Holdfast"

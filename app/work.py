@@ -21,12 +21,14 @@ from app.alerts import mailing
 from app.alerts.mailing import Mail
 from app.api import idempotency, limits
 from app.audit import sealing
+from app.patients import identifiers
 from app.patients import service as patients
 from app.storage import NO_CLINIC, Database, leases
 
 logger = logging.getLogger("holdfast")
 
 _BREATH_SECONDS = 0.05
+_IDENTIFIERS_A_ROUND = 200
 _HOUR_SECONDS = 3_600.0
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
@@ -51,6 +53,7 @@ def jobs(database: Database, mail: Mail | None) -> list[Job]:
         Job("seal", _SEAL_SECONDS, lambda: asyncio.to_thread(seal, database)),
         Job("expire", _HOUR_SECONDS, lambda: asyncio.to_thread(expire, database)),
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
+        Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
     ]
 
 
@@ -91,6 +94,20 @@ def _each_clinic(database: Database, done: str, work: Callable[[UUID], None]) ->
             work(clinic_id)
         except Exception as error:  # an error in one clinic must not stop the others
             logger.warning("a clinic could not be %s: %s", done, type(error).__name__)
+
+
+def renew_identifiers(database: Database) -> None:
+    """Brings the keyed hashes of external ids to today's form, a few patients in each transaction."""
+    _each_clinic(database, "renewed", lambda clinic_id: _renew_clinic(database, clinic_id))
+
+
+def _renew_clinic(database: Database, clinic_id: UUID) -> None:
+    after: UUID | None = None
+    while True:
+        renewed = partial(identifiers.renew, clinic_id=clinic_id, after=after, limit=_IDENTIFIERS_A_ROUND)
+        after = database.writing(clinic_id, renewed)
+        if after is None:
+            return
 
 
 async def refold(database: Database) -> None:

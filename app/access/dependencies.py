@@ -10,7 +10,7 @@ from app import clock
 from app.access.door import Door, DoorParts, permit
 from app.access.policies import OPEN_OPERATIONS
 from app.access.service import Caller
-from app.api.idempotency import Keyed
+from app.api.idempotency import Keyed, compared
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
@@ -46,6 +46,7 @@ class GuardedRoute(StrictRoute):
         request.state.door = Door(DOOR_PARTS.of(request), caller, act)
         count(request, caller.name)
         permit(caller, operation, request.path_params.get("patient_id"))
+        request.state.door.is_permitted = True
 
     async def answered(self, request: Request, response: Response) -> Response:
         door: Door | None = request.state.door
@@ -57,6 +58,8 @@ class GuardedRoute(StrictRoute):
     async def refused(self, request: Request, problem: Problem) -> None:
         door: Door | None = getattr(request.state, "door", None)
         if door is not None:
+            if not door.caller.knows_merges:
+                problem.more.pop("into", None)
             await door.refuse(problem, request.path_params)
 
 
@@ -102,7 +105,7 @@ async def _keyed(
     if key is None:
         return None
     target = f"{request.method} {request.url.path}?{request.url.query}"
-    return Keyed(key, target.encode() + b"\0" + await request.body())
+    return Keyed(key, target.encode() + b"\0" + compared(await request.body()))
 
 
 KeyOf = Annotated[Keyed | None, Depends(_keyed)]

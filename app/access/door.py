@@ -8,7 +8,7 @@ before anything of the response leaves. What is refused is recorded by `refuse`.
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from app.api.idempotency import Done, Keyed
 from app.api.rendering import Rendered
 from app.audit import recording as audit
 from app.audit.service import Act, AuditEntry
-from app.errors import InsufficientScope, NotFound, Problem, RequestInProgress
+from app.errors import InsufficientScope, Merged, NotFound, Problem, RequestInProgress
 from app.facts import Fact, Outcome
 from app.storage import Database, Joined, Stream, Transact, Transaction
 
@@ -54,8 +54,8 @@ class DoorParts:
 
 def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
     """Raises unless the caller may do this operation. `patient_id` is the one in the path, if there is one: a device
-    that names another patient gets NotFound. Everything else is InsufficientScope, also an operation that is not in the
-    table of permissions."""
+    that names another patient gets NotFound, or Merged for a record that was merged into its patient's. Everything else
+    is InsufficientScope, also an operation that is not in the table of permissions."""
     permission = PERMISSIONS.get(operation)
     if permission is None or not permission.admits(caller.kind, caller.role):
         raise InsufficientScope
@@ -66,7 +66,10 @@ def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
         raise InsufficientScope(f"this operation needs the scope {missing}")
     if caller.patient_id is not None:
         if patient_id is not None and patient_id.lower() != str(caller.patient_id):
-            raise NotFound
+            if patient_id.lower() not in map(str, caller.former_patient_ids):
+                raise NotFound
+            if not permission.former:
+                raise Merged(caller.patient_id)
         if not permission.is_shown(caller.clinic.patient_view):
             raise InsufficientScope("the clinic does not show this to patients")
 
@@ -74,13 +77,15 @@ def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
 @dataclass(slots=True)
 class Door:
     """The door for one request of one caller who may do its operation. `is_recorded`: whether the request's event is
-    committed. `is_proof`: a body that is refused is a failed proof of who the caller is, and is recorded as denied."""
+    committed. `is_proof`: a body that is refused is a failed proof of who the caller is, and is recorded as denied.
+    `is_permitted`: the caller may do this operation."""
 
     parts: DoorParts
     caller: Caller
     act: Act
     is_recorded: bool = False
     is_proof: bool = False
+    is_permitted: bool = False
 
     async def read(self, work: Callable[[Transaction], Fact[T]]) -> Fact[T]:
         """The result of `work` on one snapshot. Its event shares a transaction with other reads of the moment."""
@@ -127,14 +132,30 @@ class Door:
             raise
         return content
 
-    async def refuse(self, problem: Problem, named: Mapping[str, str]) -> None:
-        """Records a refused request: its outcome, the ids `named` in its address, and the patient it asked for."""
+    async def refuse(
+        self, problem: Problem, named: Mapping[str, str], work: Callable[[Transaction], Fact[T]] | None = None
+    ) -> T | None:
+        """Records a refused request: its outcome, the ids `named` in its address, and the patient it asked for. What
+        the refusal itself calls for is done by `work` and committed together with that."""
         if self.is_recorded or problem.status in _NOT_RECORDED or problem.status >= 500:
-            return
+            return None
         ids = {name: value for name, value in named.items() if _is_id(value)}
         asked_for = (UUID(ids["patient_id"]),) if "patient_id" in ids else ()
         outcome = "denied" if self.is_proof and problem.status == 422 else _OUTCOMES.get(problem.status, "refused")
-        await self._record(AuditEntry(self.act, (), outcome, tuple(ids.items()), asked_for))
+        entry = AuditEntry(self.act, (), outcome, tuple(ids.items()), asked_for)
+        if work is None:
+            await self._record(entry)
+            return None
+
+        def recorded(db: Transaction) -> T:
+            fact = work(db)
+            whose = tuple(dict.fromkeys([*asked_for, *fact.patient_ids]))
+            audit.record(db, replace(entry, refused_patient_ids=whose))
+            return fact.value
+
+        value = await self.parts.database.write(self.act.clinic_id, recorded)
+        self.is_recorded = True
+        return value
 
     async def _record(self, entry: AuditEntry) -> None:
         await self.parts.events.submit(self.act.clinic_id, entry)

@@ -126,13 +126,14 @@ class Client(SQLModel, table=True):
 
 
 class Device(SQLModel, table=True):
-    """A patient's own device."""
+    """A patient's own device. `former_patient_ids`: the records that were merged into this patient's since the device
+    was enrolled; it may still post to their addresses."""
 
     __tablename__ = "devices"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(None, "clinic_id", "patient_id"),
-        rights("name, disabled_at"),
+        rights("name, disabled_at, patient_id, former_patient_ids"),
     )
 
     clinic_id: UUID = key()
@@ -141,6 +142,7 @@ class Device(SQLModel, table=True):
     name: str
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
+    former_patient_ids: list[str] = Field(default_factory=list, sa_type=document())
 
 
 class Enrolment(SQLModel, table=True):

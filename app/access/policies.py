@@ -39,14 +39,16 @@ PATIENT_VIEWS = ("scores", "scores_and_trend", "all")
 class Permission:
     """What an operation needs: a scope (None: none) and possibly another (`also`). `by` restricts it to people
     (`users`), administrators (`admins`) or patients' devices (`devices`). `patients`: a patient's own device may do it,
-    for that patient only, if the clinic shows patients at least `view`. `unfinished`: a person may do it before setting
-    up the second factor that their clinic requires."""
+    for that patient only, if the clinic shows patients at least `view`; with `former` also at the address of a record
+    that was merged into that patient's. `unfinished`: a person may do it before setting up the second factor that their
+    clinic requires."""
 
     scope: str | None = None
     also: str | None = None
     by: str | None = None
     patients: bool = False
     view: str = "scores"
+    former: bool = False
     unfinished: bool = False
 
     def missing(self, scopes: Collection[str]) -> str | None:
@@ -90,6 +92,11 @@ PERMISSIONS = {
     "search_patients": Permission("patients:read"),
     "get_patient": Permission("patients:read"),
     "update_patient": Permission("patients:write"),
+    "list_patient_versions": Permission("patients:read"),
+    "move_check_in": Permission("checkins:write", also="checkins:read"),
+    "move_session": Permission("sessions:write", also="sessions:read"),
+    "merge_patient": Permission(by="admins"),
+    "undo_merge": Permission(by="admins"),
     "get_patient_record": Permission("patients:read", also="checkins:read", by="users"),
     "erase_patient": Permission(by="admins"),
     "enrol_device": Permission("patients:write", by="users"),
@@ -100,12 +107,12 @@ PERMISSIONS = {
     "get_session": Permission("sessions:read"),
     "update_session": Permission("sessions:write"),
     "list_session_versions": Permission("sessions:read"),
-    "record_check_in": Permission("checkins:write", patients=True),
+    "record_check_in": Permission("checkins:write", patients=True, former=True),
     "record_check_ins": Permission("checkins:write", patients=True),
     "list_check_ins": Permission("checkins:read", patients=True),
     "get_check_in": Permission("checkins:read", patients=True),
     "list_check_in_versions": Permission("checkins:read", patients=True),
-    "amend_check_in": Permission("checkins:write"),
+    "amend_check_in": Permission("checkins:write", patients=True),
     "get_relief": Permission("outcomes:read", patients=True, view="all"),
     "get_session_effect": Permission("outcomes:read"),
     "get_trend": Permission("outcomes:read", patients=True, view="scores_and_trend"),

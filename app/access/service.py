@@ -22,7 +22,8 @@ NOTICE = "Answers are not watched in real time. If you or someone else is in dan
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A caller. `patient_id` is set only for a patient's device. `is_unfinished`: the clinic requires a second factor
-    that this person has not shown, so they may only set one up. `issued_at`: of the token, in seconds since 1970."""
+    that this person has not shown, so they may only set one up. `issued_at`: of the token, in seconds since 1970.
+    `former_patient_ids`: the records that were merged into a device's patient's since it was enrolled."""
 
     kind: str
     id: UUID
@@ -34,6 +35,16 @@ class Caller:
     clinic: Clinic
     is_unfinished: bool = False
     issued_at: float = float("inf")
+    former_patient_ids: tuple[UUID, ...] = ()
+
+    @property
+    def knows_merges(self) -> bool:
+        """Whether the caller may be told in which record a merged one goes on: who may read patients, and a device."""
+        return self.patient_id is not None or "patients:read" in self.scopes
+
+    def whose(self, patient_id: UUID) -> UUID:
+        """The patient that is meant by an address: for a device, also by that of a record merged into its patient's."""
+        return self.patient_id if self.patient_id is not None and patient_id in self.former_patient_ids else patient_id
 
     @property
     def name(self) -> str:
@@ -125,4 +136,6 @@ def _caller(
 ) -> Caller:  # fmt: skip
     patient_id = found.patient_id if isinstance(found, Device) else None
     zone = ZoneInfo(clinic.time_zone)
-    return Caller(kind, found.id, clinic.id, role, scopes, patient_id, zone, clinic, is_unfinished)
+    caller = Caller(kind, found.id, clinic.id, role, scopes, patient_id, zone, clinic, is_unfinished)
+    former = found.former_patient_ids if isinstance(found, Device) else []
+    return replace(caller, former_patient_ids=tuple(map(UUID, former))) if former else caller

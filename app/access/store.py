@@ -244,6 +244,23 @@ def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
         db.execute(delete(kind).where(col(kind.clinic_id) == clinic_id, col(kind.expires_at) <= now))
 
 
+def hand_over_devices(db: Transaction, clinic_id: UUID, patient_id: UUID, to: UUID) -> None:
+    """Makes a patient's devices those of the patient into whose record this one was merged."""
+    for device in devices(db, clinic_id, patient_id):
+        device.patient_id, device.former_patient_ids = to, [*device.former_patient_ids, str(patient_id)]
+        db.add(device)
+    db.flush()
+
+
+def hand_back_devices(db: Transaction, clinic_id: UUID, patient_id: UUID, to: UUID) -> None:
+    """Gives the devices back that came with a merge."""
+    for device in devices(db, clinic_id, patient_id):
+        if device.former_patient_ids[-1:] == [str(to)]:
+            device.patient_id, device.former_patient_ids = to, device.former_patient_ids[:-1]
+            db.add(device)
+    db.flush()
+
+
 def unname_devices(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
     """Replaces the names that a patient gave to their devices with "erased"."""
     mine = (col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)

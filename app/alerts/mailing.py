@@ -86,18 +86,20 @@ def send_due(database: Database, mail: Mail | None) -> int:
 def _send(database: Database, mail: Mail, notice: Notice) -> bool:
     """Sends one notice and stores the result."""
     clinic_id, alert_id = notice.clinic_id, notice.alert_id
-    to = database.reading(clinic_id, lambda db: _recipient(db, notice))
-    if to is None:
+    turn = database.reading(clinic_id, lambda db: _turn(db, notice))
+    if turn is None:
         database.writing(clinic_id, lambda db: _put_away(db, notice))
         return False
-    address, clinic = to
+    if (until := turn.waits_until) is not None:
+        database.writing(clinic_id, lambda db: store.postpone_notices(db, clinic_id, alert_id, until))
+        return False
     is_sent = False
     try:
-        mail.send(address, *_words(clinic, notice.told, mail.public_url), f"{alert_id}.{notice.told}")
+        mail.send(turn.address, *_words(turn.clinic, notice.told, mail.public_url), f"{alert_id}.{notice.told}")
         is_sent = True
     except Exception as error:  # whatever it is, the next person's turn must come
         logger.warning("a notice of an urgent alert could not be sent: %s", type(error).__name__)
-    database.writing(clinic_id, lambda db: _record_attempt(db, notice, address, is_sent=is_sent))
+    database.writing(clinic_id, lambda db: _record_attempt(db, notice, turn.address, is_sent=is_sent))
     return is_sent
 
 
@@ -106,12 +108,37 @@ def wake(db: Transaction, clinic_id: UUID) -> None:
     store.wake_notices(db, clinic_id, _ASLEEP, clock.now())
 
 
-def _recipient(db: Transaction, notice: Notice) -> tuple[str, str] | None:
-    """The recipient's address and the clinic's name; None if there is no recipient or the alert is no longer open."""
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Whose turn it is to be told, and of which clinic. `waits_until`: not before then, since a mail about the same
+    patient has left, or is about to."""
+
+    address: str
+    clinic: str
+    waits_until: datetime | None
+
+
+def _turn(db: Transaction, notice: Notice) -> _Turn | None:
+    """Who is told of an alert now; None if there is no recipient or the alert is no longer open."""
     clinic, alert = access.clinic(db, notice.clinic_id), store.find(db, notice.clinic_id, notice.alert_id)
     if clinic is None or alert is None or alert.state != "open" or not clinic.alert_recipients:
         return None
-    return policies.recipient(clinic.alert_recipients, notice.turn), clinic.name
+    waits_until = _waits_until(db, notice, alert.patient_id, clock.now())
+    return _Turn(policies.recipient(clinic.alert_recipients, notice.turn), clinic.name, waits_until)
+
+
+def _waits_until(db: Transaction, notice: Notice, patient_id: UUID, now: datetime) -> datetime | None:
+    """Until when a mail about this patient must wait: an hour from the last one, or for one that another process is
+    sending just now (the one whose alert has the smaller id goes first). That mail tells of this alert too."""
+    last = store.last_mailed_at(db, notice.clinic_id, patient_id)
+    if last is not None and last <= now < last + policies.MAILED_EVERY:  # not later than now: a clock was ahead then
+        return last + policies.MAILED_EVERY
+    underway = [
+        other.due_at
+        for other in store.notices_of(db, notice.clinic_id, patient_id)
+        if other.alert_id < notice.alert_id and now < other.due_at <= now + _LEASE
+    ]
+    return max(underway, default=None)
 
 
 def _put_away(db: Transaction, notice: Notice) -> None:
@@ -127,34 +154,44 @@ def _put_away(db: Transaction, notice: Notice) -> None:
 
 
 def _record_attempt(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> None:
-    """Stores the result of sending a notice, and when the next mail is due."""
-    now = clock.now()
+    """Stores the result of sending a notice, and when the next mail is due. A mail that was sent tells of every alert
+    of the patient whose own was due."""
+    now, alert = clock.now(), store.find(db, notice.clinic_id, notice.alert_id)
     if is_sent or policies.is_first_try(notice.attempts):
-        db.add(
-            Notification(
-                clinic_id=notice.clinic_id,
-                id=new_id(),
-                alert_id=notice.alert_id,
-                recipient=address,
-                at=now,
-                outcome="sent" if is_sent else "failed",
-            )
-        )
+        db.add(_notification(notice, address, now, "sent" if is_sent else "failed"))
     mine = store.notice(db, notice.clinic_id, notice.alert_id)
+    if is_sent and alert is not None:
+        for other in store.notices_of(db, notice.clinic_id, alert.patient_id):
+            if other.alert_id != notice.alert_id and other.due_at <= now + _LEASE:
+                db.add(_notification(other, address, now, "sent"))
+                _told(db, other, now)
     if mine is None:  # acknowledged in the meantime
         return
-    db.add(mine)
-    mine.turn += is_sent or policies.is_last_try(mine.attempts)
-    if not is_sent:
-        mine.attempts += 1
-        mine.due_at = policies.retried_at(mine.attempts, now)
+    if is_sent:
+        _told(db, mine, now)
         return
-    mine.told, mine.attempts, mine.first_told_at = mine.told + 1, 0, mine.first_told_at or now
-    due_at = policies.next_told_at(mine.told, mine.first_told_at)
+    db.add(mine)
+    mine.turn += policies.is_last_try(mine.attempts)
+    mine.attempts += 1
+    mine.due_at = policies.retried_at(mine.attempts, now)
+
+
+def _told(db: Transaction, notice: Notice, now: datetime) -> None:
+    """Moves a notice on to its next mail, or ends it after the last."""
+    notice.turn, notice.told, notice.attempts = notice.turn + 1, notice.told + 1, 0
+    notice.first_told_at = notice.first_told_at or now
+    due_at = policies.next_told_at(notice.told, notice.first_told_at)
     if due_at is None:
         store.end_notices(db, notice.clinic_id, notice.alert_id)
     else:
-        mine.due_at = due_at
+        notice.due_at = due_at
+        db.add(notice)
+
+
+def _notification(notice: Notice, address: str, now: datetime, outcome: str) -> Notification:
+    return Notification(
+        clinic_id=notice.clinic_id, id=new_id(), alert_id=notice.alert_id, recipient=address, at=now, outcome=outcome
+    )
 
 
 def _words(clinic: str, told: int, public_url: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Alerts and their acknowledgements. Neither is ever deleted."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -8,13 +8,17 @@ from sqlalchemy import ForeignKeyConstraint, Index, Uuid
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Flag, Id, MomentOut, Note, RequestBody, ResponseBody, grows, with_examples
-from app.storage import Moment, key, rights
+from app.storage import Moment, document, key, rights
 
 Disposition = Literal["contacted", "escalated", "already_known", "could_not_reach", "entered_in_error", "other"]
 
 
 class Alert(SQLModel, table=True):
-    """Something that a person must review. Amending the answer marks its alert and never deletes it."""
+    """Something that a person must review. Amending the answer marks its alert and never deletes it. `domain` and
+    `rank` are where it stands in the worklist: the instrument's domain, and its priority as a number. `onset_on` is the
+    day from which relief is lost or the patient worse. `score_refused`: its answer was in a form that was refused, so
+    far `repeats` times again. `moved_at`: when what it is about was moved to this patient from one whom it is not of.
+    `former`: what it was before each merge of its patient's record, the last one last."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -22,10 +26,13 @@ class Alert(SQLModel, table=True):
         ForeignKeyConstraint(
             ["clinic_id", "patient_id", "check_in_id"], ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"]
         ),
-        Index(None, "clinic_id", "state", "late", "raised_at", "id"),
+        Index(None, "clinic_id", "state", "rank", "late", "raised_at", "id"),
         Index(None, "clinic_id", "patient_id", "state"),
         Index(None, "clinic_id", "check_in_id"),
-        rights("state, amended_at, late, taken_at"),
+        rights(
+            "state, amended_at, late, taken_at, priority, rank, patient_id, check_in_id, session_id, onset_on, "
+            "withdrawn_at, withdrawn_because, score_refused, repeats, moved_at, former"
+        ),
     )
 
     clinic_id: UUID = key()
@@ -34,10 +41,19 @@ class Alert(SQLModel, table=True):
     check_in_id: UUID | None = Field(sa_type=Uuid)
     session_id: UUID | None = Field(sa_type=Uuid)
     instrument: str | None
+    domain: str
     kind: str
     priority: str
+    rank: int
     late: bool
     state: str
+    onset_on: date | None = None
+    withdrawn_at: datetime | None = Field(default=None, sa_type=Moment)
+    withdrawn_because: str | None = None
+    score_refused: bool = False
+    repeats: int = 0
+    moved_at: datetime | None = Field(default=None, sa_type=Moment)
+    former: list[dict[str, str | None]] = Field(default_factory=list, sa_type=document())
     taken_at: datetime = Field(sa_type=Moment)
     raised_at: datetime = Field(sa_type=Moment)
     amended_at: datetime | None = Field(sa_type=Moment)
@@ -131,7 +147,10 @@ class NotificationOut(ResponseBody):
 
 class AlertOut(ResponseBody):
     """Something to be reviewed by a person. `late`: taken more than 72 hours before it was recorded. `amended_at`: when
-    the answer that raised it was first amended or voided; the alert stands all the same."""
+    the answer that raised it was first amended or voided; the alert stands all the same. `onset_on`: the day from which
+    relief is lost, or the patient worse; each onset has one alert. `score_refused`: the form that the answer was in was
+    refused, and `repeats` counts how often it came again. `withdrawn_at`: when what it rests on was found to be
+    wrong."""
 
     id: Id
     kind: str = grows("self_harm_item", "reliable_deterioration", "relief_lost", "severe_side_effect")
@@ -141,18 +160,16 @@ class AlertOut(ResponseBody):
     check_in_id: Id | None
     session_id: Id | None
     instrument: str | None
+    onset_on: date | None
     taken_at: MomentOut
     raised_at: MomentOut
     amended_at: MomentOut | None
-    state: str = grows("open", "acknowledged")
+    score_refused: bool
+    repeats: int
+    state: str = grows("open", "acknowledged", "withdrawn", "historic")
+    withdrawn_at: MomentOut | None
+    withdrawn_because: str | None = grows(
+        "amended", "voided", "session_changed", "baseline_changed", "score_added", "moved", "merged"
+    )
     acknowledgements: list[AcknowledgementOut]
     notifications: list[NotificationOut]
-
-
-class AlertList(ResponseBody):
-    """A page of alerts: timely ones first, then the most recent. `alerts_reach_nobody`: no mail about urgent alerts can
-    leave, since no recipient or no mail server is set."""
-
-    alerts_reach_nobody: bool
-    items: list[AlertOut]
-    next_cursor: str | None

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from app.instruments import Instrument
+from app.instruments import INSTRUMENTS, Instrument
 
+# The order in which alerts wait for a person.
+RANKS = {"urgent": 0, "high": 1, "routine": 2}
 LATE_AFTER = timedelta(hours=72)
 # When mails about an urgent alert are sent: at once, then to the next recipient 4 and 24 hours after the first mail was
 # sent. Acknowledging the alert ends this.
 TOLD_AFTER = (timedelta(0), timedelta(hours=4), timedelta(hours=24))
+# A patient's alerts share a mail: no two leave within this time.
+MAILED_EVERY = timedelta(hours=1)
 # A mail that cannot be sent is tried again every minute for an hour, then every ten minutes. After five failed tries it
 # goes to the next recipient.
 _RETRIED_AFTER = timedelta(minutes=1)
@@ -17,13 +21,29 @@ _OFTEN = 60
 _TRIES_EACH = 5
 
 
-def self_harm_priority(instrument: Instrument, points: int, item: int | None) -> str | None:
+def domain_of(instrument: str | None) -> str:
+    """The domain whose row in the worklist shows an alert. One about a session is of no domain and stands on the mood
+    row, which every patient has."""
+    return "mood" if instrument is None else INSTRUMENTS[instrument].domain
+
+
+def is_worse(instrument: Instrument, said: tuple[int | None, int | None], now: tuple[int | None, int | None]) -> bool:
+    """Whether (points, self-harm item) came to its line, or is further over it than before."""
+    ranks = [RANKS.get(self_harm_priority(instrument, *one) or "", len(RANKS)) for one in (said, now)]
+    further = said[1] is not None and now[1] is not None and now[1] > said[1]
+    return ranks[1] < ranks[0] or further
+
+
+def self_harm_priority(instrument: Instrument, points: int | None, item: int | None) -> str | None:
     """The priority of the alert to raise: `urgent`, `high`, or None for no alert. An unknown item raises an alert only
-    if the total is impossible without it. Otherwise it stays unknown; it is never read as zero."""
+    if the total is impossible without it. Otherwise it stays unknown; it is never read as zero. `points` is None for a
+    score with unanswered items."""
     harm = instrument.self_harm
     if harm is None:
         return None
     if item is None:
+        if points is None:
+            return None
         least = points - harm.largest_total_without
         if least <= 0:
             return None
@@ -33,7 +53,7 @@ def self_harm_priority(instrument: Instrument, points: int, item: int | None) ->
     return "urgent" if item >= harm.urgent else "high"
 
 
-def needs_notice(instrument: Instrument, points: int, item: int | None) -> bool:
+def needs_notice(instrument: Instrument, points: int | None, item: int | None) -> bool:
     """Whether a response with this score carries the notice that nobody watches the answers, with the crisis contacts.
     That is so if the item is at or over its line, or unknown."""
     if instrument.self_harm is None:

@@ -1,32 +1,49 @@
-"""Raises alerts in the transaction that recorded their cause, and marks them when the cause is amended."""
+"""Raises alerts of answers and of side effects in the transaction that recorded them, and marks them when the answer
+is amended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from app import clock
 from app.alerts import store
 from app.alerts.models import Alert, Notice
-from app.alerts.policies import is_late, is_notified, self_harm_priority
-from app.instruments import INSTRUMENTS, Instrument
+from app.alerts.policies import RANKS, domain_of, is_late, is_notified, is_worse, self_harm_priority
+from app.instruments import INSTRUMENTS
 from app.storage import Transaction, new_id
 
-_PRIORITIES = {"high": 1, "urgent": 2}
+# The points and the answer to the self-harm item; None where they are not known.
+Said = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A newly recorded score, with the fields that the alert rules need."""
+    """A newly recorded score, with the fields that the alert rules need. `late` and `urgent_is_late`: whether an alert
+    of it is late, and whether an urgent one is."""
 
     patient_id: UUID
     check_in_id: UUID
     session_id: UUID | None
     instrument: str
-    points: int
+    points: int | None
     self_harm_item: int | None
     taken_at: datetime
     recorded_at: datetime
+    late: bool
+    urgent_is_late: bool
+
+    @property
+    def priority(self) -> str | None:
+        return self_harm_priority(INSTRUMENTS[self.instrument], self.points, self.self_harm_item)
+
+    def is_late(self, priority: str) -> bool:
+        return self.urgent_is_late if priority == "urgent" else self.late
+
+    def says_as_much(self, priority: str, said: Alert) -> bool:
+        """Whether nothing is lost where this answer takes over the alert of a refused form."""
+        return RANKS[priority] <= said.rank and self.is_late(priority) <= said.late
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,154 +52,163 @@ class Amended:
 
     check_in_id: UUID
     at: datetime
-    before: Mapping[str, tuple[int, int | None]]
-    after: Mapping[str, tuple[int, int | None]]
+    before: Mapping[str, Said]
+    after: Mapping[str, Said]
 
 
 @dataclass(frozen=True, slots=True)
-class Worsened:
-    """A track whose latest reading newly calls for an alert of this `kind`."""
+class Refused:
+    """An answer to a self-harm item in a form that was refused: of `priority`, taken at `taken_at` as far as known."""
 
-    kind: str
     patient_id: UUID
-    check_in_id: UUID | None
     instrument: str
+    priority: str
     taken_at: datetime
-    recorded_at: datetime
+    late: bool
+    at: datetime
 
 
-def raise_for(
-    db: Transaction,
-    clinic_id: UUID,
-    answers: Sequence[Answered],
-    amended: Sequence[Amended],
-    worsened: Sequence[Worsened] = (),
-) -> list[Alert]:
+def raise_for(db: Transaction, clinic_id: UUID, answers: Sequence[Answered], amended: Sequence[Amended]) -> list[Alert]:
     """Raises the alerts of newly recorded scores. Returns them together with all earlier alerts of the amended
     check-ins. An amendment marks the alerts of the answers it changed and deletes none. It raises a new alert if an
-    answer reached its line or got worse, unless an open alert of at least that priority exists."""
-    known = store.of_check_ins(db, clinic_id, [a.check_in_id for a in amended])
+    answer reached its line or got worse, unless an open alert of at least that priority exists. A score takes over the
+    open alert of a refused form that said as much."""
+    known = store.of_check_ins(db, clinic_id, [a.check_in_id for a in amended], lock=True)
     for amendment in amended:
-        changed = [c for c, said in amendment.before.items() if amendment.after.get(c) != said]
+        changed = [c for c, said in amendment.before.items() if _differs(said, amendment.after.get(c))]
         for alert in known:
             if alert.check_in_id == amendment.check_in_id and alert.instrument in changed:
                 alert.amended_at = alert.amended_at or amendment.at
                 db.add(alert)
     _make_timely(db, known, answers)
     before = {a.check_in_id: a.before for a in amended}
+    alarming = [
+        (answer, priority)
+        for answer in answers
+        if (priority := answer.priority) is not None
+        and _is_news(before.get(answer.check_in_id, {}).get(answer.instrument), answer)
+        and not _is_open(known, answer, priority)
+    ]
+    if not alarming:
+        return known
+    refused = {
+        (alert.patient_id, alert.instrument): alert
+        for alert in store.of_refused(db, clinic_id, {answer.patient_id for answer, _ in alarming})
+    }
     raised = []
-    for answer in answers:
-        instrument = INSTRUMENTS[answer.instrument]
-        priority = self_harm_priority(instrument, answer.points, answer.self_harm_item)
-        said = before.get(answer.check_in_id, {}).get(answer.instrument)
-        if priority is None or (said and not _is_worse(instrument, answer, said)) or _is_open(known, answer, priority):
-            continue
-        raised.append(
-            Alert(
-                clinic_id=clinic_id,
-                id=new_id(),
-                patient_id=answer.patient_id,
-                check_in_id=answer.check_in_id,
-                session_id=answer.session_id,
-                instrument=answer.instrument,
-                kind="self_harm_item",
-                priority=priority,
-                late=is_late(answer.taken_at, answer.recorded_at),
-                state="open",
-                taken_at=answer.taken_at,
-                raised_at=answer.recorded_at,
-                amended_at=None,
-            )
-        )
-    raised += _worsened(db, clinic_id, worsened)
-    _add(db, raised)
+    for answer, priority in alarming:
+        said = refused.get((answer.patient_id, answer.instrument))
+        if said is not None and answer.says_as_much(priority, said):
+            del refused[answer.patient_id, answer.instrument]
+            _take_over(db, said, answer, priority)
+            raised.append(said)
+        else:
+            raised.append(self_harm_alert(clinic_id, answer, priority))
+            _add(db, raised[-1])
     return known + raised
+
+
+def raise_refused(db: Transaction, clinic_id: UUID, refused: Sequence[Refused]) -> None:
+    """Raises the alerts of refused forms, under the patients' locks. A patient and instrument has one open alert of
+    this kind: a repeat is counted, and raises its priority where it says more."""
+    found = store.of_refused(db, clinic_id, {one.patient_id for one in refused})
+    standing = {(alert.patient_id, alert.instrument): alert for alert in found}
+    for one in refused:
+        alert = standing.get((one.patient_id, one.instrument))
+        if alert is None:
+            alert = standing[one.patient_id, one.instrument] = new_alert(
+                clinic_id,
+                one.patient_id,
+                one.instrument,
+                "self_harm_item",
+                one.priority,
+                one.late,
+                one.taken_at,
+                one.at,
+            )
+            alert.score_refused = True
+            _add(db, alert)
+            continue
+        alert.repeats += 1
+        was_told = is_notified(alert.priority, late=alert.late)
+        if RANKS[one.priority] < RANKS[alert.priority]:
+            alert.priority, alert.rank = one.priority, RANKS[one.priority]
+        if alert.late and not one.late:
+            alert.late, alert.taken_at = False, one.taken_at
+        db.add(alert)
+        if is_notified(alert.priority, late=alert.late) and not was_told:
+            notify(db, alert)
 
 
 def raise_severe_side_effect(
     db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID, taken_at: datetime, at: datetime
 ) -> None:
     """Raises an alert about a session with a severe side effect."""
-    alert = Alert(
-        clinic_id=clinic_id,
-        id=new_id(),
-        patient_id=patient_id,
-        check_in_id=None,
-        session_id=session_id,
-        instrument=None,
-        kind="severe_side_effect",
-        priority="routine",
-        late=is_late(taken_at, at),
-        state="open",
-        taken_at=taken_at,
-        raised_at=at,
-        amended_at=None,
-    )
-    _add(db, [alert])
+    late = is_late(taken_at, at)
+    alert = new_alert(clinic_id, patient_id, None, "severe_side_effect", "routine", late, taken_at, at)
+    alert.session_id = session_id
+    _add(db, alert)
 
 
 def mark_amended(db: Transaction, clinic_id: UUID, session_id: UUID, at: datetime) -> None:
     """Marks the alerts of a session whose severe side effects were withdrawn. The alerts remain."""
-    for alert in store.of_session(db, clinic_id, session_id):
+    for alert in store.of_sessions(db, clinic_id, [session_id]):
         alert.amended_at = alert.amended_at or at
         db.add(alert)
 
 
-def _add(db: Transaction, alerts: Sequence[Alert]) -> None:
-    """Stores alerts, with a notice for each alert that mails must be sent about."""
-    db.add_all(alerts)
-    for alert in alerts:
-        if is_notified(alert.priority, late=alert.late):
-            _notify(db, alert)
+def new_alert(
+    clinic_id: UUID, patient_id: UUID, instrument: str | None, kind: str, priority: str, late: bool,
+    taken_at: datetime, raised_at: datetime, **more: Any,
+) -> Alert:  # fmt: skip
+    """An open alert, not stored yet."""
+    return Alert(
+        clinic_id=clinic_id,
+        id=new_id(),
+        patient_id=patient_id,
+        instrument=instrument,
+        domain=domain_of(instrument),
+        kind=kind,
+        priority=priority,
+        rank=RANKS[priority],
+        late=late,
+        state="open",
+        taken_at=taken_at,
+        raised_at=raised_at,
+        **{"check_in_id": None, "session_id": None, "amended_at": None, **more},
+    )
 
 
-def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
-    """Makes late alerts timely if an amendment shows that their check-in is recent after all."""
-    for alert in known:
-        moved = (a for a in answers if (a.check_in_id, a.instrument) == (alert.check_in_id, alert.instrument))
-        answer = next(moved, None)
-        if answer is None or not alert.late or alert.state != "open" or is_late(answer.taken_at, answer.recorded_at):
-            continue
-        alert.late, alert.taken_at = False, answer.taken_at
+def self_harm_alert(clinic_id: UUID, answer: Answered, priority: str) -> Alert:
+    """The alert of a recorded answer."""
+    whose = (clinic_id, answer.patient_id, answer.instrument, "self_harm_item", priority, answer.is_late(priority))
+    alert = new_alert(*whose, answer.taken_at, answer.recorded_at)
+    alert.check_in_id, alert.session_id = answer.check_in_id, answer.session_id
+    return alert
+
+
+def withdraw(db: Transaction, alert: Alert, at: datetime, because: str) -> None:
+    """Takes an alert off the list, for a reason that it keeps."""
+    if alert.state != "withdrawn":
+        alert.state, alert.withdrawn_at, alert.withdrawn_because = "withdrawn", at, because
         db.add(alert)
-        if is_notified(alert.priority, late=False):
-            _notify(db, alert)
 
 
-def _worsened(db: Transaction, clinic_id: UUID, worsened: Sequence[Worsened]) -> list[Alert]:
-    """Raises the alerts of worsened tracks that are not open yet. An open late alert does not prevent a timely one."""
-    if not worsened:
-        return []
-    kinds = sorted({w.kind for w in worsened})
-    standing = store.of_patients(db, clinic_id, [w.patient_id for w in worsened], kinds)
-    said = {(a.patient_id, a.kind, a.instrument, a.late) for a in standing if a.state == "open"}
-    raised = []
-    for w in worsened:
-        about, late = (w.patient_id, w.kind, w.instrument), is_late(w.taken_at, w.recorded_at)
-        if (*about, False) in said or (*about, late) in said:
-            continue
-        said.add((*about, late))
-        raised.append(
-            Alert(
-                clinic_id=clinic_id,
-                id=new_id(),
-                patient_id=w.patient_id,
-                check_in_id=w.check_in_id,
-                session_id=None,
-                instrument=w.instrument,
-                kind=w.kind,
-                priority="routine",
-                late=late,
-                state="open",
-                taken_at=w.taken_at,
-                raised_at=w.recorded_at,
-                amended_at=None,
-            )
-        )
-    return raised
+def join_refused(db: Transaction, alert: Alert, other: Alert) -> None:
+    """Counts the open alert of a patient's refused forms in another one of the same patient."""
+    alert.repeats += 1 + other.repeats
+    was_told = is_notified(alert.priority, late=alert.late)
+    if other.rank < alert.rank:
+        alert.priority, alert.rank = other.priority, other.rank
+    alert.late = alert.late and other.late
+    db.add(alert)
+    if is_notified(alert.priority, late=alert.late) and not was_told:
+        notify(db, alert)
 
 
-def _notify(db: Transaction, alert: Alert) -> None:
+def notify(db: Transaction, alert: Alert) -> None:
+    """Makes a mail about the alert due."""
+    # Insertion order matters: nothing refers to a notice, but an alert must be there before a mail about it is sent.
     db.add(
         Notice(
             clinic_id=alert.clinic_id,
@@ -191,22 +217,54 @@ def _notify(db: Transaction, alert: Alert) -> None:
             turn=0,
             attempts=0,
             first_told_at=None,
-            due_at=clock.now(),  # not raised_at: it may be ahead if a clock was wrong earlier
+            due_at=clock.now(),
         )
     )
 
 
-def _is_worse(instrument: Instrument, answer: Answered, said: tuple[int, int | None]) -> bool:
-    """Whether an amended answer reached its line, or is further over it than before."""
-    before = _PRIORITIES.get(self_harm_priority(instrument, *said) or "", 0)
-    now = _PRIORITIES.get(self_harm_priority(instrument, answer.points, answer.self_harm_item) or "", 0)
-    further = said[1] is not None and answer.self_harm_item is not None and answer.self_harm_item > said[1]
-    return now > before or further
+def _add(db: Transaction, alert: Alert) -> None:
+    """Stores an alert, with a notice if mails must be sent about it."""
+    db.add(alert)
+    if is_notified(alert.priority, late=alert.late):
+        notify(db, alert)
 
 
-def _is_open(known: Sequence[Alert], answer: Answered, priority: str) -> bool:
+def _take_over(db: Transaction, alert: Alert, answer: Answered, priority: str) -> None:
+    """Makes the alert of a refused form that of the score which said the same and was recorded."""
+    was_told = is_notified(alert.priority, late=alert.late)
+    alert.check_in_id, alert.session_id, alert.score_refused = answer.check_in_id, answer.session_id, False
+    alert.priority, alert.rank = priority, RANKS[priority]
+    alert.late, alert.taken_at = answer.is_late(priority), answer.taken_at
+    db.add(alert)
+    if is_notified(alert.priority, late=alert.late) and not was_told:
+        notify(db, alert)
+
+
+def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answered]) -> None:
+    """Makes late alerts timely if an amendment shows that their check-in is recent after all."""
+    for alert in known:
+        moved = (a for a in answers if (a.check_in_id, a.instrument) == (alert.check_in_id, alert.instrument))
+        answer = next(moved, None)
+        if answer is None or not alert.late or alert.state != "open" or answer.is_late(alert.priority):
+            continue
+        alert.late, alert.taken_at = False, answer.taken_at
+        db.add(alert)
+        if is_notified(alert.priority, late=False):
+            notify(db, alert)
+
+
+def _differs(said: Said, after: Said | None) -> bool:
+    """Whether an amended answer is another one. An answer that was not known before contradicts nothing."""
+    return after is None or (said != after and not (said[1] is None and said[0] in (None, after[0])))
+
+
+def _is_news(said: Said | None, answer: Answered) -> bool:
+    """Whether an answer is new, or an amended one that reached its line, or is further over it than before."""
+    if said is None:
+        return True
+    return is_worse(INSTRUMENTS[answer.instrument], said, (answer.points, answer.self_harm_item))
+
+
+def _is_open(known: Collection[Alert], answer: Answered, priority: str) -> bool:
     same = (a for a in known if a.check_in_id == answer.check_in_id and a.instrument == answer.instrument)
-    return any(
-        a.state == "open" and a.kind == "self_harm_item" and _PRIORITIES[a.priority] >= _PRIORITIES[priority]
-        for a in same
-    )
+    return any(a.state == "open" and a.kind == "self_harm_item" and a.rank <= RANKS[priority] for a in same)

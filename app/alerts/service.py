@@ -1,10 +1,8 @@
-"""Use cases of alerts: listing and acknowledging."""
+"""Use cases of alerts: acknowledging and showing."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from app.access import store as access
 from app.alerts import store
 from app.alerts.models import (
     Acknowledgement,
@@ -42,25 +40,12 @@ def acknowledge(db: Transaction, act: Act, alert_id: UUID, body: Acknowledgement
         )
     )
     if body.disposition != "could_not_reach":
-        alert.state = "acknowledged"
+        if alert.state == "open":  # one that was withdrawn, or was history from the start, is not on anybody's list
+            alert.state = "acknowledged"
         db.add(alert)
         store.end_notices(db, act.clinic_id, alert_id)
     db.flush()
     return Fact(alerts_out(db, act.clinic_id, [alert])[0], (alert.patient_id,), is_new=True)
-
-
-def listed(
-    db: Transaction,
-    clinic_id: UUID,
-    state: str | None,
-    late: bool | None,
-    assigned_to: UUID | None,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> list[AlertOut]:
-    """A page of alerts, of all patients or of one person's; one item more than `limit` if there are more."""
-    whose = None if assigned_to is None else access.cared_for(clinic_id, assigned_to)
-    return alerts_out(db, clinic_id, store.page(db, clinic_id, state, late, whose, after, limit))
 
 
 def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[AlertOut]:
@@ -91,10 +76,15 @@ def alert_out(
         check_in_id=alert.check_in_id,
         session_id=alert.session_id,
         instrument=alert.instrument,
+        onset_on=alert.onset_on,
         taken_at=alert.taken_at,
         raised_at=alert.raised_at,
         amended_at=alert.amended_at,
+        score_refused=alert.score_refused,
+        repeats=alert.repeats,
         state=alert.state,
+        withdrawn_at=alert.withdrawn_at,
+        withdrawn_because=alert.withdrawn_because,
         acknowledgements=[
             AcknowledgementOut(
                 by=CallerOut(kind=a.by_kind, id=a.by_id), at=a.at, note=a.note, disposition=a.disposition

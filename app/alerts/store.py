@@ -1,6 +1,7 @@
 """Queries on alerts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,20 +14,34 @@ from app.alerts.models import Acknowledgement, Alert, Notice, Notification
 from app.storage import Transaction, below
 
 
-def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID]) -> list[Alert]:
-    """All alerts that these check-ins raised."""
+def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID], *, lock: bool = False) -> list[Alert]:
+    """All alerts that these check-ins raised. Who changes alerts locks them, since acknowledging locks no patient."""
     if not check_in_ids:
         return []
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.check_in_id).in_(check_in_ids))
-    return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
+    return _found(db, query.order_by(col(Alert.raised_at), col(Alert.id)), lock=lock)
 
 
-def open_counts(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """The number of open alerts of each patient. Patients without open alerts are left out."""
-    query: Any = select(Alert.patient_id, func.count()).where(
+def _found(db: Transaction, query: SelectOfScalar[Alert], *, lock: bool) -> list[Alert]:
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return list(db.exec(query))
+
+
+def open_of(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Alert]:
+    """The open alerts of these patients: urgent, high, routine; in each the timely ones first, then the newest."""
+    query = select(Alert).where(
         col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.state) == "open"
     )
-    return dict(iter(db.exec(query.group_by(col(Alert.patient_id)))))
+    return list(db.exec(query.order_by(*_ORDER)))
+
+
+def of_refused(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Alert]:
+    """The open alerts of these patients whose answer was in a refused form, locked."""
+    query = select(Alert).where(
+        col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.state) == "open"
+    )
+    return _found(db, query.where(col(Alert.score_refused)), lock=True)
 
 
 def locked(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:
@@ -54,18 +69,25 @@ def notifications(db: Transaction, clinic_id: UUID, alert_ids: Sequence[UUID]) -
     return found
 
 
-def of_session(db: Transaction, clinic_id: UUID, session_id: UUID) -> Sequence[Alert]:
-    """The alerts about side effects of a session."""
-    query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.session_id) == session_id)
+def of_sessions(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID]) -> Sequence[Alert]:
+    """The alerts about side effects of sessions."""
+    query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.session_id).in_(session_ids))
     return db.exec(query.where(col(Alert.kind) == "severe_side_effect")).all()
 
 
-def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], kinds: Sequence[str]) -> list[Alert]:
-    """All alerts of these kinds of these patients, oldest first."""
-    query = select(Alert).where(
-        col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.kind).in_(kinds)
-    )
-    return list(db.exec(query.order_by(col(Alert.raised_at), col(Alert.id))))
+def of_patients(
+    db: Transaction,
+    clinic_id: UUID,
+    patient_ids: Collection[UUID],
+    kinds: Collection[str] | None,
+    *,
+    lock: bool = False,
+) -> list[Alert]:
+    """All alerts of these kinds (None: of all kinds) of these patients, oldest first."""
+    query = select(Alert).where(col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids))
+    if kinds is not None:
+        query = query.where(col(Alert.kind).in_(kinds))
+    return _found(db, query.order_by(col(Alert.raised_at), col(Alert.id)), lock=lock)
 
 
 def find(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:
@@ -88,6 +110,34 @@ def notice(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Notice | None:
     return db.exec(query.with_for_update()).first()
 
 
+def notices_of(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Notice]:
+    """The notices of a patient's open alerts."""
+    alert = and_(col(Alert.clinic_id) == col(Notice.clinic_id), col(Alert.id) == col(Notice.alert_id))
+    query = (
+        select(Notice)
+        .join(Alert, alert)
+        .where(col(Notice.clinic_id) == clinic_id, col(Alert.patient_id) == patient_id, col(Alert.state) == "open")
+    )
+    return list(db.exec(query.order_by(col(Notice.alert_id))))
+
+
+def last_mailed_at(db: Transaction, clinic_id: UUID, patient_id: UUID) -> datetime | None:
+    """When the last mail about an alert of a patient was sent. One that was sent before the alert was moved to this
+    patient was about another one."""
+    alert = and_(col(Alert.clinic_id) == col(Notification.clinic_id), col(Alert.id) == col(Notification.alert_id))
+    query = (
+        select(func.max(col(Notification.at)))
+        .join(Alert, alert)
+        .where(
+            col(Notification.clinic_id) == clinic_id,
+            col(Alert.patient_id) == patient_id,
+            col(Notification.outcome) == "sent",
+            or_(col(Alert.moved_at).is_(None), col(Notification.at) > col(Alert.moved_at)),
+        )
+    )
+    return db.exec(query).one()
+
+
 def end_notices(db: Transaction, clinic_id: UUID, alert_id: UUID) -> None:
     db.execute(delete(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id))
 
@@ -107,27 +157,47 @@ def overdue_notices(db: Transaction, before: datetime) -> int:
     return db.exec(select(func.count()).select_from(Notice).where(col(Notice.due_at) <= before)).one()
 
 
-def page(
-    db: Transaction,
-    clinic_id: UUID,
-    state: str | None,
-    late: bool | None,
-    patient_ids: SelectOfScalar[UUID] | None,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> Sequence[Alert]:
-    """Timely alerts first, then late ones, each newest first. Returns one row more than `limit` if there are more."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which alerts a list shows; None: all of them. `patient_ids`: of these patients only."""
+
+    state: str | None = None
+    late: bool | None = None
+    patient_id: UUID | None = None
+    kind: str | None = None
+    priority: str | None = None
+    patient_ids: SelectOfScalar[UUID] | None = None
+
+
+def page(db: Transaction, clinic_id: UUID, wanted: Wanted, after: Sequence[Any] | None, limit: int) -> Sequence[Alert]:
+    """Urgent, high, routine; in each the timely ones first, then the newest. Returns one row more than `limit` if there
+    are more."""
     query = select(Alert).where(col(Alert.clinic_id) == clinic_id)
-    if patient_ids is not None:
-        query = query.where(col(Alert.patient_id).in_(patient_ids))
-    if state is not None:
-        query = query.where(col(Alert.state) == state)
-    if late is not None:
-        query = query.where(col(Alert.late).is_(late))
+    for column, value in (
+        (col(Alert.state), wanted.state),
+        (col(Alert.late), wanted.late),
+        (col(Alert.patient_id), wanted.patient_id),
+        (col(Alert.kind), wanted.kind),
+        (col(Alert.priority), wanted.priority),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.patient_ids is not None:
+        query = query.where(col(Alert.patient_id).in_(wanted.patient_ids))
     if after is not None:
-        was_late, raised_at, alert_id = bool(after[0]), datetime.fromisoformat(after[1]), UUID(after[2])
-        rest = and_(col(Alert.late).is_(was_late), below((col(Alert.raised_at), col(Alert.id)), (raised_at, alert_id)))
-        # Late alerts come after all timely ones.
-        query = query.where(rest if was_late else or_(col(Alert.late), rest))
-    order = (col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())
-    return db.exec(query.order_by(*order).limit(limit + 1)).all()
+        rank, was_late, raised_at, alert_id = (
+            int(after[0]),
+            bool(after[1]),
+            datetime.fromisoformat(after[2]),
+            UUID(after[3]),
+        )
+        newer = below((col(Alert.raised_at), col(Alert.id)), (raised_at, alert_id))
+        same = and_(col(Alert.rank) == rank, col(Alert.late).is_(was_late), newer)
+        rest = [col(Alert.rank) > rank, same]
+        if not was_late:  # late alerts come after all timely ones of their priority
+            rest.append(and_(col(Alert.rank) == rank, col(Alert.late)))
+        query = query.where(or_(*rest))
+    return db.exec(query.order_by(*_ORDER).limit(limit + 1)).all()
+
+
+_ORDER = (col(Alert.rank).asc(), col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())

@@ -120,6 +120,8 @@ class ProblemOut(ResponseBody):
     code: str
     request_id: str
     errors: list[dict[str, str]] = Field(default_factory=list, examples=[[{"pointer": "/taken_at", "detail": "..."}]])
+    into: UUID | None = None
+    """With 410 `merged`: the record that goes on."""
 
 
 _LONGEST_ADDRESS = 254

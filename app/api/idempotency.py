@@ -5,6 +5,7 @@ Because key and work commit together, there is no moment at which one exists wit
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from app.api import store
 from app.api.encryption import Cipher
 from app.api.models import StoredResponse
 from app.api.rendering import Rendered
-from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, RequestInProgress
+from app.api.strict import parse
+from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, Problem, RequestInProgress
 from app.facts import Fact, Outcome
 from app.storage import Transaction, key_for
 
@@ -26,7 +28,7 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """The Idempotency-Key of a request, and what tells it from another: method, path, query and body."""
+    """The Idempotency-Key of a request, and what tells it from another: method, path, query and body as `compared`."""
 
     key: str
     content: bytes
@@ -71,6 +73,22 @@ def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Call
         )
     )
     return done
+
+
+def compared(body: bytes) -> bytes:
+    """What of a body tells one request from another: its content, whatever the order of its names, and without any
+    `sent_at`, which is written anew at every try."""
+    try:
+        document = parse(body)
+    except Problem:  # refused later, by the route
+        return body
+    return json.dumps(_unsent(document), sort_keys=True).encode()
+
+
+def _unsent(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {name: _unsent(value) for name, value in node.items() if name != "sent_at"}
+    return [_unsent(value) for value in node] if isinstance(node, list) else node
 
 
 def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:

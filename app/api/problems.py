@@ -25,7 +25,7 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
     }
     if problem.errors:
         body["errors"] = [fault.as_dict() for fault in problem.errors]
-    return body
+    return body | problem.more
 
 
 Responses = dict[int | str, dict[str, Any]]

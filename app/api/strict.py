@@ -10,12 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from app.api.faults import Refused, faults_of, safe_name
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
 _DEPTH = 32
+# With two of these, nobody could know which one is meant.
+_ONCE = ("If-Match", "Idempotency-Key")
 
 
 class _UnacceptableError(ValueError):
@@ -69,6 +72,14 @@ def _depth(document: Any) -> int:
     return deepest
 
 
+async def body_of(request: Request) -> bytes:
+    """The body of a request that is refused; empty if it is too large, or does not come."""
+    try:
+        return await request.body()
+    except (Refused, ClientDisconnect):
+        return b""
+
+
 class _StrictRequest(Request):
     async def json(self) -> Any:
         try:
@@ -97,7 +108,8 @@ class StrictRoute(APIRoute):
         known = _query(self.dependant)
         takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
-        async def strict(request: Request) -> Response:
+        async def strict(received: Request) -> Response:
+            request = _StrictRequest(received.scope, _bounded(received.receive, self.body_bytes))
             try:
                 return await self.answered(request, await unguarded(request))
             except Refused as refused:
@@ -113,6 +125,7 @@ class StrictRoute(APIRoute):
 
         async def unguarded(request: Request) -> Response:
             await self.admit(request)
+            _check_headers(request)
             if request.scope["query_string"]:
                 _check_query(request.query_params, known)
             if takes_json and not _is_json(request.headers.get("content-type", "")):
@@ -120,9 +133,15 @@ class StrictRoute(APIRoute):
             length = request.headers.get("content-length", "")
             if length.isdigit() and int(length) > self.body_bytes:
                 raise TooLarge
-            return await handle(_StrictRequest(request.scope, _bounded(request.receive, self.body_bytes)))
+            return await handle(request)
 
         return strict
+
+
+def _check_headers(request: Request) -> None:
+    repeated = [name for name in _ONCE if len(request.headers.getlist(name)) > 1]
+    if repeated:
+        raise Invalid(errors=[Fault("header", name, "must be given only once") for name in repeated])
 
 
 def _check_query(given: QueryParams, known: dict[str, bool]) -> None:

@@ -8,24 +8,27 @@ from pydantic import MISSING
 
 from app.access.service import Caller
 from app.alerts import service as alerts
+from app.alerts.policies import is_late
 from app.audit.service import Act
-from app.checkins import output
-from app.checkins.deciding import score_version
+from app.checkins import output, store
+from app.checkins.deciding import score_version, scored_of
 from app.checkins.models import AmendmentIn, CheckInReceipt, CheckInVersion, ResponseAmendment
-from app.checkins.policies import check_before_infusion, check_taken_at, score_responses
+from app.checkins.policies import OWN_CORRECTION, check_before_infusion, check_taken_at, score_responses
 from app.checkins.reading import find
-from app.errors import AlreadyRecorded, Fault, Invalid
+from app.errors import AlreadyRecorded, Fault, InsufficientScope, Invalid
 from app.facts import Fact, require_version
 from app.instruments import Scored
 from app.patients import service as patients
 from app.storage import Transaction
+from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.events import Calendar, local_day
+from app.tracks.changes import Change
+from app.tracks.days import local_day
+from app.tracks.events import Calendar
 from app.tracks.models import ScoreVersion
 from app.tracks.output import TrackOut
 from app.tracks.patient_tracks import PatientTracks
-from app.tracks.service import Change
 
 
 def amend(
@@ -41,36 +44,75 @@ def amend(
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     check_in, current = find(db, act.clinic_id, patient_id, check_in_id)
     require_version(expected, check_in.version)
+    if current.moved_to is not None:
+        raise Invalid(errors=[Fault("pointer", "", "this check-in was moved: amend the one that goes on in its place")])
+    first = store.versions(db, act.clinic_id, check_in_id)[0]
+    if caller.patient_id is not None:
+        _check_own(first, current, body, act)
     known = tracks.gather(db, act.clinic_id, [patient_id])
     calendar = Calendar(known[patient_id].infusions, caller.time_zone)
     taken_at, voided = _decided(current, body, calendar, act.at)
-    scored = {} if voided else _amended(db, act.clinic_id, caller, current, body)
+    stood = {score.instrument: score for score in _last_scores(db, act.clinic_id, current)}
+    scored = {} if voided else _amended({code: scored_of(score) for code, score in stood.items()}, caller, body)
     _check_places(db, act.clinic_id, patient_id, check_in_id, taken_at, scored)
     new = _next_version(current, act, body.reason, patients.next_moment(patient, act.at), taken_at, voided)
     check_in.version, check_in.taken_at, check_in.voided = new.version, taken_at, voided
-    rows = [score_version(new, code, response) for code, response in scored.items()]
+    rows = [
+        score_version(new, code, response, late=_is_late(stood.get(code), first, new))
+        for code, response in scored.items()
+    ]
     db.add_all([patient, check_in, new])
     db.flush()
     change = Change(
         patients.subject_of(patient, caller.time_zone),
         scores=rows,
-        replaces_check_in=check_in_id,
+        replaces_check_ins=[check_in_id],
         at=new.recorded_at,
         session_id=new.session_id,
+        urgent_is_late=first.recorded_by_kind != "device" or first.clock_offset_seconds is not None,
     )
     raised = tracks.apply(db, act.clinic_id, [change], known)
     db.flush()
     relief = _relief_now(db, act, caller, patient_id, [*scored, *_instruments(db, act.clinic_id, check_in_id)], known)
-    told = alerts.alerts_out(db, act.clinic_id, raised)
-    receipt = output.receipt(caller, new, rows, calendar, told, relief, [], own=False)
+    told = alerts.alerts_out(db, act.clinic_id, list({alert.id: alert for alert in raised}.values()))
+    receipt = output.receipt(caller, new, rows, calendar, told, relief, own=caller.patient_id is not None)
     return Fact(receipt, (patient_id,), new.version, is_new=True)
+
+
+def _check_own(first: CheckInVersion, current: CheckInVersion, body: AmendmentIn, act: Act) -> None:
+    """A patient may correct the answers of an own check-in within an hour. Raises InsufficientScope, Invalid."""
+    by = {first.recorded_by_kind, current.recorded_by_kind}
+    if by != {"device"} or act.at - first.recorded_at > OWN_CORRECTION:
+        raise InsufficientScope("a patient may correct an own check-in within an hour of sending it")
+    faults = [
+        Fault("pointer", f"/{name}", "is not for a patient's own device: only answers may be corrected")
+        for name in ("void", "taken_at")
+        if getattr(body, name) is not MISSING
+    ]
+    for index, response in enumerate([] if body.responses is MISSING else body.responses):
+        if response.remove:
+            faults.append(Fault("pointer", f"/responses/{index}/remove", "is not for a patient's own device"))
+    if faults:
+        raise Invalid(errors=faults)
+
+
+def _is_late(stood: ScoreVersion | None, first: CheckInVersion, new: CheckInVersion) -> bool:
+    """Whether an amended score is no news: what it was, unless it is said to be of another time; then by when it was
+    first recorded. An answer that is added is as old as the amendment."""
+    if stood is None:
+        return is_late(new.taken_at, new.recorded_at)
+    if stood.taken_at == new.taken_at:
+        return stood.late
+    if first.moved_from is not None:  # it was recorded elsewhere before
+        return stood.late and is_late(new.taken_at, first.recorded_at)
+    return not first.clock_suspect and is_late(new.taken_at, first.recorded_at)
 
 
 def _decided(current: CheckInVersion, body: AmendmentIn, calendar: Calendar, now: datetime) -> tuple[datetime, bool]:
     """When the new version was taken, and whether it is voided. Raises Invalid for what cannot be."""
     taken_at = current.taken_at if body.taken_at is MISSING else body.taken_at
     check_taken_at(taken_at, now)
-    if current.before_infusion and body.taken_at is not MISSING:
+    if current.stated_before_at is not None and body.taken_at is not MISSING:
         check_before_infusion(taken_at, calendar)
     voided = current.voided if body.void is MISSING else body.void
     if body.void is not MISSING and body.void == current.voided:
@@ -93,11 +135,21 @@ def _next_version(
         recorded_by_id=act.actor_id,
         taken_at=taken_at,
         session_id=current.session_id,
-        before_infusion=current.before_infusion,
-        clock_corrected_by_seconds=current.clock_corrected_by_seconds,
+        stated_before_at=_stated_at(current, taken_at, recorded_at),
+        clock_offset_seconds=current.clock_offset_seconds,
+        clock_suspect=current.clock_suspect,
         voided=voided,
+        moved_from=current.moved_from,
+        moved_to=None,
         reason=reason,
     )
+
+
+def _stated_at(current: CheckInVersion, taken_at: datetime, recorded_at: datetime) -> datetime | None:
+    """When it was stated that the check-in came before an infusion: anew where it is said to be of another time."""
+    if current.stated_before_at is None or taken_at == current.taken_at:
+        return current.stated_before_at
+    return recorded_at
 
 
 def _relief_now(
@@ -110,17 +162,14 @@ def _relief_now(
 ) -> list[TrackOut]:
     """What relief says today of these instruments."""
     today = local_day(act.at, caller.time_zone)
-    readable = tracks.readable(db, act.clinic_id, patient_id, known[patient_id], caller.time_zone, today)
-    return tracks.tracks_out(readable, instruments, today)
+    readable = answers.readable(db, act.clinic_id, patient_id, known[patient_id], caller.time_zone, today)
+    return answers.tracks_out(readable, instruments, today)
 
 
-def _amended(
-    db: Transaction, clinic_id: UUID, caller: Caller, current: CheckInVersion, body: AmendmentIn
-) -> dict[str, Scored]:
+def _amended(scored: Mapping[str, Scored], caller: Caller, body: AmendmentIn) -> dict[str, Scored]:
     """The scores of the new version: a response of the amendment replaces or removes its instrument's."""
     if body.responses is MISSING and body.taken_at is MISSING and body.void is MISSING:
         raise Invalid(errors=[Fault("pointer", "", "must change something: taken_at, responses or void")])
-    scored = {score.instrument: _scored(score) for score in _last_scores(db, clinic_id, current)}
     given: Sequence[ResponseAmendment] = [] if body.responses is MISSING else body.responses
     for index, response in enumerate(given):
         at = f"/responses/{index}"
@@ -143,10 +192,6 @@ def _last_scores(db: Transaction, clinic_id: UUID, current: CheckInVersion) -> l
     every = tracks_store.versions_of_check_in(db, clinic_id, current.check_in_id)
     last = max((score.version for score in every), default=0)
     return [score for score in every if score.version == last]
-
-
-def _scored(score: ScoreVersion) -> Scored:
-    return Scored(score.points, None if score.answers is None else tuple(score.answers), score.self_harm_item)
 
 
 def _check_places(

@@ -58,8 +58,30 @@ class CheckIn(SQLModel, table=True):
     posted: str
 
 
+class KnownPost(SQLModel, table=True):
+    """A post that made no check-in of its own, since all it said was recorded already or completed an earlier check-in:
+    `check_in_id`. By its id a repeat is known, whatever became of that check-in since."""
+
+    __tablename__ = "known_posts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["clinic_id", "patient_id", "check_in_id"], ["check_ins.clinic_id", "check_ins.patient_id", "check_ins.id"]
+        ),
+        rights(),
+    )
+
+    clinic_id: UUID = key()
+    id: UUID = key()
+    patient_id: UUID = Field(sa_type=Uuid)
+    check_in_id: UUID = Field(sa_type=Uuid)
+    posted: str
+
+
 class CheckInVersion(SQLModel, table=True):
-    """One version of a check-in. Its scores are in `score_versions`."""
+    """One version of a check-in. Its scores are in `score_versions`. `stated_before_at`: when it was stated that it was
+    answered before the infusion; null where it was not. `clock_offset_seconds`: by how much the device's clock was
+    behind ours when it was sent; `clock_suspect`: that was not believed. `moved_from`: the check-in in whose place it
+    goes on; `moved_to`: the one that goes on in its place. Such a version is voided too."""
 
     __tablename__ = "check_in_versions"
     __table_args__ = (
@@ -81,9 +103,12 @@ class CheckInVersion(SQLModel, table=True):
     recorded_by_id: UUID = Field(sa_type=Uuid)
     taken_at: datetime = Field(sa_type=Moment)
     session_id: UUID | None = Field(sa_type=Uuid)
-    before_infusion: bool
-    clock_corrected_by_seconds: int | None
+    stated_before_at: datetime | None = Field(sa_type=Moment)
+    clock_offset_seconds: int | None
+    clock_suspect: bool
     voided: bool
+    moved_from: UUID | None = Field(sa_type=Uuid)
+    moved_to: UUID | None = Field(sa_type=Uuid)
     reason: str | None
 
 
@@ -92,7 +117,8 @@ Code = Annotated[str, BodyField(max_length=50)]
 
 
 class ResponseIn(RequestBody):
-    """One instrument's answers in item order, or its score alone (users, clients and imports)."""
+    """One instrument's answers in item order, or its score alone (users, clients and imports). An answer may be null:
+    not answered. Then the score is kept without a value and is no reading, and a `score` beside it is dropped."""
 
     instrument: Code
     answers: Answers | None = None
@@ -101,7 +127,8 @@ class ResponseIn(RequestBody):
 
 class CheckInIn(RequestBody):
     """A check-in. Only `taken_at` and one response are required. `before_infusion` states that it was answered before
-    the infusion, up to 60 minutes after its start; `sent_at` is the device's clock at sending."""
+    the infusion, up to 60 minutes after its start; `sent_at` is the device's clock at sending, written anew at every
+    try."""
 
     model_config = with_examples(_EXAMPLE)
 
@@ -110,11 +137,13 @@ class CheckInIn(RequestBody):
     taken_at: MomentIn
     """When it was answered, by the device's clock."""
     sent_at: MomentIn | None = None
-    """The device's clock at sending: where it is wrong, `taken_at` is corrected by the difference."""
+    """The device's clock at this sending, written anew at every try: where it is wrong, `taken_at` is corrected by the
+    difference. A queued body that is sent again with its old `sent_at` looks like a clock that is slow."""
     session_id: Id | None = None
     """A session of this patient that it belongs to."""
     before_infusion: Flag = False
-    """It was answered before the infusion that started up to 60 minutes earlier, and counts at its start."""
+    """It was answered before the infusion that had started up to 60 minutes earlier, or else before the one of its day
+    that is recorded later; it counts at that one's start."""
     responses: Annotated[list[ResponseIn], BodyField(min_length=1, max_length=20)]
 
 
@@ -163,12 +192,14 @@ class CallerOut(ResponseBody):
 
 class ScoreOut(ResponseBody):
     """One score. `items_known` is false for a total alone; `self_harm_item` is null where it is unknown (which is never
-    to be read as zero) or the instrument has none."""
+    to be read as zero) or the instrument has none. `complete` is false where items are unanswered: such a score has no
+    value and is no reading."""
 
     id: Id
     instrument: str
     domain: str
-    value: Value
+    value: Value | None
+    complete: bool
     severity: str | None
     answers: list[int | None] | None
     items_known: bool
@@ -182,8 +213,8 @@ class NoticeOut(ResponseBody):
     crisis_contacts: list[CrisisContact]
 
 
-class AlreadyRecordedOut(ResponseBody):
-    """A response that was recorded before, in this check-in."""
+class RecordedIn(ResponseBody):
+    """An instrument and the check-in that holds its response."""
 
     instrument: str
     check_in_id: Id
@@ -200,8 +231,14 @@ class CheckInOut(ResponseBody):
     session_id: Id | None
     before_infusion: bool
     clock_corrected_by_seconds: int | None
+    clock_suspect: bool
+    """The device's clock seems to be behind by more than an hour, soon after it was right: `taken_at` is as sent."""
     version: int
-    status: str = grows("recorded", "voided")
+    status: str = grows("recorded", "voided", "moved")
+    moved_from: Id | None
+    """The check-in in whose place this one goes on."""
+    moved_to: Id | None
+    """The check-in that goes on in this one's place."""
     reason: str | None
     recorded_by: CallerOut
     scores: list[ScoreOut]
@@ -213,7 +250,12 @@ class CheckInReceipt(CheckInOut):
     """What recording answers: the check-in, and what relief says today for the instruments posted."""
 
     relief: list[TrackOut]
-    already_recorded: list[AlreadyRecordedOut]
+    already_recorded: list[RecordedIn]
+    """Responses that were recorded before, and where."""
+    completed: list[RecordedIn]
+    """Responses that made an earlier score of the same moment whole, and where: that check-in has a new version."""
+    scores_dropped: list[str]
+    """Instruments whose `score` was dropped, since items are unanswered."""
 
 
 class CheckInList(ResponseBody):
@@ -223,13 +265,19 @@ class CheckInList(ResponseBody):
     next_cursor: str | None
 
 
+class RefusalOut(ProblemOut):
+    """A refusal. The `notice` is there where an answer of the refused form says that somebody may be in danger."""
+
+    notice: NoticeOut | None = None
+
+
 class BatchResult(ResponseBody):
     """What became of one item: its receipt, or why it was refused."""
 
     index: int
     http_status: int
     check_in: CheckInReceipt | None = None
-    problem: ProblemOut | None = None
+    problem: RefusalOut | None = None
 
 
 class BatchOut(ResponseBody):

@@ -21,6 +21,7 @@ from app.tracks.models import ScoreVersion
 
 def one(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Fact[CheckInOut]:
     """The current version of a check-in. Raises NotFound."""
+    patients.find(db, caller.clinic_id, patient_id)
     row = find(db, caller.clinic_id, patient_id, check_in_id)
     value = _check_ins_out(db, caller, patient_id, [row])[0]
     return Fact(value, (patient_id,), value.version)
@@ -47,10 +48,13 @@ def listed(
 
 def versions(db: Transaction, caller: Caller, patient_id: UUID, check_in_id: UUID) -> Fact[list[CheckInOut]]:
     """Every version of a check-in, oldest first. Raises NotFound."""
-    find(db, caller.clinic_id, patient_id, check_in_id)
+    patients.find(db, caller.clinic_id, patient_id)
+    _, current = find(db, caller.clinic_id, patient_id, check_in_id)
     calendar = calendar_of(db, caller, patient_id)
     scores: dict[int, list[ScoreVersion]] = {}
-    for score in tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
+    # What was entered for the wrong person is not shown to that person's device.
+    is_another_persons = caller.patient_id is not None and current.moved_to is not None
+    for score in () if is_another_persons else tracks_store.versions_of_check_in(db, caller.clinic_id, check_in_id):
         scores.setdefault(score.version, []).append(score)
     raised = alerts.alerts_out(db, caller.clinic_id, alerts_store.of_check_ins(db, caller.clinic_id, [check_in_id]))
     every = store.versions(db, caller.clinic_id, check_in_id)

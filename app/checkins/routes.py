@@ -8,16 +8,17 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
-from app.access.door import Audited
+from app.access.door import Audited, Door
 from app.access.service import Caller
 from app.api.faults import faults_of
-from app.api.fields import DayIn, ProblemOut
+from app.api.fields import DayIn
 from app.api.parts import Part
 from app.api.problems import Responses, problem_body, problems
 from app.api.rendering import Rendered, as_json, created
+from app.api.strict import body_of
 from app.api.versions import IfMatch, expected_version, tagged
 from app.audit.service import Act
-from app.checkins import amending, reading, service
+from app.checkins import amending, reading, refusing, service
 from app.checkins.deciding import Post
 from app.checkins.models import (
     AmendmentIn,
@@ -29,7 +30,9 @@ from app.checkins.models import (
     CheckInList,
     CheckInOut,
     CheckInReceipt,
+    RefusalOut,
 )
+from app.checkins.refusing import Alarm
 from app.checkins.service import Receipt
 from app.errors import Fault, Invalid, Problem
 from app.facts import Fact
@@ -39,20 +42,67 @@ from app.instruments import INSTRUMENTS
 RECORDING: Part[Audited[Post, CheckInReceipt]] = Part("recording")
 
 
-class BatchRoute(GuardedRoute):
+class RecordingRoute(GuardedRoute):
+    """A route for forms. A refused form may hold an answer that somebody must see: then its alert is committed, with
+    the audit event, before the refusal leaves, and the refusal carries the notice."""
+
+    async def refused(self, request: Request, problem: Problem) -> None:
+        door: Door | None = getattr(request.state, "door", None)
+        is_form = door is not None and door.is_permitted and refusing.concerns(problem)
+        alarms = await self._alarms(request) if is_form else []
+        if door is None or not alarms:
+            await super().refused(request, problem)
+            return
+        caller, act = door.caller, door.act
+        notice = await door.refuse(
+            problem, request.path_params, lambda db: refusing.raise_alarms(db, caller, act, alarms)
+        )
+        if notice is not None:
+            problem.more["notice"] = notice.model_dump(mode="json")
+
+    async def _alarms(self, request: Request) -> list[Alarm]:
+        document = refusing.document_of(await body_of(request))
+        try:
+            ids = {name: UUID(value) for name, value in request.path_params.items()}
+        except ValueError:
+            return []
+        return self.alarms_in(document, ids)
+
+    def alarms_in(self, document: Any, ids: dict[str, UUID]) -> list[Alarm]:
+        return refusing.alarms_in(document, ids["patient_id"], ids.get("check_in_id"))
+
+
+class BatchRoute(RecordingRoute):
     """A route with a higher limit on the size of the body, for batches."""
 
     body_bytes = 4 * 1024 * 1024
 
+    def alarms_in(self, document: Any, ids: dict[str, UUID]) -> list[Alarm]:
+        items = document.get("items") if isinstance(document, dict) else None
+        forms = items if isinstance(items, list) else []
+        return [alarm for form in forms for alarm in refusing.alarms_in(form, None)]
 
-router = APIRouter(tags=["check-ins"], route_class=GuardedRoute)
+
+router = APIRouter(tags=["check-ins"], route_class=RecordingRoute)
 batches = APIRouter(tags=["check-ins"], route_class=BatchRoute)
 
 _PATH = "/v1/patients/{patient_id}/check-ins"
+
+
+def _refusals(*codes: str) -> Responses:
+    """`problems`, of which the refusals of forms may carry the notice."""
+    found = problems(*codes)
+    for status in (403, 409, 422):
+        if status in found:
+            found[status]["content"]["application/problem+json"]["schema"] = {"$ref": "#/components/schemas/RefusalOut"}
+    return found
+
+
 _REPEATED: Responses = {200: {"model": CheckInReceipt, "description": "Recorded before"}}
 _ITEM: TypeAdapter[BatchItemIn] = TypeAdapter(BatchItemIn)
 _RECORDING_PROBLEMS = (
     "not_found",
+    "merged",
     "reference_not_found",
     "score_mismatch",
     "answers_required",
@@ -69,12 +119,12 @@ _RECORDING_PROBLEMS = (
     summary="Record a check-in",
     status_code=201,
     response_model=CheckInReceipt,
-    responses=_REPEATED | problems(*_RECORDING_PROBLEMS),
+    responses=_REPEATED | _refusals(*_RECORDING_PROBLEMS),
 )
 async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body: CheckInIn, keyed: KeyOf) -> Response:
     """Safe to send again: the same id with the same content, or the same answers at the same moment, are recorded once.
     Answers 201 only after the commit."""
-    post = Post(door.caller, door.act, patient_id, body)
+    post = Post(door.caller, door.act, door.caller.whose(patient_id), body)
     if keyed is not None:
         done = await door.write(lambda db: service.record_one(db, door.act.clinic_id, post), _created, keyed)
         return done.response()
@@ -87,23 +137,24 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
     "/v1/check-ins/batch",
     summary="Record up to 500 check-ins",
     response_model=BatchOut,
-    responses=problems("idempotency_key_reused", "request_in_progress"),
+    responses=_refusals("idempotency_key_reused", "request_in_progress"),
 )
 async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Response:
     """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
     which they were taken."""
-    parsed = _parsed(door.caller, door.act, body.items)
+    caller, act, items = door.caller, door.act, list[Any](body.items)
+    parsed = _parsed(caller, act, items)
 
     def render(fact: Fact[dict[int, Receipt | Problem]]) -> Rendered:
         outcomes = sorted(fact.value.items())
-        results = [_result(index, outcome, door.act) for index, outcome in outcomes]
+        results = [_result(index, outcome, act) for index, outcome in outcomes]
         return as_json(Fact(BatchOut(results=results)))
 
-    done = await door.write(lambda db: service.record_batch(db, door.act.clinic_id, *parsed), render, keyed)
+    done = await door.write(lambda db: service.record_batch(db, caller, act, items, *parsed), render, keyed)
     return done.response()
 
 
-@router.get(_PATH, summary="List a patient's check-ins", responses=problems("not_found", "invalid_cursor"))
+@router.get(_PATH, summary="List a patient's check-ins", responses=problems("not_found", "merged", "invalid_cursor"))
 async def list_check_ins(
     door: DoorOf,
     page: PageOf,
@@ -124,13 +175,15 @@ async def list_check_ins(
     return CheckInList(items=found.value, next_cursor=page.next_cursor)
 
 
-@router.get(_PATH + "/{check_in_id}", summary="One check-in", responses=problems("not_found"))
+@router.get(_PATH + "/{check_in_id}", summary="One check-in", responses=problems("not_found", "merged"))
 async def get_check_in(response: Response, door: DoorOf, patient_id: UUID, check_in_id: UUID) -> CheckInOut:
     """As it stands, with its ETag, which an amendment must name."""
     return tagged(response, await door.read(lambda db: reading.one(db, door.caller, patient_id, check_in_id)))
 
 
-@router.get(_PATH + "/{check_in_id}/versions", summary="Every version of a check-in", responses=problems("not_found"))
+@router.get(
+    _PATH + "/{check_in_id}/versions", summary="Every version of a check-in", responses=problems("not_found", "merged")
+)
 async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UUID) -> CheckInList:
     """Oldest first."""
     found = await door.read(lambda db: reading.versions(db, door.caller, patient_id, check_in_id))
@@ -142,8 +195,9 @@ async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UU
     summary="Amend or void a check-in",
     status_code=201,
     response_model=CheckInReceipt,
-    responses=problems(
+    responses=_refusals(
         "not_found",
+        "merged",
         "already_recorded",
         "score_mismatch",
         "precondition_failed",
@@ -171,7 +225,7 @@ def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post]
     for index, item in enumerate(items):
         try:
             body = _ITEM.validate_python(item)
-            posts[index] = Post(caller, act, body.patient_id, body)
+            posts[index] = Post(caller, act, caller.whose(body.patient_id), body)
         except ValidationError as error:
             refused[index] = Invalid(errors=faults_of(error.errors()))
             with suppress(TypeError, KeyError, ValueError, AttributeError):
@@ -181,7 +235,7 @@ def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post]
 
 def _result(index: int, outcome: Receipt | Problem, act: Act) -> BatchResult:
     if isinstance(outcome, Problem):
-        problem = ProblemOut(**problem_body(outcome, act.request_id))
+        problem = RefusalOut(**problem_body(outcome, act.request_id))
         return BatchResult(index=index, http_status=outcome.status, problem=problem)
     return BatchResult(index=index, http_status=201 if outcome.is_new else 200, check_in=outcome.value)
 

@@ -5,16 +5,20 @@ table by table. The commit and the audit event are the caller's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from app.access.service import Caller
 from app.alerts import service as alerts
-from app.alerts.models import AlertOut
-from app.checkins import output, store
-from app.checkins.deciding import Decision, Gathered, Post, Taken, decide, instant_of, taken_of
-from app.checkins.models import CheckInReceipt
+from app.alerts.models import Alert, AlertOut
+from app.audit.service import Act
+from app.checkins import output, refusing, store
+from app.checkins.deciding import Decision, Gathered, Post, decide, instant_of, taken_of
+from app.checkins.models import CheckInReceipt, CheckInVersion
+from app.checkins.policies import RIGHT_FOR, RIGHT_WITHIN, Taken
 from app.checkins.reading import alerts_of, scores_of
 from app.errors import Internal, NotFound, Problem
 from app.facts import Fact, Outcome
@@ -22,15 +26,15 @@ from app.logs import log_unexpected
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.storage import Transaction, is_passing
+from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
-from app.tracks.events import Calendar, local_day
+from app.tracks.changes import Change
+from app.tracks.days import local_day
+from app.tracks.events import Calendar
+from app.tracks.models import ScoreVersion
 from app.tracks.output import TrackOut
 from app.tracks.patient_tracks import FOLLOWED, PatientTracks
-from app.tracks.service import Change
-
-_RESENT_WITHIN = timedelta(hours=1)
-
 
 Receipt = Fact[CheckInReceipt]
 
@@ -57,7 +61,8 @@ def record_many(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list
 
 def record(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> Recorded:
     """Records check-ins of one clinic, without receipts, in the order in which they were taken."""
-    taken: list[Taken] = [taken_of(post) for post in posts]
+    right = _right_clocks(db, clinic_id, posts)
+    taken = [taken_of(post, was_right=post.caller.id in right) for post in posts]
     gathered = _gather(db, clinic_id, posts, taken)
     decided: dict[int, Decision | Problem] = {}
     for index in sorted(range(len(posts)), key=lambda i: (instant_of(posts[i], taken[i]), i)):
@@ -79,20 +84,54 @@ def record_one(db: Transaction, clinic_id: UUID, post: Post) -> Receipt:
 
 
 def record_batch(
-    db: Transaction, clinic_id: UUID, posts: Mapping[int, Post], refused: Mapping[int, Problem], named: Sequence[UUID]
+    db: Transaction,
+    caller: Caller,
+    act: Act,
+    items: Sequence[Any],
+    posts: Mapping[int, Post],
+    refused: Mapping[int, Problem],
+    named: Sequence[UUID],
 ) -> Fact[dict[int, Receipt | Problem]]:
-    """Records posts that stand or fall alone, by index; `refused` are those that could not even be read, and
-    `named` whom those name. The fact names the patients of recorded or shown check-ins, and those of refused ones."""
+    """Records posts that stand or fall alone, by their index in `items`; `refused` are those that could not even be
+    read, and `named` whom those name. The fact names the patients of recorded or shown check-ins, and those of refused
+    ones."""
+    clinic_id = act.clinic_id
+    # Whoever has an alarming answer in an unreadable item is locked together with those who are recorded for.
+    alarmed = {caller.whose(alarm.patient_id) for i in refused for alarm in refusing.alarms_in(items[i], None)}
+    if alarmed:
+        patients_store.summaries(db, clinic_id, alarmed | {post.patient_id for post in posts.values()}, lock=True)
     recorded = dict(zip(posts, record_each(db, clinic_id, list(posts.values())), strict=True))
     shown = {fact.value.patient_id for fact in recorded.values() if isinstance(fact, Fact)}
     outcomes: dict[int, Receipt | Problem] = {**refused, **recorded}
     refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Problem)]
+    for refusal in refusals:
+        if not caller.knows_merges:
+            refusal.more.pop("into", None)
+    _alarm(db, caller, act, items, outcomes)
     outcome: Outcome = "done"
     if refusals:
         found_nobody = all(isinstance(refusal, NotFound) for refusal in refusals)
         outcome = "partly_refused" if shown else "not_found" if found_nobody else "refused"
     asked_for = [*named, *(posts[i].patient_id for i, r in recorded.items() if isinstance(r, Problem))]
     return Fact(outcomes, tuple(shown), outcome=outcome, refused_patient_ids=tuple(dict.fromkeys(asked_for)))
+
+
+def _alarm(
+    db: Transaction, caller: Caller, act: Act, items: Sequence[Any], outcomes: Mapping[int, Receipt | Problem]
+) -> None:
+    """Raises the alerts of refused items, whose refusals then carry the notice."""
+    alarms = {
+        index: (problem, found)
+        for index, problem in outcomes.items()
+        if isinstance(problem, Problem) and refusing.concerns(problem)
+        if (found := refusing.alarms_in(items[index], None))
+    }
+    if not alarms:
+        return
+    raised = refusing.raise_alarms(db, caller, act, [alarm for _, found in alarms.values() for alarm in found])
+    for problem, found in alarms.values():
+        if raised.value is not None and caller.whose(found[0].patient_id) in raised.patient_ids:
+            problem.more["notice"] = raised.value.model_dump(mode="json")
 
 
 def record_each(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
@@ -115,63 +154,103 @@ def _record_alone(db: Transaction, clinic_id: UUID, post: Post) -> Receipt | Pro
         return Internal()
 
 
-def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[Taken]) -> Gathered:
+def _right_clocks(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> set[UUID]:
+    """Of the devices whose clock looks slow now, those whose clock was right of late."""
+    doubtful = {post.caller.id: post for post in posts if post.is_doubtful}
+    if not doubtful:
+        return set()
+    since = min(post.act.at for post in doubtful.values()) - RIGHT_FOR
+    patient_ids = {post.patient_id for post in doubtful.values()}
+    return store.right_clocks(db, clinic_id, patient_ids, doubtful.keys(), since, RIGHT_WITHIN)
+
+
+def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[Taken | Problem]) -> Gathered:
     patient_ids = {post.patient_id for post in posts}
     locked = patients_store.summaries(db, clinic_id, patient_ids, lock=True)
+    for patient in locked.values():
+        if patient.merged_into is not None:
+            patient.merged_into = patients.goes_on_in(db, clinic_id, patient.id)
     known = tracks.gather(db, clinic_id, list(locked))
-    named = store.by_ids(db, clinic_id, {post.body.id for post in posts if post.body.id is not None})
+    named = store.by_ids(db, clinic_id, {i for post in posts if (i := post.id) is not None})
     instants = {
-        (p.patient_id, t[0])
-        for p, t in zip(posts, taken, strict=True)
-        if not isinstance(t, Problem) and p.patient_id in known and not _is_newest(p, t[0], known[p.patient_id])
+        (post.patient_id, moment.at)
+        for post, moment in zip(posts, taken, strict=True)
+        if not isinstance(moment, Problem)
+        and post.patient_id in known
+        and not _is_newest(post, moment, known[post.patient_id])
     }
     standing = tracks_store.standing_at(db, clinic_id, instants)
     sessions = tracks_store.sessions_of(db, clinic_id, [p.body.session_id for p in posts if p.body.session_id])
     gathered = Gathered(locked, known, sessions, {}, {(s.patient_id, s.taken_at, s.instrument): s for s in standing})
-    # A device with a wrong clock may send one post twice. The corrected times then differ by the time between the two
-    # sendings, so check-ins taken near that time are read too.
-    sent = {
-        (p.patient_id, t[0])
-        for p, t in zip(posts, taken, strict=True)
-        if p.body.sent_at is not None and p.body.id is None and not isinstance(t, Problem)
+    maybe_known = {
+        post.id
+        for post, moment in zip(posts, taken, strict=True)
+        if post.id is not None and (post.body.sent_at is not None or (post.patient_id, _at(moment)) in instants)
     }
-    resent = store.taken_near(db, clinic_id, sent, _RESENT_WITHIN)
-    others = {s.check_in_id for s in standing} - named.keys()
-    rows = named | store.by_ids(db, clinic_id, others) | {row[0].id: row for row in resent}
+    gathered.known_posts = store.known_posts(db, clinic_id, maybe_known - named.keys())
+    shown = {s.check_in_id for s in standing} | {known_post.check_in_id for known_post in gathered.known_posts.values()}
+    rows = named | store.by_ids(db, clinic_id, shown - named.keys())
     scores = scores_of(db, clinic_id, list(rows))
     for check_in, version in rows.values():
         gathered.check_ins[check_in.id] = Decision(check_in, version, scores.get(check_in.id, []), is_new=False)
     return gathered
 
 
-def _is_newest(post: Post, taken_at: datetime, known: PatientTracks) -> bool:
-    """Whether the patient has no score yet that this post could repeat."""
-    return known.is_before(taken_at) and all(response.instrument in FOLLOWED for response in post.body.responses)
+def _at(moment: Taken | Problem) -> datetime | None:
+    return None if isinstance(moment, Problem) else moment.at
+
+
+def _is_newest(post: Post, moment: Taken, known: PatientTracks) -> bool:
+    """Whether the patient has no score yet in whose place this post's could be."""
+    return known.is_before(moment.at) and all(response.instrument in FOLLOWED for response in post.body.responses)
 
 
 def _insert(
     db: Transaction, clinic_id: UUID, kept: Sequence[tuple[Post, Decision]], gathered: Gathered
 ) -> dict[UUID, list[AlertOut]]:
     """Writes the batch. Returns the raised alerts by check-in id."""
-    if not kept:
+    completed = gathered.completions
+    touched = {post.patient_id for post, _ in (*kept, *completed)}
+    if not touched and not gathered.new_posts:
         return {}
-    patients_store.store_recorded_at(
-        db, clinic_id, [gathered.patients[i] for i in sorted({p.patient_id for p, _ in kept})]
-    )
-    store.insert_many(db, [k.check_in for _, k in kept], [k.version for _, k in kept])
-    changes = [
-        Change(
-            patients.subject_of(gathered.patients[post.patient_id], post.caller.time_zone),
-            scores=k.scores,
-            session_id=k.version.session_id,
+    patients_store.store_recorded_at(db, clinic_id, [gathered.patients[i] for i in sorted(touched)])
+    versions = [*(k.version for _, k in kept), *(done.version for _, done in completed)]
+    store.insert_many(db, [k.check_in for _, k in kept], versions, gathered.new_posts)
+    changes = [_change(post, gathered, k.scores, k.version) for post, k in kept]
+    found = tracks.apply(db, clinic_id, changes, gathered.known) if changes else []
+    for post, done in completed:
+        change = replace(
+            _change(post, gathered, done.scores, done.version),
+            replaces_check_ins=[done.check_in.id],
+            at=done.version.recorded_at,
         )
-        for post, k in kept
-    ]
-    raised: dict[UUID, list[AlertOut]] = {}
-    for alert in tracks.apply(db, clinic_id, changes, gathered.known):
-        if alert.check_in_id is not None:
-            raised.setdefault(alert.check_in_id, []).append(alerts.alert_out(alert))
-    return raised
+        found += tracks.apply(db, clinic_id, [change], gathered.known)
+    return _by_check_in(found, kept, gathered)
+
+
+def _change(post: Post, gathered: Gathered, scores: Sequence[ScoreVersion], version: CheckInVersion) -> Change:
+    is_own = post.caller.patient_id is not None
+    return Change(
+        patients.subject_of(gathered.patients[post.patient_id], post.caller.time_zone),
+        scores=scores,
+        session_id=version.session_id,
+        urgent_is_late=not is_own or post.body.sent_at is not None,
+    )
+
+
+def _by_check_in(
+    found: Sequence[Alert], kept: Sequence[tuple[Post, Decision]], gathered: Gathered
+) -> dict[UUID, list[AlertOut]]:
+    """Alerts by the check-in whose receipt shows them: the one they are about, if it is of this batch, else the last of
+    the patient's."""
+    last = {post.patient_id: decision.check_in.id for post, decision in kept}
+    mine = {decision.check_in.id for _, decision in kept}
+    shown: dict[UUID, list[AlertOut]] = {}
+    for alert in {alert.id: alert for alert in found}.values():
+        about = alert.check_in_id if alert.check_in_id in mine else last.get(alert.patient_id, alert.check_in_id)
+        if about is not None:
+            shown.setdefault(about, []).append(alerts.alert_out(alert))
+    return shown
 
 
 class _Receipts:
@@ -192,6 +271,8 @@ class _Receipts:
             calendar = self._calendars[patient_id] = Calendar(self._known[patient_id].infusions, zone)
         posted = list(dict.fromkeys(response.instrument for response in post.body.responses))
         today = local_day(post.act.at, zone)
+        if kept.version.moved_to is not None:  # another patient's by now: this one is told nothing of it
+            posted = []
         relief = [track for code in posted for track in self._track(patient_id, code, zone, today)]
         receipt = output.receipt(
             post.caller,
@@ -200,7 +281,7 @@ class _Receipts:
             calendar,
             self._raised.get(kept.check_in.id, []),
             relief,
-            kept.already,
+            kept,
             own=kept.is_new,
         )
         return Fact(receipt, (patient_id,), kept.version.version, is_new=kept.is_new, is_replay=kept.replayed)
@@ -210,7 +291,7 @@ class _Receipts:
         if found is None:
             known = self._readable.get((patient_id, today))
             if known is None:
-                known = tracks.readable(self._db, self._clinic_id, patient_id, self._known[patient_id], zone, today)
+                known = answers.readable(self._db, self._clinic_id, patient_id, self._known[patient_id], zone, today)
                 self._readable[patient_id, today] = known
-            found = self._relief[patient_id, code, today] = tracks.tracks_out(known, [code], today)
+            found = self._relief[patient_id, code, today] = answers.tracks_out(known, [code], today)
         return found

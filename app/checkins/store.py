@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_
-from sqlmodel import col, select
+from sqlalchemy import and_, func
+from sqlmodel import SQLModel, col, select
 
-from app.checkins.models import CheckIn, CheckInVersion
+from app.checkins.models import CheckIn, CheckInVersion, KnownPost
 from app.storage import Transaction, below, insert
 from app.tracks.models import ScoreVersion
 
@@ -23,18 +23,35 @@ def by_ids(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> 
     return {row[0].id: (row[0], row[1]) for row in rows}
 
 
-def taken_near(
-    db: Transaction, clinic_id: UUID, near: Collection[tuple[UUID, datetime]], within: timedelta
-) -> list[Row]:
-    """Check-ins of these patients taken at most `within` before or after the given instants."""
-    if not near:
-        return []
-    taken_at = col(CheckIn.taken_at)
-    spans = [
-        and_(col(CheckIn.patient_id) == patient_id, taken_at >= at - within, taken_at <= at + within)
-        for patient_id, at in near
-    ]
-    return [(row[0], row[1]) for row in db.exec(_current(clinic_id).where(or_(*spans)))]
+def known_posts(db: Transaction, clinic_id: UUID, post_ids: Collection[UUID]) -> dict[UUID, KnownPost]:
+    """Posts that made no check-in of their own, by their ids."""
+    if not post_ids:
+        return {}
+    query = select(KnownPost).where(col(KnownPost.clinic_id) == clinic_id, col(KnownPost.id).in_(post_ids))
+    return {post.id: post for post in db.exec(query)}
+
+
+def right_clocks(
+    db: Transaction,
+    clinic_id: UUID,
+    patient_ids: Collection[UUID],
+    device_ids: Collection[UUID],
+    since: datetime,
+    within: timedelta,
+) -> set[UUID]:
+    """Of these devices, those that sent a check-in since `since` by a clock that differed from ours by less than
+    `within`."""
+    version = CheckInVersion
+    query = select(version.recorded_by_id).where(
+        col(version.clinic_id) == clinic_id,
+        col(version.patient_id).in_(patient_ids),
+        col(version.recorded_at) >= since,
+        col(version.version) == 1,  # later ones tell of the clock that sent the first
+        col(version.moved_from).is_(None),
+        col(version.recorded_by_id).in_(device_ids),
+        func.abs(col(version.clock_offset_seconds)) < within.total_seconds(),
+    )
+    return set(db.exec(query.distinct()))
 
 
 def page(
@@ -69,6 +86,24 @@ def page(
     return rows
 
 
+def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Row]:
+    """A patient's check-ins with their current versions, in order of time."""
+    query = _current(clinic_id).where(col(CheckIn.patient_id) == patient_id)
+    return [(row[0], row[1]) for row in db.exec(query.order_by(col(CheckIn.taken_at), col(CheckIn.id)))]
+
+
+def first_recorded_since(db: Transaction, clinic_id: UUID, patient_id: UUID, since: datetime) -> Sequence[UUID]:
+    """The check-ins that were first recorded for a patient after `since`, and did not come by a move."""
+    query = select(CheckInVersion.check_in_id).where(
+        col(CheckInVersion.clinic_id) == clinic_id,
+        col(CheckInVersion.patient_id) == patient_id,
+        col(CheckInVersion.recorded_at) > since,
+        col(CheckInVersion.version) == 1,
+        col(CheckInVersion.moved_from).is_(None),
+    )
+    return db.exec(query.order_by(col(CheckInVersion.recorded_at))).all()
+
+
 def versions(db: Transaction, clinic_id: UUID, check_in_id: UUID) -> Sequence[CheckInVersion]:
     query = select(CheckInVersion).where(
         col(CheckInVersion.clinic_id) == clinic_id, col(CheckInVersion.check_in_id) == check_in_id
@@ -94,8 +129,15 @@ def newest_known(db: Transaction, clinic_id: UUID, patient_id: UUID, known_at: d
     return db.exec(query.order_by(col(CheckInVersion.recorded_at).desc()).limit(1)).first()
 
 
-def insert_many(db: Transaction, check_ins: Sequence[CheckIn], versions: Sequence[CheckInVersion]) -> None:
-    insert(db, {CheckIn: [vars(check_in) for check_in in check_ins], CheckInVersion: [vars(row) for row in versions]})
+def insert_many(
+    db: Transaction, check_ins: Sequence[CheckIn], versions: Sequence[CheckInVersion], known: Sequence[KnownPost]
+) -> None:
+    rows: dict[type[SQLModel], Sequence[SQLModel]] = {
+        CheckIn: check_ins,
+        CheckInVersion: versions,
+        KnownPost: known,
+    }
+    insert(db, {table: [vars(row) for row in some] for table, some in rows.items()})
 
 
 def _current(clinic_id: UUID) -> Any:

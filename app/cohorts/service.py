@@ -19,8 +19,9 @@ from app.instruments import INSTRUMENTS
 from app.relief import Record, fold, records
 from app.storage import Transaction
 from app.tracks import store as tracks_store
+from app.tracks.days import local_day
 from app.tracks.domains import rule
-from app.tracks.events import counting, events_of, local_day
+from app.tracks.events import counting, events_of
 from app.tracks.models import InfusionVersion, ScoreVersion
 
 Version = TypeVar("Version", InfusionVersion, ScoreVersion)
@@ -109,7 +110,7 @@ def _records_known(
     """Trait and episodes of every patient with a session by `as_of`, as known at `known_at`, in batches."""
     zone, after = caller.time_zone, None
     while True:
-        page = store.cohort(db, caller.clinic_id, after, _PATIENTS_AT_ONCE)
+        page = store.cohort(db, caller.clinic_id, known_at, after, _PATIENTS_AT_ONCE)
         if not page:
             return
         ids: list[UUID] = [row[0] for row in page]

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
@@ -49,11 +50,20 @@ def early(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     return found
 
 
-def cohort(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> Sequence[Any]:
-    """A batch of patients in id order: id, indications as stored, failed antidepressant trials."""
+# Patients whose scores are in no answer: entered in error, or merged into another one.
+_LEFT_OUT = ("entered_in_error", "merged")
+
+
+def cohort(
+    db: Transaction, clinic_id: UUID, known_at: datetime | None, after: UUID | None, limit: int
+) -> Sequence[Any]:
+    """A batch of patients in id order: id, indications as stored, failed antidepressant trials. A record that was
+    merged into another one after `known_at` is still a patient's then."""
     columns = rows_of(
         col(Patient.id), cast(col(Patient.indications), Text), col(Patient.failed_antidepressant_trials)
     ).where(col(Patient.clinic_id) == clinic_id, col(Patient.care_status) != "entered_in_error")
+    unmerged = col(Patient.merged_into).is_(None)
+    columns = columns.where(unmerged if known_at is None else or_(unmerged, col(Patient.merged_at) > known_at))
     if after is not None:
         columns = columns.where(col(Patient.id) > after)
     return db.execute(columns.order_by(col(Patient.id)).limit(limit)).all()
@@ -87,9 +97,9 @@ def _has_gap() -> ColumnElement[bool]:
 
 
 def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
-    """The episodes of patients not entered in error, joined with patients if the trait is a column of theirs."""
+    """The episodes of patients who are not left out, joined with patients if the trait is a column of theirs."""
     mistaken = select(DomainStatus.patient_id).where(
-        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status) == "entered_in_error"
+        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status).in_(_LEFT_OUT)
     )
     query = rows_of(*columns).where(
         col(_E.clinic_id) == clinic_id, col(_E.instrument) == question.instrument, col(_E.patient_id).not_in(mistaken)
@@ -138,7 +148,7 @@ def _patients(db: Transaction, clinic_id: UUID) -> int:
     """The number of patients who have had a session: each of them has exactly one row for mood."""
     query = select(func.count()).where(
         col(DomainStatus.clinic_id) == clinic_id,
-        col(DomainStatus.care_status) != "entered_in_error",
+        col(DomainStatus.care_status).not_in(_LEFT_OUT),
         col(DomainStatus.domain) == "mood",
         col(DomainStatus.status) != "not_started",
     )

@@ -12,6 +12,7 @@ from app.access.service import Caller
 from app.alerts import service as alerts
 from app.alerts import store as alerts_store
 from app.alerts.models import AcknowledgementIn, Disposition
+from app.alerts.store import Wanted
 from app.audit.service import Act
 from app.checkins import service as checkins
 from app.checkins.deciding import Post
@@ -157,7 +158,7 @@ def _record(db: Transaction, caller: Caller, batch: list[_Arrival], ids: list[UU
 def _acknowledge(db: Transaction, caller: Caller, until: datetime, seed: int) -> None:
     """Acknowledges every open alert raised before `until`, each dated up to eight hours after it was raised."""
     rng = random.Random(f"{seed} alerts")  # noqa: S311 - a simulation
-    for alert in alerts_store.page(db, caller.clinic_id, "open", None, None, None, 1_000_000):
+    for alert in alerts_store.page(db, caller.clinic_id, Wanted(state="open"), None, 1_000_000):
         if alert.raised_at < until:
             at = alert.raised_at + timedelta(minutes=rng.randrange(5, 480))
             body = AcknowledgementIn(disposition=rng.choice(_DISPOSITIONS))

@@ -25,7 +25,7 @@ open_router = APIRouter(prefix="/v1/enrolments", tags=["access"], route_class=Gu
     summary="Make a code for a patient's device",
     status_code=201,
     response_model=EnrolmentOut,
-    responses=problems("not_found", "already_done", "erased"),
+    responses=problems("not_found", "merged", "already_done", "erased"),
 )
 async def enrol_device(request: Request, door: DoorOf, patient_id: UUID, keyed: KeyOf) -> Response:
     """Single use, valid for 72 hours, shown once."""
@@ -34,7 +34,7 @@ async def enrol_device(request: Request, door: DoorOf, patient_id: UUID, keyed: 
     return done.response()
 
 
-@router.get("/devices", summary="A patient's devices", responses=problems("not_found"))
+@router.get("/devices", summary="A patient's devices", responses=problems("not_found", "merged"))
 async def list_devices(door: DoorOf, patient_id: UUID) -> DeviceList:
     """Newest first, revoked ones too."""
     found = await door.read(lambda db: service.of_patient(db, door.act.clinic_id, patient_id))
@@ -42,7 +42,10 @@ async def list_devices(door: DoorOf, patient_id: UUID) -> DeviceList:
 
 
 @router.delete(
-    "/devices/{device_id}", summary="Revoke a patient's device", status_code=204, responses=problems("not_found")
+    "/devices/{device_id}",
+    summary="Revoke a patient's device",
+    status_code=204,
+    responses=problems("not_found", "merged"),
 )
 async def revoke_device(door: DoorOf, patient_id: UUID, device_id: UUID) -> Response:
     """It is refused everywhere within 30 seconds. What it recorded stays."""

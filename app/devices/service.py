@@ -12,6 +12,7 @@ from app.devices.models import DeviceOut, EnrolmentOut
 from app.errors import Invalid, InvalidToken, NotFound
 from app.facts import Fact
 from app.patients import service as patients
+from app.patients import store as patients_store
 from app.patients.service import ENDED, Erased
 from app.storage import Transaction, new_id
 
@@ -42,18 +43,22 @@ def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[
 
 
 def redeem(db: Transaction, key: str, code: str, device_name: str, origin: Origin) -> tuple[Act, Fact[Tokens]]:
-    """Redeems a code: adds the device, returns its tokens. Raises InvalidToken for an unknown, used or old code."""
+    """Redeems a code: adds the device, returns its tokens. A code for a record that was merged is one for the record in
+    which that goes on. Raises InvalidToken for an unknown, used or old code."""
     enrolment = store.enrolment_by_hash(db, digest(code))
     if enrolment is None or enrolment.redeemed_at is not None or enrolment.expires_at <= origin.at:
         raise InvalidToken("the code is unknown, used or expired")
     enrolment.redeemed_at = origin.at
+    patients_store.locked(db, enrolment.clinic_id, [enrolment.patient_id])  # a merge under way is waited for
+    *former, patient_id = patients.way_on(db, enrolment.clinic_id, enrolment.patient_id)
     device = Device(
         clinic_id=enrolment.clinic_id,
         id=new_id(),
-        patient_id=enrolment.patient_id,
+        patient_id=patient_id,
         name=device_name,
         created_at=origin.at,
         disabled_at=None,
+        former_patient_ids=list(map(str, former)),
     )
     db.add(enrolment)
     db.add(device)
@@ -79,6 +84,7 @@ def listed(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut
 
 def revoke(db: Transaction, act: Act, patient_id: UUID, device_id: UUID) -> Fact[None]:
     """Disables a device. One that is disabled already keeps its date. Raises NotFound."""
+    patients.find(db, act.clinic_id, patient_id)
     device = store.locked_device(db, act.clinic_id, device_id)
     if device is None or device.patient_id != patient_id:
         raise NotFound

@@ -66,7 +66,8 @@ def effects_of(db: Transaction, clinic_id: UUID, patient_id: UUID, calendar: Cal
 
 
 def _effect_out(instrument: Instrument, infusion: Infusion, found: Effect) -> InstrumentEffectOut:
-    first = found.first_response
+    # A response on the day itself is no relief where every later reading says that there was none.
+    first = None if found.ended_by == "never_responded" else found.first_response
     return InstrumentEffectOut(
         instrument=instrument.code,
         domain=instrument.domain,

@@ -22,7 +22,7 @@ class Line(msgspec.Struct, gc=False):
     taken_at: datetime
     before_infusion: bool
     instrument: str
-    score: int | float
+    score: int | float | None
     answers: list[int | None] | None
     recorded_at: datetime
 
@@ -48,7 +48,13 @@ def comma_separated(db: Transaction, clinic_id: UUID) -> Iterator[bytes]:
 
 def _line(row: Sequence[Any]) -> Line:
     *whose, instrument, points, answers, recorded_at = row
-    values = (*whose, instrument, INSTRUMENTS[instrument].value(points), answers, recorded_at)
+    values = (
+        *whose,
+        instrument,
+        None if points is None else INSTRUMENTS[instrument].value(points),
+        answers,
+        recorded_at,
+    )
     return Line(*values)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, inspect, type_coerce
+from sqlalchemy import bindparam, inspect, or_, type_coerce
 from sqlalchemy import select as rows_of
 
 from app.patients.models import Patient
@@ -20,7 +20,7 @@ SCORES = (
         type_coerce(_S.patient_id, Repeated()),
         type_coerce(_S.check_in_id, Repeated()),
         _S.taken_at,
-        _S.before_infusion,
+        _S.stated_before_at.is_not(None).label("before_infusion"),
         _S.instrument,
         _S.points,
         _S.answers,
@@ -30,7 +30,10 @@ SCORES = (
         _S.clinic_id == bindparam("clinic"),
         _S.superseded_at.is_(None),
         _S.patient_id.not_in(
-            rows_of(_P.id).where(_P.clinic_id == bindparam("clinic"), _P.care_status == "entered_in_error")
+            rows_of(_P.id).where(
+                _P.clinic_id == bindparam("clinic"),
+                or_(_P.care_status == "entered_in_error", _P.merged_into.is_not(None)),
+            )
         ),
     )
     .order_by(_S.check_in_id, _S.version)
@@ -38,7 +41,7 @@ SCORES = (
 
 
 def scores(db: Transaction, clinic_id: UUID) -> Iterator[Sequence[Any]]:
-    """All current scores in batches, except those of patients who were entered in error."""
+    """All current scores in batches, except those of patients who were entered in error or merged into others."""
     connection = db.connection()
     # SQLite's cursor reads row by row by itself; for PostgreSQL it must be requested.
     options = {"stream_results": connection.dialect.name != "sqlite", "max_row_buffer": _AT_ONCE}

@@ -35,10 +35,10 @@ _WRITTEN = (
 
 def _examples_hold(instrument: Instrument) -> bool:
     """Whether all worked examples of an instrument, one at least, give the right value."""
-    return bool(instrument.examples) and all(
-        instrument.value(score(instrument, e.answers, None if e.answers else e.value).points) == e.value
-        for e in instrument.examples
-    )
+    scored = [
+        (score(instrument, e.answers, None if e.answers else e.value).points, e.value) for e in instrument.examples
+    ]
+    return bool(scored) and all(points is not None and instrument.value(points) == value for points, value in scored)
 
 
 INSTRUMENTS: dict[str, Instrument] = {i.code: i for i in _WRITTEN if _examples_hold(i)}

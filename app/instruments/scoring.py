@@ -15,9 +15,10 @@ class ScoreMismatch(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A scored response. `answers`: None for a bare total. `self_harm_item`: None if unknown or not asked."""
+    """A scored response. `points`: None where items are unanswered; no total is ever made of fewer items than the
+    instrument asks for. `answers`: None for a bare total. `self_harm_item`: None if unknown or not asked."""
 
-    points: int
+    points: int | None
     answers: tuple[int | None, ...] | None
     self_harm_item: int | None
 
@@ -25,26 +26,29 @@ class Scored:
 def score(instrument: Instrument, answers: Answers | None, value: float | None, pointer: str = "") -> Scored:
     """The points of a response, given as answers (in item order), as a score in the instrument's unit, or as both.
 
-    Raises Invalid for a wrong number of answers, an answer out of range, a missing answer or an unattainable score, and
-    ScoreMismatch if both are given and differ. `pointer` is the prefix of the places named in an error.
+    A null is an item that was not answered; beside one, a score is ignored. Raises Invalid for a wrong number of
+    answers, an answer out of range or an unattainable score, and ScoreMismatch if both are given and differ. `pointer`
+    is the prefix of the places named in an error. Source: clinical reference 4.7 b.
     """
     if answers is None and value is None:
         raise Invalid(errors=[Fault("pointer", pointer, "give answers or a score")])
     if answers is not None and not instrument.items:
         rule = "this instrument is one number: send it as score"
         raise Invalid(errors=[Fault("pointer", f"{pointer}/answers", rule)])
-    stated = None if value is None else _points_of(instrument, value, pointer)
     if answers is None:
-        assert stated is not None  # one of the two was given
-        return Scored(stated, None, None)
+        assert value is not None  # one of the two was given
+        return Scored(_points_of(instrument, value, pointer), None, None)
     faults = _faults(instrument, answers, pointer)
     if faults:
         raise Invalid(errors=faults)
-    points = instrument.total(answers)
-    if stated is not None and stated != points:
-        raise ScoreMismatch(errors=[Fault("pointer", f"{pointer}/score", "must be what the answers give")])
     harm = instrument.self_harm
-    return Scored(points, tuple(answers), None if harm is None else answers[harm.number - 1])
+    item = None if harm is None else answers[harm.number - 1]
+    if any(answer is None and not _may_be_blank(instrument, n, answers) for n, answer in enumerate(answers, start=1)):
+        return Scored(None, tuple(answers), item)
+    points = instrument.total(answers)
+    if value is not None and _points_of(instrument, value, pointer) != points:
+        raise ScoreMismatch(errors=[Fault("pointer", f"{pointer}/score", "must be what the answers give")])
+    return Scored(points, tuple(answers), item)
 
 
 def _points_of(instrument: Instrument, value: float, pointer: str) -> int:
@@ -52,10 +56,17 @@ def _points_of(instrument: Instrument, value: float, pointer: str) -> int:
         raise Invalid(errors=[Fault("pointer", f"{pointer}/score", "must be a whole number")])
     nearest = round(value * instrument.per_unit) if abs(value) < 1_000 else -1
     if nearest not in instrument.points or instrument.value(nearest) != value:
-        low, high = instrument.value(instrument.points[0]), instrument.value(instrument.points[-1])
-        rule = f"must be a score this instrument can give, from {low} to {high}"
+        rule = f"must be a score this instrument can give: {_attainable(instrument)}"
         raise Invalid(errors=[Fault("pointer", f"{pointer}/score", rule)])
     return nearest
+
+
+def _attainable(instrument: Instrument) -> str:
+    """Which scores an instrument can give, in words: a range where it gives every whole number in it, else a list."""
+    low, high = instrument.points[0], instrument.points[-1]
+    if instrument.per_unit == 1 and len(instrument.points) == high - low + 1:
+        return f"from {low} to {high}"
+    return ", ".join(str(instrument.value(points)) for points in instrument.points)
 
 
 def _faults(instrument: Instrument, answers: Answers, pointer: str) -> Sequence[Fault]:
@@ -64,10 +75,7 @@ def _faults(instrument: Instrument, answers: Answers, pointer: str) -> Sequence[
         return [Fault("pointer", f"{pointer}/answers", rule)]
     faults = []
     for index, (item, answer) in enumerate(zip(instrument.items, answers, strict=True)):
-        if answer is None:
-            if not _may_be_blank(instrument, item.number, answers):
-                faults.append(Fault("pointer", f"{pointer}/answers/{index}", "must be answered"))
-        elif not item.min <= answer <= item.max:
+        if answer is not None and not item.min <= answer <= item.max:
             rule = f"must be from {item.min} to {item.max}"
             faults.append(Fault("pointer", f"{pointer}/answers/{index}", rule))
     return faults

@@ -16,8 +16,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.patients import store
 from app.patients.models import Identifiers, PatientKey
+from app.patients.policies import caseless
 from app.storage import Transaction, key_for
 
+# The form of an external id of which the keyed hash is taken: 1 as it was written, 2 without regard to case.
+FORM = 2
 _NONCE_BYTES = 12
 _KEY_BITS = 256
 
@@ -53,7 +56,51 @@ def matching(db: Transaction, clinic_id: UUID, q: str, after: Sequence[str] | No
 
 def has(external_id: str, label: str | None, q: str) -> bool:
     """Whether an external id or a label contains `q`, ignoring case."""
-    return q.casefold() in external_id.casefold() or q.casefold() in (label or "").casefold()
+    wanted = caseless(q)
+    return wanted in caseless(external_id) or wanted in caseless(label or "")
+
+
+def holder(db: Transaction, clinic_id: UUID, external_id: str) -> UUID | None:
+    """The patient with this external id, whatever its case; None if there is none. Of two whose external ids an earlier
+    release told apart, the one that is spelt like this. What is stored in an earlier form is found as it was
+    written."""
+    exact, any_case = (digest(db, clinic_id, spelling) for spelling in (external_id, caseless(external_id)))
+    found = store.holders(db, clinic_id, {exact, any_case})
+    return found.get(exact) or found.get(any_case)
+
+
+def renew(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> UUID | None:
+    """Brings some keyed hashes to today's form, those of patients after `after`; returns the last patient looked at,
+    None if there was none. Where another patient holds the same external id already, this one keeps its hash and is
+    marked, until one of the two is changed."""
+    rows = store.of_form_before(db, clinic_id, FORM, after, limit)
+    who = of_patients(db, clinic_id, [row.patient_id for row in rows])
+    for row in rows:
+        _put_digest(db, row, digest(db, clinic_id, caseless(who[row.patient_id].external_id)))
+    return rows[-1].patient_id if rows else None
+
+
+def _put_digest(db: Transaction, row: Identifiers, number: str) -> None:
+    """Gives a patient the keyed hash of today's form, unless another patient has it."""
+    row.clashes = store.holders(db, row.clinic_id, {number}).get(number, row.patient_id) != row.patient_id
+    if not row.clashes:
+        row.external_id_digest, row.form = number, FORM
+    db.add(row)
+    db.flush()
+
+
+def clashes(db: Transaction, clinic_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Patients whose external id is that of another patient but for its case or form, each with the other one. Records
+    that were merged are left out: they are one patient's."""
+    ids = store.clashing(db, clinic_id)
+    who = of_patients(db, clinic_id, ids)
+    found = []
+    for patient_id in ids:
+        number = digest(db, clinic_id, caseless(who[patient_id].external_id))
+        other = store.holders(db, clinic_id, {number}).get(number, patient_id)
+        if other != patient_id and not store.are_merged(db, clinic_id, {patient_id, other}):
+            found.append((patient_id, other))
+    return found
 
 
 def store_identity(db: Transaction, clinic_id: UUID, patient_id: UUID, identity: Identity) -> None:
@@ -68,12 +115,18 @@ def store_identity(db: Transaction, clinic_id: UUID, patient_id: UUID, identity:
         key = _decrypt(key_for(db, "patient keys"), held.wrapped, bound)
     encrypted = _encrypt(key, json.dumps(asdict(identity)).encode(), bound)
     row = store.identifiers(db, clinic_id, patient_id)
-    number = digest(db, clinic_id, identity.external_id)
+    is_new = row is None
+    number = digest(db, clinic_id, caseless(identity.external_id))
     if row is None:
-        row = Identifiers(clinic_id=clinic_id, patient_id=patient_id, external_id_digest=number, encrypted=encrypted)
-    row.external_id_digest, row.encrypted = number, encrypted
-    db.add(row)
-    db.flush()
+        row = Identifiers(
+            clinic_id=clinic_id, patient_id=patient_id, external_id_digest=number, encrypted=encrypted, form=FORM
+        )
+    row.encrypted = encrypted
+    if is_new:
+        db.add(row)
+        db.flush()
+    else:
+        _put_digest(db, row, number)
 
 
 def digest(db: Transaction, clinic_id: UUID, text: str) -> str:

@@ -1,17 +1,18 @@
 """Tables of patients and of the versions of what a verdict depends on, and the bodies of requests and responses."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import MISSING, AfterValidator
 from pydantic import Field as BodyField
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, Uuid, text
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Id, MomentOut, Name, RequestBody, ResponseBody, Whole, each_once, grows, with_examples
 from app.instruments import DOMAINS
+from app.patients.policies import invisible, trimmed
 from app.storage import Moment, document, key, rights
 
 Indication = Literal[
@@ -37,6 +38,21 @@ def _primaries_fit(primaries: dict[str, str | None]) -> dict[str, str | None]:
     return primaries
 
 
+def _seen(value: str) -> str:
+    if name := invisible(value):
+        raise PydanticCustomError("rule", f"must not contain {name}")
+    return value
+
+
+def _seen_in_label(value: str) -> str:
+    if name := invisible(value, joiners=True):
+        raise PydanticCustomError("rule", f"must not contain {name}")
+    return value
+
+
+# Trimmed first, so that a blank at the end is no fault; then what is left must be visible.
+ExternalId = Annotated[Name, AfterValidator(trimmed), AfterValidator(_seen)]
+Label = Annotated[Name, AfterValidator(trimmed), AfterValidator(_seen_in_label)]
 Indications = Annotated[list[Indication], AfterValidator(each_once)]
 FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(each_once)]
 BirthYear = Annotated[Whole, BodyField(ge=1900, le=2199)]
@@ -61,12 +77,20 @@ _EXAMPLE = {
 class Patient(SQLModel, table=True):
     """The current state of a patient, without identifying data. `last_recorded_at` is when the patient's newest version
     of any kind was recorded; it only increases. `posted` is a keyed hash of the normalised content of version 1; a
-    repeated create is compared with it."""
+    repeated create is compared with it. `merged_into`: the patient in whose record this one goes on since
+    `merged_at`."""
 
     __tablename__ = "patients"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
         Index(None, "clinic_id", "created_at", "id"),
+        Index(
+            "ix_patients_merged",
+            "clinic_id",
+            "merged_into",
+            postgresql_where=text("merged_into IS NOT NULL"),
+            sqlite_where=text("merged_into IS NOT NULL"),
+        ),
         rights("*"),
     )
 
@@ -83,22 +107,28 @@ class Patient(SQLModel, table=True):
     posted: str
     last_recorded_at: datetime | None = Field(sa_type=Moment)
     erased_at: datetime | None = Field(default=None, sa_type=Moment)
+    merged_into: UUID | None = Field(default=None, sa_type=Uuid)
+    merged_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class Identifiers(SQLModel, table=True):
-    """Who a patient is, encrypted under the patient's key. Equal external ids have equal keyed hashes."""
+    """Who a patient is, encrypted under the patient's key. External ids that differ only in case or form have equal
+    keyed hashes, once `form` is that of today; `clashes`: another patient held the same one before."""
 
     __tablename__ = "identifiers"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         UniqueConstraint("clinic_id", "external_id_digest"),
-        rights("external_id_digest, encrypted", deletes=True),
+        Index(None, "clinic_id", "form"),
+        rights("external_id_digest, encrypted, form, clashes", deletes=True),
     )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
     external_id_digest: str
     encrypted: bytes = Field(sa_type=LargeBinary)
+    form: int
+    clashes: bool = False
 
 
 class PatientKey(SQLModel, table=True):
@@ -116,8 +146,9 @@ class PatientKey(SQLModel, table=True):
 
 
 class PatientVersion(SQLModel, table=True):
-    """The fields of a patient that verdicts depend on, valid from the instant they were recorded. The first version is
-    also valid for all earlier instants."""
+    """One version of a patient, valid from the instant it was recorded; the first one is also valid for all earlier
+    instants. `changed`: the fields that are new in it. `content`: the other fields that tell nobody who the patient is.
+    What tells it is not kept from version to version, so that it can be erased."""
 
     __tablename__ = "patient_versions"
     __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
@@ -128,6 +159,11 @@ class PatientVersion(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=Moment)
     primary_instruments: dict[str, str] = Field(sa_type=document())
     indications: list[str] = Field(sa_type=document())
+    recorded_by_kind: str | None
+    recorded_by_id: UUID | None = Field(sa_type=Uuid)
+    reason: str | None
+    changed: list[str] = Field(sa_type=document())
+    content: dict[str, Any] = Field(sa_type=document())
 
 
 class PatientIn(RequestBody):
@@ -136,8 +172,8 @@ class PatientIn(RequestBody):
     model_config = with_examples(_EXAMPLE)
 
     id: Id | None = None
-    external_id: Name
-    label: Name | None = None
+    external_id: ExternalId
+    label: Label | None = None
     birth_year: BirthYear | None = None
     indications: Indications = BodyField(default_factory=list)
     failed_treatments: FailedTreatments = BodyField(default_factory=list)
@@ -152,8 +188,8 @@ class PatientPatch(RequestBody):
 
     model_config = with_examples({"care_status": "paused"})
 
-    external_id: Name | MISSING = MISSING
-    label: Name | MISSING | None = MISSING
+    external_id: ExternalId | MISSING = MISSING
+    label: Label | MISSING | None = MISSING
     birth_year: BirthYear | MISSING | None = MISSING
     indications: Indications | MISSING = MISSING
     failed_treatments: FailedTreatments | MISSING = MISSING
@@ -161,23 +197,28 @@ class PatientPatch(RequestBody):
     primary_instruments: PrimariesPatch | MISSING = MISSING
     care_status: CareStatus | MISSING = MISSING
     care_team: CareTeam | MISSING = MISSING
+    reason: Name | None = None
+    """Why; required where `care_status` becomes `entered_in_error` or `deceased`."""
 
 
 class PatientSearch(RequestBody):
-    """By exact `external_id`, or by `q`, a part of the external id or label."""
+    """By `external_id`, whatever its case, also that of a record merged into another one; or by `q`, a part of the
+    external id or label."""
 
     model_config = with_examples({"external_id": "MRN-0042"}, {"q": "A.B"})
 
-    external_id: Name | None = None
+    external_id: ExternalId | None = None
     q: Name | None = None
 
 
 class PatientOut(ResponseBody):
-    """A patient. `care_team` are the people who care for them, by user id. Once their identity is erased (`erased_at`),
-    a pseudonym stands in the place of the external id. `version` counts what clients set."""
+    """A patient. `care_team` are the people who care for them, by user id. `aliases` are the external ids of records
+    that were merged into this one. Once their identity is erased (`erased_at`), a pseudonym stands in the place of the
+    external id. `version` counts what clients set."""
 
     id: Id
     external_id: str
+    aliases: list[str]
     label: str | None
     birth_year: int | None
     indications: list[str]
@@ -196,4 +237,36 @@ class PatientList(ResponseBody):
     """A page of patients, newest first."""
 
     items: list[PatientOut]
+    next_cursor: str | None
+
+
+class RecorderOut(ResponseBody):
+    """Who: `user`, `client`, `device` or `operator`."""
+
+    kind: str
+    id: Id
+
+
+class PatientVersionOut(ResponseBody):
+    """One version of a patient: who made it, when, why, and which fields are new in it. Fields that tell who the
+    patient is are named in `changed`; their former values are not kept. `recorded_by` is null for versions of earlier
+    releases, and the other fields are null where those did not record them."""
+
+    version: int
+    recorded_at: MomentOut
+    recorded_by: RecorderOut | None
+    reason: str | None
+    changed: list[str]
+    primary_instruments: dict[str, str]
+    indications: list[str]
+    failed_treatments: list[str] | None
+    failed_antidepressant_trials: int | None
+    care_status: str | None
+    care_team: list[Id] | None
+
+
+class PatientVersionList(ResponseBody):
+    """Every version of a patient, oldest first."""
+
+    items: list[PatientVersionOut]
     next_cursor: str | None

@@ -10,8 +10,17 @@ from app.api.problems import Responses, problems
 from app.api.rendering import Rendered, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
 from app.facts import Fact
-from app.patients import service
-from app.patients.models import CareStatus, Indication, PatientIn, PatientList, PatientOut, PatientPatch, PatientSearch
+from app.patients import history, service
+from app.patients.models import (
+    CareStatus,
+    Indication,
+    PatientIn,
+    PatientList,
+    PatientOut,
+    PatientPatch,
+    PatientSearch,
+    PatientVersionList,
+)
 
 REPEATED: Responses = {200: {"model": PatientOut, "description": "Created before: as it stands now"}}
 
@@ -59,7 +68,7 @@ async def search_patients(door: DoorOf, page: PageOf, body: PatientSearch) -> Pa
     return PatientList(items=found.value, next_cursor=bound.next_cursor)
 
 
-@router.get("/{patient_id}", summary="One patient", responses=problems("not_found"))
+@router.get("/{patient_id}", summary="One patient", responses=problems("not_found", "merged"))
 async def get_patient(response: Response, door: DoorOf, patient_id: UUID) -> PatientOut:
     """With its ETag, which a change must name."""
     return tagged(response, await door.read(lambda db: service.one(db, door.act.clinic_id, patient_id)))
@@ -69,13 +78,23 @@ async def get_patient(response: Response, door: DoorOf, patient_id: UUID) -> Pat
     "/{patient_id}",
     summary="Change a patient",
     response_model=PatientOut,
-    responses=problems("not_found", "external_id_taken", "erased", "precondition_failed", "precondition_required"),
+    responses=problems(
+        "not_found", "merged", "external_id_taken", "erased", "precondition_failed", "precondition_required"
+    ),
 )
 async def update_patient(door: DoorOf, patient_id: UUID, body: PatientPatch, if_match: IfMatch = None) -> Response:
-    """A merge patch. Discharged and deceased patients' devices are revoked; their relief is unchanged."""
+    """A merge patch; each change makes a version. Discharged and deceased patients' devices are revoked; their relief
+    is unchanged."""
     expected = expected_version(if_match)
     done = await door.write(lambda db: service.update(db, door.caller, door.act, patient_id, expected, body), as_json)
     return done.response()
+
+
+@router.get("/{patient_id}/versions", summary="Every version of a patient", responses=problems("not_found", "merged"))
+async def list_patient_versions(door: DoorOf, patient_id: UUID) -> PatientVersionList:
+    """Oldest first: who changed what, when and why."""
+    found = await door.read(lambda db: history.versions(db, service.find(db, door.act.clinic_id, patient_id)))
+    return PatientVersionList(items=found.value, next_cursor=None)
 
 
 def _position(patient: PatientOut) -> list[str]:

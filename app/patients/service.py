@@ -14,23 +14,33 @@ from app.access import store as access_store
 from app.access.service import Caller
 from app.api import store as responses
 from app.audit.service import Act
-from app.errors import AlreadyRecorded, Fault, Invalid, NotFound, Problem, ReferenceNotFound
+from app.errors import AlreadyRecorded, Fault, Invalid, Merged, NotFound, Problem, ReferenceNotFound
 from app.facts import Fact, require_version
-from app.patients import identifiers, store
+from app.patients import history, identifiers, store
 from app.patients.identifiers import Identity
-from app.patients.models import Patient, PatientIn, PatientOut, PatientPatch, PatientSearch, PatientVersion
+from app.patients.models import (
+    Patient,
+    PatientIn,
+    PatientOut,
+    PatientPatch,
+    PatientSearch,
+)
+from app.patients.policies import caseless
 from app.patients.store import PatientSummary
 from app.storage import Transaction, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
+from app.tracks.changes import Change
 from app.tracks.patient_tracks import PatientTracks, Subject
-from app.tracks.service import Change
 
 ENDED = ("discharged", "deceased", "entered_in_error")
 _PATIENTS_A_ROUND = 10
-_RECORDED = frozenset({"primary_instruments", "indications"})
 _IDENTIFYING = frozenset({"external_id", "label", "birth_year"})
-_KEPT_WITH_TRACKS = _RECORDED | {"care_status"}
+VERDICTS_REST_ON = frozenset({"primary_instruments", "indications"})
+_KEPT_WITH_TRACKS = VERDICTS_REST_ON | {"care_status"}
+# These take a patient out of answers or end their care for good: it must be known why.
+_NEEDS_REASON = ("deceased", "entered_in_error")
+MERGED = "merged"
 
 
 class ExternalIdTaken(Problem):
@@ -50,14 +60,14 @@ def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[P
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
     posted = identifiers.digest(db, clinic_id, _normalised(body))
     _check_birth_year(body.birth_year, act)
-    number = identifiers.digest(db, clinic_id, body.external_id)
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
-    holder = store.holder(db, clinic_id, number)
+    holder = identifiers.holder(db, clinic_id, body.external_id)
     if holder == patient_id and existing is None:  # an equal post committed between the two queries
         existing = find(db, clinic_id, patient_id)
     if existing is not None:
         if existing.posted != posted:
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a patient with other content")])
+        _check_unmerged(db, existing)
         return Fact(patient_out(db, existing), (patient_id,), existing.version, is_replay=True)
     if holder is not None:
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
@@ -78,9 +88,9 @@ def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[P
     identifiers.store_identity(db, clinic_id, patient_id, identity)
     if body.care_team:
         access_store.set_care_team(db, clinic_id, patient_id, body.care_team)
-    _add_version(db, patient, act.at)
+    history.record_version(db, act, patient, act.at, None, sorted(body.model_fields_set - {"id"}), body.care_team)
     tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: PatientTracks()})
-    return Fact(_out(patient, identity, body.care_team), (patient_id,), patient.version, is_new=True)
+    return Fact(_out(patient, identity, body.care_team, []), (patient_id,), patient.version, is_new=True)
 
 
 def update(
@@ -97,6 +107,9 @@ def update(
     if patient.erased_at is not None and changed.keys() & _IDENTIFYING:
         raise Erased
     _check_birth_year(changed.get("birth_year"), act)
+    if changed.get("care_status") in _NEEDS_REASON and not patch.reason:
+        rule = "is required where care_status becomes " + " or ".join(_NEEDS_REASON)
+        raise Invalid(errors=[Fault("pointer", "/reason", rule)])
     _identify(db, act.clinic_id, before, changed)
     if "care_team" in changed:
         team = [UUID(str(user_id)) for user_id in changed["care_team"]]
@@ -107,11 +120,13 @@ def update(
     patient.version += 1
     patient.updated_at = act.at
     has_ended = patient.care_status in ENDED
+    team = changed.get("care_team", before.care_team)
+    # Only what verdicts rest on makes an answer one about something newer.
+    recorded_at = next_moment(patient, act.at) if changed.keys() & VERDICTS_REST_ON else act.at
+    history.record_version(db, act, patient, recorded_at, patch.reason, sorted(changed), team)
     if has_ended:
-        access_store.revoke_devices(db, act.clinic_id, patient_id, act.at)
-    if changed.keys() & _RECORDED:
-        recorded_at = next_moment(patient, act.at)
-        _add_version(db, patient, recorded_at)
+        for one in (patient_id, *merged_records(db, act.clinic_id, [patient_id])):
+            access_store.revoke_devices(db, act.clinic_id, one, act.at)
     if changed.keys() & _KEPT_WITH_TRACKS:
         known = tracks.gather(db, act.clinic_id, [patient_id])
         tracks.apply(db, act.clinic_id, [Change(subject_of(patient, caller.time_zone))], known)
@@ -122,16 +137,20 @@ def update(
 
 def erase(db: Transaction, act: Act, patient_id: UUID) -> Fact[PatientOut]:
     """Erases a patient's identity: deletes the identifiers, their key and the stored idempotent responses, and revokes
-    every device. The clinical record stays under a pseudonym. Erasing again changes nothing. Raises NotFound."""
+    every device. The clinical record stays under a pseudonym. Erasing again changes nothing. Records that were merged
+    into this one are erased with it. Raises NotFound."""
+    every = store.locked(db, act.clinic_id, [patient_id, *merged_records(db, act.clinic_id, [patient_id])])
     patient = lock_one(db, act.clinic_id, patient_id)
     if patient.erased_at is None:
-        store.erase(db, act.clinic_id, patient_id)
-        responses.delete_responses_about(db, act.clinic_id, patient_id)
-        access_store.revoke_devices(db, act.clinic_id, patient_id, act.at)
-        access_store.unname_devices(db, act.clinic_id, patient_id)
-        patient.erased_at, patient.updated_at, patient.version = act.at, act.at, patient.version + 1
-        patient.posted = ""
-        db.add(patient)
+        for one in every.values():
+            store.erase(db, act.clinic_id, one.id)
+            responses.delete_responses_about(db, act.clinic_id, one.id)
+            access_store.revoke_devices(db, act.clinic_id, one.id, act.at)
+            access_store.unname_devices(db, act.clinic_id, one.id)
+            one.erased_at, one.updated_at, one.version = act.at, act.at, one.version + 1
+            one.posted = ""
+            history.record_version(db, act, one, act.at, None, ["erased_at"], None)
+            db.add(one)
         db.flush()
     return Fact(patient_out(db, patient), (patient_id,), changes_callers=True)
 
@@ -155,19 +174,38 @@ def listed(
 
 
 def find(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient:
-    """A patient's row. Raises NotFound."""
+    """A patient's row. Raises NotFound, and Merged where the record goes on in another."""
     patient = store.find(db, clinic_id, patient_id)
     if patient is None:
         raise NotFound
+    _check_unmerged(db, patient)
     return patient
 
 
 def lock_one(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient:
-    """A patient, locked until the transaction ends. Raises NotFound."""
+    """A patient, locked until the transaction ends. Raises NotFound, and Merged where the record goes on in another."""
     patient = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     if patient is None:
         raise NotFound
+    _check_unmerged(db, patient)
     return patient
+
+
+def _check_unmerged(db: Transaction, patient: Patient) -> None:
+    if patient.merged_into is not None:
+        raise Merged(goes_on_in(db, patient.clinic_id, patient.id), patient.version)
+
+
+def merged_records(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Every record that was merged into one of these, or into one that was, each with that of these in which it goes
+    on."""
+    found: dict[UUID, UUID] = {}
+    asked: Sequence[UUID] = patient_ids
+    while asked:
+        level = store.merged_into(db, clinic_id, asked)
+        found |= {former: found.get(into, into) for former, into in level.items()}
+        asked = list(level)
+    return found
 
 
 def refold_outdated(db: Transaction, clinic_id: UUID, zone: ZoneInfo) -> Sequence[UUID]:
@@ -186,12 +224,15 @@ def search(
     if body.external_id is None and body.q is None:
         return patients_out(db, clinic_id, store.page(db, clinic_id, None, None, after, limit))
     if body.external_id is not None:
-        holder = store.holder(db, clinic_id, identifiers.digest(db, clinic_id, body.external_id))
+        holder = identifiers.holder(db, clinic_id, body.external_id)
         found = [] if holder is None or after is not None else [holder]
     else:
         assert body.q is not None  # one of the two is given
         found = list(islice(identifiers.matching(db, clinic_id, body.q, after, limit), limit + 1))
     patients = store.by_ids(db, clinic_id, found)
+    if any(patient.merged_into is not None for patient in patients.values()):  # found by an alias
+        found = [goes_on_in(db, clinic_id, patient_id) for patient_id in found]
+        patients = store.by_ids(db, clinic_id, found)
     shown = patients_out(db, clinic_id, [patients[patient_id] for patient_id in found])
     return [p for p in shown if body.q is None or identifiers.has(p.external_id, p.label, body.q)]
 
@@ -206,7 +247,8 @@ def next_moment(patient: Patient | PatientSummary, now: datetime) -> datetime:
 
 def subject_of(patient: Patient | PatientSummary, zone: ZoneInfo) -> Subject:
     """The patient as the Subject that tracks are folded for."""
-    return Subject(patient.id, zone, patient.primary_instruments, patient.indications, patient.care_status)
+    care_status = patient.care_status if patient.merged_into is None else MERGED
+    return Subject(patient.id, zone, patient.primary_instruments, patient.indications, care_status)
 
 
 def patient_out(db: Transaction, patient: Patient) -> PatientOut:
@@ -215,17 +257,42 @@ def patient_out(db: Transaction, patient: Patient) -> PatientOut:
 
 
 def patients_out(db: Transaction, clinic_id: UUID, patients: Sequence[Patient]) -> list[PatientOut]:
-    """The response bodies of patients. One query for all identities and one for all care teams."""
+    """The response bodies of patients. One query for all identities, one for all care teams, one for merged records."""
     ids = [patient.id for patient in patients]
     if not ids:
         return []
-    who, teams = identifiers.of_patients(db, clinic_id, ids), access_store.care_teams(db, clinic_id, ids)
-    return [_out(patient, who[patient.id], teams.get(patient.id, [])) for patient in patients]
+    into = merged_records(db, clinic_id, ids)
+    who, teams = identifiers.of_patients(db, clinic_id, [*ids, *into]), access_store.care_teams(db, clinic_id, ids)
+    return [
+        _out(
+            patient,
+            who[patient.id],
+            teams.get(patient.id, []),
+            sorted(who[former].external_id for former, goes_on in into.items() if goes_on == patient.id),
+        )
+        for patient in patients
+    ]
 
 
-def _out(patient: Patient, identity: Identity, care_team: Sequence[UUID]) -> PatientOut:
+def _out(patient: Patient, identity: Identity, care_team: Sequence[UUID], aliases: Sequence[str]) -> PatientOut:
     stored = patient.model_dump(include=set(PatientOut.model_fields))
-    return PatientOut.model_validate({**stored, **asdict(identity), "care_team": sorted(care_team)})
+    known = {**stored, **asdict(identity), "care_team": sorted(care_team), "aliases": aliases}
+    return PatientOut.model_validate(known)
+
+
+def goes_on_in(db: Transaction, clinic_id: UUID, patient_id: UUID) -> UUID:
+    """The record in which this one goes on; itself where it was not merged."""
+    return way_on(db, clinic_id, patient_id)[-1]
+
+
+def way_on(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[UUID]:
+    """This record and those in which it goes on, one after the other; only itself where it was not merged."""
+    found = [patient_id]
+    while True:
+        patient = store.find(db, clinic_id, found[-1])
+        if patient is None or patient.merged_into is None:
+            return found
+        found.append(patient.merged_into)
 
 
 def _identify(db: Transaction, clinic_id: UUID, before: PatientOut, changed: Mapping[str, Any]) -> None:
@@ -233,8 +300,8 @@ def _identify(db: Transaction, clinic_id: UUID, before: PatientOut, changed: Map
     if not changed.keys() & _IDENTIFYING:
         return
     identity = Identity(**{name: changed.get(name, getattr(before, name)) for name in _IDENTIFYING})
-    holder = store.holder(db, clinic_id, identifiers.digest(db, clinic_id, identity.external_id))
-    if holder not in (None, before.id):
+    is_other = caseless(identity.external_id) != caseless(before.external_id)
+    if is_other and identifiers.holder(db, clinic_id, identity.external_id) not in (None, before.id):
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
     identifiers.store_identity(db, clinic_id, before.id, identity)
 
@@ -265,7 +332,9 @@ def _normalised(body: PatientIn) -> str:
 
 def _merged(patient: Patient, patch: PatientPatch) -> dict[str, Any]:
     sent: dict[str, Any] = {
-        name: value for name in PatientPatch.model_fields if (value := getattr(patch, name)) is not MISSING
+        name: value
+        for name in PatientPatch.model_fields
+        if name != "reason" and (value := getattr(patch, name)) is not MISSING
     }
     if "care_team" in sent:
         sent["care_team"] = sorted(sent["care_team"])
@@ -273,16 +342,3 @@ def _merged(patient: Patient, patch: PatientPatch) -> dict[str, Any]:
         merged = patient.primary_instruments | sent["primary_instruments"]
         sent["primary_instruments"] = {domain: code for domain, code in merged.items() if code is not None}
     return sent
-
-
-def _add_version(db: Transaction, patient: Patient, recorded_at: datetime) -> None:
-    db.add(
-        PatientVersion(
-            clinic_id=patient.clinic_id,
-            patient_id=patient.id,
-            version=patient.version,
-            recorded_at=recorded_at,
-            primary_instruments=patient.primary_instruments,
-            indications=patient.indications,
-        )
-    )

@@ -27,13 +27,21 @@ class PatientSummary:
     primary_instruments: dict[str, str]
     indications: list[str]
     care_status: str
+    merged_into: UUID | None
+    merged_at: datetime | None
 
 
 _P = inspect(Patient).local_table.c
 # Built once and without the ORM, because every check-in runs one of them.
-_SUMMARIES = rows_of(_P.id, _P.last_recorded_at, _P.primary_instruments, _P.indications, _P.care_status).where(
-    _P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True))
-)
+_SUMMARIES = rows_of(
+    _P.id,
+    _P.last_recorded_at,
+    _P.primary_instruments,
+    _P.indications,
+    _P.care_status,
+    _P.merged_into,
+    _P.merged_at,
+).where(_P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True)))
 _LOCKED_SUMMARIES = _SUMMARIES.order_by(_P.id).with_for_update()
 
 # (patient id, encrypted identity, the key of it as it is stored).
@@ -73,12 +81,48 @@ def by_ids(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dic
     return {patient.id: patient for patient in db.exec(query)}
 
 
-def holder(db: Transaction, clinic_id: UUID, external_id_digest: str) -> UUID | None:
-    """The patient with this external id, given as its keyed hash; None if there is none."""
-    query = select(Identifiers.patient_id).where(
-        col(Identifiers.clinic_id) == clinic_id, col(Identifiers.external_id_digest) == external_id_digest
+def holders(db: Transaction, clinic_id: UUID, external_id_digests: Collection[str]) -> dict[str, UUID]:
+    """The patients with these external ids, given as their keyed hashes."""
+    query: Any = select(Identifiers.external_id_digest, Identifiers.patient_id).where(
+        col(Identifiers.clinic_id) == clinic_id, col(Identifiers.external_id_digest).in_(external_id_digests)
     )
-    return db.exec(query).first()
+    return dict(iter(db.exec(query)))
+
+
+def of_form_before(
+    db: Transaction, clinic_id: UUID, form: int, after: UUID | None, limit: int
+) -> Sequence[Identifiers]:
+    """Identifiers whose keyed hash is of an earlier form, in the order of patients' ids, locked."""
+    query = select(Identifiers).where(col(Identifiers.clinic_id) == clinic_id, col(Identifiers.form) < form)
+    if after is not None:
+        query = query.where(col(Identifiers.patient_id) > after)
+    return db.exec(query.order_by(col(Identifiers.patient_id)).limit(limit).with_for_update()).all()
+
+
+def are_merged(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> bool:
+    """Whether one of these records was merged into another one."""
+    query = select(Patient.id).where(
+        col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(patient_ids), col(Patient.merged_into).is_not(None)
+    )
+    return db.exec(query.limit(1)).first() is not None
+
+
+def clashing(db: Transaction, clinic_id: UUID) -> list[UUID]:
+    """The patients whose external id another patient held before them, but for its case or form."""
+    query = select(Identifiers.patient_id).where(
+        col(Identifiers.clinic_id) == clinic_id, col(Identifiers.clashes).is_(True)
+    )
+    return list(db.exec(query.order_by(col(Identifiers.patient_id))))
+
+
+def merged_into(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """The records that were merged into these, each with the one it was merged into."""
+    query: Any = select(Patient.id, Patient.merged_into).where(
+        col(Patient.clinic_id) == clinic_id,
+        col(Patient.merged_into).is_not(None),
+        col(Patient.merged_into).in_(patient_ids),
+    )
+    return dict(iter(db.exec(query)))
 
 
 def identifiers(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Identifiers | None:
@@ -104,6 +148,7 @@ def encrypted_newest_first(
         Patient,
         (col(Patient.clinic_id) == col(Identifiers.clinic_id)) & (col(Patient.id) == col(Identifiers.patient_id)),
     )
+    query = query.where(col(Patient.merged_into).is_(None))
     query = query.order_by(*(column.desc() for column in place)).limit(max(limit, _ENCRYPTED_AT_ONCE))
     position = None if after is None else (datetime.fromisoformat(after[0]), UUID(after[1]))
     while True:
@@ -139,8 +184,8 @@ def page(
     after: Sequence[str] | None,
     limit: int,
 ) -> Sequence[Patient]:
-    """Patients, newest first. Returns one row more than `limit` if there are more."""
-    query = select(Patient).where(col(Patient.clinic_id) == clinic_id)
+    """Patients, newest first, but for those merged into others. Returns one row more than `limit` if there are more."""
+    query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.merged_into).is_(None))
     if indication is not None:
         # The indications are stored as JSON. No indication contains another in quotes, so a text search for the quoted
         # value works on both databases.
@@ -177,8 +222,8 @@ def versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[Pat
 
 
 def ids_after(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> list[UUID]:
-    """A batch of patient ids, in order."""
-    query = select(Patient.id).where(col(Patient.clinic_id) == clinic_id)
+    """A batch of patient ids, in order, without those merged into others."""
+    query = select(Patient.id).where(col(Patient.clinic_id) == clinic_id, col(Patient.merged_into).is_(None))
     if after is not None:
         query = query.where(col(Patient.id) > after)
     return list(db.exec(query.order_by(col(Patient.id)).limit(limit)))

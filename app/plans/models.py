@@ -87,16 +87,20 @@ class PatientPlanVersion(SQLModel, table=True):
 
 
 class PlanItemIn(RequestBody):
-    """One check-in that is asked for: how long after each session, or after the last one of each course, and how long
-    it may then be answered. Durations are whole days or weeks (ISO 8601: P3D, P2W)."""
+    """One check-in that is asked for: how long after each session, after the last one of each course, or after
+    enrolment until there is an infusion; how long it may then be answered, and how long before. Durations are whole
+    days or weeks (ISO 8601: P3D, P2W). An early answer never counts on the session's own day, nor while the
+    instrument's recall window reaches back to it."""
 
-    after: Literal["session", "course"]
+    after: Literal["session", "course", "enrolment"]
     offset: Offset
     window: Window
+    early: Window = "P1D"
     instruments: Codes
 
     def item(self) -> Item:
-        return Item(self.after, days_of(self.offset), days_of(self.window), tuple(self.instruments))
+        spans = (days_of(self.offset), days_of(self.window))
+        return Item(self.after, *spans, tuple(self.instruments), days_of(self.early))
 
 
 class ClinicPlanIn(RequestBody):
@@ -118,9 +122,10 @@ class PlanIn(RequestBody):
 class PlanItemOut(ResponseBody):
     """One check-in that is asked for."""
 
-    after: str = grows("session", "course")
+    after: str = grows("session", "course", "enrolment")
     offset: str
     window: str
+    early: str
     instruments: list[str]
 
 
@@ -135,15 +140,16 @@ class PlanOut(ResponseBody):
 
 
 class DueOut(ResponseBody):
-    """One check-in that is asked for on account of a session, and what became of it. `missing` are the instruments that
-    no check-in of these days answers."""
+    """One check-in that is asked for on account of a session, or of enrolment (`session_id` null), and what became of
+    it. `missing` are the instruments that no check-in answers; `declined`: everything was answered, but not every
+    item."""
 
     due_on: date
     window_ends_on: date
     instruments: list[str]
-    state: str = grows("upcoming", "due", "overdue", "done", "missed")
+    state: str = grows("upcoming", "due", "overdue", "done", "declined", "missed")
     missing: list[str]
-    session_id: Id
+    session_id: Id | None
 
 
 class DueList(ResponseBody):

@@ -41,14 +41,17 @@ async def put_clinic_plan(door: DoorOf, body: ClinicPlanIn, if_match: IfMatch = 
     return done.response()
 
 
-@router.get("", summary="What is asked of a patient", responses=problems("not_found"))
+@router.get("", summary="What is asked of a patient", responses=problems("not_found", "merged"))
 async def get_plan(response: Response, door: DoorOf, patient_id: UUID) -> PlanOut:
     """The patient's own plan, or the clinic's, or the default."""
     return tagged(response, await door.read(lambda db: service.plan(db, door.caller, patient_id)))
 
 
 @router.put(
-    "", summary="Set what is asked of a patient", response_model=PlanOut, responses=problems("not_found", *_CHANGING)
+    "",
+    summary="Set what is asked of a patient",
+    response_model=PlanOut,
+    responses=problems("not_found", "merged", *_CHANGING),
 )
 async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMatch = None) -> Response:
     """It counts from tomorrow: what was due until today stays as it was. `items` null goes back to the clinic's."""
@@ -57,7 +60,7 @@ async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMat
     return done.response()
 
 
-@router.get("/due", summary="What is due of a patient", responses=problems("not_found"))
+@router.get("/due", summary="What is due of a patient", responses=problems("not_found", "merged"))
 async def list_due(door: DoorOf, patient_id: UUID, first: First = None, last: Last = None) -> DueList:
     """Worked out from the sessions, the plan in force on each day, and the check-ins."""
     return await _due(door, patient_id, first, last)

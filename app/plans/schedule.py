@@ -4,25 +4,30 @@ functions.
 All days are calendar days in the clinic's time zone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import zip_longest
 
-from app.relief import Infusion, InfusionPosition
+from app.instruments import INSTRUMENTS
+from app.relief import BASELINE_LOOKBACK_DAYS, Infusion, InfusionPosition
 
 DEFAULT_VERSION = 1
+# Items this far around the days asked for are looked at too: which item an answer serves may depend on them.
+AROUND = timedelta(days=180)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One check-in that a plan asks for. It is due `offset` days after each session, or after the last session of each
-    course, and may be answered until `window` days later."""
+    """One check-in that a plan asks for. It is due `offset` days after each session, after the last session of each
+    course, or after enrolment until there is an infusion. It may be answered from `early` days before until `window`
+    days later."""
 
     after: str
     offset: int
     window: int
     instruments: tuple[str, ...]
+    early: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +39,70 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer on a day. `whole`: every item is answered; one with unanswered items declines what was asked."""
+
+    day: date
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
-    """A check-in due because of a session. `missing`: its instruments without an answer in the window."""
+    """A check-in due because of a session, or of enrolment (`session_id` None). `anchor_on` is the day
+    of that. `missing`: its
+    instruments without an answer, `declined`: those whose answer has unanswered items."""
 
     due_on: date
     window_ends_on: date
     instruments: tuple[str, ...]
-    session_id: str
+    session_id: str | None
+    early: int = 1
+    anchor_on: date = date.min
     missing: tuple[str, ...] = field(default=())
+    declined: tuple[str, ...] = field(default=())
 
     def state(self, today: date) -> str:
-        """`upcoming`, `due` (today), `overdue` (the window is open), `missed`, or `done` (all was answered)."""
+        """`done` (all was answered), `declined` (so, but not every item), `upcoming`, `due` (today), `overdue` (the
+        window is open) or `missed`."""
+        if not self.missing:
+            return "declined" if self.declined else "done"
         if self.due_on > today:
             return "upcoming"
-        if not self.missing:
-            return "done"
         if self.due_on == today:
             return "due"
         return "overdue" if today <= self.window_ends_on else "missed"
+
+    def takes(self, instrument: str, day: date) -> bool:
+        """Whether an answer of that day can be the one that is asked for. Before its day an answer counts only if it is
+        about the time since the session: after its day, and with a recall window that does not reach back to it."""
+        if day >= self.due_on:
+            return day <= self.window_ends_on
+        if self.session_id is None:
+            return (self.due_on - day).days <= self.early
+        is_clear = (day - self.anchor_on).days >= max(1, INSTRUMENTS[instrument].recall_days)
+        return is_clear and (self.due_on - day).days <= self.early
 
 
 def _now(offset: int, window: int) -> Item:
     return Item("session", offset, window, ("nrs-mood", "nrs-anxiety", "nrs-pain"))
 
 
+_BASELINE = ("phq-9", "gad-7", "nrs-pain")
+
+
 def _fortnight(offset: int, window: int) -> Item:
-    return Item("course", offset, window, ("phq-9", "gad-7", "nrs-pain"))
+    return Item("course", offset, window, _BASELINE)
 
 
-# Scales about the present moment are asked at 24 hours, day 3 and day 7. Scales about the last two weeks are asked once
-# those two weeks no longer include the course: weekly to week 8, then every four weeks to a year. Source: clinical
-# reference 3.
+# The baseline is asked for at enrolment, and again before it is too old to be one, for a year or until there is an
+# infusion. Scales about the present moment are asked at 24 hours, day 3 and day 7. Scales about the last two weeks are
+# asked once those two weeks no longer include the course: weekly to week 8, then every four weeks to a year. Source:
+# clinical reference 3 and 4.6.
 DEFAULT_ITEMS = (
+    *(
+        Item("enrolment", n * BASELINE_LOOKBACK_DAYS, BASELINE_LOOKBACK_DAYS - 1, _BASELINE)
+        for n in range(365 // BASELINE_LOOKBACK_DAYS + 1)
+    ),
     _now(1, 1),
     _now(3, 1),
     _now(7, 2),
@@ -77,27 +114,54 @@ DEFAULT_ITEMS = (
 def due(
     clinic: Sequence[Template],
     patient: Sequence[Template],
+    enrolled_on: date,
     infusions: Sequence[Infusion],
     positions: Mapping[str, InfusionPosition],
-    answered: Mapping[str, Collection[date]],
+    answered: Mapping[str, Sequence[Answer]],
     first: date,
     last: date,
 ) -> list[Due]:
-    """What is due from `first` to `last`, in order. Templates are in order of `from_on`. `answered` holds, for each
-    instrument, the days with an answer. What a session asks for ends at the next session, which asks anew."""
-    found: dict[tuple[date, date], Due] = {}
-    for item, anchor, until in _asked(clinic, patient, infusions, positions):
-        due_on = anchor.day + timedelta(days=item.offset)
-        if not first <= due_on <= last or (until is not None and due_on >= until):
+    """What is due from `first` to `last`, in order. Templates are in order of `from_on`. `answered` holds the answers
+    on each instrument. One answer serves one item, so items around the days asked for are looked at too. What a session
+    asks for ends at the next session, which asks anew; what enrolment asks for ends at the first."""
+    found: dict[tuple[date, date, int], Due] = {}
+    for item, anchor, until in _asked(clinic, patient, enrolled_on, infusions, positions):
+        due_on = anchor[0] + timedelta(days=item.offset)
+        if first - due_on > AROUND or due_on - last > AROUND or (until is not None and due_on >= until):
             continue
         if item not in in_force(clinic, patient, due_on):
             continue
         ends_on = due_on + timedelta(days=item.window)
-        same = found.get((due_on, ends_on))
+        if item.after == "enrolment" and until is not None:
+            ends_on = min(ends_on, until)
+        same = found.get((due_on, ends_on, item.early))
         codes = tuple(dict.fromkeys([*(same.instruments if same else ()), *item.instruments]))
-        missing = tuple(c for c in codes if not any(due_on <= day <= ends_on for day in answered.get(c, ())))
-        found[due_on, ends_on] = Due(due_on, ends_on, codes, anchor.id, missing)
-    return sorted(found.values(), key=lambda one: (one.due_on, one.window_ends_on))
+        found[due_on, ends_on, item.early] = Due(due_on, ends_on, codes, anchor[1], item.early, anchor[0])
+    asked = sorted(found.values(), key=lambda one: (one.due_on, one.window_ends_on, one.early))
+    return [one for one in _served(asked, answered) if first <= one.due_on <= last]
+
+
+def _served(asked: Sequence[Due], answered: Mapping[str, Sequence[Answer]]) -> list[Due]:
+    """The items with what became of them. Each answer serves the item whose window closes first; whole ones before
+    those with unanswered items."""
+    served: dict[tuple[int, str], Answer] = {}
+    for code, answers in answered.items():
+        for answer in sorted(answers, key=lambda one: (not one.whole, one.day)):
+            takers = [
+                (one.window_ends_on, n)
+                for n, one in enumerate(asked)
+                if code in one.instruments and (n, code) not in served and one.takes(code, answer.day)
+            ]
+            if takers:
+                served[min(takers)[1], code] = answer
+    return [
+        replace(
+            one,
+            missing=tuple(code for code in one.instruments if (n, code) not in served),
+            declined=tuple(c for c in one.instruments if (n, c) in served and not served[n, c].whole),
+        )
+        for n, one in enumerate(asked)
+    ]
 
 
 def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date) -> tuple[Item, ...]:
@@ -112,19 +176,25 @@ def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date)
 def _asked(
     clinic: Sequence[Template],
     patient: Sequence[Template],
+    enrolled_on: date,
     infusions: Sequence[Infusion],
     positions: Mapping[str, InfusionPosition],
-) -> list[tuple[Item, Infusion, date | None]]:
-    """Every item of every version with each session that it follows, and the day of the next session or None."""
+) -> list[tuple[Item, tuple[date, str | None], date | None]]:
+    """Every item of every version with what it follows (a day, and a session or None), and the day of the next session
+    or None."""
     everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
+    items = sorted(everything, key=lambda item: (item.offset, item.window, item.early, item.instruments))
     ordered = sorted(infusions, key=lambda infusion: (infusion.at, infusion.id))
-    found = []
+    begins = ordered[0].day if ordered else None
+    found: list[tuple[Item, tuple[date, str | None], date | None]] = [
+        (item, (enrolled_on, None), begins) for item in items if item.after == "enrolment"
+    ]
     for infusion, after in zip_longest(ordered, ordered[1:]):
         course = (positions[infusion.id].episode, positions[infusion.id].course)
         ends_course = after is None or (positions[after.id].episode, positions[after.id].course) != course
         found += [
-            (item, infusion, after.day if after else None)
-            for item in sorted(everything, key=lambda item: (item.offset, item.window, item.instruments))
-            if item.after == "session" or ends_course
+            (item, (infusion.day, infusion.id), after.day if after else None)
+            for item in items
+            if item.after == "session" or (item.after == "course" and ends_course)
         ]
     return found

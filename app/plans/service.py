@@ -1,6 +1,7 @@
 """Use cases of plans: reading and setting them, and what is due."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,10 +27,11 @@ from app.plans.models import (
     PlanItemOut,
     PlanOut,
 )
-from app.plans.schedule import DEFAULT_ITEMS, DEFAULT_VERSION, Due, Item, Template, due
+from app.plans.schedule import AROUND, DEFAULT_ITEMS, DEFAULT_VERSION, Answer, Due, Item, Template, due
 from app.storage import Transaction
 from app.tracks import store as tracks
-from app.tracks.events import Calendar, local_day
+from app.tracks.days import local_day
+from app.tracks.events import Calendar
 
 _BEHIND = timedelta(days=28)
 _AHEAD = timedelta(days=60)
@@ -50,7 +52,8 @@ def put_clinic_plan(
     versions = store.clinic_versions(db, act.clinic_id)
     require_version(expected, _version(versions))
     items = [item.model_dump() for item in body.items]
-    if (versions[-1].items if versions else [_stored_item(item) for item in DEFAULT_ITEMS]) == items:
+    stands = versions[-1].items if versions else [_stored_item(item) for item in DEFAULT_ITEMS]
+    if [_whole(item) for item in stands] == items:
         plan = _clinic_plan_out(versions, caller.time_zone)
         return Fact(plan, version=plan.version)
     new = ClinicPlanVersion(
@@ -94,7 +97,8 @@ def put_plan(
     versions = store.patient_versions(db, act.clinic_id, patient_id)
     require_version(expected, _version(versions))
     items = None if body.items is None else [item.model_dump() for item in body.items]
-    if (versions[-1].items if versions else None) == items:
+    stands = versions[-1].items if versions else None
+    if (None if stands is None else [_whole(item) for item in stands]) == items:
         plan = _patient_plan_out(db, caller, versions)
         return Fact(plan, (patient_id,), plan.version)
     new = PatientPlanVersion(
@@ -125,14 +129,15 @@ def due_of(
     if patient.care_status != "active":
         return Fact(DueList(items=[]), (patient_id,))
     calendar = Calendar(tracks.infusions(db, caller.clinic_id, patient_id), zone)
-    after_all_windows = last + timedelta(days=LONGEST_WINDOW_DAYS + 1)
-    since, until = (datetime.combine(day, time(), zone) for day in (first, after_all_windows))
-    answered: dict[str, set[date]] = {}
-    for instrument, taken_at in tracks.taken_between(db, caller.clinic_id, patient_id, since, until):
-        answered.setdefault(instrument, set()).add(local_day(taken_at, zone))
+    around = timedelta(days=LONGEST_WINDOW_DAYS + 1)
+    since, until = (datetime.combine(day, time(), zone) for day in (first - AROUND, last + AROUND + around))
+    answered: dict[str, list[Answer]] = {}
+    for instrument, taken_at, whole in tracks.taken_between(db, caller.clinic_id, patient_id, since, until):
+        answered.setdefault(instrument, []).append(Answer(local_day(taken_at, zone), whole))
     asked = due(
         [_template(version, zone) for version in store.clinic_versions(db, caller.clinic_id)],
         [_template(version, zone) for version in store.patient_versions(db, caller.clinic_id, patient_id)],
+        local_day(patient.created_at, zone),
         calendar.events,
         calendar.positions,
         answered,
@@ -147,15 +152,15 @@ def _due_out(one: Due, today: date, *, own: bool) -> DueOut | None:
     codes = [code for code in one.instruments if not own or INSTRUMENTS[code].rater == "self"]
     if not codes:
         return None
-    missing = tuple(code for code in one.missing if code in codes)
-    seen = Due(one.due_on, one.window_ends_on, tuple(codes), one.session_id, missing)
+    missing, declined = (tuple(code for code in some if code in codes) for some in (one.missing, one.declined))
+    seen = replace(one, instruments=tuple(codes), missing=missing, declined=declined)
     return DueOut(
         due_on=one.due_on,
         window_ends_on=one.window_ends_on,
         instruments=codes,
         state=seen.state(today),
         missing=list(missing),
-        session_id=UUID(one.session_id),
+        session_id=None if one.session_id is None else UUID(one.session_id),
     )
 
 
@@ -192,8 +197,13 @@ def _patient_plan_out(db: Transaction, caller: Caller, versions: Sequence[Patien
 def _plan_out(
     source: str, from_on: date | None, recorded_at: datetime | None, items: Sequence[dict[str, Any]], version: int
 ) -> PlanOut:
-    shown = [PlanItemOut.model_validate(item) for item in items]
+    shown = [PlanItemOut.model_validate(_whole(item)) for item in items]
     return PlanOut(source=source, from_on=from_on, recorded_at=recorded_at, items=shown, version=version)
+
+
+def _whole(item: dict[str, Any]) -> dict[str, Any]:
+    """A stored item, also one that was stored before a field existed."""
+    return PlanItemIn.model_validate(item).model_dump()
 
 
 def _stored_item(item: Item) -> dict[str, Any]:
@@ -201,5 +211,6 @@ def _stored_item(item: Item) -> dict[str, Any]:
         "after": item.after,
         "offset": f"P{item.offset}D",
         "window": f"P{item.window}D",
+        "early": f"P{item.early}D",
         "instruments": list(item.instruments),
     }

@@ -11,7 +11,8 @@ from app.errors import Fault, Invalid
 from app.facts import Fact
 from app.patients import service as patients
 from app.patients import store as patients_store
-from app.patients.models import PatientOut
+from app.patients.models import Patient, PatientOut
+from app.patients.policies import caseless
 from app.plans import service as plans
 from app.privacy.models import BasisVersionOut, ErasureIn, PatientRecord
 from app.sessions import service as sessions
@@ -47,6 +48,10 @@ def erase(db: Transaction, act: Act, patient_id: UUID, body: ErasureIn) -> Fact[
     """Erases a patient's identity; the clinical record stays under a pseudonym. Erasing again changes nothing. Raises
     NotFound, and Invalid if `external_id` is not the patient's."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
-    if patient.erased_at is None and patients.patient_out(db, patient).external_id != body.external_id:
+    if patient.erased_at is None and not _is_same(db, patient, body.external_id):
         raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])
     return patients.erase(db, act, patient_id)
+
+
+def _is_same(db: Transaction, patient: Patient, external_id: str) -> bool:
+    return caseless(patients.patient_out(db, patient).external_id) == caseless(external_id)

@@ -5,9 +5,10 @@ from app.relief.domains import Candidate, choose
 from app.relief.effects import Effect, effects
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS, VERSION
+from app.relief.onsets import Onset
 from app.relief.readings import Reading, readings
 from app.relief.spells import Boosters, Endpoint, Record, Spell
-from app.relief.track import Track, fold, records, step
+from app.relief.track import Track, fold, onsets, records, step
 from app.relief.verdict import Verdict, assess, read, response_severity
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Event",
     "Infusion",
     "InfusionPosition",
+    "Onset",
     "Reading",
     "Record",
     "Score",
@@ -32,6 +34,7 @@ __all__ = [
     "choose",
     "effects",
     "fold",
+    "onsets",
     "order",
     "positions",
     "read",

@@ -7,6 +7,7 @@ from app.instruments import Rule
 from app.relief.courses import InfusionPosition
 from app.relief.events import Infusion, Score
 from app.relief.lines import STALE_AFTER_DAYS
+from app.relief.onsets import Onsets
 from app.relief.spells import Spell
 from app.relief.values import Immutable
 
@@ -24,7 +25,8 @@ class Standing(Immutable, frozen=True):
 
     `state` is the result of rules 6-10 at the latest representative. `tail_on` is the first day of the current run of
     below-response representatives in the current course. `before` is the representative before `latest` in the
-    current course. `only_overlapping` says that every representative of the course overlaps its infusion.
+    current course. `only_overlapping` says that every representative of the course overlaps its infusion. `onsets` are
+    those of the episode, oldest first.
     """
 
     state: str | None = None
@@ -40,6 +42,7 @@ class Standing(Immutable, frozen=True):
     holding_since_on: date | None = None
     loss: Loss | None = None
     spell: Spell | None = None
+    onsets: Onsets = ()
 
 
 class Run(Immutable, frozen=True):

@@ -26,7 +26,8 @@ class Infusion:
 
 class Score(Immutable, frozen=True):
     """One score that counts. `at` orders it (the infusion's start where it was answered before the infusion);
-    `taken_at` is when it was taken, `recorded_at` when its check-in's version was recorded."""
+    `taken_at` is when it was taken, `recorded_at` when its check-in's version was recorded. `late`: it was recorded
+    long after it was taken, so that what it says is no news."""
 
     id: str
     at: datetime
@@ -34,6 +35,7 @@ class Score(Immutable, frozen=True):
     taken_at: datetime
     recorded_at: datetime
     severity: int
+    late: bool = False
 
 
 Event = Infusion | Score

@@ -14,18 +14,20 @@ from app.relief.courses import InfusionPosition, first_position, position_after
 from app.relief.episode import Episode, Loss, Standing, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
+from app.relief.onsets import Onsets, begun, continued, is_running, over
 from app.relief.spells import Record, Spell
 from app.relief.values import Immutable
 
 
 class Track(Immutable, frozen=True):
     """The fold so far. `last` is the latest event, `latest_score` the latest score of all, acute ones included;
-    `ended` are the episodes before the current one."""
+    `ended` are the episodes before the current one, `past_onsets` the onsets in them."""
 
     last: Event | None = None
     latest_score: Score | None = None
     episode: Episode | None = None
     ended: tuple[Record, ...] = ()
+    past_onsets: Onsets = ()
 
     def is_before(self, event: Event) -> bool:
         """Whether `event` comes after everything folded so far, so that one `step` is enough."""
@@ -62,6 +64,11 @@ def records(track: Track) -> tuple[Record, ...]:
     return track.ended if track.episode is None else (*track.ended, _record(track.episode, track.episode.standing))
 
 
+def onsets(track: Track) -> Onsets:
+    """Every onset, oldest first."""
+    return track.past_onsets if track.episode is None else (*track.past_onsets, *track.episode.standing.onsets)
+
+
 def _on_day(episode: Episode, day: date) -> Episode:
     """The episode on the day of a new event. On a new day, the status at the end of the day before is fixed."""
     if day == episode.day:
@@ -89,7 +96,7 @@ def _infuse(track: Track, infusion: Infusion, rule: Rule | None) -> Track:
 
 
 def _begin_episode(track: Track, infusion: Infusion, position: InfusionPosition, rule: Rule | None) -> Track:
-    ended = track.ended
+    ended, past = track.ended, onsets(track)
     if track.episode is not None:
         ended = (*ended, _record(track.episode, _rescued(track.episode.standing, infusion.day)))
     baseline = track.latest_score
@@ -99,7 +106,7 @@ def _begin_episode(track: Track, infusion: Infusion, position: InfusionPosition,
     nothing = Standing()
     day = infusion.day
     episode = Episode(position, infusion, baseline, evaluable, False, day, None, nothing, nothing, 1, day)
-    return Track(infusion, track.latest_score, episode, ended)
+    return Track(infusion, track.latest_score, episode, ended, over(past))
 
 
 def _record(episode: Episode, standing: Standing) -> Record:
@@ -187,7 +194,17 @@ def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule | 
         return seen
     if is_response(episode, score, rule):
         return _respond(episode, standing, seen, score)
-    return _fall_short(episode, standing, seen, score, rule)
+    return _fall_short(episode, standing, _deteriorated(episode, seen, score, rule), score, rule)
+
+
+def _deteriorated(episode: Episode, seen: Standing, score: Score, rule: Rule) -> Standing:
+    """The standing with what a reading below response says of reliable deterioration."""
+    assert episode.baseline is not None
+    if score.severity - episode.baseline.severity < rule.reliable_change:
+        return seen
+    if is_running(seen.onsets, "reliable_deterioration"):
+        return replace(seen, onsets=continued(seen.onsets, "reliable_deterioration", score))
+    return replace(seen, onsets=begun(seen.onsets, "reliable_deterioration", score.day, score))
 
 
 def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score) -> Standing:
@@ -212,6 +229,7 @@ def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score)
         holding_since_on=standing.holding_since_on if unbroken else score.day,
         loss=standing.loss and replace(standing.loss, recovered=True),
         spell=_followed(spell, score),
+        onsets=over(seen.onsets),
     )
 
 
@@ -229,7 +247,25 @@ def _fall_short(episode: Episode, standing: Standing, seen: Standing, score: Sco
         loss = Loss()
         if spell is not None and spell.event is None:
             spell = replace(spell, event="lost", onset_on=tail_on, ascertained_on=score.day, through_on=tail_on)
-    return replace(seen, state=state, tail_on=tail_on, holding_since_on=None, loss=loss, spell=spell)
+    return replace(
+        seen,
+        state=state,
+        tail_on=tail_on,
+        holding_since_on=None,
+        loss=loss,
+        spell=spell,
+        onsets=_lost(standing, seen.onsets, state, tail_on, score),
+    )
+
+
+def _lost(standing: Standing, known: Onsets, state: str, tail_on: date, score: Score) -> Onsets:
+    """The onsets with what a reading below response says of a loss. A loss ends with its course, too: the next reading
+    after an infusion says whether that one helped."""
+    if state != "lost":
+        return over(known, "relief_lost")
+    if standing.state == "lost" and is_running(known, "relief_lost"):
+        return continued(known, "relief_lost", score)
+    return begun(known, "relief_lost", tail_on, score)
 
 
 def _followed(spell: Spell, score: Score) -> Spell:

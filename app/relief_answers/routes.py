@@ -21,7 +21,9 @@ RELIEF: Part[Audited[Question, ReliefOut]] = Part("relief")
 router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_class=GuardedRoute)
 
 
-@router.get("/relief", summary="Is relief holding?", response_model=ReliefOut, responses=problems("not_found"))
+@router.get(
+    "/relief", summary="Is relief holding?", response_model=ReliefOut, responses=problems("not_found", "merged")
+)
 async def get_relief(
     request: Request,
     door: DoorOf,

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.access.service import Caller
 from app.audit.service import Act
 from app.checkins import store as checkins_store
-from app.errors import Fault, Invalid, NotFound, Problem
+from app.errors import Fault, Invalid, Merged, NotFound, Problem
 from app.facts import Fact
 from app.patients import service as patients
 from app.patients import store as patients_store
@@ -16,8 +16,9 @@ from app.patients.store import PatientSummary
 from app.relief import VERSION
 from app.relief_answers.models import ReliefOut
 from app.storage import Transaction
+from app.tracks import answers
 from app.tracks import service as tracks
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 from app.tracks.patient_tracks import PatientTracks, Subject
 
 
@@ -62,6 +63,9 @@ def _gathered(
     db: Transaction, clinic_id: UUID, questions: Sequence[Question]
 ) -> tuple[dict[UUID, PatientSummary], dict[UUID, PatientTracks]]:
     summaries = patients_store.summaries(db, clinic_id, list({question.patient_id for question in questions}))
+    for patient in summaries.values():
+        if patient.merged_into is not None:
+            patient.merged_into = patients.goes_on_in(db, clinic_id, patient.id)
     return summaries, tracks.gather(db, clinic_id, list(summaries))
 
 
@@ -79,8 +83,11 @@ def _stored(
     patient = summaries.get(question.patient_id)
     if patient is None:
         raise NotFound
+    is_before = known_at is not None and patient.merged_at is not None and known_at < patient.merged_at
+    if patient.merged_into is not None and not is_before:
+        raise Merged(patient.merged_into)
     day = question.as_of or today
-    if known_at is not None or not tracks.is_readable_on(known[patient.id], day):
+    if known_at is not None or not answers.is_readable_on(known[patient.id], day):
         return None
     subject = patients.subject_of(patient, caller.time_zone)
     return _relief_out(caller, subject, known[patient.id], day, patient.last_recorded_at)
@@ -90,16 +97,16 @@ def _folded_afresh(db: Transaction, question: Question, patient: PatientSummary)
     caller, known_at, zone = question.caller, question.known_at, question.caller.time_zone
     day = question.as_of or local_day(question.act.at, zone)
     subject = _subject_known(db, caller, patient, known_at)
-    known, newest = tracks.known_on(db, caller.clinic_id, patient.id, zone, day, known_at)
+    known, newest = answers.known_on(db, caller.clinic_id, patient.id, zone, day, known_at)
     return _relief_out(caller, subject, known, day, _newest(db, caller.clinic_id, patient, known_at, newest))
 
 
 def _relief_out(
     caller: Caller, subject: Subject, known: PatientTracks, as_of: date, known_at: datetime | None
 ) -> Fact[ReliefOut]:
-    found = tracks.relief_on(subject, known, as_of)
+    found = answers.relief_on(subject, known, as_of)
     if caller.patient_id is not None:
-        found = tracks.for_patient(found)
+        found = answers.for_patient(found)
     value = ReliefOut(
         patient_id=subject.patient_id,
         as_of=as_of,
@@ -130,10 +137,11 @@ def _newest(
     """When the newest version that was recorded by `known_at` was recorded: of a check-in, a session or the patient."""
     if known_at is None:
         return patient.last_recorded_at
-    version = patients_store.version_known(db, clinic_id, patient.id, known_at)
-    found = [
-        checkins_store.newest_known(db, clinic_id, patient.id, known_at),
-        newest_infusion,
-        version.recorded_at if version.version > 1 else None,
+    changes = [
+        version.recorded_at
+        for version in patients_store.versions(db, clinic_id, patient.id)
+        if version.version > 1 and version.recorded_at <= known_at
+        if not version.changed or patients.VERDICTS_REST_ON & set(version.changed)
     ]
+    found = [checkins_store.newest_known(db, clinic_id, patient.id, known_at), newest_infusion, *changes]
     return max((moment for moment in found if moment is not None), default=None)

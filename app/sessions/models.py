@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import (
+    Flag,
     Id,
     MomentIn,
     MomentOut,
@@ -38,6 +39,7 @@ Effect = Literal[
     "headache",
     "anxiety",
     "sedation",
+    "respiratory_depression",
     "hypertension",
     "other",
 ]
@@ -85,7 +87,8 @@ class InfusionSession(SQLModel, table=True):
 
 
 class SessionVersion(SQLModel, table=True):
-    """One version of a session. A repeated create is compared with the `content` of version 1."""
+    """One version of a session. A repeated create is compared with the `content` of version 1. `moved_from`: the
+    session in whose place it goes on; `moved_to`: the one that goes on in its place. Such a version does not count."""
 
     __tablename__ = "session_versions"
     __table_args__ = (
@@ -104,6 +107,8 @@ class SessionVersion(SQLModel, table=True):
     recorded_by_id: UUID = Field(sa_type=Uuid)
     reason: str | None
     content: dict[str, Any] = Field(sa_type=document())
+    moved_from: UUID | None = Field(default=None, sa_type=Uuid)
+    moved_to: UUID | None = Field(default=None, sa_type=Uuid)
 
 
 class Vitals(RequestBody):
@@ -117,16 +122,18 @@ class Vitals(RequestBody):
 
 
 class SideEffect(RequestBody):
-    """One effect, how strong, and when after the start it was seen, in minutes."""
+    """One effect, how strong, and in minutes how long after the start it was seen and how long after it was gone."""
 
     effect: Effect
     severity: Severity
     minutes_after_start: Annotated[Whole, BodyField(ge=0, le=10_080)] | None = None
+    minutes_until_gone: Annotated[Whole, BodyField(ge=0, le=10_080)] | None = None
     note: Note | None = None
 
 
 class SessionIn(RequestBody):
-    """A session. Only `started_at` is required. `not_done` and `entered_in_error` never count."""
+    """A session. Only `started_at` is required. `not_done` and `entered_in_error` never count. `ready_to_leave_at`,
+    `lot` (of the drug) and `sedating_medication` (taken the same day) are what a monitoring programme's form asks."""
 
     model_config = with_examples(_EXAMPLE)
 
@@ -141,6 +148,9 @@ class SessionIn(RequestBody):
     dose_mg_per_kg: MilligramsPerKilogram | None = None
     vitals: list[Vitals] = BodyField(default_factory=list, max_length=200)
     side_effects: list[SideEffect] = BodyField(default_factory=list, max_length=100)
+    ready_to_leave_at: MomentIn | None = None
+    lot: Name | None = None
+    sedating_medication: Flag | None = None
     notes: Note | None = None
 
 
@@ -159,6 +169,9 @@ class SessionPatch(RequestBody):
     dose_mg_per_kg: MilligramsPerKilogram | MISSING | None = MISSING
     vitals: Annotated[list[Vitals], BodyField(max_length=200)] | MISSING = MISSING
     side_effects: Annotated[list[SideEffect], BodyField(max_length=100)] | MISSING = MISSING
+    ready_to_leave_at: MomentIn | MISSING | None = MISSING
+    lot: Name | MISSING | None = MISSING
+    sedating_medication: Flag | MISSING | None = MISSING
     notes: Note | MISSING | None = MISSING
     reason: Name | None = None
 
@@ -179,6 +192,7 @@ class SideEffectOut(ResponseBody):
     effect: str
     severity: str
     minutes_after_start: int | None
+    minutes_until_gone: int | None
     note: str | None
 
 
@@ -190,7 +204,8 @@ class RecorderOut(ResponseBody):
 
 
 class SessionFields(ResponseBody):
-    """What every version of a session shows."""
+    """What every version of a session shows. `dose_mg_per_kg` follows from dose and weight where only those are
+    known."""
 
     id: Id
     patient_id: Id
@@ -200,7 +215,9 @@ class SessionFields(ResponseBody):
     reason: str | None
     started_at: MomentOut
     ended_at: MomentOut | None
-    status: str = grows("completed", "stopped_early", "not_done", "entered_in_error")
+    status: str = grows("completed", "stopped_early", "not_done", "entered_in_error", "moved")
+    moved_from: Id | None
+    moved_to: Id | None
     drug: str
     route: str = grows("iv", "im", "sc", "in", "sl", "po")
     weight_kg: float | None
@@ -208,6 +225,9 @@ class SessionFields(ResponseBody):
     dose_mg_per_kg: float | None
     vitals: list[VitalsOut]
     side_effects: list[SideEffectOut]
+    ready_to_leave_at: MomentOut | None
+    lot: str | None
+    sedating_medication: bool | None
     notes: str | None
 
 

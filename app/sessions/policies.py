@@ -10,6 +10,9 @@ from app.tracks.patient_tracks import CountedInfusion
 _ASSUMED_LENGTH = timedelta(hours=2)
 _LONGEST = timedelta(days=14)
 _DOSE_TOLERANCE = 0.05
+# Measured before the infusion, to see whether it may begin, and until the patient has long gone home.
+_VITALS_BEFORE = timedelta(hours=2)
+_VITALS_AFTER = timedelta(hours=24)
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
@@ -41,16 +44,46 @@ def check(session: SessionIn, now: datetime) -> None:
             raise Invalid(errors=[Fault("pointer", "/ended_at", "must be within 14 days of started_at")])
         if session.ended_at > now + CLOCK_TOLERANCE:
             raise Invalid(errors=[Fault("pointer", "/ended_at", "must not be more than 5 minutes in the future")])
-    for index, vitals in enumerate(session.vitals):
-        if vitals.at > now + CLOCK_TOLERANCE:
-            rule = "must not be more than 5 minutes in the future"
-            raise Invalid(errors=[Fault("pointer", f"/vitals/{index}/at", rule)])
+    if session.ready_to_leave_at is not None:
+        _check_leaving(session, session.ready_to_leave_at, now)
     weight, dose, relative = session.weight_kg, session.dose_mg, session.dose_mg_per_kg
     if weight is not None and dose is not None and relative is not None:
         expected = weight * relative
         if abs(dose - expected) > _DOSE_TOLERANCE * expected + 1e-9:
             rule = "must be weight_kg times dose_mg_per_kg, within 5%"
             raise DoseMismatch(errors=[Fault("pointer", "/dose_mg", rule)])
+
+
+def _check_leaving(session: SessionIn, moment: datetime, now: datetime) -> None:
+    if moment > now + CLOCK_TOLERANCE:
+        raise Invalid(errors=[Fault("pointer", "/ready_to_leave_at", "must not be more than 5 minutes in the future")])
+    if not session.started_at <= moment <= (session.ended_at or session.started_at) + _VITALS_AFTER:
+        rule = "must be from the session's start to 24 hours after its end"
+        raise Invalid(errors=[Fault("pointer", "/ready_to_leave_at", rule)])
+
+
+def check_vitals(session: SessionIn, now: datetime) -> None:
+    """Raises Invalid for vitals that cannot be of this session, or that no body has."""
+    first = session.started_at - _VITALS_BEFORE
+    last = (session.ended_at or session.started_at) + _VITALS_AFTER
+    faults = []
+    for index, vitals in enumerate(session.vitals):
+        if vitals.at > now + CLOCK_TOLERANCE:
+            faults.append(Fault("pointer", f"/vitals/{index}/at", "must not be more than 5 minutes in the future"))
+        elif not first <= vitals.at <= last:
+            rule = "must be from 2 hours before the session's start to 24 hours after its end"
+            faults.append(Fault("pointer", f"/vitals/{index}/at", rule))
+        if vitals.systolic is not None and vitals.diastolic is not None and vitals.diastolic >= vitals.systolic:
+            faults.append(Fault("pointer", f"/vitals/{index}/diastolic", "must be under systolic"))
+    if faults:
+        raise Invalid(errors=faults)
+
+
+def dose_per_kilogram(session: SessionIn) -> float | None:
+    """The dose in mg per kg: as recorded, else from dose and weight; None where these are not known."""
+    if session.dose_mg_per_kg is not None or session.dose_mg is None or session.weight_kg is None:
+        return session.dose_mg_per_kg
+    return round(session.dose_mg / session.weight_kg, 3)
 
 
 def check_overlap(session: SessionIn, others: Iterable[CountedInfusion]) -> None:

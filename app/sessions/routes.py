@@ -15,7 +15,7 @@ from app.facts import Fact
 from app.sessions import service
 from app.sessions.models import SessionIn, SessionList, SessionListed, SessionOut, SessionPatch, SessionVersionList
 from app.storage import Transaction
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 
 REPEATED: Responses = {200: {"model": SessionOut, "description": "Created before: as it stands now"}}
 
@@ -30,6 +30,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
     responses=REPEATED
     | problems(
         "not_found",
+        "merged",
         "already_recorded",
         "session_overlaps",
         "dose_mismatch",
@@ -47,7 +48,7 @@ async def record_session(door: DoorOf, patient_id: UUID, body: SessionIn, keyed:
     "",
     summary="List a patient's sessions",
     response_model_exclude_unset=True,
-    responses=problems("not_found", "invalid_cursor"),
+    responses=problems("not_found", "merged", "invalid_cursor"),
 )
 async def list_sessions(
     door: DoorOf,
@@ -76,7 +77,7 @@ async def list_sessions(
     return SessionList(items=items, next_cursor=page.next_cursor, change_per_booster=changes)
 
 
-@router.get("/{session_id}", summary="One session", responses=problems("not_found"))
+@router.get("/{session_id}", summary="One session", responses=problems("not_found", "merged"))
 async def get_session(response: Response, door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionOut:
     """With its ETag, which a change must name."""
     return tagged(response, await door.read(lambda db: service.one(db, door.caller, patient_id, session_id)))
@@ -87,7 +88,7 @@ async def get_session(response: Response, door: DoorOf, patient_id: UUID, sessio
     summary="Change a session",
     response_model=SessionOut,
     responses=problems(
-        "not_found", "session_overlaps", "dose_mismatch", "precondition_failed", "precondition_required"
+        "not_found", "merged", "session_overlaps", "dose_mismatch", "precondition_failed", "precondition_required"
     ),
 )
 async def update_session(
@@ -101,7 +102,9 @@ async def update_session(
     return done.response()
 
 
-@router.get("/{session_id}/effect", summary="What one session did", tags=["outcomes"], responses=problems("not_found"))
+@router.get(
+    "/{session_id}/effect", summary="What one session did", tags=["outcomes"], responses=problems("not_found", "merged")
+)
 async def get_session_effect(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionEffectOut:
     """By every instrument with a score before or after it: before and after, hours to response, days of relief and how
     it ended."""
@@ -109,7 +112,7 @@ async def get_session_effect(door: DoorOf, patient_id: UUID, session_id: UUID) -
     return (await door.read(lambda db: service.effect(db, door.caller, patient_id, session_id, as_of))).value
 
 
-@router.get("/{session_id}/versions", summary="Every version of a session", responses=problems("not_found"))
+@router.get("/{session_id}/versions", summary="Every version of a session", responses=problems("not_found", "merged"))
 async def list_session_versions(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionVersionList:
     """Oldest first."""
     found = await door.read(lambda db: service.versions(db, door.act.clinic_id, patient_id, session_id))

@@ -28,16 +28,20 @@ from app.sessions.models import (
     SessionVersion,
     SessionVersionOut,
 )
-from app.sessions.policies import check, check_overlap, severe_side_effects
+from app.sessions.moving import content_of
+from app.sessions.policies import check, check_overlap, check_vitals, dose_per_kilogram, severe_side_effects
 from app.storage import Transaction, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
+from app.tracks.changes import Change
 from app.tracks.events import Calendar
 from app.tracks.models import InfusionVersion
 from app.tracks.patient_tracks import PatientTracks
-from app.tracks.service import Change
 
-_NEEDS_REASON = frozenset({"started_at", "ended_at", "status"})
+# What a version shows whose session goes on elsewhere.
+MOVED = "moved"
+_TIMES = frozenset({"started_at", "ended_at"})
+_NEEDS_REASON = _TIMES | {"status"}
 _NO_PLACE: dict[str, Any] = {"number": None, "episode_number": None, "course_number": None, "kind": None}
 
 
@@ -45,17 +49,17 @@ def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: Se
     """Records a session. If the same id was posted before with the same content, returns that session as it is now."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     session_id = body.id or new_id()
-    content = body.model_dump(mode="json", exclude={"id"})
     found = store.find(db, act.clinic_id, session_id)
     known = tracks.gather(db, act.clinic_id, [patient_id])
     if found is not None:
         session, version = found
-        same = session.patient_id == patient_id
-        if not same or store.first_version(db, act.clinic_id, session_id).content != content:
+        first = store.first_version(db, act.clinic_id, session_id)
+        if session.patient_id != patient_id or content_of(first) != body.model_copy(update={"id": None}):
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a session with other content")])
         value = _session_out(session, version, _of(known[patient_id], caller))
         return Fact(value, (patient_id,), session.version, is_replay=True)
     check(body, act.at)
+    check_vitals(body, act.at)
     if body.status in COUNTED:
         check_overlap(body, known[patient_id].infusions)
     session = InfusionSession(
@@ -85,8 +89,10 @@ def update(
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     session, version = find(db, act.clinic_id, patient_id, session_id)
     require_version(expected, session.version)
+    if version.moved_to is not None:
+        raise Invalid(errors=[Fault("pointer", "", "this session was moved: change the one that goes on in its place")])
     known = tracks.gather(db, act.clinic_id, [patient_id])
-    current = SessionIn.model_validate(version.content)
+    current = content_of(version)
     changes = {
         name: value
         for name in SessionPatch.model_fields
@@ -99,12 +105,17 @@ def update(
     if changed & _NEEDS_REASON and not patch.reason:
         raise Invalid(errors=[Fault("pointer", "/reason", "is required when times or status change")])
     check(body, act.at)
+    if changed & (_TIMES | {"vitals"}):
+        check_vitals(body, act.at)
     if body.status in COUNTED:
         check_overlap(body, [i for i in known[patient_id].infusions if i.session_id != session_id])
     session.version += 1
     session.started_at = body.started_at
     severe = severe_side_effects(current)
-    version = _store_version(db, caller, act, patient, session, body, patch.reason, known, severe_before=severe)
+    version = _store_version(
+        db, caller, act, patient, session, body, patch.reason, known,
+        severe_before=severe, moved_from=version.moved_from,
+    )  # fmt: skip
     return Fact(_session_out(session, version, _of(known[patient_id], caller)), (patient_id,), session.version)
 
 
@@ -120,6 +131,7 @@ def find(
 
 def one(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID) -> Fact[SessionOut]:
     """The current version of a session. Raises NotFound."""
+    patients.find(db, caller.clinic_id, patient_id)
     session, version = find(db, caller.clinic_id, patient_id, session_id)
     return Fact(_session_out(session, version, _calendar(db, caller, patient_id)), (patient_id,), session.version)
 
@@ -144,6 +156,7 @@ def listed(
 
 def effect(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID, as_of: date) -> Fact[SessionEffectOut]:
     """What one session did; empty if the session does not count. Raises NotFound."""
+    patients.find(db, caller.clinic_id, patient_id)
     find(db, caller.clinic_id, patient_id, session_id)
     calendar = _calendar(db, caller, patient_id)
     found = effects_of(db, caller.clinic_id, patient_id, calendar, as_of)
@@ -153,6 +166,7 @@ def effect(db: Transaction, caller: Caller, patient_id: UUID, session_id: UUID, 
 
 def versions(db: Transaction, clinic_id: UUID, patient_id: UUID, session_id: UUID) -> Fact[list[SessionVersionOut]]:
     """Every version of a session, oldest first. Raises NotFound."""
+    patients.find(db, clinic_id, patient_id)
     session, _ = find(db, clinic_id, patient_id, session_id)
     rows = store.versions(db, clinic_id, session_id)
     return Fact([SessionVersionOut(**_fields(session, version)) for version in rows], (patient_id,))
@@ -175,17 +189,18 @@ def _store_version(
     known: dict[UUID, PatientTracks],
     *,
     severe_before: set[str],
+    moved_from: UUID | None = None,
 ) -> SessionVersion:
     """Writes a version, folds it into the patient's tracks, and raises or marks alerts about severe side effects."""
     recorded_at = patients.next_moment(patient, act.at)
-    version, infusion = _rows(act, session, body, reason, recorded_at)
+    version, infusion = _rows(act, session, body, reason, recorded_at, moved_from)
     db.add_all([patient, session])
     db.flush()
     db.add(version)
     change = Change(
         patients.subject_of(patient, caller.time_zone),
         infusions=[infusion],
-        replaces_session=session.id if session.version > 1 else None,
+        replaces_sessions=[session.id] if session.version > 1 else [],
         at=recorded_at,
     )
     tracks.apply(db, act.clinic_id, [change], known)
@@ -198,7 +213,12 @@ def _store_version(
 
 
 def _rows(
-    act: Act, session: InfusionSession, body: SessionIn, reason: str | None, recorded_at: datetime
+    act: Act,
+    session: InfusionSession,
+    body: SessionIn,
+    reason: str | None,
+    recorded_at: datetime,
+    moved_from: UUID | None,
 ) -> tuple[SessionVersion, InfusionVersion]:
     version = SessionVersion(
         clinic_id=act.clinic_id,
@@ -210,6 +230,7 @@ def _rows(
         recorded_by_id=act.actor_id,
         reason=reason,
         content=body.model_dump(mode="json", exclude={"id"}),
+        moved_from=moved_from,
     )
     infusion = InfusionVersion(
         clinic_id=act.clinic_id,
@@ -224,6 +245,14 @@ def _rows(
         counts=body.status in COUNTED,
     )
     return version, infusion
+
+
+def doses(db: Transaction, clinic_id: UUID, patient_id: UUID) -> dict[UUID, float | None]:
+    """The dose of each session of a patient in mg per kg; None where it is not known."""
+    return {
+        session.id: dose_per_kilogram(content_of(version))
+        for session, version in store.of_patients(db, clinic_id, [patient_id])
+    }
 
 
 def _of(known: PatientTracks, caller: Caller) -> Calendar:
@@ -248,15 +277,19 @@ def _session_out(session: InfusionSession, version: SessionVersion, calendar: Ca
 
 
 def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, Any]:
-    body = SessionIn.model_validate(version.content)
+    body = content_of(version)
     return {
         **body.model_dump(exclude={"id"}),
+        "dose_mg_per_kg": dose_per_kilogram(body),
         "id": session.id,
         "patient_id": session.patient_id,
         "version": version.version,
         "recorded_at": version.recorded_at,
         "recorded_by": RecorderOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
         "reason": version.reason,
+        "moved_from": version.moved_from,
+        "moved_to": version.moved_to,
+        **({} if version.moved_to is None else {"status": MOVED}),
     }
 
 
@@ -264,7 +297,7 @@ def severe(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> lis
     """(patient id, session id, start) of every session of these patients that counts and had a severe side effect."""
     found = []
     for session, version in store.of_patients(db, clinic_id, patient_ids):
-        body = SessionIn.model_validate(version.content)
-        if severe_side_effects(body):
+        body = content_of(version)
+        if version.moved_to is None and severe_side_effects(body):
             found.append((session.patient_id, session.id, body.started_at))
     return found

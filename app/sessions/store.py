@@ -34,12 +34,6 @@ def page(db: Transaction, clinic_id: UUID, patient_id: UUID, after: Sequence[str
     return db.exec(query.order_by(*order).limit(limit + 1)).all()
 
 
-def doses(db: Transaction, clinic_id: UUID, patient_id: UUID) -> dict[UUID, float | None]:
-    """The dose of each session of a patient in mg per kg; None if no dose was recorded."""
-    rows = db.exec(_current(clinic_id).where(col(InfusionSession.patient_id) == patient_id))
-    return {session.id: version.content.get("dose_mg_per_kg") for session, version in rows}
-
-
 def versions(db: Transaction, clinic_id: UUID, session_id: UUID) -> Sequence[SessionVersion]:
     query = select(SessionVersion).where(
         col(SessionVersion.clinic_id) == clinic_id, col(SessionVersion.session_id) == session_id
@@ -71,6 +65,18 @@ def _current(clinic_id: UUID) -> SelectOfScalar[Row]:
         ),
     )
     return query.where(col(InfusionSession.clinic_id) == clinic_id)  # type: ignore[no-any-return]
+
+
+def first_recorded_since(db: Transaction, clinic_id: UUID, patient_id: UUID, since: datetime) -> Sequence[UUID]:
+    """The sessions that were first recorded for a patient after `since`, and did not come by a move."""
+    query = select(SessionVersion.session_id).where(
+        col(SessionVersion.clinic_id) == clinic_id,
+        col(SessionVersion.patient_id) == patient_id,
+        col(SessionVersion.recorded_at) > since,
+        col(SessionVersion.version) == 1,
+        col(SessionVersion.moved_from).is_(None),
+    )
+    return db.exec(query.order_by(col(SessionVersion.recorded_at))).all()
 
 
 def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> Sequence[Row]:

@@ -106,21 +106,6 @@ def verdict_on(known: PatientTracks, code: str, as_of: date) -> Verdict:
     return earlier[1]
 
 
-def latest_verdict(track: Track, code: str) -> Verdict:
-    """The verdict of a track on the day of its last event."""
-    return read(track, rule(code), track.last.day if track.last else date.min)
-
-
-def alarming(verdict: Verdict) -> dict[str, date]:
-    """The kinds of alert that a verdict calls for, each with the day it dates from: for `relief_lost` the day from
-    which relief counts as lost, for `reliable_deterioration` the first day of the episode. The verdict is one of the
-    day of the track's last event."""
-    found = {"relief_lost": verdict.since_on} if verdict.status == "lost" else {}
-    if "reliable_deterioration" in verdict.flags:
-        found["reliable_deterioration"] = verdict.first_session_on
-    return {kind: since for kind, since in found.items() if since is not None}
-
-
 def blank_track(infusions: Iterable[CountedInfusion], zone: ZoneInfo) -> Track:
     """The track of an instrument without a score: infusions alone, under no rule."""
     return fold(infusion_events(infusions, zone), None)

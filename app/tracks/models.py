@@ -14,7 +14,7 @@ from app.storage import Moment, document, key, rights
 
 _CURRENT = text("superseded_at IS NULL")
 _SUPERSEDED = text("superseded_at IS NOT NULL")
-# Current scores that were entered as a total without item answers, on instruments that have a self-harm item.
+# Current scores on instruments that have a self-harm item, whose answer is not known: a total, or it was left out.
 SELF_HARM_UNKNOWN = text(
     "superseded_at IS NULL AND self_harm_item IS NULL AND instrument IN ('madrs', 'phq-9', 'qids-sr16')"
 )
@@ -46,7 +46,9 @@ class InfusionVersion(SQLModel, table=True):
 
 
 class ScoreVersion(SQLModel, table=True):
-    """One score of one version of a check-in, in points. A voided version has no scores."""
+    """One score of one version of a check-in, in points; `points` is null where items are unanswered: then it is no
+    reading. A voided version has no scores. `stated_before_at`: when it was stated that it was answered before the
+    infusion; null where it was not. `late`: recorded so long after it was taken that it is no news."""
 
     __tablename__ = "score_versions"
     __table_args__ = (
@@ -91,9 +93,10 @@ class ScoreVersion(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=Moment)
     superseded_at: datetime | None = Field(sa_type=Moment)
     taken_at: datetime = Field(sa_type=Moment)
-    before_infusion: bool
+    stated_before_at: datetime | None = Field(sa_type=Moment)
+    late: bool
     instrument: str
-    points: int
+    points: int | None
     answers: list[int | None] | None = Field(sa_type=document())
     self_harm_item: int | None
 

@@ -123,6 +123,8 @@ class TrackOut(ResponseBody):
     """Days between the two: nothing is counted after the last reading."""
     days_since_last_session: int | None
     """Days from the start of the latest infusion to `as_of`."""
+    latest_incomplete_on: date | None
+    """The day of the latest score with unanswered items, which is no reading."""
     days_since_last_score: int | None
     """Days from the latest reading that counts to `as_of`."""
     episode: EpisodeOut | None
@@ -144,7 +146,7 @@ class DomainOut(ResponseBody):
     note: str | None = grows("instrument_changed")
 
 
-def track_out(instrument: Instrument, verdict: Verdict) -> TrackOut:
+def track_out(instrument: Instrument, verdict: Verdict, incomplete_on: date | None = None) -> TrackOut:
     """Converts a verdict to a response body in the instrument's unit. `explanation` stays empty here; the caller makes
     it from the result."""
     tenths = verdict.improvement_tenths
@@ -169,6 +171,7 @@ def track_out(instrument: Instrument, verdict: Verdict) -> TrackOut:
         days_holding=verdict.days_holding,
         days_since_last_session=verdict.days_since_last_session,
         days_since_last_score=verdict.days_since_last_score,
+        latest_incomplete_on=incomplete_on,
         episode=_episode(verdict),
         durability=durability_out(verdict.spell),
         explanation="",

@@ -4,10 +4,13 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """Smaller is more pressing. Stored with each domain's status. An open timely alert comes before every status;
-    silence (stale, or awaiting the first reading after an infusion) is as pressing as what it followed."""
+    """Smaller is more pressing. Stored with each domain's status. An open timely alert of the row's domain comes before
+    every status; silence (stale, or awaiting the first reading after an infusion) is as pressing as what it
+    followed."""
 
-    ALERT = 0
+    ALERT_URGENT = -2
+    ALERT_HIGH = -1
+    ALERT_ROUTINE = 0
     LOST = 1
     SILENT_AFTER_LOST = 2
     FADING = 3

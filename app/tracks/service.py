@@ -1,238 +1,151 @@
-"""Keeps the stored folds up to date: reads what a patient's verdicts rest on, applies a change to it, and reads the
-answers.
+"""Keeps the stored folds up to date: reads what a patient's verdicts rest on, and applies a change to it.
 
 Everything that changes what a verdict rests on goes through `apply`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from app.alerts import raising
+from app.alerts import following, raising
 from app.alerts.models import Alert
-from app.alerts.raising import Amended, Answered, Worsened
-from app.instruments import INSTRUMENTS
-from app.relief import Track, Verdict, fold, step
+from app.alerts.raising import Amended, Answered, Said
+from app.relief import Track, fold, step
 from app.storage import Transaction
 from app.tracks import store
-from app.tracks.domains import (
-    alarming,
-    blank_track,
-    blank_verdict,
-    chosen,
-    domain_values,
-    latest_verdict,
-    rule,
-    verdict_on,
-    verdicts_on,
-)
+from app.tracks.changes import Change
+from app.tracks.days import local_day
+from app.tracks.domains import blank_track, domain_values, rule
 from app.tracks.episodes import episode_values
-from app.tracks.events import counting, events_of, in_order, local_day, score_event
-from app.tracks.explanation import explain
-from app.tracks.explanation_for_patient import explain_to_patient
-from app.tracks.models import InfusionVersion, ScoreVersion
-from app.tracks.output import DomainOut, SpellOut, TrackOut, domain_out, spells_out, track_out
+from app.tracks.events import counting, events_of, in_order, incomplete_days, score_event
+from app.tracks.models import ScoreVersion
+from app.tracks.onset_changes import changed_onsets
 from app.tracks.patient_tracks import (
     FOLD,
     FOLLOWED,
     CountedInfusion,
-    Folded,
     PatientTracks,
-    Subject,
     from_json,
     to_json,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """New versions of one patient's facts. If an earlier version is replaced, `replaces_check_in` or `replaces_session`
-    names the check-in or session, and the earlier version is superseded at `at`. `session_id` is the session that a
-    check-in is linked to; its alerts carry it."""
-
-    subject: Subject
-    scores: Sequence[ScoreVersion] = ()
-    infusions: Sequence[InfusionVersion] = ()
-    replaces_check_in: UUID | None = None
-    replaces_session: UUID | None = None
-    at: datetime | None = None
-    session_id: UUID | None = None
-
-    @property
-    def adds_scores(self) -> bool:
-        """Whether the change only adds scores. Such a change cannot remove a domain from the answers."""
-        return bool(self.scores) and not (self.infusions or self.replaces_check_in or self.replaces_session)
-
-
-@dataclass(frozen=True, slots=True)
-class ReliefOnDay:
-    """Everything that the tracks of one patient say on one day."""
-
-    domains: list[DomainOut]
-    tracks: list[TrackOut]
-    previous_spells: Sequence[SpellOut]
-
-
 def gather(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, PatientTracks]:
-    """What the verdicts of these patients rest on. One query for all of them, two if some stored folds are outdated."""
+    """What the verdicts of these patients rest on. One query for all of them, three if some stored folds are
+    outdated."""
     known = {patient_id: PatientTracks() for patient_id in patient_ids}
     for patient_id, by, state in store.folds(db, clinic_id, patient_ids):
         known[patient_id] = (
             from_json(state) if by == FOLD else PatientTracks(needs_fold=set(FOLLOWED), is_outdated=True)
         )
     outdated = [patient_id for patient_id, mine in known.items() if mine.is_outdated]
-    for patient_id, infusions in (store.infusions_of(db, clinic_id, outdated) if outdated else {}).items():
-        known[patient_id].infusions = infusions
+    if outdated:
+        for patient_id, infusions in store.infusions_of(db, clinic_id, outdated).items():
+            known[patient_id].infusions = infusions
+        for patient_id, last_taken_at in store.last_taken(db, clinic_id, outdated).items():
+            known[patient_id].last_taken_at = last_taken_at
     return known
 
 
 def apply(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
 ) -> list[Alert]:
-    """Writes the new versions, folds them, stores the domain statuses and raises alerts, in the caller's transaction
-    and under the patients' locks. Updates `known` in place. Returns the alerts of the check-ins."""
-    for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
+    """Writes the new versions, folds them, stores the domain statuses and keeps the alerts, in the caller's transaction
+    and under the patients' locks. Updates `known` in place. Returns the alerts that were raised or are of the check-ins
+    that were replaced."""
+    for patient_id, (tracks, _) in _folded(db, clinic_id, changes, known).items():
         known[patient_id].before = tracks
-    worsened: list[Worsened] = []
+    before = {c.subject.patient_id: {**known[c.subject.patient_id].tracks_before} for c in changes}
     replaced: list[list[ScoreVersion]] = []
     for change in changes:
         mine = known[change.subject.patient_id]
         replaced.append(_supersede(db, clinic_id, change, mine))
         for score in change.scores:
-            worsened += _step(change, score, mine)
+            _step(change, score, mine)
     scores = [row for change in changes for row in change.scores]
     store.insert_versions(db, scores, [row for change in changes for row in change.infusions])
-    worsened += _refold(db, clinic_id, changes, known)
+    _refold(db, clinic_id, changes, known)
     _store(db, clinic_id, changes, known)
-    answered = [_answered(change, score) for change in changes for score in change.scores]
+    # What was moved was answered before; its alerts move with it.
+    answered = [_answered(c, score) for c in changes if c.because is None for score in c.scores]
     amended = [
-        Amended(change.replaces_check_in, change.at, _said(before), _said(change.scores))
-        for change, before in zip(changes, replaced, strict=True)
-        if change.replaces_check_in is not None and change.at is not None
+        Amended(check_in_id, change.at, _said(stood, check_in_id), _said(change.scores, check_in_id))
+        for change, stood in zip(changes, replaced, strict=True)
+        for check_in_id in change.replaces_check_ins
+        if change.at is not None and change.because is None
     ]
-    return raising.raise_for(db, clinic_id, answered, amended, worsened)
+    raised = raising.raise_for(db, clinic_id, answered, amended)
+    changed = changed_onsets(changes, known, before)
+    zone = changes[0].subject.zone if changes else None
+    return raised + following.follow(db, clinic_id, changed, zone, partial(store.check_ins_of, db, clinic_id))
 
 
-def relief_on(subject: Subject, known: PatientTracks, as_of: date) -> ReliefOnDay:
-    """The answers on `as_of`. The tracks must hold no later event."""
-    verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
-    domains = [
-        domain_out(domain, instrument, verdicts.get(instrument, blank), note)
-        for domain, instrument, note in chosen(subject, known, verdicts)
-    ]
-    return ReliefOnDay(domains, [_track_out(code, verdict) for code, verdict in verdicts.items()], spells_out(verdicts))
-
-
-def for_patient(found: ReliefOnDay) -> ReliefOnDay:
-    """The same answers, with explanations worded for the patient."""
-    return replace(found, tracks=[in_words_for_patient(track) for track in found.tracks])
-
-
-def in_words_for_patient(track: TrackOut) -> TrackOut:
-    return track.model_copy(update={"explanation": explain_to_patient(track)})
-
-
-def readable(
-    db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, zone: ZoneInfo, as_of: date
-) -> PatientTracks:
-    """A state that can answer for `as_of`: `known` itself, or a new fold of the events up to that day."""
-    return known if is_readable_on(known, as_of) else known_on(db, clinic_id, patient_id, zone, as_of, None)[0]
-
-
-def tracks_out(known: PatientTracks, instruments: Iterable[str], as_of: date) -> list[TrackOut]:
-    """The tracks of these instruments on `as_of`, in the order given, as `relief_on` gives them."""
-    verdicts = verdicts_on(known, as_of)
-    return [_track_out(code, verdicts[code]) for code in dict.fromkeys(instruments) if code in verdicts]
-
-
-def is_readable_on(known: PatientTracks, as_of: date) -> bool:
-    """Whether stored tracks can answer for `as_of`: no event is later, and no track must be folded again."""
-    last = (track.last for track in (known.blank, *known.tracks.values()))
-    return not known.needs_fold and all(event is None or event.day <= as_of for event in last)
-
-
-def known_on(
-    db: Transaction, clinic_id: UUID, patient_id: UUID, zone: ZoneInfo, as_of: date, known_at: datetime | None
-) -> tuple[PatientTracks, datetime | None]:
-    """The state as known at `known_at`, folded up to `as_of`, and the newest infusion version's instant."""
-    infusion_versions = store.infusions_known(db, clinic_id, [patient_id], known_at)
-    scores = store.scores_known(db, clinic_id, [patient_id], known_at)
-    infusions = [i for i in counting(infusion_versions) if local_day(i.started_at, zone) <= as_of]
-    by_instrument: dict[str, list[ScoreVersion]] = {}
-    for score in scores:
-        if local_day(score.taken_at, zone) <= as_of:
-            by_instrument.setdefault(score.instrument, []).append(score)
-    tracks = {
-        code: fold(events_of(rows, infusions, zone), rule(code))
-        for code, rows in by_instrument.items()
-        if INSTRUMENTS[code].rule
-    }
-    newest = max((v.recorded_at for v in infusion_versions), default=None)
-    return PatientTracks(infusions, blank_track(infusions, zone), tracks), newest
-
-
-def _said(scores: Sequence[ScoreVersion]) -> dict[str, tuple[int, int | None]]:
-    return {score.instrument: (score.points, score.self_harm_item) for score in scores}
+def _said(scores: Sequence[ScoreVersion], check_in_id: UUID) -> dict[str, Said]:
+    return {s.instrument: (s.points, s.self_harm_item) for s in scores if s.check_in_id == check_in_id}
 
 
 def _supersede(db: Transaction, clinic_id: UUID, change: Change, known: PatientTracks) -> list[ScoreVersion]:
     """Supersedes the versions that the change replaces; marks tracks for folding. Returns replaced scores."""
     replaced: list[ScoreVersion] = []
-    if change.replaces_check_in is not None and change.at is not None:
-        replaced = store.of_check_ins(db, clinic_id, [change.replaces_check_in])
+    if change.replaces_check_ins and change.at is not None:
+        replaced = store.of_check_ins(db, clinic_id, change.replaces_check_ins)
         known.needs_fold.update(row.instrument for row in replaced)
-        store.supersede_scores(db, clinic_id, change.replaces_check_in, change.at)
-    if change.replaces_session is not None and change.at is not None:
-        store.supersede_infusion(db, clinic_id, change.replaces_session, change.at)
-        known.infusions = [i for i in known.infusions if i.session_id != change.replaces_session]
-    if change.infusions or change.replaces_session:
-        given = (CountedInfusion(i.session_id, i.started_at, i.ended_at) for i in change.infusions if i.counts)
+        store.supersede_scores(db, clinic_id, change.replaces_check_ins, change.at)
+    if change.replaces_sessions and change.at is not None:
+        store.supersede_infusions(db, clinic_id, change.replaces_sessions, change.at)
+        stood = store.infusions_known(db, clinic_id, [change.subject.patient_id], None)
+        known.infusions = counting([*stood, *change.infusions])
+    elif change.infusions:
+        given = [CountedInfusion(i.session_id, i.started_at, i.ended_at, ((i.recorded_at, i.started_at),))
+                 for i in change.infusions if i.counts]  # fmt: skip
         known.infusions = in_order([*known.infusions, *given])
+    if change.infusions or change.replaces_sessions:
         known.needs_fold.update(known.tracks)
-    if change.infusions or change.replaces_session or known.is_outdated:
+    if change.infusions or change.replaces_sessions or known.is_outdated:
         known.blank = blank_track(known.infusions, change.subject.zone)
     return replaced
 
 
-def _step(change: Change, score: ScoreVersion, known: PatientTracks) -> list[Worsened]:
+def _step(change: Change, score: ScoreVersion, known: PatientTracks) -> None:
     """Folds the score into its track in one step if it comes after everything folded so far; otherwise marks the track
-    for folding. Returns the alarms that this step alone causes, even if later changes of the same batch end them."""
-    code = score.instrument
+    for folding. A score with unanswered items is no reading, and leaves only its day."""
+    code, zone = score.instrument, change.subject.zone
+    known.last_taken_at = max(known.last_taken_at or score.taken_at, score.taken_at)
     if code not in FOLLOWED:
-        return []
-    event = score_event(score, known.infusions, change.subject.zone)
-    before = known.tracks.get(code)
-    track = before or known.blank
-    if change.replaces_check_in or not track.is_before(event):
+        return
+    if change.replaces_check_ins:
         known.needs_fold.add(code)
     if code in known.needs_fold:
-        return []
-    known.tracks[code] = step(track, event, rule(code))
-    return _worsened([change], known, code, before)
+        return
+    if score.points is None:
+        day = local_day(score.taken_at, zone)
+        known.incomplete_on[code] = max(known.incomplete_on.get(code, day), day)
+        return
+    event = score_event(score, score.points, known.infusions, zone)
+    track = known.tracks.get(code, known.blank)
+    if track.is_before(event):
+        known.tracks[code] = step(track, event, rule(code))
+    else:
+        known.needs_fold.add(code)
 
 
-def _refold(
-    db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
-) -> list[Worsened]:
-    """Folds every marked track again, and drops those without scores. Returns the alarms that are new."""
-    worsened: list[Worsened] = []
-    for patient_id, tracks in _folded(db, clinic_id, changes, known).items():
+def _refold(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]) -> None:
+    """Folds every marked track again, and drops those without readings."""
+    for patient_id, (tracks, incomplete_on) in _folded(db, clinic_id, changes, known).items():
         mine = known[patient_id]
         mine.tracks = {code: track for code, track in mine.tracks.items() if code not in mine.needs_fold} | tracks
+        kept = {code: day for code, day in mine.incomplete_on.items() if code not in mine.needs_fold}
+        mine.incomplete_on = kept | incomplete_on
         mine.needs_fold = set()
-        theirs = [change for change in changes if change.subject.patient_id == patient_id]
-        for code in tracks:
-            worsened += _worsened(theirs, mine, code, mine.stored.tracks.get(code) or mine.before.get(code))
-    return worsened
 
 
 def _folded(
     db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]
-) -> dict[UUID, dict[str, Track]]:
-    """Folds every marked track that has scores, from the current versions. One query for all of them."""
+) -> dict[UUID, tuple[dict[str, Track], dict[str, date]]]:
+    """Folds every marked track that has readings, from the current versions, and finds the day of the latest score with
+    unanswered items. One query for all of them."""
     zones = {change.subject.patient_id: change.subject.zone for change in changes}
     marked = {patient_id: known[patient_id].needs_fold for patient_id in zones if known[patient_id].needs_fold}
     if not marked:
@@ -241,14 +154,17 @@ def _folded(
     rows: dict[tuple[UUID, str], list[ScoreVersion]] = {}
     for row in store.scores(db, clinic_id, list(marked), instruments):
         rows.setdefault((row.patient_id, row.instrument), []).append(row)
-    return {
-        patient_id: {
-            code: fold(events_of(rows[patient_id, code], known[patient_id].infusions, zones[patient_id]), rule(code))
-            for code in sorted(codes & FOLLOWED)
-            if (patient_id, code) in rows
-        }
-        for patient_id, codes in marked.items()
-    }
+    found: dict[UUID, tuple[dict[str, Track], dict[str, date]]] = {}
+    for patient_id, codes in marked.items():
+        tracks, incomplete_on = found[patient_id] = {}, {}
+        zone, infusions = zones[patient_id], known[patient_id].infusions
+        for code in sorted(codes & FOLLOWED):
+            mine = rows.get((patient_id, code), [])
+            if any(row.points is not None for row in mine):
+                tracks[code] = fold(events_of(mine, infusions, zone), rule(code))
+            if days := incomplete_days(mine, zone):
+                incomplete_on[code] = max(days)
+    return found
 
 
 def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]) -> None:
@@ -267,32 +183,13 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
                 episodes += [{**whose, "instrument": code, **row} for row in rows]
         values = domain_values(subject, mine)
         statuses += [{**whose, **row} for row in values]
-        if not change.adds_scores or mine.is_outdated:
+        if not change.only_adds_scores or mine.is_outdated:
             store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])
         if mine.folded != mine.stored or mine.is_outdated:
-            mine.stored = Folded([*mine.infusions], mine.blank, {**mine.tracks})
+            mine.stored = mine.copied()
             folds.append({**whose, "rule": FOLD, "state": to_json(mine.stored)})
         mine.is_outdated = False
     store.upsert_folds(db, folds, episodes, statuses)
-
-
-def _worsened(changes: Sequence[Change], known: PatientTracks, code: str, before: Track | None) -> list[Worsened]:
-    """The alarms that a track calls for after these changes of one patient and did not call for before."""
-    track = known.tracks[code]
-    latest = track.episode.standing.latest if track.episode else None
-    now = alarming(verdict_on(known, code, track.last.day)) if latest and track.last else {}
-    if not now or latest is None:
-        return []
-    kinds = now.keys() - (alarming(latest_verdict(before, code)).keys() if before else set())
-    recorded = [change.at for change in changes if change.at] + [s.recorded_at for c in changes for s in c.scores]
-    recorded += [infusion.recorded_at for change in changes for infusion in change.infusions]
-    if not recorded:
-        return []
-    patient_id, check_ins = changes[0].subject.patient_id, {str(s.id): s.check_in_id for c in changes for s in c.scores}
-    return [
-        Worsened(kind, patient_id, check_ins.get(latest.id), code, latest.taken_at, max(recorded))
-        for kind in sorted(kinds)
-    ]
 
 
 def _changed_episodes(
@@ -308,6 +205,8 @@ def _changed_episodes(
 
 def _answered(change: Change, score: ScoreVersion) -> Answered:
     return Answered(
+        late=score.late,
+        urgent_is_late=score.late and change.urgent_is_late,
         patient_id=score.patient_id,
         check_in_id=score.check_in_id,
         session_id=change.session_id,
@@ -317,9 +216,3 @@ def _answered(change: Change, score: ScoreVersion) -> Answered:
         taken_at=score.taken_at,
         recorded_at=score.recorded_at,
     )
-
-
-def _track_out(code: str, verdict: Verdict) -> TrackOut:
-    track = track_out(INSTRUMENTS[code], verdict)
-    track.explanation = explain(track)
-    return track

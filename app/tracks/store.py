@@ -13,6 +13,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
 from app.storage import Transaction, insert, upsert
+from app.tracks.events import counting
 from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
 from app.tracks.patient_tracks import FOLD, CountedInfusion
 
@@ -24,17 +25,10 @@ def infusions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Counte
 
 def infusions_of(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, list[CountedInfusion]]:
     """`infusions` of several patients."""
-    version = InfusionVersion
-    query: Any = select(version.patient_id, version.session_id, version.started_at, version.ended_at).where(
-        col(version.clinic_id) == clinic_id,
-        col(version.patient_id).in_(patient_ids),
-        col(version.superseded_at).is_(None),
-        col(version.counts),
-    )
-    found: dict[UUID, list[CountedInfusion]] = {}
-    for patient_id, *given in db.exec(query.order_by(col(version.started_at), col(version.session_id))):
-        found.setdefault(patient_id, []).append(CountedInfusion(*given))
-    return found
+    versions: dict[UUID, list[InfusionVersion]] = {}
+    for version in infusions_known(db, clinic_id, patient_ids, None):
+        versions.setdefault(version.patient_id, []).append(version)
+    return {patient_id: counting(every) for patient_id, every in versions.items()}
 
 
 def scores(
@@ -224,40 +218,71 @@ def versions_of_check_in(db: Transaction, clinic_id: UUID, check_in_id: UUID) ->
     return list(db.exec(query.order_by(col(ScoreVersion.version), col(ScoreVersion.id))))
 
 
+def versions_of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> list[ScoreVersion]:
+    """The scores of every version of these check-ins."""
+    if not check_in_ids:
+        return []
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id).in_(check_in_ids)
+    )
+    return sorted(db.exec(query), key=lambda score: (score.version, score.id))
+
+
 def insert_versions(db: Transaction, scores: Sequence[ScoreVersion], infusions: Sequence[InfusionVersion]) -> None:
     insert(db, {ScoreVersion: [vars(row) for row in scores], InfusionVersion: [vars(row) for row in infusions]})
 
 
-def supersede_scores(db: Transaction, clinic_id: UUID, check_in_id: UUID, now: datetime) -> None:
+def supersede_scores(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID], now: datetime) -> None:
     db.execute(
         update(ScoreVersion)
-        .where(col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id) == check_in_id)
+        .where(col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.check_in_id).in_(check_in_ids))
         .where(col(ScoreVersion.superseded_at).is_(None))
         .values(superseded_at=now)
     )
 
 
-def supersede_infusion(db: Transaction, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
+def supersede_infusions(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID], now: datetime) -> None:
     db.execute(
         update(InfusionVersion)
-        .where(col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.session_id) == session_id)
+        .where(col(InfusionVersion.clinic_id) == clinic_id, col(InfusionVersion.session_id).in_(session_ids))
         .where(col(InfusionVersion.superseded_at).is_(None))
         .values(superseded_at=now)
     )
 
 
+def check_ins_of(db: Transaction, clinic_id: UUID, score_ids: Collection[str]) -> dict[str, UUID]:
+    """The check-in of each of these scores."""
+    query: Any = select(ScoreVersion.id, ScoreVersion.check_in_id).where(
+        col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.id).in_(list(map(UUID, score_ids)))
+    )
+    return {str(score_id): check_in_id for score_id, check_in_id in db.exec(query)}
+
+
+def last_taken(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When each patient's last score was taken, by any version of any check-in."""
+    found: dict[UUID, datetime] = {}
+    for condition in (col(ScoreVersion.superseded_at).is_(None), col(ScoreVersion.superseded_at).is_not(None)):
+        query: Any = select(ScoreVersion.patient_id, func.max(col(ScoreVersion.taken_at))).where(
+            col(ScoreVersion.clinic_id) == clinic_id, col(ScoreVersion.patient_id).in_(patient_ids), condition
+        )
+        for patient_id, taken_at in db.exec(query.group_by(col(ScoreVersion.patient_id))):
+            found[patient_id] = max(found.get(patient_id, taken_at), taken_at)
+    return found
+
+
 def taken_between(
     db: Transaction, clinic_id: UUID, patient_id: UUID, since: datetime, until: datetime
-) -> list[tuple[str, datetime]]:
-    """(instrument, taken_at) of every current score of a patient taken from `since` to before `until`."""
-    query: Any = select(ScoreVersion.instrument, ScoreVersion.taken_at).where(
+) -> list[tuple[str, datetime, bool]]:
+    """(instrument, taken_at, whether every item is answered) of every current score of a patient taken from `since` to
+    before `until`."""
+    query: Any = select(ScoreVersion.instrument, ScoreVersion.taken_at, col(ScoreVersion.points).is_not(None)).where(
         col(ScoreVersion.clinic_id) == clinic_id,
         col(ScoreVersion.patient_id) == patient_id,
         col(ScoreVersion.superseded_at).is_(None),
         col(ScoreVersion.taken_at) >= since,
         col(ScoreVersion.taken_at) < until,
     )
-    return [(instrument, taken_at) for instrument, taken_at in db.exec(query)]
+    return [(instrument, taken_at, bool(whole)) for instrument, taken_at, whole in db.exec(query)]
 
 
 def has_scores(db: Transaction, clinic_id: UUID) -> bool:

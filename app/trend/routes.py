@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_
 def _drawn_as(media_type: str) -> Responses:
     """The `responses` of an operation that answers with a picture."""
     content = {media_type: {"schema": {"type": "string", "contentMediaType": media_type}}}
-    return {200: {"description": "The picture", "content": content}} | problems("not_found")
+    return {200: {"description": "The picture", "content": content}} | problems("not_found", "merged")
 
 
 def _question(
@@ -43,7 +43,7 @@ def _question(
 QuestionOf = Annotated[Question, Depends(_question)]
 
 
-@router.get("/trend", summary="Every score of one instrument", responses=problems("not_found"))
+@router.get("/trend", summary="Every score of one instrument", responses=problems("not_found", "merged"))
 async def get_trend(door: DoorOf, patient_id: UUID, question: QuestionOf) -> TrendOut:
     """Scores with the day's status, the sessions around them, lines and bands, and, if asked, buckets in which days
     without a score stay empty."""
@@ -54,7 +54,7 @@ async def get_trend(door: DoorOf, patient_id: UUID, question: QuestionOf) -> Tre
     "/trend.vl.json",
     summary="The trend's picture as a Vega-Lite description",
     response_model=dict[str, Any],
-    responses=problems("not_found"),
+    responses=problems("not_found", "merged"),
 )
 async def get_trend_description(door: DoorOf, patient_id: UUID, question: QuestionOf) -> Response:
     """Its `description` is the text alternative of the picture."""

@@ -14,10 +14,11 @@ from app.facts import Fact
 from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.patients import service as patients
 from app.relief import Reading, Track, assess, read, readings, records, response_severity
-from app.sessions import store as sessions_store
+from app.sessions import service as sessions
 from app.storage import Transaction
 from app.tracks import store as tracks_store
-from app.tracks.events import Calendar, events_of, local_day
+from app.tracks.days import local_day
+from app.tracks.events import Calendar, events_of
 from app.tracks.models import ScoreVersion
 from app.tracks.output import line_of, reading_out
 from app.trend.models import BucketOut, PointOut, TrendBandOut, TrendEpisodeOut, TrendOut, TrendSessionOut
@@ -99,16 +100,17 @@ def _without_verdicts(trend: TrendOut) -> TrendOut:
 
 
 def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calendar: Calendar) -> PointOut:
+    points = instrument.points_of_severity(reading.score.severity)
     has_rule, infusion, tenths = instrument.rule is not None, reading.infusion, reading.improvement_tenths
     recall_reaches_back = infusion is not None and instrument.recall_days > (reading.score.day - infusion.day).days
     return PointOut(
         score_id=score.id,
         taken_at=score.taken_at,
         day=reading.score.day,
-        value=instrument.value(score.points),
-        severity=instrument.band(score.points),
+        value=instrument.value(points),
+        severity=instrument.band(points),
         improvement_percent=tenths / 10 if has_rule and tenths is not None else None,
-        phase=phase(score.taken_at, score.before_infusion, calendar),
+        phase=phase(score.taken_at, score.stated_before_at, calendar),
         session_id=None if infusion is None else UUID(infusion.id),
         days_since_session=None if infusion is None else (reading.score.day - infusion.day).days,
         window=None if infusion is None else "overlapping" if recall_reaches_back else "clean",
@@ -163,7 +165,7 @@ def _start(bucket: Bucket, day: date) -> date:
 def _sessions(
     db: Transaction, caller: Caller, patient_id: UUID, calendar: Calendar, first: date | None, last: date
 ) -> list[TrendSessionOut]:
-    doses = sessions_store.doses(db, caller.clinic_id, patient_id)
+    doses = sessions.doses(db, caller.clinic_id, patient_id)
     return [
         TrendSessionOut(
             id=UUID(infusion.id),

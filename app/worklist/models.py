@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from app.api.fields import Id, MomentOut, ResponseBody
+from app.api.fields import Id, MomentOut, ResponseBody, grows
 from app.tracks.output import Value
 
 
@@ -12,6 +12,14 @@ class WorklistPatientOut(ResponseBody):
     id: Id
     external_id: str
     label: str | None
+
+
+class OpenAlertOut(ResponseBody):
+    """An open alert; the alert itself is at `/v1/alerts`."""
+
+    id: Id
+    kind: str = grows("self_harm_item", "reliable_deterioration", "relief_lost", "severe_side_effect")
+    priority: str = grows("urgent", "high", "routine")
 
 
 class WorklistRowOut(ResponseBody):
@@ -29,15 +37,17 @@ class WorklistRowOut(ResponseBody):
     latest_value: Value | None
     days_since_last_score: int | None
     days_since_last_session: int | None
-    open_alerts: int
-    """Open alerts of the patient, in any domain, late ones included."""
+    open_alerts: list[OpenAlertOut]
+    """Open alerts of this domain, most pressing first, late ones included. One about a session's side effects stands on
+    the mood row."""
     self_harm_unknown_since: MomentOut | None
-    """When the first total without items was taken since a self-harm item was last answered: unknown is never zero."""
+    """When the first score without the self-harm item was taken since one was last answered: unknown is never zero."""
 
 
 class WorklistOut(ResponseBody):
-    """A page of the worklist, most pressing first: open timely alerts, lost, silent after lost, fading, silent after
-    fading, deteriorated, and so on; within each the longest standing first. `as_of` stays the same on every page."""
+    """A page of the worklist, most pressing first: open timely alerts (urgent, high, routine), lost, silent after lost,
+    fading, silent after fading, deteriorated, and so on; within each the longest standing first. `as_of` stays the same
+    on every page."""
 
     as_of: date
     alerts_reach_nobody: bool

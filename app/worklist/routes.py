@@ -9,7 +9,7 @@ from app.alerts.mailing import reaches_nobody
 from app.alerts.routes import MAIL
 from app.api.problems import problems
 from app.patients.models import CareStatus
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 from app.tracks.output import Status
 from app.worklist import service
 from app.worklist.models import WorklistOut

@@ -13,7 +13,7 @@ from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.models import DomainStatus
 from app.worklist import store
-from app.worklist.models import WorklistPatientOut, WorklistRowOut
+from app.worklist.models import OpenAlertOut, WorklistPatientOut, WorklistRowOut
 from app.worklist.store import WorklistPosition
 
 Row = tuple[WorklistPosition, WorklistRowOut]
@@ -41,7 +41,10 @@ def listed(
         return []
     people = identifiers.of_patients(db, caller.clinic_id, ids)
     rows = {(r.patient_id, r.domain): r for r in tracks_store.domain_statuses(db, caller.clinic_id, ids)}
-    alerts = alerts_store.open_counts(db, caller.clinic_id, ids)
+    alerts: dict[tuple[UUID, str], list[OpenAlertOut]] = {}
+    for alert in alerts_store.open_of(db, caller.clinic_id, ids):
+        shown = OpenAlertOut(id=alert.id, kind=alert.kind, priority=alert.priority)
+        alerts.setdefault((alert.patient_id, alert.domain), []).append(shown)
     unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, ids)
     return [
         (
@@ -50,7 +53,7 @@ def listed(
                 rows[position.patient_id, position.domain],
                 people[position.patient_id],
                 day,
-                alerts.get(position.patient_id, 0),
+                alerts.get((position.patient_id, position.domain), []),
                 unknown.get(position.patient_id),
             ),
         )
@@ -71,7 +74,11 @@ def position_at(cursor: Sequence[str]) -> tuple[date, WorklistPosition]:
 
 
 def _row_out(
-    row: DomainStatus, identity: Identity, day: date, open_alerts: int, self_harm_unknown_since: datetime | None
+    row: DomainStatus,
+    identity: Identity,
+    day: date,
+    open_alerts: list[OpenAlertOut],
+    self_harm_unknown_since: datetime | None,
 ) -> WorklistRowOut:
     is_silent = row.stale_on is not None and row.stale_on <= day
     status = "stale" if is_silent else row.status

@@ -77,7 +77,8 @@ def page(
         # Planning two hundred ranges takes longer than reading them, and one generic plan fits every clinic and day.
         db.execute(_ONE_PLAN)
     for chunk in _CHUNKS:
-        asked = _statement(chunk, frozenset(statuses), domain is not None, -1 if after is None else after.priority)
+        first = min(Priority) if after is None else after.priority
+        asked = _statement(chunk, frozenset(statuses), domain is not None, first, after is not None)
         if asked is not None:
             statement, names = asked
             most = limit + 1 - len(found)
@@ -111,9 +112,9 @@ def assigned_page(
         listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
         where += f" and {_STATUS} in ({listed})"
     placed = (
-        f"select case when patient_id in ({_ALERTED}) then {Priority.ALERT:d} when stale_on <= :day "
-        f"then stale_priority else priority end as priority, {_SINCE} as since, patient_id, domain "
-        f"from domain_statuses where {where}"
+        f"select coalesce({_FIRST_RANK} + {_BY_RANK:d}, "
+        f"case when stale_on <= :day then stale_priority else priority end) as priority, "
+        f"{_SINCE} as since, patient_id, domain from domain_statuses where {where}"
     )
     sql = f"select priority, since, patient_id, domain from ({placed}) as placed"
     if after is not None:
@@ -126,11 +127,15 @@ def assigned_page(
 
 @lru_cache(maxsize=512)
 def _statement(
-    priorities: Sequence[Priority], statuses: frozenset[str], by_domain: bool, after: int
+    priorities: Sequence[Priority], statuses: frozenset[str], by_domain: bool, first: int, is_after: bool
 ) -> tuple[TextualSelect, Sequence[str]] | None:
-    """One statement for the ranges of some priorities, and the names of its parameters; None if no range is left."""
+    """One statement for the ranges of some priorities, and the names of its parameters; None if no range is left.
+    `first` is the priority to begin with; with `is_after` only what comes after a row of it."""
     ranges = [
-        part for priority in priorities if priority >= after for part in _ranges(priority, statuses, by_domain, after)
+        part
+        for priority in priorities
+        if priority >= first
+        for part in _ranges(priority, statuses, by_domain, is_after=is_after and priority == first)
     ]
     if not ranges:
         return None
@@ -148,29 +153,27 @@ def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
     return statement.columns(**columns), [name for name in names if name != "most"]
 
 
-def _ranges(priority: Priority, statuses: frozenset[str], by_domain: bool, after: int) -> list[str]:
+def _ranges(priority: Priority, statuses: frozenset[str], by_domain: bool, *, is_after: bool) -> list[str]:
     """The ranges of one priority as SQL. Each range is sorted."""
     shared = "clinic_id = :clinic and care_status = :care" + (" and domain = :domain" if by_domain else "")
-    if priority == Priority.ALERT:
-        return [_alerted(by_domain, statuses, after == Priority.ALERT)]
-    shared += f" and not exists ({_ALERTED} and patient_id = domain_statuses.patient_id)"
+    if priority <= Priority.ALERT_ROUTINE:
+        return [_alerted(priority, by_domain, statuses, is_after=is_after)]
+    shared += f" and not exists ({_ALERTED} and {_ITS_OWN})"
     found = []
     if not statuses or _LIVE_STATUSES.get(priority) in statuses:
         dues = ["stale_on is null"] if priority in _NEVER_SILENT else _DUES
         dues = dues if priority in _LIVE_STATUSES else []
-        found += [
-            _range(priority, "since_on", f"{shared} and priority = {priority:d} and {due}", after) for due in dues
-        ]
+        live = [f"{shared} and priority = {priority:d} and {due}" for due in dues]
+        found += [_range(priority, "since_on", where, is_after=is_after) for where in live]
     if priority in _SILENT and (not statuses or "stale" in statuses):
-        found.append(
-            _range(priority, "stale_on", f"{shared} and stale_priority = {priority:d} and stale_on <= :day", after)
-        )
+        silent = f"{shared} and stale_priority = {priority:d} and stale_on <= :day"
+        found.append(_range(priority, "stale_on", silent, is_after=is_after))
     return found
 
 
-def _range(priority: Priority, since: str, where: str, after: int) -> str:
+def _range(priority: Priority, since: str, where: str, *, is_after: bool) -> str:
     shown = ":endless" if priority == Priority.NOT_STARTED else since
-    if priority == after:
+    if is_after:
         compared, position = f"{since}, patient_id, domain", ":since, :patient, :last_domain"
         if priority == Priority.NOT_STARTED:
             compared, position = "patient_id, domain", ":patient, :last_domain"
@@ -181,20 +184,21 @@ def _range(priority: Priority, since: str, where: str, after: int) -> str:
     )
 
 
-def _alerted(by_domain: bool, statuses: frozenset[str], is_after: bool) -> str:
-    """All rows of patients with an open timely alert, sorted; their number depends on the number of such alerts.
-    `care_status || ''` and `status is not null` keep SQLite from choosing an index that would scan the whole clinic, so
-    that it looks the rows up by patient."""
+def _alerted(priority: Priority, by_domain: bool, statuses: frozenset[str], *, is_after: bool) -> str:
+    """All rows whose most pressing open timely alert is of one priority, sorted; their number depends on the number of
+    such alerts. `care_status || ''` and `status is not null` keep SQLite from choosing an index that would scan the
+    whole clinic, so that it looks the rows up by patient."""
     where = "clinic_id = :clinic and care_status || '' = :care" + (" and domain = :domain" if by_domain else "")
-    where += " and patient_id in (select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' "
-    where += "and late = false) and status is not null"
+    where += " and (patient_id, domain) in (select patient_id, domain from alerts where alerts.clinic_id = :clinic and "
+    where += f"state = 'open' and late = false and rank = {priority - _BY_RANK:d}) and status is not null"
+    where += f" and {_FIRST_RANK} = {priority - _BY_RANK:d}"
     if statuses:
         listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
         where += f" and {_STATUS} in ({listed})"
     if is_after:
         where += f" and ({_SINCE}, patient_id, domain) > (:since, :patient, :last_domain)"
     return (
-        f"select {Priority.ALERT:d} as priority, {_SINCE} as since, patient_id, domain from domain_statuses "
+        f"select {priority:d} as priority, {_SINCE} as since, patient_id, domain from domain_statuses "
         f"where {where} order by 2, 3, 4"
     )
 
@@ -202,5 +206,12 @@ def _alerted(by_domain: bool, statuses: frozenset[str], is_after: bool) -> str:
 # The last range holds rows that become stale even later: those recorded after the day for which an old cursor was made.
 _DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
 _ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_ITS_OWN = "alerts.patient_id = domain_statuses.patient_id and alerts.domain = domain_statuses.domain"
+# The rank of the most pressing open timely alert of a row.
+_FIRST_RANK = (
+    f"(select min(rank) from alerts where alerts.clinic_id = :clinic and state = 'open' and not late and {_ITS_OWN})"
+)
+# An alert's rank and its place in the worklist differ by this.
+_BY_RANK = Priority.ALERT_URGENT
 _SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
 _STATUS = "case when stale_on <= :day then 'stale' else status end"

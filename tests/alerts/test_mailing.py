@@ -31,7 +31,7 @@ from app.main import create_app
 from app.migrating import upgrade
 from app.storage import NO_CLINIC, Database
 from tests.alerts.test_alerts import item_9
-from tests.conftest import ENGINES, Api, app_of, days_ago, free_port, fresh_settings, new_clinic, new_person
+from tests.conftest import ENGINES, Api, app_of, days_ago, free_port, fresh_settings, new_clinic, new_device, new_person
 
 
 class Mailbox:
@@ -393,3 +393,71 @@ def test_mail_does_not_leave_for_a_server_whose_certificate_is_unknown(
     with mail_server(box, tls_context=certificate) as port, pytest.raises(ssl.SSLCertVerificationError):
         Mail(f"smtp://127.0.0.1:{port}?starttls=1", "https://x").send("a@example.org", "one", "text", "1")
     assert box.taken == []
+
+
+def answered(clinic: Clinic, patient_id: str, *minutes: float) -> list[dict[str, Any]]:
+    """Urgent answers from a patient's own phone, sent at once."""
+    device = new_device(clinic.api, patient_id)
+    for minute in minutes:
+        taken_at = (clock.now() - timedelta(minutes=minute)).isoformat()
+        posted = {"taken_at": taken_at, "responses": item_9(3)}
+        assert device.post(f"/v1/patients/{patient_id}/check-ins", posted).status_code == 201
+    found: list[dict[str, Any]] = clinic.api.get("/v1/alerts", params={"patient_id": patient_id}).json()["items"]
+    return found
+
+
+def test_ten_old_answers_are_not_ten_mails(clinic: Clinic, at: Any) -> None:
+    now, found = clock.now(), answered(clinic, clinic.api.patient(), *(60 * 24 * day + 1 for day in range(4, 14)))
+    assert [(a["priority"], a["late"]) for a in found] == [("urgent", False)] * 10
+    assert clinic.send() == 1
+    for alert in found:
+        [told] = clinic.shown(alert)["notifications"]
+        assert (told["to"], told["outcome"]) == ("first@example.org", "sent"), "the mail tells of every one"
+    for hours, told_in_all in ((1.1, 1), (3.9, 1), (4.1, 2), (24.1, 3)):
+        at(now + timedelta(hours=hours))
+        clinic.send()
+        assert len(clinic.box.told) == told_in_all, hours
+
+
+def test_a_further_alert_waits_for_the_hour_and_is_told_if_it_is_still_open(clinic: Clinic, at: Any) -> None:
+    patient_id, now = clinic.api.patient(), clock.now()
+    answered(clinic, patient_id, 5)
+    assert clinic.send() == 1
+    second, *_ = answered(clinic, patient_id, 1)
+    other = clinic.api.patient()
+    answered(clinic, other, 1)
+    assert clinic.send() == 1, "another patient's does not wait"
+    at(now + timedelta(minutes=59))
+    assert clinic.send() == 0
+    at(now + timedelta(minutes=61))
+    assert clinic.send() == 1
+    assert len(clinic.box.told) == 3
+    assert second["notifications"] == []
+
+
+def test_an_alert_that_joined_another_is_still_told_once_that_one_is_acknowledged(clinic: Clinic, at: Any) -> None:
+    now, found = clock.now(), answered(clinic, clinic.api.patient(), 5, 1)
+    clinic.send()
+    clinic.api.post(f"/v1/alerts/{found[0]['id']}/acknowledgement", {"disposition": "contacted"})
+    at(now + timedelta(hours=4.1))
+    assert clinic.send() == 1
+
+
+def test_a_refused_form_is_mailed_and_its_repeats_are_not(clinic: Clinic) -> None:
+    path = f"/v1/patients/{clinic.api.patient()}/check-ins"
+    for item in (1, 3, 3, 3):
+        form = {"taken_at": days_ago(0.01), "responses": [{"instrument": "phq-9", "answers": [9, *[0] * 7, item]}]}
+        assert clinic.api.post(path, form).status_code == 422
+    assert clinic.send() == 1
+    assert clinic.send() == 0
+
+
+def test_a_moved_alert_is_mailed_anew_although_it_was_mailed_before(clinic: Clinic) -> None:
+    wrong, right = clinic.api.patient(), clinic.api.patient()
+    [alert] = answered(clinic, wrong, 5)
+    assert clinic.send() == 1
+    body, headers = {"to_patient_id": right, "reason": "hers"}, {"If-Match": '"1"'}
+    path = f"/v1/patients/{wrong}/check-ins/{alert['check_in_id']}/move"
+    assert clinic.api.post(path, body, headers=headers).status_code == 201
+    assert clinic.send() == 1
+    assert len(clinic.shown(alert)["notifications"]) == 2

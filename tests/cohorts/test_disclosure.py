@@ -21,7 +21,7 @@ from app.cohorts.policies import groups_of, shown, shown_counts
 from app.cohorts.tallies import GroupBy, Trait
 from app.patients.models import Patient
 from app.relief import Boosters, Endpoint
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 from app.tracks.models import EpisodeRow
 from tests.cohorts.conftest import Demo, at
 from tests.conftest import Api, new_client

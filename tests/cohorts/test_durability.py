@@ -16,7 +16,7 @@ from app.access.service import Caller
 from app.cohorts import service, store
 from app.cohorts.tallies import GroupBy, Question, Tallies
 from app.relief import Boosters, Endpoint
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 from tests.cohorts.conftest import START, Demo, at
 from tests.conftest import Api, new_clinic
 from tests.statistics.test_statistics import PLACEBO, TREATED
@@ -164,7 +164,7 @@ def test_a_patient_entered_in_error_is_in_no_cohort(api: Api) -> None:
     post_spells(api, "3,5,8")
     patient_id = api.get("/v1/patients").json()["items"][0]["id"]
     assert durability(api)["groups"][0]["responders"] == 3
-    api.patch(f"/v1/patients/{patient_id}", {"care_status": "entered_in_error"}, 1)
+    api.patch(f"/v1/patients/{patient_id}", {"care_status": "entered_in_error", "reason": "a test"}, 1)
     answer = durability(api)
     assert (answer["groups"][0]["responders"], answer["completeness"]["patients"]) == (2, 2)
 

@@ -63,7 +63,10 @@ def test_what_was_replaced_or_taken_back_is_left_out(api: Api) -> None:
     void = {"reason": "another's", "void": True}
     assert api.post(f"{path}/{second}/amendments", void, headers={"If-Match": '"1"'}).status_code == 201
     assert [line["score"] for line in lines(api)] == [9]
-    assert api.patch(f"/v1/patients/{patient}", {"care_status": "entered_in_error"}, 1).status_code == 200
+    assert (
+        api.patch(f"/v1/patients/{patient}", {"care_status": "entered_in_error", "reason": "a test"}, 1).status_code
+        == 200
+    )
     assert lines(api) == []
 
 

@@ -104,7 +104,7 @@ class Walk:
         self.other = World.of_patient(self.world.api)["patient_id"]
         self.device = new_device(self.world.api, self.world.api.patient())
         self.secret = ""
-        self.leaving = ""
+        self.leaving = self.survivor = ""
 
     def call(self, name: str, caller: Api | None = None, **change: Any) -> tuple[Response, list[Event], set[str]]:
         """Does an operation: its response, the events committed when that started, and the patients whom the response
@@ -131,7 +131,17 @@ class Walk:
         return answer, events, set(_ID.findall(said)) & self.witness.patients()
 
     def ids_for(self, name: str) -> dict[str, str]:
-        """The ids for the path. Erasing gets a new patient each time, so that the other operations keep theirs."""
+        """The ids for the path. Erasing and moving get a new patient each time, so that the other operations keep
+        theirs."""
+        if name in ("move_check_in", "move_session", "merge_patient", "undo_merge"):
+            api, self.survivor = self.world.api, self.world.api.patient()
+            mine = api.patient()
+            session = api.session(mine, "2025-01-06T10:00:00-05:00")
+            check_in = api.check_in(mine, "2025-01-20T09:00:00-05:00", "nrs-pain", 4)
+            if name == "undo_merge":
+                merged = api.post(f"/v1/patients/{mine}/merge", {"into": self.survivor, "reason": "twice"})
+                assert merged.status_code == 201, merged.text
+            return {"patient_id": mine, "session_id": session["id"], "check_in_id": check_in["id"]}
         if name != "erase_patient":
             return self.world.ids
         self.leaving = self.world.api.patient()
@@ -169,6 +179,9 @@ class Walk:
         pain = {"responses": [{"instrument": "nrs-pain", "score": 3}]}
         moment = f"2024-0{1 + secrets.randbelow(9)}-1{secrets.randbelow(10)}T1{secrets.randbelow(10)}:00:00"
         fresh: dict[str, Any] = {
+            "move_check_in": {"to_patient_id": self.survivor, "reason": "the wrong person"},
+            "move_session": {"to_patient_id": self.survivor, "reason": "the wrong person"},
+            "merge_patient": {"into": self.survivor, "reason": "registered twice"},
             "create_patient": {"external_id": secrets.token_hex(6)},
             "record_session": {"started_at": f"{2000 + secrets.randbelow(20)}{moment[4:]}Z"},
             "record_check_in": {"taken_at": f"{moment}.{secrets.randbelow(10**6):06}Z", **pain},
@@ -274,7 +287,8 @@ def test_a_refusal_leaves_one_event_and_shows_nobody(walk: Walk, name: str) -> N
         walk.refused(name, 422, "refused", content=b'{"nonsense": 1}', headers=json_type)
         walk.refused(name, 413, "refused", content=b" " * 4_200_000, headers=json_type)
     if "if-match" in parameters:
-        walk.refused(name, 428, "refused", headers={"If-Match": ""})
+        if name != "merge_patient":  # two ids and a reason are enough
+            walk.refused(name, 428, "refused", headers={"If-Match": ""})
         walk.refused(name, 412, "refused", headers={"If-Match": '"99"'})
     if "cursor" in parameters:
         walk.refused(name, 400, "refused", params={"cursor": "x"})

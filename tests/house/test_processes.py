@@ -35,6 +35,7 @@ from app.patients.models import PatientIn
 from app.relief_answers import service as relief_answers
 from app.settings import Settings
 from app.storage import Database, new_id
+from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks.models import FoldRow, ScoreVersion
 from tests.conftest import SECRET, free_port, fresh_settings, question
@@ -156,7 +157,7 @@ def check_tracks(settings: Settings, expected: int) -> None:
         zone = ZoneInfo("America/New_York")
         for patient in db.exec(select(FoldRow.patient_id)).all():
             known = tracks.gather(db, clinic_id, [patient])[patient]
-            folded, _ = tracks.known_on(db, clinic_id, patient, zone, clock.now().date(), None)
+            folded, _ = answers.known_on(db, clinic_id, patient, zone, clock.now().date(), None)
             assert known.tracks == folded.tracks
         assert len({(s.patient_id, s.instrument, s.taken_at) for s in scores}) == len(scores)
         return len(scores)

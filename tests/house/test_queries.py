@@ -68,9 +68,9 @@ def post(api: Api, patient_id: str, taken_at: str) -> Response:
     (lambda api, patient: api.get("/v1/cohorts/outcomes", params={"instrument": "phq-9"}), 11),
     (lambda api, patient: api.get("/v1/alerts"), 7),
     (lambda api, patient: api.get(f"/v1/patients/{patient}/plan/due"), 8),
-    (lambda api, patient: api.get(f"/v1/patients/{patient}/record"), 19),
-    (lambda api, patient: api.post("/v1/patients/search", {"external_id": patient}), (7, 5)),
-    (lambda api, patient: api.get("/v1/patients"), 6),
+    (lambda api, patient: api.get(f"/v1/patients/{patient}/record"), 20),
+    (lambda api, patient: api.post("/v1/patients/search", {"external_id": patient}), (8, 6)),
+    (lambda api, patient: api.get("/v1/patients"), 7),
 ], ids=["post", "relief", "check-ins", "sessions", "effects", "trend", "worklist", "durability", "rates", "alerts",
         "due", "record", "search", "patients"])  # fmt: skip
 def test_a_request_takes_a_bounded_number_of_queries_whatever_the_history(

@@ -102,7 +102,7 @@ def test_the_guard_sees_a_table_read_from_end_to_end(filled: tuple[Api, str], da
     api, _ = filled
     mark = "?" if database.is_sqlite else "%s"
     for statement in (
-        f"select points from score_versions where before_infusion = {mark}",
+        f"select points from score_versions where late = {mark}",
         f"select id from check_ins where posted = {mark}",
         f"select id from clients where name = {mark}",
     ):

@@ -141,7 +141,7 @@ def test_every_operation_is_documented() -> None:
         for status, answer in operation["responses"].items():
             if int(status) >= 400:
                 content = answer["content"]["application/problem+json"]
-                assert content["schema"]["$ref"].endswith("/ProblemOut")
+                assert content["schema"]["$ref"].endswith(("/ProblemOut", "/RefusalOut"))
                 assert content["examples"]
         if "requestBody" in operation:
             assert {"413", "415"} <= set(operation["responses"]), path

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.errors import Invalid
-from app.instruments import DOMAINS, INSTRUMENTS, ScoreMismatch, score
+from app.instruments import DOMAINS, INSTRUMENTS, Scored, ScoreMismatch, score
 
 CODES = (
     "phq-9", "phq-2", "gad-7", "gad-2", "nrs-pain", "nrs-mood", "nrs-anxiety", "peg", "qids-sr16", "pcl-5", "who-5",
@@ -36,7 +36,9 @@ def test_every_code_of_the_contract_is_served() -> None:
 ])  # fmt: skip
 def test_worked_examples_come_out_as_published(code: str, answers: tuple[int | None, ...], value: float) -> None:
     instrument = INSTRUMENTS[code]
-    assert instrument.value(score(instrument, answers, None).points) == value
+    points = score(instrument, answers, None).points
+    assert points is not None
+    assert instrument.value(points) == value
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
@@ -97,9 +99,18 @@ def test_a_score_that_cannot_be_attained_is_refused(code: str, value: float) -> 
     assert str(value) not in fault.detail
 
 
+@pytest.mark.parametrize(("code", "value", "told"), [
+    ("peg", 6.7, "6.33, 6.67, 7.0"), ("who-5", 50, "44, 48, 52"), ("phq-9", 28, "from 0 to 27"),
+    ("promis-depression-4a", 50.0, "41.0, 49.0, 51.8"),
+])  # fmt: skip
+def test_a_refused_score_names_what_is_attainable(code: str, value: float, told: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        score(INSTRUMENTS[code], None, value)
+    assert told in refused.value.errors[0].detail
+
+
 @pytest.mark.parametrize(("code", "answers"), [
-    ("phq-9", (1,) * 8), ("phq-9", (1,) * 10), ("phq-9", (4,) + (0,) * 8), ("phq-9", (None,) + (0,) * 8),
-    ("phq-9", (0,) * 8 + (None,)), ("qids-sr16", (0,) * 5 + (None, None) + (0,) * 9), ("nrs-pain", (6,)),
+    ("phq-9", (1,) * 8), ("phq-9", (1,) * 10), ("phq-9", (4,) + (0,) * 8), ("nrs-pain", (6,)),
     ("promis-anxiety-4a", (0, 1, 1, 1)),
 ])  # fmt: skip
 def test_answers_that_do_not_fit_are_refused(code: str, answers: tuple[int | None, ...]) -> None:
@@ -107,6 +118,18 @@ def test_answers_that_do_not_fit_are_refused(code: str, answers: tuple[int | Non
         score(INSTRUMENTS[code], answers, None)
     assert all("/answers" in fault.name or fault.name.endswith("answers") for fault in refused.value.errors)
     assert refused.value.errors
+
+
+@pytest.mark.parametrize(("code", "answers", "item"), [
+    ("phq-9", (None,) + (0,) * 7 + (2,), 2), ("phq-9", (0,) * 8 + (None,), None), ("phq-9", (None,) * 9, None),
+    ("qids-sr16", (0,) * 5 + (None, None) + (0,) * 9, 0), ("peg", (5, None, 5), None), ("phq-2", (None, 1), None),
+    ("promis-anxiety-4a", (1, 1, 1, None), None),
+])  # fmt: skip
+def test_a_score_with_an_unanswered_item_has_no_total(
+    code: str, answers: tuple[int | None, ...], item: int | None
+) -> None:
+    for total in (None, 3, 99):
+        assert score(INSTRUMENTS[code], answers, total) == Scored(None, answers, item), "a score beside it is ignored"
 
 
 def test_a_score_that_contradicts_the_answers_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import clock
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 from tests.conftest import ZONE, Api, days_ago, new_clinic, new_device
 
 ITEM = {"after": "session", "offset": "P3D", "window": "P2D", "instruments": ["nrs-pain"]}
@@ -38,7 +38,7 @@ def test_a_plan_is_set_with_its_version_and_counts_from_tomorrow(api: Api) -> No
 def test_the_clinics_plan_is_everybodys_who_has_none(server: TestClient, api: Api) -> None:
     patient_id = api.patient()
     assert put(api, "/v1/clinic/plan", [ITEM]).json()["source"] == "clinic"
-    assert api.get(f"/v1/patients/{patient_id}/plan").json()["items"] == [ITEM]
+    assert api.get(f"/v1/patients/{patient_id}/plan").json()["items"] == [{"early": "P1D", **ITEM}]
     assert new_clinic(server).get("/v1/clinic/plan").json()["source"] == "default"
 
 
@@ -62,7 +62,11 @@ def due(api: Api, patient_id: str, **params: Any) -> list[dict[str, Any]]:
 
 def test_what_is_due_follows_from_sessions_and_check_ins(api: Api) -> None:
     patient_id = api.patient()
-    assert due(api, patient_id) == []
+    baseline = due(api, patient_id)
+    assert [one["instruments"] for one in baseline] == [["phq-9", "gad-7", "nrs-pain"]] * 3, (
+        "until there is an infusion"
+    )
+    assert (baseline[0]["state"], baseline[0]["session_id"]) == ("due", None)
     session = api.session(patient_id, days_ago(8))
     for code in ("nrs-mood", "nrs-anxiety", "nrs-pain"):
         api.check_in(patient_id, days_ago(5), code, 4)
@@ -119,3 +123,34 @@ def test_days_are_checked(api: Api) -> None:
         assert api.get(path, params=params).status_code == 422, params
     assert api.get(path, params={"to": "2020-01-01"}).status_code == 200
     assert api.get(path, params={"from": "2190-01-01"}).status_code == 200
+
+
+def test_an_answer_the_evening_before_is_not_asked_again(api: Api) -> None:
+    patient_id = api.patient()
+    api.session(patient_id, days_ago(2))
+    device = new_device(api, patient_id)
+    for days in (1, 0.001):  # what was asked for on day 1, and the evening before day 3
+        for code in ("nrs-mood", "nrs-anxiety", "nrs-pain"):
+            posted = {"taken_at": days_ago(days), "responses": [{"instrument": code, "score": 4}]}
+            assert device.post(f"/v1/patients/{patient_id}/check-ins", posted).status_code == 201
+    found = device.get("/v1/me/due").json()["items"]
+    tomorrow = (clock.now() + timedelta(days=1)).astimezone(ZoneInfo(ZONE)).date().isoformat()
+    [day_3] = [one for one in found if one["due_on"] == tomorrow]
+    assert (day_3["state"], day_3["missing"]) == ("done", [])
+
+
+def test_a_declined_item_is_not_asked_again(api: Api) -> None:
+    patient_id = api.patient()
+    posted = {"taken_at": days_ago(0.001), "responses": [
+        {"instrument": "phq-9", "answers": [None] * 9}, {"instrument": "gad-7", "answers": [0] * 7},
+        {"instrument": "nrs-pain", "score": 3},
+    ]}  # fmt: skip
+    assert api.post(f"/v1/patients/{patient_id}/check-ins", posted).status_code == 201
+    first = due(api, patient_id)[0]
+    assert (first["state"], first["missing"]) == ("declined", [])
+
+
+def test_a_plan_says_how_early_an_answer_may_be(api: Api) -> None:
+    items = [ITEM | {"early": "P2D"}, ITEM | {"after": "enrolment", "offset": "P0D"}]
+    made = put(api, f"/v1/patients/{api.patient()}/plan", items).json()
+    assert [(one["after"], one["early"]) for one in made["items"]] == [("session", "P2D"), ("enrolment", "P1D")]

@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from sqlmodel import select
 
 from app import clock
+from app.sessions.models import SessionVersion
+from app.storage import Database
 from tests.conftest import Api
 
 FULL: dict[str, Any] = {
@@ -149,4 +152,66 @@ def test_moving_a_session_moves_what_counts_before_it(api: Api) -> None:
     path = f"/v1/patients/{patient_id}/sessions/{session['id']}"
     moved = api.patch(path, {"started_at": "2025-01-06T08:00:00-05:00", "reason": "typed wrong"}, 1)
     assert moved.status_code == 200
-    assert api.track(patient_id, "nrs-pain", as_of="2025-01-08")["status"] == "no_baseline"
+    assert api.track(patient_id, "nrs-pain", as_of="2025-01-08")["baseline"]["value"] == 8, "it was before this one"
+
+
+def test_vitals_are_of_this_session_and_of_a_body(api: Api) -> None:
+    path = f"/v1/patients/{api.patient()}/sessions"
+    begun = {"started_at": "2025-01-06T10:00:00Z", "ended_at": "2025-01-06T11:00:00Z"}
+
+    def vitals(at: str, **more: int) -> Any:
+        return api.post(path, begun | {"vitals": [{"at": at, "systolic": 120, "diastolic": 80, **more}]})
+
+    for at in ("2025-01-06T07:59:59Z", "2025-01-07T11:00:01Z"):
+        refused = vitals(at)
+        assert refused.json()["errors"] == [{
+            "pointer": "/vitals/0/at",
+            "detail": "must be from 2 hours before the session's start to 24 hours after its end",
+        }]  # fmt: skip
+    for diastolic in (120, 121):
+        refused = vitals("2025-01-06T10:30:00Z", diastolic=diastolic)
+        assert refused.json()["errors"] == [{"pointer": "/vitals/0/diastolic", "detail": "must be under systolic"}]
+    made = vitals("2025-01-06T08:00:00Z")
+    assert made.status_code == 201
+    address = f"{path}/{made.json()['id']}"
+    moved = api.patch(address, {"started_at": "2025-01-06T10:30:00Z", "reason": "typed wrong"}, 1)
+    assert (moved.status_code, moved.json()["errors"][0]["pointer"]) == (422, "/vitals/0/at")
+    assert api.patch(address, {"notes": "Well."}, 1).status_code == 200
+
+
+def test_what_a_monitoring_programmes_form_asks_is_kept(api: Api) -> None:
+    path = f"/v1/patients/{api.patient()}/sessions"
+    body = {
+        "started_at": "2025-01-06T10:00:00Z", "ready_to_leave_at": "2025-01-06T12:10:00Z", "lot": "A1-77",
+        "sedating_medication": False, "weight_kg": 77, "dose_mg": 38.5,
+        "side_effects": [{"effect": "respiratory_depression", "severity": "mild", "minutes_after_start": 20,
+                          "minutes_until_gone": 35}],
+    }  # fmt: skip
+    made = api.post(path, body)
+    assert made.status_code == 201, made.text
+    shown = api.get(f"{path}/{made.json()['id']}").json()
+    assert (shown["ready_to_leave_at"], shown["lot"], shown["sedating_medication"]) == (
+        "2025-01-06T12:10:00Z", "A1-77", False,
+    )  # fmt: skip
+    assert shown["side_effects"][0]["minutes_until_gone"] == 35
+    assert shown["dose_mg_per_kg"] == 0.5, "it follows from dose and weight"
+    early = api.post(path, body | {"started_at": "2025-01-08T10:00:00Z", "ready_to_leave_at": "2025-01-08T09:00:00Z"})
+    assert early.json()["errors"][0]["pointer"] == "/ready_to_leave_at"
+
+
+def test_a_repeat_of_what_an_older_release_stored_is_a_repeat(api: Api, database: Database) -> None:
+    patient, known = api.patient(), str(uuid4())
+    body = {"id": known, "started_at": "2025-01-06T10:00:00Z"}
+    path = f"/v1/patients/{patient}/sessions"
+    assert api.post(path, body).status_code == 201
+
+    def as_before(db: Any) -> None:
+        row = db.exec(select(SessionVersion).where(SessionVersion.session_id == UUID(known))).one()
+        row.content = {
+            k: v for k, v in row.content.items() if k not in ("lot", "sedating_medication", "ready_to_leave_at")
+        }
+        db.add(row)
+
+    if database.is_sqlite:  # on PostgreSQL the service's role may not change a version
+        database.writing(api.clinic_id, as_before)
+    assert api.post(path, body).status_code == 200

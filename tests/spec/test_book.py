@@ -28,7 +28,9 @@ def versions(timeline: Timeline) -> tuple[list[InfusionVersion], list[ScoreVersi
     scores = []
     for n, (taken, value) in enumerate(timeline.scores):
         moment = timeline.moment(taken)
-        severity = instrument.severity(score(instrument, None, value).points)
+        points = score(instrument, None, value).points
+        assert points is not None
+        severity = instrument.severity(points)
         scores.append(ScoreVersion(f"s{n}", 1, moment.astimezone(UTC), moment, severity, True))
     return infusions, scores
 

@@ -22,7 +22,7 @@ from app.demo.clinic import fill
 from app.instruments import INSTRUMENTS
 from app.relief_answers import service as relief_answers
 from app.storage import Database, new_id
-from app.tracks.events import local_day
+from app.tracks.days import local_day
 from app.tracks.models import SELF_HARM_UNKNOWN
 from app.tracks.output import Status
 from app.worklist import service as worklist
@@ -70,8 +70,10 @@ def pages(clinic: Clinic, day: date, limit: int, *, domain: str | None = None, s
 
 def rank(row: WorklistRowOut, timely: set[UUID]) -> int:
     """The order of the contract, written anew."""
-    if row.patient.id in timely:
-        return 0
+    ranks = ["urgent", "high", "routine"]
+    pressing = [ranks.index(alert.priority) - len(ranks) for alert in row.open_alerts if alert.id in timely]
+    if pressing:
+        return min(pressing)
     order = [
         row.status == "lost",
         row.status in ("stale", "awaiting_follow_up") and row.last_known == "lost",
@@ -89,7 +91,7 @@ def rank(row: WorklistRowOut, timely: set[UUID]) -> int:
 
 def timely_alerts(clinic: Clinic) -> set[UUID]:
     alerts = clinic[3].get("/v1/alerts", params={"state": "open", "late": "false", "limit": 200}).json()["items"]
-    return {UUID(alert["patient_id"]) for alert in alerts}
+    return {UUID(alert["id"]) for alert in alerts}
 
 
 @pytest.mark.parametrize("days", [0, 1, 9, 36, 37, 80])
@@ -166,7 +168,7 @@ def test_over_http_a_cursor_pins_its_day_and_its_filters(clinic: Clinic) -> None
         "latest_value", "days_since_last_score", "days_since_last_session", "open_alerts", "self_harm_unknown_since",
     }  # fmt: skip
     assert set(row["patient"]) == {"id", "external_id", "label"}
-    assert row["open_alerts"] == 1
+    assert [alert["kind"] for alert in row["open_alerts"]] == ["self_harm_item", "relief_lost"]
     seen, cursor = [item["patient"]["id"] for item in body["items"]], body["next_cursor"]
     while cursor:
         page = api.get("/v1/worklist", params={"limit": 3, "domain": "mood", "cursor": cursor}).json()
@@ -256,12 +258,13 @@ def test_an_open_timely_alert_comes_first_and_an_acknowledged_or_late_one_does_n
         body = {"taken_at": days_ago(days), "responses": [{"instrument": "phq-9", "answers": answers}]}
         api.post(f"/v1/patients/{patient_id}/check-ins", body)
     rows = api.get("/v1/worklist").json()["items"]
-    assert [row["patient"]["id"] for row in rows[:3]] == [pressing] * 3
-    assert {row["open_alerts"] for row in rows} == {1}
+    assert (rows[0]["patient"]["id"], rows[0]["domain"]) == (pressing, "mood")
+    told = {(row["patient"]["id"], row["domain"]): len(row["open_alerts"]) for row in rows}
+    assert told == {(p, d): int(d == "mood") for p in (quiet, pressing) for d in ("mood", "anxiety", "pain")}
     alert = api.get("/v1/alerts", params={"late": "false"}).json()["items"][0]
     api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": "contacted"})
     rows = api.get("/v1/worklist").json()["items"]
-    assert [row["open_alerts"] for row in rows if row["patient"]["id"] == pressing] == [0] * 3
+    assert [row["open_alerts"] for row in rows if row["patient"]["id"] == pressing] == [[]] * 3
 
 
 def test_an_unknown_self_harm_item_is_told_until_it_is_answered(api: Api) -> None:
@@ -316,3 +319,42 @@ def test_pages_do_not_repeat_or_lose_rows_that_share_a_day(api: Api) -> None:
         params["cursor"] = page["next_cursor"]
     assert sorted(seen) == sorted(ids)
     assert all(a < b for a, b in pairwise(seen))
+
+
+def test_an_alert_counts_on_its_own_domains_row_urgent_before_high_before_routine(api: Api) -> None:
+    def patient(item: int, *, loss: bool = False, severe: bool = False) -> str:
+        patient_id = api.patient()
+        if loss:
+            api.check_in(patient_id, days_ago(91), "nrs-pain", 8)
+            api.session(patient_id, days_ago(90))
+            for days, score in ((60, 2), (9, 7), (1, 7)):
+                api.check_in(patient_id, days_ago(days), "nrs-pain", score)
+        if severe:
+            api.session(patient_id, days_ago(1), side_effects=[{"effect": "other", "severity": "severe"}])
+        if item:
+            form = {"taken_at": days_ago(0.01), "responses": [{"instrument": "phq-9", "answers": [0] * 8 + [item]}]}
+            assert api.post(f"/v1/patients/{patient_id}/check-ins", form).status_code == 201
+        return patient_id
+
+    loss, high, urgent = patient(0, loss=True), patient(1), patient(3, loss=True)
+    severe = patient(0, severe=True)
+    rows = api.get("/v1/worklist").json()["items"]
+    told = [(row["patient"]["id"], row["domain"], [a["priority"] for a in row["open_alerts"]]) for row in rows]
+    assert told[0] == (urgent, "mood", ["urgent"])
+    assert told[1] == (high, "mood", ["high"])
+    assert sorted(told[2:5]) == sorted([
+        (loss, "pain", ["routine"]), (urgent, "pain", ["routine"]), (severe, "mood", ["routine"]),
+    ])  # fmt: skip
+    assert all(alerts == [] for _, _, alerts in told[5:])
+    assert set(rows[0]["open_alerts"][0]) == {"id", "kind", "priority"}
+    paged: list[Any] = []
+    cursor = None
+    while cursor is not None or not paged:
+        page = api.get("/v1/worklist", params={"limit": 1} | ({"cursor": cursor} if cursor else {})).json()
+        paged += page["items"]
+        cursor = page["next_cursor"]
+    assert paged == rows
+    mine = api.patch(f"/v1/patients/{urgent}", {"care_team": [str(api.caller_id)]}, 1)
+    assert mine.status_code == 200
+    assigned = api.get("/v1/worklist", params={"assigned_to": "me"}).json()["items"]
+    assert [(r["domain"], len(r["open_alerts"])) for r in assigned] == [("mood", 1), ("pain", 1), ("anxiety", 0)]

@@ -1,0 +1,1 @@
+"""The list of alerts, with the labels of their patients."""
