@@ -96,7 +96,7 @@ def test_it_is_refused_only_where_every_session_of_the_day_began_too_early(api: 
 def test_a_session_that_was_to_come_and_is_moved_before_it_keeps_the_baseline(api: Api, patient: str) -> None:
     held = session(api, patient, f"{DAY}T11:00:00")
     stated(api, patient, f"{DAY}T10:30:00-05:00")
-    move(api, held, 1, f"{DAY}T10:00:00")
+    move(api, held, 1, f"{DAY}T09:00:00")
     assert baseline(api, patient) == 8
 
 
