@@ -1,7 +1,7 @@
 """Alerts and their acknowledgements. Neither is ever deleted."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid
@@ -18,7 +18,8 @@ class Alert(SQLModel, table=True):
     `rank` are where it stands in the worklist: the instrument's domain, and its priority as a number. `onset_on` is the
     day from which relief is lost or the patient worse. `score_refused`: its answer was in a form that was refused, so
     far `repeats` times again. `moved_at`: when what it is about was moved to this patient from one whom it is not of.
-    `former`: what it was before each merge of its patient's record, the last one last."""
+    `former`: what it was before each merge of its patient's record, the last one last; `refused`: what the refused form
+    said, once a recorded score has taken the alert over."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -31,7 +32,7 @@ class Alert(SQLModel, table=True):
         Index(None, "clinic_id", "check_in_id"),
         rights(
             "state, amended_at, late, taken_at, priority, rank, patient_id, check_in_id, session_id, onset_on, "
-            "withdrawn_at, withdrawn_because, score_refused, repeats, moved_at, former"
+            "withdrawn_at, withdrawn_because, score_refused, repeats, moved_at, former, refused"
         ),
     )
 
@@ -53,7 +54,8 @@ class Alert(SQLModel, table=True):
     score_refused: bool = False
     repeats: int = 0
     moved_at: datetime | None = Field(default=None, sa_type=Moment)
-    former: list[dict[str, str | None]] = Field(default_factory=list, sa_type=document())
+    former: list[dict[str, Any]] = Field(default_factory=list, sa_type=document())
+    refused: dict[str, Any] | None = Field(default=None, sa_type=document())
     taken_at: datetime = Field(sa_type=Moment)
     raised_at: datetime = Field(sa_type=Moment)
     amended_at: datetime | None = Field(sa_type=Moment)

@@ -194,16 +194,23 @@ def withdraw(db: Transaction, alert: Alert, at: datetime, because: str) -> None:
         db.add(alert)
 
 
-def join_refused(db: Transaction, alert: Alert, other: Alert) -> None:
-    """Counts the open alert of a patient's refused forms in another one of the same patient."""
-    alert.repeats += 1 + other.repeats
-    was_told = is_notified(alert.priority, late=alert.late)
-    if other.rank < alert.rank:
-        alert.priority, alert.rank = other.priority, other.rank
-    alert.late = alert.late and other.late
-    db.add(alert)
-    if is_notified(alert.priority, late=alert.late) and not was_told:
-        notify(db, alert)
+def said_by_refused(alert: Alert) -> dict[str, Any]:
+    """What the alert of a refused form says, so that it can be raised again."""
+    return {
+        "priority": alert.priority,
+        "late": alert.late,
+        "taken_at": alert.taken_at.isoformat(),
+        "repeats": alert.repeats,
+    }
+
+
+def raise_again(db: Transaction, clinic_id: UUID, patient_id: UUID, instrument: str | None, said: Mapping[str, Any],
+                at: datetime) -> None:  # fmt: skip
+    """Raises the alert of a refused form again, for the patient who had it, where it went on as another one."""
+    whose = (clinic_id, patient_id, instrument, "self_harm_item", said["priority"], said["late"])
+    alert = new_alert(*whose, datetime.fromisoformat(said["taken_at"]), at)
+    alert.score_refused, alert.repeats = True, said["repeats"]
+    _add(db, alert)
 
 
 def notify(db: Transaction, alert: Alert) -> None:
@@ -232,6 +239,7 @@ def _add(db: Transaction, alert: Alert) -> None:
 def _take_over(db: Transaction, alert: Alert, answer: Answered, priority: str) -> None:
     """Makes the alert of a refused form that of the score which said the same and was recorded."""
     was_told = is_notified(alert.priority, late=alert.late)
+    alert.refused = said_by_refused(alert)
     alert.check_in_id, alert.session_id, alert.score_refused = answer.check_in_id, answer.session_id, False
     alert.priority, alert.rank = priority, RANKS[priority]
     alert.late, alert.taken_at = answer.is_late(priority), answer.taken_at

@@ -51,6 +51,8 @@ def redeem(db: Transaction, key: str, code: str, device_name: str, origin: Origi
     enrolment.redeemed_at = origin.at
     patients_store.locked(db, enrolment.clinic_id, [enrolment.patient_id])  # a merge under way is waited for
     *former, patient_id = patients.way_on(db, enrolment.clinic_id, enrolment.patient_id)
+    if patients.find(db, enrolment.clinic_id, patient_id).care_status in ENDED:
+        raise InvalidToken("the code is unknown, used or expired")
     device = Device(
         clinic_id=enrolment.clinic_id,
         id=new_id(),

@@ -143,7 +143,7 @@ def undo(
     history.next_version(db, act, locked[other], source.at, body.reason, ["aliases"])
     carry(
         db, caller, act, source, target, load, body.reason, "merged",
-        lambda: alerts.of_returned(db, act.clinic_id, other, patient_id, load.place_of),
+        lambda: alerts.of_returned(db, act.clinic_id, other, patient_id, load.place_of, target.at),
     )  # fmt: skip
     _follow(db, caller, act, source)
     _follow(db, caller, act, target)

@@ -128,6 +128,7 @@ def _alerts() -> None:
     op.add_column("alerts", sa.Column("score_refused", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("alerts", sa.Column("repeats", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("alerts", sa.Column("moved_at", _moment(), nullable=True))
+    op.add_column("alerts", sa.Column("refused", _document(), nullable=True))
     op.add_column("alerts", sa.Column("former", _document(), nullable=False, server_default="[]"))
     op.drop_index("ix_alerts_clinic_id_state_late_raised_at_id", "alerts")
     op.create_index(
@@ -173,6 +174,7 @@ def downgrade() -> None:
     )
     for name in (
         "former",
+        "refused",
         "moved_at",
         "repeats",
         "score_refused",

@@ -203,7 +203,7 @@ def test_alerts_go_on_with_what_was_done_about_them(api: Api, twice: Twice) -> N
     assert {a["patient_id"] for a in found.values()} == {twice.two}
     assert (found[done["id"]]["state"], found[waits["id"]]["state"]) == ("acknowledged", "open"), "no flood of mails"
     refused = sorted((a["state"], a["repeats"]) for a in found.values() if a["score_refused"])
-    assert refused == [("open", 1), ("withdrawn", 0)]
+    assert refused == [("open", 0), ("withdrawn", 0)]
 
 
 def test_backfill_adds_nothing_after_moves_and_merges(api: Api, database: Database) -> None:
@@ -502,3 +502,120 @@ def test_a_form_for_a_merged_record_raises_its_alert_for_the_one_that_goes_on(ap
     assert (gone.status_code, bool(gone.json()["notice"])) == (410, True)
     [alert] = api.get("/v1/alerts", params={"priority": "urgent"}).json()["items"]
     assert (alert["patient_id"], alert["score_refused"]) == (twice.two, True)
+
+
+ALARMING = [{"instrument": "phq-9", "answers": [0] * 8 + [3]}]
+
+
+def refuse(api: Api, patient: str, item: int = 3) -> None:
+    form = {"responses": [{"instrument": "phq-9", "answers": [0] * 8 + [item]}]}
+    assert api.post(f"/v1/patients/{patient}/check-ins", form).status_code == 422
+
+
+def open_of(api: Api, patient: str) -> list[tuple[Any, ...]]:
+    items = api.get("/v1/alerts", params={"patient_id": patient, "state": "open"}).json()["items"]
+    return sorted((a["priority"], a["score_refused"], a["repeats"], bool(a["check_in_id"])) for a in items)
+
+
+def version_of(api: Api, patient: str) -> int:
+    """Of a merged record, as its 410 tells it."""
+    return int(api.get(f"/v1/patients/{patient}").headers["etag"].strip('"'))
+
+
+@pytest.mark.parametrize("order", ["chain", "first in, first out", "last in, first out"])
+@pytest.mark.parametrize("acknowledged", [None, 0, 1])
+@pytest.mark.parametrize("refused", [True, False])
+def test_two_merges_undone_in_any_order_leave_every_alert_where_it_was(
+    api: Api, order: str, acknowledged: int | None, refused: bool
+) -> None:
+    one, two, third, at = api.patient(), api.patient(), api.patient(), days_ago(1)
+    for patient in (one, two):
+        api.post(f"/v1/patients/{patient}/check-ins", {"taken_at": at, "responses": ALARMING})
+        if refused:
+            refuse(api, patient)
+    if acknowledged is not None:
+        [first, *_] = api.get("/v1/alerts", params={"patient_id": (one, two)[acknowledged]}).json()["items"]
+        api.post(f"/v1/alerts/{first['id']}/acknowledgement", {"disposition": "contacted"})
+    before = alerts_of(api, one, two, third)
+    orders: dict[str, list[tuple[str, str] | str]] = {
+        "chain": [(one, two), (two, third), two, one],
+        "first in, first out": [(one, third), (two, third), one, two],
+        "last in, first out": [(one, third), (two, third), two, one],
+    }
+    for step in orders[order]:
+        if isinstance(step, tuple):
+            assert merge(api, *step).status_code == 201
+        else:
+            assert undo(api, step, version_of(api, step)).status_code == 201
+    assert alerts_of(api, one, two, third) == before
+
+
+def test_what_became_of_a_refused_forms_alert_during_a_merge_stays_with_whose_it_is(api: Api) -> None:
+    one, two = api.patient(), api.patient()
+    refuse(api, one)
+    merge(api, one, two)
+    api.post(f"/v1/patients/{two}/check-ins", {"taken_at": days_ago(0.01), "responses": ALARMING})
+    assert open_of(api, two) == [("urgent", False, 0, True)]
+    undo(api, one)
+    assert open_of(api, one) == [("urgent", True, 0, False)]
+    assert open_of(api, two) == [("urgent", False, 0, True)]
+
+
+def test_a_form_that_is_refused_during_a_merge_is_the_survivors(api: Api) -> None:
+    one, two = api.patient(), api.patient()
+    refuse(api, one, 1)
+    merge(api, one, two)
+    refuse(api, two)
+    refuse(api, two)
+    assert open_of(api, two) == [("urgent", True, 2, False)]
+    undo(api, one)
+    assert open_of(api, one) == [("high", True, 0, False)]
+    assert open_of(api, two) == [("urgent", True, 1, False)]
+
+
+def test_refused_forms_of_both_are_told_apart_again(api: Api) -> None:
+    one, two = api.patient(), api.patient()
+    refuse(api, one)
+    refuse(api, one)
+    refuse(api, two, 1)
+    merge(api, one, two)
+    assert open_of(api, two) == [("urgent", True, 1, False)], "the one that says most"
+    undo(api, one)
+    assert open_of(api, one) == [("urgent", True, 1, False)]
+    assert open_of(api, two) == [("high", True, 0, False)]
+
+
+def test_a_refused_form_that_was_looked_after_during_a_merge_leaves_the_other_records_own_open(api: Api) -> None:
+    one, two, third = api.patient(), api.patient(), api.patient()
+    refuse(api, one)
+    refuse(api, two, 1)
+    refuse(api, third, 1)
+    merge(api, one, two)
+    [alert] = api.get("/v1/alerts", params={"state": "open", "patient_id": two}).json()["items"]
+    api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": "contacted"})
+    merge(api, third, two)
+    undo(api, third, version_of(api, third))
+    assert (open_of(api, two), open_of(api, third)) == ([], [("high", True, 0, False)])
+    undo(api, one, version_of(api, one))
+    assert (open_of(api, one), open_of(api, two)) == ([], [("high", True, 0, False)])
+
+
+def test_a_devices_correction_at_the_old_address_raises_its_alert(api: Api) -> None:
+    one, two = api.patient(), api.patient()
+    device, path = new_device(api, one), f"/v1/patients/{one}/check-ins"
+    calm = {"taken_at": days_ago(0.01), "responses": [{"instrument": "phq-9", "answers": [0] * 9}]}
+    held = device.post(path, calm).json()
+    merge(api, one, two)
+    body = {"reason": "worse", "responses": ALARMING}
+    gone = device.post(f"{path}/{held['id']}/amendments", body, headers={"If-Match": '"1"'})
+    assert (gone.status_code, bool(gone.json()["notice"])) == (410, True)
+    assert open_of(api, two) == [("urgent", True, 0, False)]
+
+
+@pytest.mark.parametrize("status", ["deceased", "discharged"])
+def test_a_code_for_a_record_that_goes_on_in_one_that_ended_is_void(api: Api, twice: Twice, status: str) -> None:
+    code = api.post(f"/v1/patients/{twice.one}/enrolments").json()["code"]
+    api.patch(f"/v1/patients/{twice.two}", {"care_status": status, "reason": "told by the family"}, 1)
+    merge(api, twice.one, twice.two)
+    answer = api.server.post("/v1/enrolments/redeem", json={"code": code, "device_name": "phone"})
+    assert answer.status_code == 401

@@ -169,3 +169,15 @@ def test_what_the_right_record_lacks_moves_and_the_rest_stays_behind(api: Api, w
     assert (new.status_code, [s["instrument"] for s in new.json()["scores"]]) == (201, ["phq-9"])
     [alert] = api.get("/v1/alerts").json()["items"]
     assert (alert["patient_id"], alert["check_in_id"]) == (right, new.json()["id"])
+
+
+def test_what_was_refused_stays_the_first_patients(api: Api, wrong: str, right: str) -> None:
+    refused = {"responses": [{"instrument": "phq-9", "answers": URGENT}]}
+    assert api.post(f"/v1/patients/{wrong}/check-ins", refused).status_code == 422
+    held = api.post(f"/v1/patients/{wrong}/check-ins", refused | {"taken_at": days_ago(0.01)}).json()
+    assert len(api.get("/v1/alerts").json()["items"]) == 1, "taken over"
+    assert moved(api, wrong, "check-ins", held["id"], right).status_code == 201
+    found = {
+        a["patient_id"]: a["score_refused"] for a in api.get("/v1/alerts", params={"state": "open"}).json()["items"]
+    }
+    assert found == {wrong: True, right: False}
