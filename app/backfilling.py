@@ -1,6 +1,6 @@
 """Raises the alerts that existing data lacks, for example after an upgrade adds a kind of alert."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -26,7 +26,7 @@ from app.tracks.onset_changes import onsets_of
 _PATIENTS_A_ROUND = 20
 
 
-def backfill(database: Database, clinic_id: UUID) -> int:
+def backfill(database: Database, clinic_id: UUID, say: Callable[[str], None] = lambda _: None) -> int:
     """Raises the missing alerts of a clinic and returns how many. An alert about something older than 72 hours is late:
     it is listed, but no mail is sent. Running this again raises nothing."""
     zone = database.reading(clinic_id, lambda db: access.time_zone(db, clinic_id))
@@ -34,11 +34,12 @@ def backfill(database: Database, clinic_id: UUID) -> int:
     # Folds of an older release are computed again first, because alerts are derived from the current folds.
     while (more := database.writing(clinic_id, lambda db: people.refold_outdated(db, clinic_id, zone))) != folded:
         folded = more
-    raised, after = 0, None
+    raised, looked_at, after = 0, 0, None
     while ids := database.reading(clinic_id, partial(_next, clinic_id=clinic_id, after=after)):
         act = by_operator(clinic_id, "backfill_alerts", clock.now())
         raised += database.writing(clinic_id, partial(_round, act=act, patient_ids=ids, zone=zone))
-        after = ids[-1]
+        after, looked_at = ids[-1], looked_at + len(ids)
+        say(str(looked_at))
     return raised
 
 

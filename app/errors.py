@@ -75,13 +75,32 @@ class MethodNotAllowed(Problem):
 
 
 class TooLarge(Problem):
-    """The body is larger than 1 MiB (4 MiB for a batch)."""
+    """The body is larger than 1 MiB (4 MiB for a batch, 16 KiB where no token is needed)."""
 
     code, status, title = "too_large", 413, "The body is too large"
 
 
+class HeadersTooLarge(Problem):
+    """The request's header is larger than 32 KiB."""
+
+    code, status, title = "headers_too_large", 431, "The header is too large"
+
+
+class BadRequest(Problem):
+    """What was sent is no HTTP request, or names a host that this service does not serve."""
+
+    code, status, title = "bad_request", 400, "Not a request that can be answered"
+
+
+class RequestTimeout(Problem):
+    """The request did not arrive in time. Nothing was written; send it again."""
+
+    code, status, title = "request_timeout", 408, "The request took too long to arrive"
+
+
 class UnsupportedMediaType(Problem):
-    """The body must be sent as application/json (the token endpoint: application/x-www-form-urlencoded)."""
+    """The body must be sent as application/json (the token endpoint: application/x-www-form-urlencoded), and not
+    compressed."""
 
     code, status, title = "unsupported_media_type", 415, "Unsupported media type"
 
@@ -134,8 +153,9 @@ class InvalidToken(Problem):
 
     code, status, title = "invalid_token", 401, "A valid access token is required"
 
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    def __init__(self, detail: str | None = None, *, was_sent: bool = True) -> None:
+        """`was_sent`: whether a token was sent. If not, nothing is said to be wrong with it (RFC 6750, 3.1)."""
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"' if was_sent else "Bearer"})
 
 
 class InsufficientScope(Problem):

@@ -1,17 +1,56 @@
-"""The service's log: one line per event. A line contains no values of a patient, no path and no query."""
+"""The service's log: one line per event. A line contains no values of a patient, no path and no query.
 
+Every line that is written while a request is handled bears the request's id, and where the caller sent a W3C trace
+context, the id of its trace.
+"""
+
+import json
 import logging
 import sys
 import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
 
 logger = logging.getLogger("holdfast")
 
+# The id of the request that is being handled, and of the trace that it belongs to.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
 
-def configure(level: str) -> None:
-    """Logs to standard error. Other libraries log warnings and errors only."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
+
+class _Text(logging.Formatter):
+    """`2026-01-06T10:00:00.123Z INFO holdfast message request=...`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_at(record)} {record.levelname} {record.name} {record.getMessage()}"
+        return " ".join([line, *(f"{name}={value}" for name, value in _about().items())])
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(
+            {"at": _at(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+            | _about()
+        )
+
+
+def _at(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _about() -> dict[str, str]:
+    """What the line is about, beside its message."""
+    found = {"request": REQUEST_ID.get(), "trace": TRACE_ID.get()}
+    return {name: value for name, value in found.items() if value}
+
+
+def configure(level: str, form: str = "text") -> None:
+    """Logs to standard error, as text or as JSON. Other libraries log warnings and errors only."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # The format prints neither the source line nor the thread or process, so looking them up for each line is turned
     # off.
     logging._srcfile = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
-from app.access.dependencies import DOOR_PARTS, TOKEN_KEY, bearer
+from app.access.dependencies import DOOR_PARTS, bearer
 from app.access.door import Audited, DoorParts
 from app.access.outside import OutsideIssuer
 from app.access.policies import OPEN_OPERATIONS
@@ -20,12 +21,12 @@ from app.alerts.mailing import Mail
 from app.alerts.routes import MAIL
 from app.alerts.routes import router as alerts
 from app.api import problems, schema
+from app.api.connections import BOUNDS, Bounds
 from app.api.documents import OPENAPI
 from app.api.documents import router as documents
-from app.api.encryption import Cipher
 from app.api.limits import LIMITER, RateLimiter
 from app.api.middleware import Envelope
-from app.api.parts import CURSORS, DATABASE, PUBLIC_URL, SCHEMA_HEAD
+from app.api.parts import DATABASE, PUBLIC_URL, SCHEMA_HEAD
 from app.api.versions import Constant
 from app.audit import recording
 from app.audit_log.routes import router as audit_log
@@ -55,7 +56,8 @@ from app.relief_answers.routes import router as relief
 from app.sessions.routes import router as sessions
 from app.settings import Settings
 from app.sign_in.routes import router as sign_in
-from app.storage import Database, Joined, derived_key
+from app.storage import Database, Joined
+from app.storage.watching import watched
 from app.trend.routes import RENDERER
 from app.trend.routes import router as trend
 from app.worklist.routes import router as worklist
@@ -74,6 +76,10 @@ _ROUTERS = (
 )  # fmt: skip
 
 _TITLE = "Holdfast"
+# Where the service is reached unless it is told otherwise.
+_HERE = "http://127.0.0.1:8000"
+# Sockets and files that the process needs beside its clients' connections.
+_OWN_FILES = 64
 _DESCRIPTION = (
     "Records mood, anxiety and pain scores per ketamine infusion session and answers: is the relief still holding? "
     "Answers report measured scores against stated rules; they are no diagnosis, prediction or advice."
@@ -82,22 +88,27 @@ _DESCRIPTION = (
 
 def create_app(settings: Settings) -> FastAPI:
     """The service on one database."""
-    database = Database(settings.database_url, settings.secret)
+    database = Database(settings.database_url, *settings.secrets)
     limiter = RateLimiter(settings.rate_limit)
-    mail, renderer = mail_of(settings), Renderer()
+    mail, renderer, bounds = mail_of(settings), Renderer(), bounds_of(settings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        jobs = [asyncio.create_task(work.run(database, mail))] if settings.background_jobs else []
-        if not database.is_sqlite:  # SQLite serves with one process
-            jobs.append(asyncio.create_task(limiter.share(database)))
-        yield
-        for job in jobs:
-            job.cancel()
-            with suppress(asyncio.CancelledError):
-                await job
-        await renderer.close()
-        database.close()
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Bounds]]:
+        jobs: list[asyncio.Task[None]] = []
+        try:
+            async with watched(database):
+                if settings.background_jobs:
+                    jobs.append(asyncio.create_task(work.run(database, mail)))
+                if not database.is_sqlite:  # SQLite serves with one process
+                    jobs.append(asyncio.create_task(limiter.share(database)))
+                yield {BOUNDS: bounds}
+        finally:
+            for job in jobs:
+                job.cancel()
+                with suppress(asyncio.CancelledError):
+                    await job
+            await renderer.close()
+            database.close()
 
     app = FastAPI(
         title=_TITLE,
@@ -116,13 +127,14 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
-            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=_TAKEN_HEADERS,
             expose_headers=_GIVEN_HEADERS,
             max_age=600,
         )
-    app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"))
-    problems.install(app)
+    hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
+    app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"), hosts=hosts)
+    problems.install(app, (documents, *_ROUTERS))
     app.include_router(documents)
     for router in _ROUTERS:
         app.include_router(router)
@@ -133,14 +145,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer) -> None:
     """Puts in what requests ask for."""
-    key = derived_key(settings.secret, "access tokens").hex()
     outside = OutsideIssuer(settings.oidc_issuer, settings.oidc_audience) if settings.oidc_issuer else None
     events = Joined(database.write, recording.record_many)
-    DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, key, outside)))
+    DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, outside)))
     DATABASE.put(app, database)
-    PUBLIC_URL.put(app, settings.public_url)
-    TOKEN_KEY.put(app, key)
-    CURSORS.put(app, Cipher(derived_key(settings.secret, "cursors")))
+    PUBLIC_URL.put(app, settings.public_url or _HERE)
     LIMITER.put(app, limiter)
     MAIL.put(app, mail_of(settings))
     RECORDING.put(app, Audited(database.write, checkins.record_many))
@@ -149,7 +158,20 @@ def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: Ra
     SCHEMA_HEAD.put(app, head())
 
 
+def bounds_of(settings: Settings) -> Bounds:
+    """What clients may take of this process. It never takes more connections than it may have files open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(settings.connections, max(files - _OWN_FILES, files // 2))
+    return Bounds(
+        most,
+        settings.connections_per_address or most // 2,
+        settings.header_seconds,
+        settings.body_seconds,
+        frozenset(proxy.strip() for proxy in settings.trusted_proxies.split(",") if proxy.strip()),
+    )
+
+
 def mail_of(settings: Settings) -> Mail | None:
     """The mail server in the settings; None if there is none."""
     url = settings.smtp_url.get_secret_value()
-    return Mail(url, settings.public_url) if url else None
+    return Mail(url, settings.public_url or _HERE) if url else None

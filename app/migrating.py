@@ -7,8 +7,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
+from app.api import store
+from app.errors import Busy
 from app.settings import Settings
-from app.storage import grant, open_engine
+from app.storage import NO_CLINIC, Database, DatabaseError, grant, open_engine, sentence_of
 from app.tables import metadata
 
 _HERE = Path(__file__).parent
@@ -33,10 +35,30 @@ def head() -> str:
     return revision
 
 
+class MigrationError(Exception):
+    """A migration was refused, and nothing was changed. The message is one sentence."""
+
+
+def why_not_current(database: Database) -> str | None:
+    """What to do before this release can serve the database; None if its schema is this release's or a later one."""
+    try:
+        revision = database.reading(NO_CLINIC, store.schema_revision)
+    except Busy:
+        return "the database does not answer: is it running, and is HOLDFAST_DATABASE_URL right?"
+    except DatabaseError as error:
+        return sentence_of(error)
+    if revision is None or revision < head():
+        return "the database's schema is behind this release: run `holdfast migrate` first"
+    return None
+
+
 def upgrade(settings: Settings, revision: str = "head") -> None:
     """Migrates the database to a revision, as its owner; on PostgreSQL grants the service's role its rights."""
     owner_url = settings.migration_database_url or settings.database_url
-    command.upgrade(config(owner_url, settings.secret), revision)
+    try:
+        command.upgrade(config(owner_url, settings.secret), revision)
+    except RuntimeError as error:
+        raise MigrationError(str(error)) from error
     role = make_url(settings.database_url).username
     if owner_url.startswith("postgresql") and settings.migration_database_url and role:
         engine = open_engine(owner_url)

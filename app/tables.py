@@ -7,9 +7,11 @@ import app.alerts.models
 import app.api.models
 import app.audit.models
 import app.checkins.models
+import app.cohorts.models
 import app.patients.models
 import app.plans.models
 import app.sessions.models
+import app.storage.keyring
 import app.storage.leases
 import app.tracks.models  # noqa: F401
 from app.storage import rights_of

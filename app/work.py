@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 from app import clock
 from app.access import store as access
@@ -21,6 +22,8 @@ from app.alerts import mailing
 from app.alerts.mailing import Mail
 from app.api import idempotency, limits
 from app.audit import sealing
+from app.cohorts import service as cohorts
+from app.cohorts import snapshots
 from app.patients import identifiers
 from app.patients import service as patients
 from app.storage import NO_CLINIC, Database, leases
@@ -54,6 +57,7 @@ def jobs(database: Database, mail: Mail | None) -> list[Job]:
         Job("expire", _HOUR_SECONDS, lambda: asyncio.to_thread(expire, database)),
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
         Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
+        Job("snapshot", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_snapshots, database)),
     ]
 
 
@@ -108,6 +112,21 @@ def _renew_clinic(database: Database, clinic_id: UUID) -> None:
         after = database.writing(clinic_id, renewed)
         if after is None:
             return
+
+
+def renew_snapshots(database: Database) -> None:
+    """Renews the snapshots that answer callers who may not see patients, each at most once a week."""
+    _each_clinic(database, "counted anew", lambda clinic_id: _renew_snapshot(database, clinic_id))
+
+
+def _renew_snapshot(database: Database, clinic_id: UUID) -> None:
+    now = clock.now()
+    if not database.reading(clinic_id, lambda db: snapshots.is_due(db, clinic_id, now)):
+        return
+    clinic = database.reading(clinic_id, lambda db: access.clinic(db, clinic_id))
+    if clinic is not None:
+        whose = (clinic_id, ZoneInfo(clinic.time_zone), clinic.smallest_group)
+        database.writing(clinic_id, lambda db: cohorts.take_snapshot(db, *whose, now))
 
 
 async def refold(database: Database) -> None:

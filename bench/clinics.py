@@ -15,7 +15,7 @@ from app.access.tokens import Claims
 from app.clinic import service as clinics
 from app.demo.clinic import fill
 from app.settings import Settings
-from app.storage import Database, derived_key, new_id
+from app.storage import Database, new_id
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,9 @@ def token(settings: Settings, database: Database, clinic: Clinic) -> str:
 
 def token_of(settings: Settings, database: Database, clinic_id: UUID, user_id: UUID) -> str:
     """A token of a clinic's person, good for 15 minutes."""
-    key = derived_key(settings.secret, "access tokens").hex()
 
     def work(db: Session) -> str:
         user = db.get_one(User, (clinic_id, user_id))
-        return tokens.sign_in(db, key, user, clock.now()).access_token
+        return tokens.sign_in(db, user, clock.now()).access_token
 
     return database.writing(clinic_id, work)

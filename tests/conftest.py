@@ -25,7 +25,6 @@ from sqlalchemy import create_engine, make_url, text
 
 from app import clock
 from app.access import tokens
-from app.access.dependencies import TOKEN_KEY
 from app.access.models import User
 from app.access.service import Caller
 from app.access.tokens import Tokens
@@ -37,11 +36,14 @@ from app.main import create_app
 from app.migrating import upgrade
 from app.relief_answers.service import Question
 from app.settings import Settings
-from app.storage import Database, new_id
+from app.storage import Database, new_id, watching
 
 # What the shell or a service on this machine has set must not decide what the tests see.
 for _name in [name for name in os.environ if name.startswith("HOLDFAST_") and name != "HOLDFAST_TEST_DATABASE_URL"]:
     del os.environ[_name]
+
+# Tests count statements, and read plans of them: the process does not look for a rotation in between.
+watching._LOOK_SECONDS = 3_600.0
 
 SECRET = secrets.token_urlsafe(32)
 ZONE = "America/New_York"
@@ -234,7 +236,7 @@ def new_person(server: TestClient, clinic_id: UUID, role: str) -> Api:
     def add(db: Any) -> Tokens:
         db.add(user)
         db.flush()
-        return tokens.sign_in(db, TOKEN_KEY.in_app(app), user, clock.now())
+        return tokens.sign_in(db, user, clock.now())
 
     held = DATABASE.in_app(app).writing(clinic_id, add)
     return Api(server, held.access_token, clinic_id, user.id)

@@ -7,22 +7,28 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 
 from app import clock
+from app.access import store
 from app.access.door import Door, DoorParts, permit
 from app.access.policies import OPEN_OPERATIONS
 from app.access.service import Caller
+from app.addresses import network_of
 from app.api.idempotency import Keyed, compared
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
 from app.api.strict import StrictRoute
 from app.audit.service import Act, Origin
-from app.errors import Fault, Internal, Invalid, InvalidToken, Merged, Problem
+from app.errors import Fault, Internal, Invalid, InvalidToken, Merged, NotFound, Problem
 from app.logs import log_unexpected
+
+# What a request without a token may send.
+_OPEN_BYTES = 16 * 1024
+# Statuses of requests that are malformed, whatever they are about.
+_OF_SHAPE = frozenset({400, 413, 415, 422, 428})
 
 bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token", auto_error=False)
 
 DOOR_PARTS: Part[DoorParts] = Part("door_parts")
-TOKEN_KEY: Part[str] = Part("token_key")
 
 
 class NotThroughTheDoorError(Exception):
@@ -38,7 +44,7 @@ class GuardedRoute(StrictRoute):
         operation: str = request.scope["route"].name
         request.state.door = None
         if operation in OPEN_OPERATIONS:
-            count(request, f"address:{address_of(request)}")
+            count(request, _counted(request))
             return
         caller = await identify(request)
         whose, request_id = (caller.clinic_id, caller.kind, caller.id), request.scope["request_id"]
@@ -59,12 +65,35 @@ class GuardedRoute(StrictRoute):
             raise Internal
         return response
 
-    async def refused(self, request: Request, problem: Problem) -> None:
+    def most_bytes(self, request: Request) -> int:
+        """Who is not known yet gets to send little."""
+        return min(self.body_bytes, _OPEN_BYTES) if request.scope["route"].name in OPEN_OPERATIONS else self.body_bytes
+
+    async def refused(self, request: Request, problem: Problem) -> Problem:
         door: Door | None = getattr(request.state, "door", None)
-        if door is not None:
-            if not door.caller.knows_merges:
-                problem.more.pop("into", None)
-            await door.refuse(problem, request.path_params)
+        if door is None:
+            return problem
+        problem = await self.where_it_is_theirs(request, door, problem)
+        if not door.caller.knows_merges:
+            problem.more.pop("into", None)
+        await door.refuse(problem, request.path_params)
+        return problem
+
+    async def where_it_is_theirs(self, request: Request, door: Door, problem: Problem) -> Problem:
+        """The refusal of a malformed request; NotFound where its address names something that is not the caller's,
+        which goes before everything that the request gets wrong."""
+        if problem.status not in _OF_SHAPE or not door.is_permitted:
+            return problem
+        try:
+            ids = {name: UUID(value) for name, value in request.path_params.items()}
+        except ValueError:
+            return problem
+        clinic_id, whose = door.act.clinic_id, door.caller.whose
+        if "patient_id" in ids:
+            ids["patient_id"] = whose(ids["patient_id"])
+        database = DOOR_PARTS.of(request).database
+        is_there = not ids or await database.read(clinic_id, lambda db: store.are_there(db, clinic_id, ids))
+        return problem if is_there else NotFound()
 
 
 async def identify(request: Request) -> Caller:
@@ -72,11 +101,16 @@ async def identify(request: Request) -> Caller:
     try:
         token = await bearer(request)
         if token is None:
-            raise InvalidToken
+            raise InvalidToken(was_sent=False)
         return await DOOR_PARTS.of(request).callers.caller(token)
     except InvalidToken:
-        count(request, f"address:{address_of(request)}")
+        count(request, _counted(request))
         raise
+
+
+def _counted(request: Request) -> str:
+    """What the requests of one network address count for."""
+    return f"address:{network_of(address_of(request))}"
 
 
 def address_of(request: Request) -> str:
@@ -101,6 +135,7 @@ DoorOf = Annotated[Door, Depends(_door)]
 
 async def _keyed(
     request: Request,
+    door: DoorOf,
     key: Annotated[
         str | None,
         Header(alias="Idempotency-Key", description="Any unique text: the first answer is given again for 24 hours"),
@@ -109,7 +144,9 @@ async def _keyed(
     if key is None:
         return None
     target = f"{request.method} {request.url.path}?{request.url.query}"
-    return Keyed(key, target.encode() + b"\0" + compared(await request.body()))
+    # What is shown depends on the token's scopes, so a token with others does not get the stored answer.
+    scopes = " ".join(sorted(door.caller.scopes))
+    return Keyed(key, f"{target}\0{scopes}\0".encode() + compared(await request.body()))
 
 
 KeyOf = Annotated[Keyed | None, Depends(_keyed)]

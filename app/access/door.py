@@ -16,10 +16,10 @@ from app.access.policies import PERMISSIONS
 from app.access.service import Caller, CallerCache
 from app.api import idempotency
 from app.api.idempotency import Done, Keyed
-from app.api.rendering import Rendered
+from app.api.rendering import Rendered, unseen
 from app.audit import recording as audit
 from app.audit.service import Act, AuditEntry
-from app.errors import InsufficientScope, Merged, NotFound, Problem, RequestInProgress
+from app.errors import Busy, InsufficientScope, Merged, NotFound, Problem, RequestInProgress
 from app.facts import Fact, Outcome
 from app.storage import Database, Joined, Stream, Transact, Transaction
 
@@ -115,6 +115,85 @@ class Door:
             self.parts.callers.clear()
         return done.rendered
 
+    async def write_parts(
+        self,
+        parts: Sequence[Callable[[Transaction], Fact[T]]],
+        render: Callable[[Sequence[Fact[T] | Busy]], Rendered],
+        keyed: Keyed | None = None,
+    ) -> Rendered:
+        """What `render` makes of the results of all parts. Each part is committed by itself, with an event of its own,
+        so that others are not kept waiting by a long request; a part that finds the database busy is given as Busy,
+        and so are all after it. The response is kept under an Idempotency-Key once every part is done; until then a
+        repeat does the parts again, so each must be safe to repeat."""
+        if len(parts) == 1:
+            return await self.write(parts[0], lambda fact: render([fact]), keyed)
+        if keyed is not None and (done := await self._kept(keyed)) is not None:
+            return done
+        found: list[Fact[T] | Busy] = []
+        for part in parts:
+            if found and isinstance(found[-1], Busy):
+                found.append(found[-1])
+                continue
+            try:
+                found.append(await self.parts.database.write(self.act.clinic_id, self._with_event(part)))
+                self.is_recorded = True
+            except Busy as busy:
+                if not found:
+                    raise
+                found.append(busy)
+        rendered = await asyncio.to_thread(render, found)
+        if keyed is not None and not isinstance(found[-1], Busy):
+            await self._keep(keyed, rendered, [fact for fact in found if isinstance(fact, Fact)])
+        return rendered
+
+    def _with_event(self, part: Callable[[Transaction], Fact[T]]) -> Callable[[Transaction], Fact[T]]:
+        def recorded(db: Transaction) -> Fact[T]:
+            fact = part(db)
+            audit.record(db, audit.entry_of(self.act, fact))
+            return fact
+
+        return recorded
+
+    async def _kept(self, keyed: Keyed) -> Rendered | None:
+        """The response that is kept under a key already, recorded as shown again."""
+
+        def again(db: Transaction) -> Rendered | None:
+            done = idempotency.kept(db, self.act.clinic_id, self.caller.name, keyed)
+            if done is None:
+                return None
+            audit.record(db, audit.entry_of(self.act, done.fact))
+            return done.rendered
+
+        rendered = await self.parts.database.write(self.act.clinic_id, again)
+        self.is_recorded = rendered is not None
+        return rendered
+
+    async def _keep(self, keyed: Keyed, rendered: Rendered, facts: Sequence[Fact[T]]) -> None:
+        whose = tuple({patient_id for fact in facts for patient_id in fact.patient_ids})
+        done = Done(rendered, Fact(None, whose))
+
+        def keep(db: Transaction) -> None:
+            idempotency.once(db, self.act.clinic_id, self.caller.name, keyed, lambda _: done)
+
+        await self.parts.database.write(self.act.clinic_id, keep)
+
+    def showing(
+        self, scope: str, render: Callable[[Fact[T]], Rendered], *, own: bool = False
+    ) -> Callable[[Fact[T]], Rendered]:
+        """`render` for callers with this scope. Others get the id and version of what they wrote alone; `own`: unless
+        they have just made it, and all that it shows is what they sent."""
+
+        def rendered(fact: Fact[T]) -> Rendered:
+            found = render(fact)
+            may_see = scope in self.caller.scopes or (own and fact.is_new)
+            return found if may_see else unseen(found, fact)
+
+        return rendered
+
+    async def prepare(self, work: Callable[[Transaction], object]) -> None:
+        """Does what a read needs to be there first. It shows nothing, so it is no event."""
+        await self.parts.database.write(self.act.clinic_id, work)
+
     async def join(self, queue: "Audited[Q, T]", question: Q) -> Fact[T] | None:
         """The answer to a question. The question shares a transaction, with the events in it, with others that arrive
         at the same moment. Returns None, and records nothing, if the shared transaction cannot answer it."""
@@ -196,11 +275,20 @@ class Audited(Joined[Q, Fact[T] | None], Generic[Q, T]):
         super().__init__(transact, audited(work))
 
 
-def operate(database: Database, act: Act, work: Callable[[Transaction], Fact[T]]) -> T:
-    """Does an operator's work, or that of a job, and records it in the same transaction. Without an event loop."""
+def operate(
+    database: Database,
+    act: Act,
+    work: Callable[[Transaction], Fact[T]],
+    *,
+    attempted: tuple[tuple[str, str], ...] = (),
+) -> T:
+    """Does an operator's work, or that of a job, and records it in the same transaction, with what else the event is to
+    say (`attempted`). Without an event loop."""
 
     def recorded(db: Transaction) -> T:
-        return record_act(db, act, work(db))
+        fact = work(db)
+        audit.record(db, replace(audit.entry_of(act, fact), attempted=attempted))
+        return fact.value
 
     return database.writing(act.clinic_id, recorded)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field as BodyField
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import ResponseBody, Text
@@ -36,18 +36,20 @@ class Clinic(SQLModel, table=True):
 
 
 class User(SQLModel, table=True):
-    """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic. Until there is a
-    password hash, nobody can log in. `otp_secret` and `otp_pending` are encrypted; the second is not confirmed yet.
-    `otp_last_step` is the time step of the last code that was accepted, so that none is accepted twice. Access tokens
-    issued before `signed_out_at` are refused."""
+    """A person with a login: `admin` or `clinician`. One e-mail is one login in one clinic, and another in another.
+    Until there is a
+    password hash, nobody can log in. `otp_secret` and `otp_pending` are encrypted under the secret that `key_id` names;
+    the second is not confirmed yet. `otp_last_step` is the time step of the last code that was accepted, so that none
+    is accepted twice. Access tokens issued before `signed_out_at` are refused."""
 
     __tablename__ = "users"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
-        UniqueConstraint("email"),
+        UniqueConstraint("clinic_id", "email"),
+        Index(None, "email"),
         rights(
             "role, password_hash, disabled_at, signed_out_at, version, otp_secret, otp_pending, otp_confirmed_at, "
-            "otp_last_step, recovery_hashes",
+            "otp_last_step, recovery_hashes, key_id",
             is_open=True,
         ),
     )
@@ -63,6 +65,7 @@ class User(SQLModel, table=True):
     signed_out_at: datetime | None = Field(default=None, sa_type=Moment)
     otp_secret: str | None = None
     otp_pending: str | None = None
+    key_id: str | None = None
     otp_confirmed_at: datetime | None = Field(default=None, sa_type=Moment)
     otp_last_step: int | None = None
     recovery_hashes: list[str] = Field(default_factory=list, sa_type=document())
@@ -126,20 +129,21 @@ class Client(SQLModel, table=True):
 
 
 class Device(SQLModel, table=True):
-    """A patient's own device. `former_patient_ids`: the records that were merged into this patient's since the device
-    was enrolled; it may still post to their addresses."""
+    """A patient's own device. `sealed_name` is what the patient calls it, encrypted under the patient's own key.
+    `former_patient_ids`: the records that were merged into this patient's since the device was enrolled; it may still
+    post to their addresses."""
 
     __tablename__ = "devices"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(None, "clinic_id", "patient_id"),
-        rights("name, disabled_at, patient_id, former_patient_ids"),
+        rights("sealed_name, disabled_at, patient_id, former_patient_ids"),
     )
 
     clinic_id: UUID = key()
     id: UUID = key()
     patient_id: UUID = Field(sa_type=Uuid)
-    name: str
+    sealed_name: bytes | None = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
     former_patient_ids: list[str] = Field(default_factory=list, sa_type=document())

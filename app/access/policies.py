@@ -132,6 +132,18 @@ PERMISSIONS = {
     "list_audit_events": Permission("audit:read"),
 }
 
+# With these a client can change what a cohort counts.
+_WRITE = ":write"
+
+
+def why_scopes_clash(scopes: Collection[str]) -> str | None:
+    """Why no client may hold these scopes together; None if one may. Who sees cohorts and not patients could add
+    invented patients to a small group until it is shown."""
+    if "cohorts:read" in scopes and "patients:read" not in scopes and any(s.endswith(_WRITE) for s in scopes):
+        return "cohorts:read without patients:read cannot go together with a scope to write"
+    return None
+
+
 # Operations that need no token.
 OPEN_OPERATIONS = frozenset(
     {"issue_token", "revoke_token", "set_password", "redeem_enrolment", "list_instruments", "get_instrument"}

@@ -56,9 +56,8 @@ class CallerCache:
     """Caches callers by token for 25 seconds after the token was verified. So a disabled caller is refused within that
     time, and a busy caller costs no query per request. Tokens are ours, or those of an outside issuer."""
 
-    def __init__(self, database: Database, key: str, outside: OutsideIssuer | None) -> None:
+    def __init__(self, database: Database, outside: OutsideIssuer | None) -> None:
         self._database = database
-        self._key = key
         self._outside = outside
         self._known: dict[str, tuple[float, Caller]] = {}
 
@@ -71,7 +70,7 @@ class CallerCache:
         if self._outside is not None and self._outside.issued(token):
             caller, expires_at = await self._verified(self._outside, token)
         else:
-            claims = read_token(self._key, token)
+            claims = read_token(self._database.keyring, token)
             caller = await self._database.read(claims.clinic_id, lambda db: caller_of_token(db, claims))
             expires_at = claims.expires_at
         if len(self._known) >= _MOST_REMEMBERED:
@@ -86,9 +85,10 @@ class CallerCache:
 
     async def _verified(self, outside: OutsideIssuer, token: str) -> tuple[Caller, float]:
         person = await outside.verified(token)
-        user = await self._database.read(NO_CLINIC, lambda db: store.user_by_email(db, person.email))
-        if user is None:
+        logins = await self._database.read(NO_CLINIC, lambda db: store.users_by_email(db, person.email))
+        if not logins:
             raise InvalidToken
+        user = logins[0]
         caller = await self._database.read(
             user.clinic_id,
             lambda db: caller_of_person(db, user.clinic_id, user.id, has_factor=person.has_factor),

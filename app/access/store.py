@@ -1,15 +1,16 @@
 """Queries on clinics, callers and tokens."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import case, delete, literal, update
+from sqlalchemy import case, delete, literal, or_, update
+from sqlalchemy import select as rows_of
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.access.models import (
@@ -23,6 +24,7 @@ from app.access.models import (
     Throttle,
     User,
 )
+from app.clock import CLOCKS_DIFFER
 from app.storage import Moment, Transaction, below
 
 CALLERS: dict[str, Any] = {"user": User, "client": Client, "device": Device}
@@ -42,7 +44,7 @@ def user(db: Transaction, clinic_id: UUID, user_id: UUID, *, locked: bool = Fals
 
 
 def add_user(db: Transaction, user: User) -> bool:
-    """Adds a person; False, and nothing is added, where their e-mail is in use in any clinic."""
+    """Adds a person; False, and nothing is added, where their e-mail is in use in the clinic."""
     try:
         with db.begin_nested():
             db.add(user)
@@ -60,6 +62,24 @@ def users(db: Transaction, clinic_id: UUID, after: Sequence[str] | None, limit: 
     """Newest first; one row more than `limit` where there is more."""
     query = select(User).where(col(User.clinic_id) == clinic_id)
     return _newest(db, User, query, after, limit)
+
+
+def users_by_email(db: Transaction, email: str) -> list[User]:
+    """The people with this login, at most one in a clinic; who was added first stands first."""
+    query = select(User).where(col(User.email) == email)
+    return list(db.exec(query.order_by(col(User.created_at), col(User.id))))
+
+
+def users_sealed_otherwise(db: Transaction, clinic_id: UUID, key_id: str) -> list[User]:
+    """People whose second factor another secret of the service encrypts, locked."""
+    query = select(User).where(col(User.clinic_id) == clinic_id, col(User.key_id) != key_id)
+    return list(db.exec(query.order_by(col(User.id)).with_for_update()))
+
+
+def clinic_devices(db: Transaction, clinic_id: UUID) -> Sequence[Device]:
+    """The devices of all patients of a clinic."""
+    query = select(Device).where(col(Device.clinic_id) == clinic_id)
+    return db.exec(query.order_by(col(Device.patient_id), col(Device.created_at))).all()
 
 
 def administrators(db: Transaction, clinic_id: UUID) -> list[UUID]:
@@ -143,9 +163,10 @@ def set_care_team(db: Transaction, clinic_id: UUID, patient_id: UUID, user_ids: 
 
 
 def count_attempts(db: Transaction, keys: Collection[str], now: datetime, stale: datetime) -> dict[str, Throttle]:
-    """Counts one attempt under each key; returns the counts. Windows that began by `stale` start again at 1."""
+    """Counts one attempt under each key; returns the counts. Windows that began by `stale` start again at 1, and so do
+    those that begin later than now: a clock was ahead then."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
-    begun = col(Throttle.started_at) <= stale
+    begun = or_(col(Throttle.started_at) <= stale, col(Throttle.started_at) > now + CLOCKS_DIFFER)
     found = {}
     for key in sorted(keys):  # in a fixed order, so that two transactions cannot deadlock
         statement = dialect.insert(Throttle).values(key=key, started_at=now, count=1)
@@ -172,10 +193,6 @@ def give_back_attempts(db: Transaction, keys: Collection[str]) -> None:
 
 def purge_attempts(db: Transaction, stale: datetime) -> None:
     db.execute(delete(Throttle).where(col(Throttle.started_at) <= stale))
-
-
-def user_by_email(db: Transaction, email: str) -> User | None:
-    return db.exec(select(User).where(col(User.email) == email)).first()
 
 
 def client_by_id(db: Transaction, client_id: UUID) -> Client | None:
@@ -233,6 +250,20 @@ def time_zone(db: Transaction, clinic_id: UUID) -> ZoneInfo:
     return ZoneInfo(db.get_one(Clinic, clinic_id).time_zone)
 
 
+def are_there(db: Transaction, clinic_id: UUID, ids: Mapping[str, UUID]) -> bool:
+    """Whether everything that an address names is of this clinic, and of the patient that it names. `ids` are by the
+    name of the parameter: `check_in_id` names a row of the table `check_ins`."""
+    patient_id = ids.get("patient_id")
+    for name, value in ids.items():
+        table = SQLModel.metadata.tables[name.removesuffix("_id") + "s"]
+        mine = [table.c.clinic_id == clinic_id, table.c.id == value]
+        if patient_id is not None and "patient_id" in table.c:
+            mine.append(table.c.patient_id == patient_id)
+        if db.execute(rows_of(table.c.id).where(*mine)).first() is None:
+            return False
+    return True
+
+
 def clinic_ids(db: Transaction) -> list[UUID]:
     """The ids of all clinics. They are read from the users, because every clinic has at least one."""
     return list(db.exec(select(User.clinic_id).distinct()))
@@ -262,9 +293,9 @@ def hand_back_devices(db: Transaction, clinic_id: UUID, patient_id: UUID, to: UU
 
 
 def unname_devices(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
-    """Replaces the names that a patient gave to their devices with "erased"."""
+    """Deletes the names that a patient gave to their devices."""
     mine = (col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id)
-    db.execute(update(Device).where(*mine).values(name="erased"))
+    db.execute(update(Device).where(*mine).values(sealed_name=None))
 
 
 def revoke_devices(db: Transaction, clinic_id: UUID, patient_id: UUID, now: datetime) -> None:

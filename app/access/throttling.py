@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from app.access import store
+from app.addresses import network_of
 from app.storage import Transaction, key_for
 
 _WINDOW = timedelta(minutes=15)
@@ -46,8 +47,9 @@ def purge(db: Transaction, now: datetime) -> None:
 
 
 def _keys(db: Transaction, account: str, address: str) -> Mapping[str, str]:
-    named = {"address": address}
+    network = network_of(address)
+    named = {"address": network}
     if account:
-        named |= {"account": account, _PAIR: f"{account} {address}"}
+        named |= {"account": account, _PAIR: f"{account} {network}"}
     key = key_for(db, "throttles")
     return {kind: hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex() for kind, value in named.items()}

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,15 +11,17 @@ import jwt
 
 from app.access import store
 from app.access.models import Client, Device, RefreshToken, TokenOut, User
-from app.access.policies import ROLE_SCOPES, SCOPES
+from app.access.policies import ROLE_SCOPES, SCOPES, why_scopes_clash
 from app.errors import InvalidToken
-from app.storage import Transaction, new_id
+from app.storage import Keyring, Transaction, key_for, new_id
 
 ACCESS_TOKEN_SECONDS = 900
 _REFRESH = {"user": timedelta(days=14), "device": timedelta(days=400)}
 _SUPERSEDED_FOR = timedelta(days=7)
 _ALGORITHM = "HS256"
 _ISSUER = "holdfast"
+_PURPOSE = "access tokens"
+_CLOCKS_DIFFER_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +34,23 @@ class Tokens:
     patient_id: UUID | None = None
 
 
-def sign_in(db: Transaction, key: str, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
+def sign_in(db: Transaction, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
     """Tokens for a person who has logged in; `has_factor` says whether with a second factor."""
-    return issue(db, key, "user", user.id, user.clinic_id, now, has_factor=has_factor)
+    return issue(db, "user", user.id, user.clinic_id, now, has_factor=has_factor)
 
 
-def client_token(key: str, client: Client, scope: str | None, now: datetime) -> Tokens | None:
+def client_token(ring: Keyring, client: Client, scope: str | None, now: datetime) -> Tokens | None:
     """An access token for a client with `scope` or, if empty, all its scopes. None if it may not have that."""
     wanted = scope.split() if scope else client.scope.split()
     if not wanted or not set(wanted) <= set(client.scope.split()):
         return None
+    if "cohorts:read" in wanted and why_scopes_clash(client.scope.split()) is not None:  # held since before the rule
+        return None
     words = " ".join(wanted)
-    return Tokens(_access_token(key, "client", client.id, client.clinic_id, words, now), None, words)
+    return Tokens(_access_token(ring.keys(_PURPOSE)[0], "client", client.id, client.clinic_id, words, now), None, words)
 
 
-def refresh(db: Transaction, key: str, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
+def refresh(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> Tokens | None:
     """New tokens for a refresh token, or None. The old token keeps working until its successor has been used, so that a
     lost response does not lock a phone out, but for 7 days at most. Using it after that revokes the whole family."""
     held = store.refresh_token(db, clinic_id, digest(token))
@@ -73,7 +78,7 @@ def refresh(db: Transaction, key: str, clinic_id: UUID, token: str, now: datetim
         return None
     mine.used_at = mine.used_at or now
     db.add(mine)
-    return issue(db, key, mine.caller_kind, mine.caller_id, clinic_id, now, mine, has_factor=mine.has_factor)
+    return issue(db, mine.caller_kind, mine.caller_id, clinic_id, now, mine, has_factor=mine.has_factor)
 
 
 def revoke(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> None:
@@ -107,12 +112,26 @@ class Claims:
     has_factor: bool = False
 
 
-def read_token(key: str, token: str) -> Claims:
-    """The claims of an access token. Raises InvalidToken unless the token is signed by us, meant for us and current."""
+def read_token(ring: Keyring, token: str) -> Claims:
+    """The claims of an access token. Raises InvalidToken unless the token is signed by us, meant for us and current.
+    The clocks of processes may differ by 30 seconds."""
+    first, *others = ring.keys(_PURPOSE)
+    try:
+        return _claims(first, token)
+    except jwt.InvalidSignatureError:
+        for key in others:
+            with suppress(jwt.InvalidSignatureError):
+                return _claims(key, token)
+        raise InvalidToken from None
+
+
+def _claims(key: bytes, token: str) -> Claims:
+    """Raises jwt.InvalidSignatureError for what another key signed, InvalidToken for everything else that is wrong."""
     try:
         found = jwt.decode(
             token,
-            key,
+            key.hex(),
+            leeway=_CLOCKS_DIFFER_SECONDS,
             algorithms=[_ALGORITHM],
             issuer=_ISSUER,
             audience=_ISSUER,
@@ -127,13 +146,14 @@ def read_token(key: str, token: str) -> Claims:
             found["iat"],
             found.get("factor") is True,
         )
+    except jwt.InvalidSignatureError:
+        raise
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidToken from None
 
 
 def issue(
     db: Transaction,
-    key: str,
     kind: str,
     caller_id: UUID,
     clinic_id: UUID,
@@ -162,12 +182,12 @@ def issue(
             has_factor=has_factor,
         )
     )
-    access = _access_token(key, kind, caller_id, clinic_id, scope, now, has_factor=has_factor)
+    access = _access_token(key_for(db, _PURPOSE), kind, caller_id, clinic_id, scope, now, has_factor=has_factor)
     return Tokens(access, token, scope, held.patient_id if isinstance(held, Device) else None)
 
 
 def _access_token(
-    key: str, kind: str, caller_id: UUID, clinic_id: UUID, scope: str, now: datetime, *, has_factor: bool = False
+    key: bytes, kind: str, caller_id: UUID, clinic_id: UUID, scope: str, now: datetime, *, has_factor: bool = False
 ) -> str:
     claims = {
         "iss": _ISSUER,
@@ -180,7 +200,7 @@ def _access_token(
         "iat": now.timestamp(),  # to the microsecond, to compare with the end of sessions
         "exp": int(now.timestamp()) + ACCESS_TOKEN_SECONDS,
     }
-    return jwt.encode(claims, key, _ALGORITHM)
+    return jwt.encode(claims, key.hex(), _ALGORITHM)
 
 
 def digest(secret: str) -> str:

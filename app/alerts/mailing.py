@@ -3,12 +3,13 @@
 import logging
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
 from app import clock
@@ -38,27 +39,44 @@ class Mail:
     def send(self, to: str, subject: str, body: str, identifier: str) -> None:
         """Sends one message. `identifier` stays the same when the message is sent again, so that a mailbox can
         recognise it. Raises OSError or SMTPException if the server did not accept it."""
-        parts = urlsplit(self.url)
-        options = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
-        sender = unquote(options.get("from", "")) or f"holdfast@{parts.hostname or 'localhost'}"
+        sender = unquote(self._options.get("from", "")) or f"holdfast@{self._parts.hostname or 'localhost'}"
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = sender, to, subject
         message["Date"] = format_datetime(clock.now())
         message["Message-ID"] = f"<{identifier}@{sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(body)
-        context = ssl.create_default_context()
+        with self._server() as server:
+            server.send_message(message)
+
+    def reach(self) -> None:
+        """Connects and logs in, and sends nothing. Raises OSError or SMTPException where that fails."""
+        with self._server() as server:
+            server.noop()
+
+    @contextmanager
+    def _server(self) -> Iterator[smtplib.SMTP]:
+        """The mail server, logged in to."""
+        parts, context = self._parts, ssl.create_default_context()
         host, port = parts.hostname or "localhost", parts.port
         if parts.scheme == "smtps":
             server: smtplib.SMTP = smtplib.SMTP_SSL(host, port or 465, timeout=_TIMEOUT_SECONDS, context=context)
         else:
             server = smtplib.SMTP(host, port or 25, timeout=_TIMEOUT_SECONDS)
         with server:
-            if parts.scheme == "smtp" and (parts.password or options.get("starttls")):
+            if parts.scheme == "smtp" and (parts.password or self._options.get("starttls")):
                 server.starttls(context=context)
             if parts.username and parts.password:
                 server.login(unquote(parts.username), unquote(parts.password))
-            server.send_message(message)
+            yield server
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return dict(pair.partition("=")[::2] for pair in self._parts.query.split("&") if pair)
 
 
 def reaches_nobody(recipients: Sequence[str], mail: Mail | None) -> bool:
@@ -91,7 +109,7 @@ def _send(database: Database, mail: Mail, notice: Notice) -> bool:
         database.writing(clinic_id, lambda db: _put_away(db, notice))
         return False
     if (until := turn.waits_until) is not None:
-        database.writing(clinic_id, lambda db: store.postpone_notices(db, clinic_id, alert_id, until))
+        database.writing(clinic_id, lambda db: store.postpone_notices(db, clinic_id, alert_id, until, clock.now()))
         return False
     is_sent = False
     try:
@@ -150,7 +168,7 @@ def _put_away(db: Transaction, notice: Notice) -> None:
         return
     clinic = access.locked_clinic(db, notice.clinic_id)  # a change of recipients waits for this, then wakes the notice
     due_at = clock.now() if clinic.alert_recipients else _ASLEEP
-    store.postpone_notices(db, notice.clinic_id, notice.alert_id, due_at)
+    store.postpone_notices(db, notice.clinic_id, notice.alert_id, due_at, clock.now())
 
 
 def _record_attempt(db: Transaction, notice: Notice, address: str, *, is_sent: bool) -> None:
@@ -173,7 +191,7 @@ def _record_attempt(db: Transaction, notice: Notice, address: str, *, is_sent: b
     db.add(mine)
     mine.turn += policies.is_last_try(mine.attempts)
     mine.attempts += 1
-    mine.due_at = policies.retried_at(mine.attempts, now)
+    mine.due_at, mine.set_at = policies.retried_at(mine.attempts, now), now
 
 
 def _told(db: Transaction, notice: Notice, now: datetime) -> None:
@@ -184,7 +202,7 @@ def _told(db: Transaction, notice: Notice, now: datetime) -> None:
     if due_at is None:
         store.end_notices(db, notice.clinic_id, notice.alert_id)
     else:
-        notice.due_at = due_at
+        notice.due_at, notice.set_at = due_at, now
         db.add(notice)
 
 

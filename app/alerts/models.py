@@ -83,7 +83,8 @@ class Acknowledgement(SQLModel, table=True):
 class Notice(SQLModel, table=True):
     """When the next mail about an urgent alert is due. It is read before the clinic is known, so it holds no patient
     data. `told` counts the mails sent, the first of them at `first_told_at`. `attempts` counts the failed tries since
-    the last mail sent. `turn` is the position in the clinic's list of recipients."""
+    the last mail sent. `turn` is the position in the clinic's list of recipients. `set_at`: when `due_at` was set; if
+    that is later than now, a clock was ahead, and the mail is due."""
 
     __tablename__ = "alert_notices"
     __table_args__ = (Index(None, "due_at"), rights("*", deletes=True, is_open=True))
@@ -95,6 +96,7 @@ class Notice(SQLModel, table=True):
     attempts: int
     first_told_at: datetime | None = Field(sa_type=Moment)
     due_at: datetime = Field(sa_type=Moment)
+    set_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class Notification(SQLModel, table=True):

@@ -224,7 +224,8 @@ def notify(db: Transaction, alert: Alert) -> None:
             turn=0,
             attempts=0,
             first_told_at=None,
-            due_at=clock.now(),
+            due_at=(now := clock.now()),
+            set_at=now,
         )
     )
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.alerts.models import Acknowledgement, Alert, Notice, Notification
+from app.clock import CLOCKS_DIFFER
 from app.storage import Transaction, below
 
 
@@ -97,12 +98,19 @@ def find(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:
 def due_notice(db: Transaction, now: datetime, leased_until: datetime) -> Notice | None:
     """The notice that has been due longest, of any clinic. Its due date is moved to `leased_until`, so that no other
     process takes it in the meantime. If this process dies, the notice is only delayed."""
-    query = select(Notice).where(col(Notice.due_at) <= now).order_by(col(Notice.due_at)).limit(1)
+    query = select(Notice).where(_is_due(now)).order_by(col(Notice.due_at)).limit(1)
     found = db.exec(query.with_for_update(skip_locked=True)).first()
     if found is not None:
-        found.due_at = leased_until
+        found.due_at, found.set_at = leased_until, now
+        if found.first_told_at is not None and found.first_told_at > now:
+            found.first_told_at = now
         db.add(found)
     return found
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Due by now, or put off by a clock that was ahead."""
+    return or_(col(Notice.due_at) <= now, col(Notice.set_at) > now + CLOCKS_DIFFER)
 
 
 def notice(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Notice | None:
@@ -142,19 +150,19 @@ def end_notices(db: Transaction, clinic_id: UUID, alert_id: UUID) -> None:
     db.execute(delete(Notice).where(col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id))
 
 
-def postpone_notices(db: Transaction, clinic_id: UUID, alert_id: UUID, due_at: datetime) -> None:
+def postpone_notices(db: Transaction, clinic_id: UUID, alert_id: UUID, due_at: datetime, now: datetime) -> None:
     mine = (col(Notice.clinic_id) == clinic_id, col(Notice.alert_id) == alert_id)
-    db.execute(update(Notice).where(*mine).values(due_at=due_at))
+    db.execute(update(Notice).where(*mine).values(due_at=due_at, set_at=now))
 
 
 def wake_notices(db: Transaction, clinic_id: UUID, asleep: datetime, now: datetime) -> None:
     mine = (col(Notice.clinic_id) == clinic_id, col(Notice.due_at) >= asleep)
-    db.execute(update(Notice).where(*mine).values(due_at=now))
+    db.execute(update(Notice).where(*mine).values(due_at=now, set_at=now))
 
 
 def overdue_notices(db: Transaction, before: datetime) -> int:
     """The number of notices of all clinics that are due by `before`."""
-    return db.exec(select(func.count()).select_from(Notice).where(col(Notice.due_at) <= before)).one()
+    return db.exec(select(func.count()).select_from(Notice).where(_is_due(before))).one()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,18 @@
-"""The service's own documents: /docs, /openapi.json, /problems/<code>, /livez and /readyz."""
+"""The service's own documents: /docs, /openapi.json, /problems/<code>, /check-in, /livez and /readyz."""
 
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 
 from app.api import store
 from app.api.fields import ResponseBody
 from app.api.parts import DATABASE, SCHEMA_HEAD, Part
 from app.api.versions import Constant, IfNoneMatch
 from app.errors import Busy, NotFound, families
-from app.storage import NO_CLINIC, DatabaseError
+from app.storage import DatabaseError
 
 router = APIRouter(include_in_schema=False)
 # The OpenAPI document, made when it is first asked for.
@@ -24,6 +24,22 @@ _PAGE = """<!doctype html>
 <body><div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>
 """
+_ENROLLING = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Add this phone</title></head>
+<body><main><h1>Add this phone</h1>
+<p>Your clinic gave you this link so that your phone can send your check-ins.</p>
+<ol><li>Install the app that your clinic named.</li>
+<li>Open this link on that phone, or type this code into the app: <strong id="code">it is missing from the link</strong>
+</li></ol>
+<p>The code works once, for 72 hours. Does it not work? Ask your clinic for a new one.</p>
+<noscript><p>The code is the part of the address after the sign #.</p></noscript>
+</main><script src="/check-in/start.js"></script></body></html>
+"""
+_SHOW_CODE = """const code = location.hash.slice(1);
+if (code) document.getElementById('code').textContent = decodeURIComponent(code);
+"""
+_READY_SECONDS = 1.8
 _START = "SwaggerUIBundle({url: '/openapi.json', dom_id: '#api', deepLinking: true, validatorUrl: null});\n"
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
@@ -40,6 +56,22 @@ class ProblemPage(ResponseBody):
 @cache
 def _content(name: str) -> bytes:
     return (files("fastapi_swagger") / "resources" / name).read_bytes()
+
+
+@router.get("/")
+async def root() -> RedirectResponse:
+    return RedirectResponse("/docs", 307)
+
+
+@router.get("/check-in")
+async def check_in_page() -> HTMLResponse:
+    """Where an enrolment link leads: the code is in its fragment, which only the page itself reads."""
+    return HTMLResponse(_ENROLLING)
+
+
+@router.get("/check-in/start.js")
+async def check_in_start() -> Response:
+    return Response(_SHOW_CODE, media_type="text/javascript")
 
 
 @router.get("/docs")
@@ -80,13 +112,20 @@ async def livez() -> PlainTextResponse:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """Ready when the database answers and its schema is at this build's head or a later one."""
+    """Ready when the database answers within 2 seconds, has room, and its schema is at this build's head or later."""
+    database = DATABASE.of(request)
     try:
-        revision = await DATABASE.of(request).read(NO_CLINIC, store.schema_revision)
+        revision = await database.probe(store.schema_revision, _READY_SECONDS)
     except Busy:
-        return JSONResponse({"status": "unavailable", "reason": "the database does not answer"}, 503)
+        return _unavailable("the database does not answer")
     except DatabaseError:
         revision = None
+    if database.is_full():
+        return _unavailable("the disk is full")
     if revision is None or revision < SCHEMA_HEAD.of(request):
-        return JSONResponse({"status": "unavailable", "reason": "the schema is behind: run holdfast migrate"}, 503)
+        return _unavailable("the schema is behind: run holdfast migrate")
     return JSONResponse({"status": "ready"})
+
+
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse({"status": "unavailable", "reason": reason}, 503)

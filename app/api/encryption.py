@@ -2,16 +2,18 @@
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Cipher:
-    """Encrypts small JSON documents under a key of 32 bytes, made for one purpose; decrypts only its own."""
+    """Encrypts small JSON documents under the first of some keys of 32 bytes, made for one purpose; decrypts what was
+    encrypted under any of them."""
 
-    def __init__(self, key: bytes) -> None:
-        self._fernet = Fernet(urlsafe_b64encode(key))
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._fernet = MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])
 
     def encrypt(self, content: Any) -> str:
         return self._fernet.encrypt(json.dumps(content, separators=(",", ":")).encode()).decode()

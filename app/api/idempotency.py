@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -21,9 +21,10 @@ from app.api.rendering import Rendered
 from app.api.strict import parse
 from app.errors import AlreadyDone, Fault, IdempotencyKeyReused, Invalid, Problem, RequestInProgress
 from app.facts import Fact, Outcome
-from app.storage import Transaction, key_for
+from app.storage import Transaction, keys_for
 
 KEPT_FOR = timedelta(hours=24)
+_PURPOSE = "kept answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +46,21 @@ class Done:
 def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Callable[[Transaction], Done]) -> Done:
     """What `work` does, done once per clinic, caller and key; afterwards the stored response. Raises Invalid for a
     malformed key, IdempotencyKeyReused, RequestInProgress and AlreadyDone."""
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", keyed.key):
-        raise Invalid(errors=[Fault("header", "Idempotency-Key", "must be 1 to 255 printable characters")])
+    _check(keyed)
     if not store.try_lock(db, f"{clinic_id} {caller} {keyed.key}"):
         raise RequestInProgress
     now = clock.now()
     purge(db, clinic_id, now)
-    fingerprint = hmac.digest(key_for(db, "fingerprints"), keyed.content, hashlib.sha256).hex()
-    cipher = Cipher(key_for(db, "kept answers"))
-    stored = store.stored_response(db, clinic_id, caller, keyed.key)
+    stored = kept(db, clinic_id, caller, keyed)
     if stored is not None:
-        return _again(stored, fingerprint, cipher)
-    done = work(db)
+        return stored
+    done, cipher = work(db), Cipher(keys_for(db, _PURPOSE))
     db.add(
         StoredResponse(
             clinic_id=clinic_id,
             caller=caller,
             key=keyed.key,
-            fingerprint=fingerprint,
+            fingerprint=_fingerprints(db, keyed)[0],
             status=done.rendered.status,
             headers=done.rendered.headers,
             body=None if done.fact.is_secret else cipher.encrypt(done.rendered.content),
@@ -73,6 +71,26 @@ def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Call
         )
     )
     return done
+
+
+def kept(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed) -> Done | None:
+    """The response that is stored under a key; None if there is none. Raises Invalid, IdempotencyKeyReused and
+    AlreadyDone."""
+    _check(keyed)
+    stored = store.stored_response(db, clinic_id, caller, keyed.key)
+    if stored is None:
+        return None
+    return _again(stored, _fingerprints(db, keyed), Cipher(keys_for(db, _PURPOSE)))
+
+
+def _check(keyed: Keyed) -> None:
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", keyed.key):
+        raise Invalid(errors=[Fault("header", "Idempotency-Key", "must be 1 to 255 printable characters")])
+
+
+def _fingerprints(db: Transaction, keyed: Keyed) -> list[str]:
+    """What tells the request from another one, under each of the service's secrets."""
+    return [hmac.digest(key, keyed.content, hashlib.sha256).hex() for key in keys_for(db, "fingerprints")]
 
 
 def compared(body: bytes) -> bytes:
@@ -96,8 +114,8 @@ def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
     store.delete_responses(db, clinic_id, now - KEPT_FOR)
 
 
-def _again(stored: StoredResponse, fingerprint: str, cipher: Cipher) -> Done:
-    if stored.fingerprint != fingerprint:
+def _again(stored: StoredResponse, fingerprints: Sequence[str], cipher: Cipher) -> Done:
+    if stored.fingerprint not in fingerprints:
         raise IdempotencyKeyReused
     content = None if stored.body is None else cipher.decrypt(stored.body)
     if content is None:

@@ -9,7 +9,8 @@ from fastapi import Query, Request, Response
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from app.api.parts import CURSORS
+from app.api.encryption import Cipher
+from app.api.parts import DATABASE
 from app.errors import InvalidCursor
 from app.facts import Fact
 
@@ -25,6 +26,11 @@ def _plain_number(value: Any) -> Any:
 
 Limit = Annotated[int, BeforeValidator(_plain_number), Query(ge=1, le=200, description="Most items in one page")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before")]
+
+
+def cursors(request: Request) -> Cipher:
+    """What encrypts cursors, and decrypts them."""
+    return Cipher(DATABASE.of(request).keyring.keys("cursors"))
 
 
 class Page:
@@ -46,7 +52,7 @@ class Page:
         """The position of the last row of the page before; None for the first page. Raises InvalidCursor."""
         if self._cursor is None:
             return None
-        content = CURSORS.of(self._request).decrypt(self._cursor)
+        content = cursors(self._request).decrypt(self._cursor)
         if not isinstance(content, list) or content[0] != self._bound():
             raise InvalidCursor
         position: list[Any] = content[1]
@@ -62,9 +68,10 @@ class Page:
         cursor of the next page stands in `next_cursor` and in a `Link` header."""
         items = list(found[: self.limit])
         if len(found) > self.limit:
-            self.next_cursor = CURSORS.of(self._request).encrypt([self._bound(), position(items[-1])])
+            self.next_cursor = cursors(self._request).encrypt([self._bound(), position(items[-1])])
             address = self._request.url.include_query_params(cursor=self.next_cursor)
-            self._response.headers["Link"] = f'<{address}>; rel="next"'
+            # Relative: the name under which the client called says nothing that is to be trusted.
+            self._response.headers["Link"] = f'<{address.path}?{address.query}>; rel="next"'
         return Fact(items, tuple(dict.fromkeys(patient_id for item in items for patient_id in patients_of(item))))
 
     def _bound(self) -> list[Any]:

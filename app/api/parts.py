@@ -4,7 +4,6 @@ from typing import Generic, TypeVar
 
 from fastapi import FastAPI, Request
 
-from app.api.encryption import Cipher
 from app.storage import Database
 
 T = TypeVar("T")
@@ -29,6 +28,5 @@ class Part(Generic[T]):
 
 
 DATABASE: Part[Database] = Part("database")
-CURSORS: Part[Cipher] = Part("cursors")
 SCHEMA_HEAD: Part[str] = Part("schema_head")
 PUBLIC_URL: Part[str] = Part("public_url")

@@ -1,10 +1,12 @@
 """Renders every error response as application/problem+json (RFC 9457). Never repeats a value that was sent."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from app.api.faults import Refused, faults_of
@@ -43,14 +45,24 @@ def problems(*codes: str) -> Responses:
     return by_status
 
 
-def install(app: FastAPI) -> None:
-    """Registers the error handlers for every kind of error."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Registers the error handlers for every kind of error. A 405 names every method that one of the routers takes at
+    the address."""
 
     async def refuse(request: Request, error: Exception) -> Response:
-        return render(request.scope.get("request_id", ""), _problem_of(error))
+        problem = _problem_of(error)
+        if isinstance(problem, MethodNotAllowed):
+            problem.headers["Allow"] = ", ".join(_methods(routers, request.url.path))
+        return render(request.scope.get("request_id", ""), problem)
 
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refuse)
+
+
+def _methods(routers: Sequence[APIRouter], path: str) -> list[str]:
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    taken = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    return sorted(taken | ({"HEAD"} if "GET" in taken else set()))
 
 
 def render(request_id: str, problem: Problem) -> Response:

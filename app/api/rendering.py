@@ -1,14 +1,21 @@
 """From facts to JSON responses: status, Location, ETag and Replayed are decided here and in routes, nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fastapi import Response
 
-from app.api.fields import ResponseBody
+from app.api.fields import Id, ResponseBody
 from app.facts import Fact
 
 B = TypeVar("B", bound=ResponseBody)
+
+
+class WrittenOut(ResponseBody):
+    """What was written, for a caller who may not read it: its id and its version."""
+
+    id: Id
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,12 @@ def as_json(fact: Fact[B], status: int = 200, location: str | None = None) -> Re
 def created(fact: Fact[B], location: str | None = None) -> Rendered:
     """The response to a create: 201, or 200 if the object was there before."""
     return as_json(fact, 201 if fact.is_new else 200, location)
+
+
+def unseen(rendered: Rendered, fact: Fact[Any]) -> Rendered:
+    """The same response for a caller who may write the object and not read it."""
+    value = WrittenOut(id=fact.value.id, version=fact.version)
+    return replace(rendered, content=value.model_dump_json())
 
 
 def no_content(fact: Fact[Any]) -> Rendered:

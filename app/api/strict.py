@@ -1,6 +1,10 @@
 """Strict requests: the body must be exactly one JSON document with finite numbers and no repeated key, and every query
-parameter must be known. A request that is refused here never reaches a use case."""
+parameter must be known. A request that is refused here never reaches a use case.
 
+What a body may cost is bounded before it is parsed: its bytes, and how many values it can hold. A large one is parsed
+off the event loop, so that other requests need not wait."""
+
+import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,6 +21,12 @@ from app.api.faults import Refused, faults_of, safe_name
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
 _DEPTH = 32
+# No object of ours has more members.
+_MEMBERS = 64
+# Brackets and commas of a body, for each KiB that a route takes: about four times those of the densest real form.
+_SIGNS_A_KIBIBYTE = 64
+_FEWEST_SIGNS = 2_048
+_OFF_LOOP_BYTES = 32 * 1024
 # With two of these, nobody could know which one is meant.
 _ONCE = ("If-Match", "Idempotency-Key")
 
@@ -25,8 +35,12 @@ class _UnacceptableError(ValueError):
     """A document that is valid JSON but that we refuse."""
 
 
-def parse(body: bytes) -> Any:
-    """The one JSON document in `body`. Raises Invalid, which names the rule that was broken."""
+def parse(body: bytes, most_bytes: int = 4 * 1024 * 1024) -> Any:
+    """The one JSON document in `body`, for a route that takes `most_bytes`. Raises Invalid, which names the rule that
+    was broken."""
+    signs = body.count(b"{") + body.count(b"[") + body.count(b",")
+    if signs > max(_FEWEST_SIGNS, most_bytes // 1024 * _SIGNS_A_KIBIBYTE):
+        raise Invalid(errors=[Fault("pointer", "", "must not hold so many values")])
     try:
         document = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_not_finite, parse_float=_finite
@@ -43,6 +57,8 @@ def parse(body: bytes) -> Any:
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MEMBERS:
+        raise _UnacceptableError(f"must not have more than {_MEMBERS} members in one object")
     document = dict(pairs)
     if len(document) != len(pairs):
         raise _UnacceptableError("must not repeat a key")
@@ -81,9 +97,14 @@ async def body_of(request: Request) -> bytes:
 
 
 class _StrictRequest(Request):
+    most_bytes = 0
+
     async def json(self) -> Any:
+        body = await self.body()
         try:
-            return parse(await self.body())
+            if len(body) > _OFF_LOOP_BYTES:
+                return await asyncio.to_thread(parse, body, self.most_bytes)
+            return parse(body, self.most_bytes)
         except Problem as problem:
             raise Refused(problem) from None
 
@@ -100,8 +121,13 @@ class StrictRoute(APIRoute):
         """The response to be given, once the route has made one."""
         return response
 
-    async def refused(self, request: Request, problem: Problem) -> None:
-        """Does what is to be done before a refusal is given."""
+    def most_bytes(self, request: Request) -> int:
+        """How large a body the route takes."""
+        return self.body_bytes
+
+    async def refused(self, request: Request, problem: Problem) -> Problem:
+        """Does what is to be done before a refusal is given. Returns the refusal, which may be another one by then."""
+        return problem
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -109,29 +135,29 @@ class StrictRoute(APIRoute):
         takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
         async def strict(received: Request) -> Response:
-            request = _StrictRequest(received.scope, _bounded(received.receive, self.body_bytes))
+            most = self.most_bytes(received)
+            request = _StrictRequest(received.scope, _bounded(received.receive, most))
+            request.most_bytes = most
             try:
                 return await self.answered(request, await unguarded(request))
             except Refused as refused:
-                await self.refused(request, refused.problem)
-                raise
+                raise await self.refused(request, refused.problem) from None
             except RequestValidationError as error:
-                problem = Invalid(errors=faults_of(error.errors()))
-                await self.refused(request, problem)
-                raise problem from None
+                raise await self.refused(request, Invalid(errors=faults_of(error.errors()))) from None
             except Problem as problem:
-                await self.refused(request, problem)
-                raise
+                raise await self.refused(request, problem) from None
 
-        async def unguarded(request: Request) -> Response:
+        async def unguarded(request: _StrictRequest) -> Response:
             await self.admit(request)
             _check_headers(request)
             if request.scope["query_string"]:
                 _check_query(request.query_params, known)
             if takes_json and not _is_json(request.headers.get("content-type", "")):
                 raise UnsupportedMediaType
+            if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+                raise UnsupportedMediaType("the body must not be compressed")
             length = request.headers.get("content-length", "")
-            if length.isdigit() and int(length) > self.body_bytes:
+            if length.isdigit() and int(length) > request.most_bytes:
                 raise TooLarge
             return await handle(request)
 

@@ -69,7 +69,7 @@ class Unsealed(SQLModel, table=True):
 
 class Seal(SQLModel, table=True):
     """A keyed hash over some events in order and over the previous seal. `entries` holds, for each event, its id (16
-    bytes) and the keyed hash of its content (32 bytes)."""
+    bytes) and the keyed hash of its content (32 bytes). `key_id`: the secret of the keyed hashes."""
 
     __tablename__ = "audit_seals"
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),)
@@ -79,6 +79,7 @@ class Seal(SQLModel, table=True):
     sealed_at: datetime = Field(sa_type=Moment)
     entries: bytes = Field(sa_type=LargeBinary)
     mac: bytes = Field(sa_type=LargeBinary)
+    key_id: str
 
 
 class ActorOut(ResponseBody):

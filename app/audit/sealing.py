@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,8 @@ from uuid import UUID
 
 from app.audit import store
 from app.audit.models import Seal
-from app.storage import DatabaseError, Transaction, key_for
+from app.errors import NotFound
+from app.storage import DatabaseError, NoSuchKeyError, Transaction, key_for, key_id
 
 logger = logging.getLogger("holdfast.audit")
 
@@ -33,14 +34,20 @@ _MOST_COMPARED = 50
 _NOT_OURS = (ValueError, TypeError, AttributeError, OverflowError, DatabaseError)
 _LONGEST_REQUEST_MILLISECONDS = 15 * 60 * 1_000
 
+# The operation of an event that says why another event is out of time.
+ACKNOWLEDGED = "acknowledge_out_of_time"
+# Is told how far a long work has come.
+Say = Callable[[str], None]
+
 # The row of an event, and the rows of its subjects.
 Stands = tuple[Any, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something wrong with the log. `kind` is altered, removed, inserted, reordered, broken_seal, cut_tail or
-    out_of_time: an event that was written at another time than it states, or with a clock wrong by over 15 minutes."""
+    """Something wrong with the log. `kind` is altered, removed, inserted, reordered, broken_seal, cut_tail, not_checked
+    (sealed with a secret that is not given) or out_of_time: an event that was written at another time than it states,
+    or with a clock wrong by over 15 minutes."""
 
     kind: str
     what: str
@@ -69,7 +76,7 @@ def next_seal(db: Transaction, clinic_id: UUID, now: datetime) -> Seal | None:
         event_id.bytes + (_mac_as(key, events[event_id], event_id) or _UNREADABLE) for event_id in event_ids
     )
     mac = _seal_mac(key, clinic_id, number, before.mac if before else b"", entries)
-    return Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac)
+    return Seal(clinic_id=clinic_id, number=number, sealed_at=now, entries=entries, mac=mac, key_id=key_id(db))
 
 
 def store_seal(db: Transaction, seal: Seal) -> None:
@@ -99,17 +106,43 @@ def waiting(db: Transaction, clinic_id: UUID) -> int:
     return len(store.unsealed(db, clinic_id))
 
 
+def check_event(db: Transaction, clinic_id: UUID, event_id: UUID) -> None:
+    """Raises NotFound where the clinic has no such event."""
+    if not store.by_ids(db, clinic_id, [event_id]):
+        raise NotFound("there is no such event")
+
+
 def verify(
-    db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness] = (), *, is_synthetic: bool = False
+    db: Transaction,
+    clinic_id: UUID,
+    witnesses: Sequence[Witness] = (),
+    *,
+    is_synthetic: bool = False,
+    say: Say = lambda _: None,
 ) -> list[Found]:
     """Everything that is wrong with a clinic's log. Recent events that are not sealed yet are not reported. In a
-    synthetic clinic the times of events are not checked, because its events were generated later than they state."""
-    return list(dict.fromkeys(_wrong(db, clinic_id, witnesses, is_synthetic=is_synthetic)))
+    synthetic clinic the times of events are not checked, because its events were generated later than they state. An
+    event out of time for which an operator gave a reason is `acknowledged`; `say` is told how many seals are
+    checked."""
+    found = dict.fromkeys(_wrong(db, clinic_id, witnesses, is_synthetic=is_synthetic, say=say))
+    reasons = {
+        f"event {event.attempted['event_id']}": event.attempted.get("reason", "")
+        for event in store.of_operation(db, clinic_id, ACKNOWLEDGED)
+        if event.attempted and "event_id" in event.attempted
+    }
+    return [
+        Found("acknowledged", f"{one.what} is out of time: {reasons[one.what]}")
+        if one.kind == "out_of_time" and one.what in reasons
+        else one
+        for one in found
+    ]
 
 
-def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is_synthetic: bool) -> Iterator[Found]:
-    key = key_for(db, _PURPOSE)
+def _wrong(
+    db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is_synthetic: bool, say: Say
+) -> Iterator[Found]:
     sealed: set[UUID] = set()
+    lacking: dict[str, list[int]] = {}
     before, expected, latest = b"", 1, 0
     macs: dict[int, str] = {}
     for number in store.seal_numbers(db, clinic_id):
@@ -117,9 +150,11 @@ def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is
             yield Found("removed", f"seals {expected} to {number - 1}")
         found = store.seal_numbered(db, clinic_id, number)
         assert found is not None  # it was listed on the same snapshot
-        mac = _seal_mac(key, clinic_id, number, before, found.entries)
+        key = _given(db, found.key_id)
+        if key is None:
+            lacking.setdefault(found.key_id, []).append(number)
         whole = len(found.entries) % _ENTRY_BYTES == 0
-        if not whole or (number == expected and not hmac.compare_digest(mac, found.mac)):
+        if not whole or (number == expected and key is not None and not _is_mac(key, clinic_id, found, before)):
             yield Found("broken_seal", f"seal {number}")
         entries = list(_entries(found.entries)) if whole else []
         order = [event_id for event_id, _ in entries]
@@ -127,11 +162,16 @@ def _wrong(db: Transaction, clinic_id: UUID, witnesses: Sequence[Witness], *, is
             yield Found("reordered", f"the entries of seal {number}")
         yield from _backdated(order, latest)
         latest = max([latest, *map(_milliseconds, order)])
-        yield from _events(db, clinic_id, key, dict(entries), is_synthetic=is_synthetic)
+        if key is not None:
+            yield from _events(db, clinic_id, key, dict(entries), is_synthetic=is_synthetic)
         sealed.update(order)
         macs[number] = found.mac.hex()
         before, expected = found.mac, number + 1
+        say(str(number))
         db.expunge(found)
+    for key_id_, numbers in lacking.items():
+        some = f"seals {numbers[0]} to {numbers[-1]} need the secret whose id is {key_id_}"
+        yield Found("not_checked", f"{some}: give it as HOLDFAST_PREVIOUS_SECRET_KEY")
     try:
         waiting, there = store.unsealed(db, clinic_id), store.ids(db, clinic_id)
     except _NOT_OURS:
@@ -231,6 +271,18 @@ def _event_mac(key: bytes, event: Any, subjects: Sequence[Any], event_id: UUID) 
         "patients": sorted([str(subject.patient_id), subject.attempted] for subject in subjects),
     }
     return hmac.digest(key, json.dumps(content, sort_keys=True, separators=(",", ":")).encode(), hashlib.sha256)
+
+
+def _given(db: Transaction, sealed_with: str) -> bytes | None:
+    """The key of a seal; None where its secret is not given."""
+    try:
+        return key_for(db, _PURPOSE, sealed_with)
+    except NoSuchKeyError:
+        return None
+
+
+def _is_mac(key: bytes, clinic_id: UUID, seal: Seal, before: bytes) -> bool:
+    return hmac.compare_digest(_seal_mac(key, clinic_id, seal.number, before, seal.entries), seal.mac)
 
 
 def _seal_mac(key: bytes, clinic_id: UUID, number: int, before: bytes, entries: bytes) -> bytes:

@@ -53,6 +53,12 @@ def by_ids(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> Seque
     return db.execute(rows_of(_E).where(_E.c.clinic_id == clinic_id, _E.c.id.in_(event_ids))).all()
 
 
+def of_operation(db: Transaction, clinic_id: UUID, operation: str) -> Sequence[Any]:
+    """The rows of events of one operation that an operator ran."""
+    mine = (_E.c.clinic_id == clinic_id, _E.c.actor_kind == "operator", _E.c.operation == operation)
+    return db.execute(rows_of(_E).where(*mine)).all()
+
+
 def ids(db: Transaction, clinic_id: UUID) -> list[UUID]:
     """The ids of all events of a clinic."""
     return list(db.exec(select(AuditEvent.id).where(col(AuditEvent.clinic_id) == clinic_id)))

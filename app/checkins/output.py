@@ -79,7 +79,7 @@ def receipt(
     Without `checkins:read` it shows scores only if `own`, that is if this caller has just recorded the check-in."""
     fields = _fields(caller, version, scores, calendar, raised)
     if not own and "checkins:read" not in caller.scopes:
-        fields["scores"] = []
+        fields |= {"scores": [], "session_id": None, "reason": None, "moved_from": None, "moved_to": None}
     if decision is not None and decision.is_alarming:
         fields["notice"] = crisis_notice(caller)
     seen = relief if "outcomes:read" in caller.scopes else []

@@ -1,5 +1,7 @@
 """Routes of check-ins."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
@@ -34,9 +36,10 @@ from app.checkins.models import (
 )
 from app.checkins.refusing import Alarm
 from app.checkins.service import Receipt
-from app.errors import Fault, Invalid, Problem
+from app.errors import Busy, Fault, Invalid, Problem
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
+from app.storage import Transaction
 
 # Posts of one clinic that arrive together share a transaction.
 RECORDING: Part[Audited[Post, CheckInReceipt]] = Part("recording")
@@ -46,19 +49,20 @@ class RecordingRoute(GuardedRoute):
     """A route for forms. A refused form may hold an answer that somebody must see: then its alert is committed, with
     the audit event, before the refusal leaves, and the refusal carries the notice."""
 
-    async def refused(self, request: Request, problem: Problem) -> None:
+    async def refused(self, request: Request, problem: Problem) -> Problem:
         door: Door | None = getattr(request.state, "door", None)
         is_form = door is not None and door.is_permitted and refusing.concerns(problem)
         alarms = await self._alarms(request) if is_form else []
         if door is None or not alarms:
-            await super().refused(request, problem)
-            return
+            return await super().refused(request, problem)
+        problem = await self.where_it_is_theirs(request, door, problem)
         caller, act = door.caller, door.act
         notice = await door.refuse(
             problem, request.path_params, lambda db: refusing.raise_alarms(db, caller, act, alarms)
         )
         if notice is not None:
             problem.more["notice"] = notice.model_dump(mode="json")
+        return problem
 
     async def _alarms(self, request: Request) -> list[Alarm]:
         document = refusing.document_of(await body_of(request))
@@ -141,17 +145,26 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
 )
 async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Response:
     """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
-    which they were taken."""
+    which they were taken. They are committed in parts of 25; if the database becomes busy in between, the items that
+    are left are 503."""
     caller, act, items = door.caller, door.act, list[Any](body.items)
-    parsed = _parsed(caller, act, items)
+    posts, refused, named = await asyncio.to_thread(_parsed, caller, act, items)
+    parts = service.parts_of(posts, refused)
 
-    def render(fact: Fact[dict[int, Receipt | Problem]]) -> Rendered:
-        outcomes = sorted(fact.value.items())
-        results = [_result(index, outcome, act) for index, outcome in outcomes]
+    def render(found: Sequence[Fact[dict[int, Receipt | Problem]] | Busy]) -> Rendered:
+        outcomes: dict[int, Receipt | Problem] = {}
+        for part, fact in zip(parts, found, strict=True):
+            outcomes |= dict.fromkeys(part, fact) if isinstance(fact, Busy) else fact.value
+        results = [_result(index, outcomes[index], act) for index in range(len(items))]
         return as_json(Fact(BatchOut(results=results)))
 
-    done = await door.write(lambda db: service.record_batch(db, caller, act, items, *parsed), render, keyed)
-    return done.response()
+    def work(part: Sequence[int]) -> Callable[[Transaction], Fact[dict[int, Receipt | Problem]]]:
+        mine = {i: posts[i] for i in part if i in posts}
+        not_read = {i: refused[i] for i in part if i in refused}
+        whose = [named[i] for i in part if i in named]
+        return lambda db: service.record_batch(db, caller, act, items, mine, not_read, whose)
+
+    return (await door.write_parts([work(part) for part in parts], render, keyed)).response()
 
 
 @router.get(_PATH, summary="List a patient's check-ins", responses=problems("not_found", "merged", "invalid_cursor"))
@@ -217,11 +230,11 @@ async def amend_check_in(
     return done.response()
 
 
-def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post], dict[int, Problem], list[UUID]]:
+def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post], dict[int, Problem], dict[int, UUID]]:
     """The items that are valid, and the problems of those that are not, each by index; and whom the latter name."""
     posts: dict[int, Post] = {}
     refused: dict[int, Problem] = {}
-    named: list[UUID] = []
+    named: dict[int, UUID] = {}
     for index, item in enumerate(items):
         try:
             body = _ITEM.validate_python(item)
@@ -229,7 +242,7 @@ def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post]
         except ValidationError as error:
             refused[index] = Invalid(errors=faults_of(error.errors()))
             with suppress(TypeError, KeyError, ValueError, AttributeError):
-                named.append(UUID(item["patient_id"]))
+                named[index] = UUID(item["patient_id"])
     return posts, refused, named
 
 

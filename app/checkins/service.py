@@ -25,7 +25,7 @@ from app.facts import Fact, Outcome
 from app.logs import log_unexpected
 from app.patients import service as patients
 from app.patients import store as patients_store
-from app.storage import Transaction, is_passing
+from app.storage import Transaction, is_lost, is_passing
 from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -37,6 +37,9 @@ from app.tracks.output import TrackOut
 from app.tracks.patient_tracks import FOLLOWED, PatientTracks
 
 Receipt = Fact[CheckInReceipt]
+
+# How many check-ins of a batch are recorded in one transaction. A transaction of these takes some 10 ms.
+_A_PART = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,13 @@ def record_one(db: Transaction, clinic_id: UUID, post: Post) -> Receipt:
     if isinstance(outcome, Problem):
         raise outcome
     return outcome
+
+
+def parts_of(posts: Mapping[int, Post], refused: Mapping[int, Problem]) -> list[list[int]]:
+    """The indexes of a batch in parts, each of which is committed by itself, so that other requests come in between:
+    those that can be recorded in the order in which they were taken, then those that could not even be read."""
+    order = [*sorted(posts, key=lambda i: (posts[i].body.taken_at, i)), *refused]
+    return [order[at : at + _A_PART] for at in range(0, len(order), _A_PART)]
 
 
 def record_batch(
@@ -139,7 +149,9 @@ def record_each(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list
     try:
         with db.begin_nested():
             return record_many(db, clinic_id, posts)
-    except Exception:
+    except Exception as error:
+        if is_lost(error):
+            raise
         return [_record_alone(db, clinic_id, post) for post in posts]
 
 
@@ -148,7 +160,7 @@ def _record_alone(db: Transaction, clinic_id: UUID, post: Post) -> Receipt | Pro
         with db.begin_nested():
             return record_many(db, clinic_id, [post])[0]
     except Exception as error:
-        if is_passing(error):
+        if is_passing(error) or is_lost(error):
             raise  # the whole transaction must be tried again
         log_unexpected(error)
         return Internal()

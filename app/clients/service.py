@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from pydantic import MISSING
 
 from app.access import store
 from app.access.models import Client
-from app.access.policies import SCOPES
+from app.access.policies import SCOPES, why_scopes_clash
 from app.access.tokens import digest
 from app.audit.service import Act
 from app.clients.models import ClientCreated, ClientIn, ClientOut, ClientPatch, SecretRotation
@@ -23,6 +24,7 @@ def add_client(db: Transaction, clinic_id: UUID, name: str, scope: str, now: dat
     unknown = [word for word in scope.split() if word not in SCOPES]
     if unknown or not scope.split():
         raise Invalid(errors=[Fault("parameter", "scope", "must be scopes from: " + " ".join(SCOPES))])
+    _check_scopes(scope, Fault("parameter", "scope", ""))
     if store.clinic(db, clinic_id) is None:
         raise NotFound("there is no such clinic")
     client, secret = _add(db, clinic_id, name, " ".join(dict.fromkeys(scope.split())), now)
@@ -31,6 +33,7 @@ def add_client(db: Transaction, clinic_id: UUID, name: str, scope: str, now: dat
 
 def create(db: Transaction, act: Act, body: ClientIn) -> Fact[ClientCreated]:
     """Adds an integration and returns it with its secret."""
+    _check_scopes(body.scope, Fault("pointer", "/scope", ""))
     client, secret = _add(db, act.clinic_id, body.name, body.scope, act.at)
     return _with_secret(client, secret)
 
@@ -39,6 +42,8 @@ def update(db: Transaction, act: Act, client_id: UUID, expected: int | None, pat
     """Changes an integration and returns it. Raises NotFound, PreconditionFailed."""
     client = _locked(db, act.clinic_id, client_id)
     require_version(expected, client.version)
+    if patch.scope is not MISSING:
+        _check_scopes(patch.scope, Fault("pointer", "/scope", ""))
     before = client_out(client)
     client.name = client.name if patch.name is MISSING else patch.name
     client.scope = client.scope if patch.scope is MISSING else patch.scope
@@ -49,6 +54,13 @@ def update(db: Transaction, act: Act, client_id: UUID, expected: int | None, pat
     db.add(client)
     db.flush()
     return Fact(client_out(client), version=client.version, changes_callers=True)
+
+
+def _check_scopes(scope: str, where: Fault) -> None:
+    """Raises Invalid for scopes that no client may hold together."""
+    why = why_scopes_clash(scope.split())
+    if why is not None:
+        raise Invalid(errors=[replace(where, detail=why)])
 
 
 def rotate(db: Transaction, act: Act, client_id: UUID, body: SecretRotation) -> Fact[ClientCreated]:

@@ -12,7 +12,10 @@ def groups_shown(
     groups: Mapping[str, set[Trait]], people: Mapping[Trait, int], *, overlap: bool, sight: Sight
 ) -> set[str]:
     """The names of the groups that may be shown to the caller."""
-    return set(groups) if sight.sees_all else shown(groups, people, sight.smallest, traits_overlap=overlap)
+    if sight.sees_all:
+        return set(groups)
+    allowed = {name: traits for name, traits in groups.items() if name not in sight.hidden}
+    return shown(allowed, people, sight.smallest, traits_overlap=overlap)
 
 
 def people_of(traits: set[Trait], people: Mapping[Trait, int]) -> int:

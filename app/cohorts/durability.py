@@ -53,6 +53,7 @@ def durability(
         group_by=question.group_by,
         as_of=question.as_of,
         known_at=known_at,
+        snapshot_on=None if sight.sees_all else question.as_of,
         rule=VERSION,
         method=durability_method(question, sight=sight),
         groups=[

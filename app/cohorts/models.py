@@ -1,10 +1,28 @@
-"""Response bodies of answers over many patients. The rows belong to `tracks`."""
+"""Response bodies of answers over many patients, and their snapshots. The rows of episodes belong to `tracks`."""
 
-from datetime import date
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, LargeBinary
+from sqlmodel import Field, SQLModel
 
 from app.api.fields import MomentOut, ResponseBody, grows
+from app.storage import Moment, key
 
 _REASON = grows("one_group", "groups_overlap", "groups_suppressed", "nothing_to_compare")
+
+
+class CohortSnapshot(SQLModel, table=True):
+    """A clinic's episodes at one moment, from which callers who may not see patients are answered. `content`: JSON,
+    compressed (zlib); see `cohorts.snapshots`."""
+
+    __tablename__ = "cohort_snapshots"
+    __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),)
+
+    clinic_id: UUID = key()
+    taken_at: datetime = Field(primary_key=True, sa_type=Moment)
+    day: date
+    content: bytes = Field(sa_type=LargeBinary)
 
 
 class MethodOut(ResponseBody):
@@ -106,6 +124,8 @@ class CohortDurabilityOut(ResponseBody):
     group_by: str = grows("none", "indication", "treatment_resistant", "induction_sessions")
     as_of: date
     known_at: MomentOut
+    snapshot_on: date | None
+    """The day of the snapshot that answered; null for callers with the scope patients:read, who get today's numbers."""
     rule: str
     method: MethodOut
     groups: list[DurabilityGroupOut]
@@ -153,6 +173,8 @@ class CohortOutcomesOut(ResponseBody):
     group_by: str = grows("none", "indication", "treatment_resistant", "induction_sessions")
     as_of: date
     known_at: MomentOut
+    snapshot_on: date | None
+    """The day of the snapshot that answered; null for callers with the scope patients:read, who get today's numbers."""
     rule: str
     method: MethodOut
     groups: list[OutcomeGroupOut]

@@ -23,11 +23,13 @@ _NESTED = ("with_baseline", "evaluable", "with_follow_up")
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a caller may see: everything, or only what is about at least `smallest` patients. `smallest` is a setting of
+    """What a caller may see: everything, or only what is about at least `smallest` patients, and of that not the groups
+    of `hidden`, in which too few have changed since they were last shown. `smallest` is a setting of
     the clinic; its default of 11 follows the cell-size policy of the US Centers for Medicare & Medicaid Services."""
 
     sees_all: bool
     smallest: int
+    hidden: frozenset[str] = frozenset()
 
 
 def groups_of(group_by: GroupBy, trait: Trait) -> list[str]:

@@ -23,6 +23,7 @@ def rates(question: Question, found: Tallies, known_at: datetime, *, sight: Sigh
         group_by=question.group_by,
         as_of=question.as_of,
         known_at=known_at,
+        snapshot_on=None if sight.sees_all else question.as_of,
         rule=VERSION,
         method=outcomes_method(sight=sight),
         groups=[

@@ -1,16 +1,22 @@
 """Routes of cohorts."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
 
 from app.access.dependencies import DoorOf, GuardedRoute
+from app.access.door import Door
 from app.api.fields import DayIn, MomentIn
 from app.api.problems import problems
 from app.cohorts import service
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
 from app.cohorts.tallies import GroupBy, Question
+from app.facts import Fact
 from app.relief import Boosters, Endpoint
+from app.storage import Transaction
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/v1/cohorts", tags=["cohorts"], route_class=GuardedRoute)
 
@@ -45,10 +51,12 @@ async def get_durability(
     tau: Tau = None,
 ) -> CohortDurabilityOut:
     """From the first durable response of each episode to loss of response or rescue: curve, median, restricted mean and
-    comparison of groups. Without the scope patients:read small groups are hidden and days come in weeks."""
+    comparison of groups. Without the scope patients:read a snapshot answers, which is renewed at most weekly; small
+    groups, and those in which few patients changed, are hidden, and days come in weeks."""
     question = Question(instrument, group_by, as_of or service.today(door.caller, door.act.at), endpoint, boosters)
-    found = await door.read(lambda db: service.durability_of(db, door.caller, question, known_at, tau, door.act.at))
-    return found.value
+    return await _answered(
+        door, lambda db: service.durability_of(db, door.caller, question, known_at, tau, door.act.at)
+    )
 
 
 @router.get("/outcomes", summary="How many responded?", responses=problems())
@@ -56,7 +64,17 @@ async def get_outcome_rates(
     door: DoorOf, instrument: Instrument, group_by: Grouping = "none", as_of: AsOf = None, known_at: KnownAt = None
 ) -> CohortOutcomesOut:
     """Response, partial response, remission and deterioration 14 to 31 days after the first course, with 95% intervals.
-    Without the scope patients:read small groups are hidden."""
+    Without the scope patients:read a snapshot answers, and small groups are hidden."""
     question = Question(instrument, group_by, as_of or service.today(door.caller, door.act.at))
-    found = await door.read(lambda db: service.outcomes_of(db, door.caller, question, known_at, door.act.at))
-    return found.value
+    return await _answered(door, lambda db: service.outcomes_of(db, door.caller, question, known_at, door.act.at))
+
+
+async def _answered(door: Door, work: Callable[[Transaction], Fact[T]]) -> T:
+    """The answer; for the first question of the clinic's callers who may not see patients, a snapshot is taken."""
+    try:
+        return (await door.read(work)).value
+    except service.NoSnapshotError:
+        caller, now = door.caller, door.act.at
+        whose = (caller.clinic_id, caller.time_zone, caller.clinic.smallest_group)
+        await door.prepare(lambda db: service.take_snapshot(db, *whose, now))
+        return (await door.read(work)).value

@@ -1,21 +1,25 @@
 """Use cases of cohorts: collect the counts, compute the answer."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from threading import Lock
 from typing import TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from app.access import store as access_store
 from app.access.service import Caller
-from app.cohorts import store
+from app.cohorts import snapshots, store
 from app.cohorts.durability import WEEK, durability
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
-from app.cohorts.policies import Sight
+from app.cohorts.policies import Sight, members
 from app.cohorts.rates import rates
 from app.cohorts.tallies import Question, Tallies, Trait
 from app.errors import Busy, Fault, InsufficientScope, Invalid
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
+from app.patients import store as patients
 from app.relief import Record, fold, records
 from app.storage import Transaction
 from app.tracks import store as tracks_store
@@ -33,24 +37,68 @@ _FOLDING = Lock()
 def durability_of(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
 ) -> Fact[CohortDurabilityOut]:
-    """How long first durable responses lasted. Raises Invalid, or InsufficientScope for a past date."""
+    """How long first durable responses lasted. Raises Invalid, InsufficientScope for a past date, and NoSnapshot."""
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
-    found = _gathered(db, caller, question, known_at, now, store.spells)
-    return Fact(durability(question, found, known_at or now, tau, sight=sight_of(caller)))
+    seen = _seen(db, caller, question, known_at, now, store.spells)
+    return Fact(durability(seen.question, seen.found, seen.known_at, tau, sight=seen.sight))
 
 
 def outcomes_of(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None, now: datetime
 ) -> Fact[CohortOutcomesOut]:
     """How many had responded 14 to 31 days after their first course. Raises the same as `durability_of`."""
-    found = _gathered(db, caller, question, known_at, now, store.early)
-    return Fact(rates(question, found, known_at or now, sight=sight_of(caller)))
+    seen = _seen(db, caller, question, known_at, now, store.early)
+    return Fact(rates(seen.question, seen.found, seen.known_at, sight=seen.sight))
 
 
-def sight_of(caller: Caller) -> Sight:
-    """What this caller may see of a cohort."""
-    return Sight(sees_patients(caller), caller.clinic.smallest_group)
+class NoSnapshotError(Exception):
+    """The clinic has no snapshot yet. The route takes one and asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The counts behind an answer, the question that they answer, and what the caller may see of them."""
+
+    question: Question
+    found: Tallies
+    known_at: datetime
+    sight: Sight
+
+
+def _seen(
+    db: Transaction,
+    caller: Caller,
+    question: Question,
+    known_at: datetime | None,
+    now: datetime,
+    stored: Callable[[Transaction, UUID, Question], Tallies],
+) -> _Seen:
+    smallest = caller.clinic.smallest_group
+    _check(db, caller, question, known_at, now)
+    if sees_patients(caller):
+        return _Seen(
+            question, _gathered(db, caller, question, known_at, now, stored), known_at or now, Sight(True, smallest)
+        )
+    snapshot = snapshots.current(db, caller.clinic_id)
+    if snapshot is None:
+        raise NoSnapshotError
+    asked = replace(question, as_of=snapshot.day)
+    found = snapshot.tallies(asked)
+    groups = members(question.group_by, [*found.people, *found.early_people, *found.early_missing])
+    sight = Sight(False, smallest, snapshot.hidden(question.group_by, groups))
+    return _Seen(asked, found, snapshot.taken_at, sight)
+
+
+def take_snapshot(db: Transaction, clinic_id: UUID, zone: ZoneInfo, smallest: int, now: datetime) -> bool:
+    """Takes the clinic's first snapshot, or renews one that is a week old, if enough patients have changed. Returns
+    whether it did. Raises Busy while folds of an earlier release are renewed."""
+    access_store.locked_clinic(db, clinic_id)  # of two at once the second finds the first's
+    if snapshots.current(db, clinic_id) is not None and not snapshots.is_due(db, clinic_id, now):
+        return False
+    if store.is_outdated(db, clinic_id):
+        raise Busy("the cohort is being counted anew after an upgrade")
+    return snapshots.take(db, clinic_id, local_day(now, zone), now, smallest) is not None
 
 
 def sees_patients(caller: Caller) -> bool:
@@ -67,23 +115,28 @@ def _gathered(
     stored: Callable[[Transaction, UUID, Question], Tallies],
 ) -> Tallies:
     """The counts, from stored episodes where those can answer, otherwise folded anew: the same either way."""
+    is_past = known_at is not None or question.as_of != today(caller, now)
+    if not is_past and not store.is_outdated(db, caller.clinic_id):
+        found = stored(db, caller.clinic_id, question)
+        if found.last_on is None or found.last_on <= question.as_of:  # may fail in the minutes before midnight
+            return found
+    return _alone(lambda: _folded(db, caller, question, known_at))
+
+
+def _check(db: Transaction, caller: Caller, question: Question, known_at: datetime | None, now: datetime) -> None:
+    """Raises Invalid for what cannot be asked, InsufficientScope for what this caller may not ask."""
     instrument = INSTRUMENTS.get(question.instrument)
     if instrument is None or instrument.rule is None:
         with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
         raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
     if question.as_of > today(caller, now):
         raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
-    if known_at is not None and known_at > now + timedelta(minutes=5):
+    if known_at is not None and known_at > now + timedelta(minutes=5) and known_at > _newest(db, caller):
         raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
     is_past = known_at is not None or question.as_of != today(caller, now)
     if is_past and not sees_patients(caller):
         # The difference between two answers could reveal a single patient.
         raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
-    if not is_past and not store.is_outdated(db, caller.clinic_id):
-        found = stored(db, caller.clinic_id, question)
-        if found.last_on is None or found.last_on <= question.as_of:  # may fail in the minutes before midnight
-            return found
-    return _alone(lambda: _folded(db, caller, question, known_at))
 
 
 def _alone(work: Callable[[], Tallies]) -> Tallies:
@@ -141,3 +194,8 @@ def _by_patient(rows: Iterable[Version]) -> dict[UUID, list[Version]]:
 def today(caller: Caller, now: datetime) -> date:
     """Today's date in the clinic's time zone."""
     return local_day(now, caller.time_zone)
+
+
+def _newest(db: Transaction, caller: Caller) -> datetime:
+    """When the newest version in the clinic was recorded; that is in the future where a clock was ahead then."""
+    return patients.newest_recorded_at(db, caller.clinic_id) or datetime.min.replace(tzinfo=UTC)

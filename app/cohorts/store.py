@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
+from app.cohorts.models import CohortSnapshot
 from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
 from app.patients.models import Patient
 from app.storage import Transaction
@@ -69,6 +70,48 @@ def cohort(
     return db.execute(columns.order_by(col(Patient.id)).limit(limit)).all()
 
 
+def episodes(db: Transaction, clinic_id: UUID) -> Sequence[Any]:
+    """All episodes of patients who are not left out: patient, instrument, and the values that answers are made of."""
+    columns = (
+        _E.patient_id, _E.instrument, _E.episode, _E.induction_sessions, _E.induction_ended_on, _E.baseline,
+        _E.evaluable, _E.followed, _E.early, _E.median_gap_days, _E.days, _E.event, _E.days_before_course,
+        _E.days_before_rescue,
+    )  # fmt: skip
+    query = rows_of(*(col(column) for column in columns)).where(
+        col(_E.clinic_id) == clinic_id, col(_E.patient_id).not_in(_mistaken(clinic_id))
+    )
+    return db.execute(query.order_by(col(_E.patient_id), col(_E.instrument), col(_E.episode))).all()
+
+
+def started(db: Transaction, clinic_id: UUID) -> Sequence[Any]:
+    """The patients who have had a session and are not left out: id, indications as stored, failed trials."""
+    mine = (
+        col(DomainStatus.clinic_id) == clinic_id,
+        col(DomainStatus.care_status).not_in(_LEFT_OUT),
+        col(DomainStatus.domain) == "mood",
+        col(DomainStatus.status) != "not_started",
+    )
+    columns = (col(Patient.id), cast(col(Patient.indications), Text), col(Patient.failed_antidepressant_trials))
+    whose = and_(col(Patient.clinic_id) == col(DomainStatus.clinic_id), col(Patient.id) == col(DomainStatus.patient_id))
+    return db.execute(rows_of(*columns).join_from(Patient, DomainStatus, whose).where(*mine)).all()
+
+
+def snapshots(db: Transaction, clinic_id: UUID) -> Sequence[CohortSnapshot]:
+    """The snapshots of a clinic, oldest first."""
+    query = select(CohortSnapshot).where(col(CohortSnapshot.clinic_id) == clinic_id)
+    return db.exec(query.order_by(col(CohortSnapshot.taken_at))).all()
+
+
+def last_snapshot(db: Transaction, clinic_id: UUID) -> CohortSnapshot | None:
+    query = select(CohortSnapshot).where(col(CohortSnapshot.clinic_id) == clinic_id)
+    return db.exec(query.order_by(col(CohortSnapshot.taken_at).desc()).limit(1)).first()
+
+
+def add_snapshot(db: Transaction, snapshot: CohortSnapshot) -> None:
+    db.add(snapshot)
+    db.flush()
+
+
 def _trait(group_by: GroupBy) -> Any:
     if group_by == "indication":
         return cast(col(Patient.indications), Text)
@@ -98,16 +141,22 @@ def _has_gap() -> ColumnElement[bool]:
 
 def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
     """The episodes of patients who are not left out, joined with patients if the trait is a column of theirs."""
-    mistaken = select(DomainStatus.patient_id).where(
-        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status).in_(_LEFT_OUT)
-    )
     query = rows_of(*columns).where(
-        col(_E.clinic_id) == clinic_id, col(_E.instrument) == question.instrument, col(_E.patient_id).not_in(mistaken)
+        col(_E.clinic_id) == clinic_id,
+        col(_E.instrument) == question.instrument,
+        col(_E.patient_id).not_in(_mistaken(clinic_id)),
     )
     if by_trait and question.group_by in ("indication", "treatment_resistant"):
         whose = and_(col(Patient.clinic_id) == col(_E.clinic_id), col(Patient.id) == col(_E.patient_id))
         query = query.join_from(EpisodeRow, Patient, whose)
     return query
+
+
+def _mistaken(clinic_id: UUID) -> Any:
+    """The patients who are left out of every answer."""
+    return select(DomainStatus.patient_id).where(
+        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status).in_(_LEFT_OUT)
+    )
 
 
 def _counted(

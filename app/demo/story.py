@@ -91,6 +91,13 @@ def fresh_database(path: Path, secret_key: str) -> Database:
     return Database(f"sqlite:///{path}", secret_key)
 
 
+def forget_key(path: Path) -> None:
+    """Removes the key of a demo that is not there any more, and a demo that has lost its key."""
+    key = path.with_name(path.name + ".key")
+    if not key.exists():
+        _remove(path)
+
+
 def put_in_place(filled: Path, path: Path) -> None:
     """Moves a closed database to the path that the demo serves."""
     _remove(path)

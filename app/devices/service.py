@@ -11,6 +11,7 @@ from app.audit.service import Act, Origin
 from app.devices.models import DeviceOut, EnrolmentOut
 from app.errors import Invalid, InvalidToken, NotFound
 from app.facts import Fact
+from app.patients import identifiers
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.patients.service import ENDED, Erased
@@ -37,12 +38,12 @@ def enrol(db: Transaction, act: Act, patient_id: UUID, public_url: str) -> Fact[
             redeemed_at=None,
         )
     )
-    link = f"{public_url.rstrip('/')}/enrol#{code}"
+    link = f"{public_url.rstrip('/')}/check-in#{code}"
     value = EnrolmentOut(code=code, expires_at=expires_at, link=link)
     return Fact(value, (patient_id,), is_new=True, is_secret=True)
 
 
-def redeem(db: Transaction, key: str, code: str, device_name: str, origin: Origin) -> tuple[Act, Fact[Tokens]]:
+def redeem(db: Transaction, code: str, device_name: str, origin: Origin) -> tuple[Act, Fact[Tokens]]:
     """Redeems a code: adds the device, returns its tokens. A code for a record that was merged is one for the record in
     which that goes on. Raises InvalidToken for an unknown, used or old code."""
     enrolment = store.enrolment_by_hash(db, digest(code))
@@ -57,16 +58,17 @@ def redeem(db: Transaction, key: str, code: str, device_name: str, origin: Origi
         clinic_id=enrolment.clinic_id,
         id=new_id(),
         patient_id=patient_id,
-        name=device_name,
+        sealed_name=None,
         created_at=origin.at,
         disabled_at=None,
         former_patient_ids=list(map(str, former)),
     )
+    device.sealed_name = identifiers.sealed(db, device.clinic_id, patient_id, device_name, device.id)
     db.add(enrolment)
     db.add(device)
     db.flush()
     act = origin.act(device.clinic_id, "device", device.id, "redeem_enrolment")
-    granted = issue(db, key, "device", device.id, device.clinic_id, origin.at)
+    granted = issue(db, "device", device.id, device.clinic_id, origin.at)
     return act, Fact(granted, (device.patient_id,), is_new=True)
 
 
@@ -78,10 +80,18 @@ def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Fact[list[
 
 def listed(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[DeviceOut]:
     """A patient's devices, newest first; none where there is no such patient."""
+    rows = store.devices(db, clinic_id, patient_id)
+    names = identifiers.opened(db, clinic_id, [(d.id, d.sealed_name) for d in rows if d.sealed_name is not None])
     return [
-        DeviceOut(id=d.id, name=d.name, created_at=d.created_at, disabled_at=d.disabled_at)
-        for d in store.devices(db, clinic_id, patient_id)
+        DeviceOut(id=d.id, name=names.get(d.id, "erased"), created_at=d.created_at, disabled_at=d.disabled_at)
+        for d in rows
     ]
+
+
+def of_clinic(db: Transaction, clinic_id: UUID) -> Fact[list[Device]]:
+    """The devices of all patients of a clinic, for the operator."""
+    found = list(store.clinic_devices(db, clinic_id))
+    return Fact(found, tuple(dict.fromkeys(device.patient_id for device in found)))
 
 
 def revoke(db: Transaction, act: Act, patient_id: UUID, device_id: UUID) -> Fact[None]:

@@ -12,15 +12,19 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from app.errors import Fault, Invalid
 from app.patients import store
 from app.patients.models import Identifiers, PatientKey
 from app.patients.policies import caseless
-from app.storage import Transaction, key_for
+from app.patients.store import Encrypted
+from app.storage import NoSuchKeyError, Transaction, key_for, key_id, keys_for
 
 # The form of an external id of which the keyed hash is taken: 1 as it was written, 2 without regard to case.
 FORM = 2
+_WRAPPING = "patient keys"
 _NONCE_BYTES = 12
 _KEY_BITS = 256
 
@@ -37,6 +41,11 @@ class Identity:
 def pseudonym(patient_id: UUID) -> Identity:
     """The identity that is shown for an erased patient."""
     return Identity(f"erased-{patient_id.hex[-12:]}")
+
+
+def unreadable(patient_id: UUID) -> Identity:
+    """What is shown in place of an identity that cannot be decrypted, so that one of them fails no page."""
+    return Identity(f"unreadable-{patient_id.hex[-12:]}")
 
 
 def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Identity]:
@@ -62,11 +71,18 @@ def has(external_id: str, label: str | None, q: str) -> bool:
 
 def holder(db: Transaction, clinic_id: UUID, external_id: str) -> UUID | None:
     """The patient with this external id, whatever its case; None if there is none. Of two whose external ids an earlier
-    release told apart, the one that is spelt like this. What is stored in an earlier form is found as it was
-    written."""
-    exact, any_case = (digest(db, clinic_id, spelling) for spelling in (external_id, caseless(external_id)))
-    found = store.holders(db, clinic_id, {exact, any_case})
-    return found.get(exact) or found.get(any_case)
+    release told apart, the one that is spelt like this. What is stored in an earlier form is found as it was written,
+    and while secrets are rotated under either."""
+    exact, any_case = (digests(db, clinic_id, spelling) for spelling in (external_id, caseless(external_id)))
+    found = store.holders(db, clinic_id, {*exact, *any_case})
+    return next((found[number] for number in (*exact, *any_case) if number in found), None)
+
+
+def guard(db: Transaction, clinic_id: UUID) -> None:
+    """Lets the writers of a clinic's identities take turns while secrets are rotated: one external id then has two
+    keyed hashes, and the database cannot see that they are one."""
+    if len(keys_for(db, "identifiers")) > 1:
+        store.take_turn(db, clinic_id)
 
 
 def renew(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> UUID | None:
@@ -76,15 +92,17 @@ def renew(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> U
     rows = store.of_form_before(db, clinic_id, FORM, after, limit)
     who = of_patients(db, clinic_id, [row.patient_id for row in rows])
     for row in rows:
-        _put_digest(db, row, digest(db, clinic_id, caseless(who[row.patient_id].external_id)))
+        _put_digest(db, row, who[row.patient_id].external_id)
     return rows[-1].patient_id if rows else None
 
 
-def _put_digest(db: Transaction, row: Identifiers, number: str) -> None:
-    """Gives a patient the keyed hash of today's form, unless another patient has it."""
-    row.clashes = store.holders(db, row.clinic_id, {number}).get(number, row.patient_id) != row.patient_id
+def _put_digest(db: Transaction, row: Identifiers, external_id: str) -> None:
+    """Gives a patient the keyed hash of today's form and secret, unless another patient has the external id."""
+    first, *others = digests(db, row.clinic_id, caseless(external_id))
+    held = store.holders(db, row.clinic_id, {first, *others})
+    row.clashes = any(patient_id != row.patient_id for patient_id in held.values())
     if not row.clashes:
-        row.external_id_digest, row.form = number, FORM
+        row.external_id_digest, row.form, row.key_id = first, FORM, key_id(db)
     db.add(row)
     db.flush()
 
@@ -96,51 +114,118 @@ def clashes(db: Transaction, clinic_id: UUID) -> list[tuple[UUID, UUID]]:
     who = of_patients(db, clinic_id, ids)
     found = []
     for patient_id in ids:
-        number = digest(db, clinic_id, caseless(who[patient_id].external_id))
-        other = store.holders(db, clinic_id, {number}).get(number, patient_id)
+        other = holder(db, clinic_id, caseless(who[patient_id].external_id)) or patient_id
         if other != patient_id and not store.are_merged(db, clinic_id, {patient_id, other}):
             found.append((patient_id, other))
     return found
 
 
 def store_identity(db: Transaction, clinic_id: UUID, patient_id: UUID, identity: Identity) -> None:
-    """Stores an identity, encrypted under the patient's key; the key is made with the first one."""
+    """Stores an identity, encrypted under the patient's key. Raises Invalid where the key cannot be read."""
+    encrypted = _encrypt(
+        own_key(db, clinic_id, patient_id), json.dumps(asdict(identity)).encode(), _bound(clinic_id, patient_id)
+    )
+    row = store.identifiers(db, clinic_id, patient_id)
+    if row is None:
+        first = digests(db, clinic_id, caseless(identity.external_id))[0]
+        db.add(
+            Identifiers(
+                clinic_id=clinic_id,
+                patient_id=patient_id,
+                external_id_digest=first,
+                encrypted=encrypted,
+                form=FORM,
+                key_id=key_id(db),
+            )
+        )
+        db.flush()
+        return
+    row.encrypted = encrypted
+    _put_digest(db, row, identity.external_id)
+
+
+def own_key(db: Transaction, clinic_id: UUID, patient_id: UUID) -> bytes:
+    """A patient's own key; the first call makes it. Raises Invalid where it cannot be read."""
     held = store.key(db, clinic_id, patient_id)
     bound = _bound(clinic_id, patient_id)
     if held is None:
         key = AESGCM.generate_key(_KEY_BITS)
-        wrapped = _encrypt(key_for(db, "patient keys"), key, bound)
-        db.add(PatientKey(clinic_id=clinic_id, patient_id=patient_id, wrapped=wrapped))
-    else:
-        key = _decrypt(key_for(db, "patient keys"), held.wrapped, bound)
-    encrypted = _encrypt(key, json.dumps(asdict(identity)).encode(), bound)
-    row = store.identifiers(db, clinic_id, patient_id)
-    is_new = row is None
-    number = digest(db, clinic_id, caseless(identity.external_id))
-    if row is None:
-        row = Identifiers(
-            clinic_id=clinic_id, patient_id=patient_id, external_id_digest=number, encrypted=encrypted, form=FORM
-        )
-    row.encrypted = encrypted
-    if is_new:
-        db.add(row)
+        wrapped = _encrypt(key_for(db, _WRAPPING), key, bound)
+        db.add(PatientKey(clinic_id=clinic_id, patient_id=patient_id, wrapped=wrapped, key_id=key_id(db)))
         db.flush()
-    else:
-        _put_digest(db, row, number)
+        return key
+    try:
+        return _decrypt(key_for(db, _WRAPPING, held.key_id), held.wrapped, bound)
+    except (InvalidTag, NoSuchKeyError):
+        raise Invalid(errors=[Fault("pointer", "", "the patient's identity cannot be read")]) from None
 
 
-def digest(db: Transaction, clinic_id: UUID, text: str) -> str:
-    """A keyed hash with which equal texts of a clinic are found without storing the text."""
-    return hmac.digest(key_for(db, "identifiers"), clinic_id.bytes + text.encode(), hashlib.sha256).hex()
+def sealed(db: Transaction, clinic_id: UUID, patient_id: UUID, text: str, bound: UUID) -> bytes:
+    """A text of the patient's, encrypted under their own key, so that it is gone when that is erased. It says whose it
+    is; `bound` is what it belongs to."""
+    key = own_key(db, clinic_id, patient_id)
+    return patient_id.bytes + _encrypt(key, text.encode(), _bound(clinic_id, bound))
 
 
-def _decrypted(
-    db: Transaction, clinic_id: UUID, rows: Collection[tuple[UUID, bytes, bytes]]
-) -> Iterator[tuple[UUID, Identity]]:
-    master = key_for(db, "patient keys") if rows else b""
-    for patient_id, encrypted, wrapped in rows:
+def opened(db: Transaction, clinic_id: UUID, texts: Collection[tuple[UUID, bytes]]) -> dict[UUID, str]:
+    """What `sealed` sealed, by what it belongs to. Left out is what cannot be read any more."""
+    found = {}
+    for bound, content in texts:
+        patient_id = UUID(bytes=content[:16])
+        if store.key(db, clinic_id, patient_id) is None:
+            continue
+        try:
+            key = own_key(db, clinic_id, patient_id)
+            found[bound] = _decrypt(key, content[16:], _bound(clinic_id, bound)).decode()
+        except (InvalidTag, Invalid):
+            continue
+    return found
+
+
+def reseal(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> tuple[UUID | None, int, int]:
+    """Seals some identities anew, under the service's secret of now: those of patients after `after`. Returns the last
+    patient looked at, None if there was none, how many were sealed, and how many could not be read."""
+    rows = store.of_other_key(db, clinic_id, key_id(db), after, limit)
+    who = of_patients(db, clinic_id, [row.patient_id for row in rows])
+    failed = 0
+    for row in rows:
+        bound = _bound(clinic_id, row.patient_id)
+        if who[row.patient_id] == unreadable(row.patient_id):
+            failed += 1
+            continue
+        key = _decrypt(key_for(db, _WRAPPING, row.key_id), row.wrapped, bound)
+        row.wrapped, row.key_id = _encrypt(key_for(db, _WRAPPING), key, bound), key_id(db)
+        db.add(row)
+        identity = store.identifiers(db, clinic_id, row.patient_id)
+        if identity is not None:
+            spelt = who[row.patient_id].external_id
+            number = spelt if identity.form < FORM or identity.clashes else caseless(spelt)
+            identity.external_id_digest, identity.key_id = digests(db, clinic_id, number)[0], key_id(db)
+            db.add(identity)
+    db.flush()
+    return (rows[-1].patient_id if rows else None), len(rows) - failed, failed
+
+
+def digests(db: Transaction, clinic_id: UUID, text: str) -> list[str]:
+    """The keyed hashes with which equal texts of a clinic are found without storing the text: that of today's secret
+    first, and while secrets are rotated that of the other one."""
+    content = clinic_id.bytes + text.encode()
+    return [hmac.digest(key, content, hashlib.sha256).hex() for key in keys_for(db, "identifiers")]
+
+
+def own_digest(db: Transaction, clinic_id: UUID, patient_id: UUID, text: str) -> str:
+    """A hash of a text of one patient, keyed with their own key: the same under every secret of the service."""
+    return hmac.digest(own_key(db, clinic_id, patient_id), text.encode(), hashlib.sha256).hex()
+
+
+def _decrypted(db: Transaction, clinic_id: UUID, rows: Collection[Encrypted]) -> Iterator[tuple[UUID, Identity]]:
+    for patient_id, encrypted, wrapped, sealed_with in rows:
         bound = _bound(clinic_id, patient_id)
-        yield patient_id, Identity(**json.loads(_decrypt(_decrypt(master, wrapped, bound), encrypted, bound)))
+        try:
+            key = _decrypt(key_for(db, _WRAPPING, sealed_with), wrapped, bound)
+            yield patient_id, Identity(**json.loads(_decrypt(key, encrypted, bound)))
+        except (InvalidTag, NoSuchKeyError, ValueError, TypeError):
+            yield patient_id, unreadable(patient_id)
 
 
 def _bound(clinic_id: UUID, patient_id: UUID) -> bytes:

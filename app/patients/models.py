@@ -113,14 +113,15 @@ class Patient(SQLModel, table=True):
 
 class Identifiers(SQLModel, table=True):
     """Who a patient is, encrypted under the patient's key. External ids that differ only in case or form have equal
-    keyed hashes, once `form` is that of today; `clashes`: another patient held the same one before."""
+    keyed hashes, once `form` is that of today; `clashes`: another patient held the same one before. `key_id`: the
+    secret of the keyed hash."""
 
     __tablename__ = "identifiers"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         UniqueConstraint("clinic_id", "external_id_digest"),
         Index(None, "clinic_id", "form"),
-        rights("external_id_digest, encrypted, form, clashes", deletes=True),
+        rights("external_id_digest, encrypted, form, clashes, key_id", deletes=True),
     )
 
     clinic_id: UUID = key()
@@ -128,21 +129,24 @@ class Identifiers(SQLModel, table=True):
     external_id_digest: str
     encrypted: bytes = Field(sa_type=LargeBinary)
     form: int
+    key_id: str
     clashes: bool = False
 
 
 class PatientKey(SQLModel, table=True):
-    """The key of a patient's identifiers, itself encrypted under the service's secret."""
+    """The key of a patient's identifiers, itself encrypted under the secret that `key_id` names."""
 
     __tablename__ = "patient_keys"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
-        rights(deletes=True),
+        Index(None, "clinic_id", "key_id"),
+        rights("wrapped, key_id", deletes=True),
     )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
     wrapped: bytes = Field(sa_type=LargeBinary)
+    key_id: str
 
 
 class PatientVersion(SQLModel, table=True):

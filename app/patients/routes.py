@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.problems import Responses, problems
-from app.api.rendering import Rendered, as_json, created
+from app.api.rendering import Rendered, WrittenOut, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
 from app.facts import Fact
 from app.patients import history, service
@@ -22,7 +22,7 @@ from app.patients.models import (
     PatientVersionList,
 )
 
-REPEATED: Responses = {200: {"model": PatientOut, "description": "Created before: as it stands now"}}
+REPEATED: Responses = {200: {"model": PatientOut | WrittenOut, "description": "Created before: as it stands now"}}
 
 router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=GuardedRoute)
 
@@ -31,13 +31,14 @@ router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=Guarded
     "",
     summary="Add a patient",
     status_code=201,
-    response_model=PatientOut,
+    response_model=PatientOut | WrittenOut,
     responses=REPEATED
     | problems("external_id_taken", "already_recorded", "idempotency_key_reused", "request_in_progress"),
 )
 async def create_patient(door: DoorOf, body: PatientIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    return (await door.write(lambda db: service.create(db, door.caller, door.act, body), _created, keyed)).response()
+    render = door.showing("patients:read", _created, own=True)
+    return (await door.write(lambda db: service.create(db, door.caller, door.act, body), render, keyed)).response()
 
 
 @router.get("", summary="List patients", responses=problems("invalid_cursor"))
@@ -77,16 +78,17 @@ async def get_patient(response: Response, door: DoorOf, patient_id: UUID) -> Pat
 @router.patch(
     "/{patient_id}",
     summary="Change a patient",
-    response_model=PatientOut,
+    response_model=PatientOut | WrittenOut,
     responses=problems(
         "not_found", "merged", "external_id_taken", "erased", "precondition_failed", "precondition_required"
     ),
 )
 async def update_patient(door: DoorOf, patient_id: UUID, body: PatientPatch, if_match: IfMatch = None) -> Response:
-    """A merge patch; each change makes a version. Discharged and deceased patients' devices are revoked; their relief
-    is unchanged."""
+    """A merge patch; each change makes a version. Without `patients:read` the answer is the id and version alone.
+    Discharged and deceased patients' devices are revoked; their relief is unchanged."""
     expected = expected_version(if_match)
-    done = await door.write(lambda db: service.update(db, door.caller, door.act, patient_id, expected, body), as_json)
+    render = door.showing("patients:read", as_json)
+    done = await door.write(lambda db: service.update(db, door.caller, door.act, patient_id, expected, body), render)
     return done.response()
 
 

@@ -58,14 +58,14 @@ class Erased(Problem):
 def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[PatientOut]:
     """Creates a patient. If the same id was posted with the same content, returns that one as it is now."""
     clinic_id, patient_id = act.clinic_id, body.id or new_id()
-    posted = identifiers.digest(db, clinic_id, _normalised(body))
     _check_birth_year(body.birth_year, act)
+    identifiers.guard(db, clinic_id)
     existing = store.locked(db, clinic_id, [patient_id]).get(patient_id)
     holder = identifiers.holder(db, clinic_id, body.external_id)
     if holder == patient_id and existing is None:  # an equal post committed between the two queries
         existing = find(db, clinic_id, patient_id)
     if existing is not None:
-        if existing.posted != posted:
+        if not _is_replay(db, existing, _normalised(body)):
             raise AlreadyRecorded(errors=[Fault("pointer", "/id", "names a patient with other content")])
         _check_unmerged(db, existing)
         return Fact(patient_out(db, existing), (patient_id,), existing.version, is_replay=True)
@@ -79,18 +79,27 @@ def create(db: Transaction, caller: Caller, act: Act, body: PatientIn) -> Fact[P
         created_at=act.at,
         updated_at=act.at,
         version=1,
-        posted=posted,
+        posted="",
         last_recorded_at=None,
     )
     db.add(patient)
     db.flush()
     identity = Identity(body.external_id, body.label, body.birth_year)
     identifiers.store_identity(db, clinic_id, patient_id, identity)
+    patient.posted = identifiers.own_digest(db, clinic_id, patient_id, _normalised(body))
     if body.care_team:
         access_store.set_care_team(db, clinic_id, patient_id, body.care_team)
     history.record_version(db, act, patient, act.at, None, sorted(body.model_fields_set - {"id"}), body.care_team)
     tracks.apply(db, clinic_id, [Change(subject_of(patient, caller.time_zone))], {patient_id: PatientTracks()})
     return Fact(_out(patient, identity, body.care_team, []), (patient_id,), patient.version, is_new=True)
+
+
+def _is_replay(db: Transaction, existing: Patient, content: str) -> bool:
+    """Whether a patient was posted with this content. Earlier releases hashed it with the service's secret."""
+    if existing.posted == "" or existing.erased_at is not None:
+        return False
+    mine = identifiers.own_digest(db, existing.clinic_id, existing.id, content)
+    return existing.posted in (mine, *identifiers.digests(db, existing.clinic_id, content))
 
 
 def update(
@@ -300,7 +309,11 @@ def _identify(db: Transaction, clinic_id: UUID, before: PatientOut, changed: Map
     if not changed.keys() & _IDENTIFYING:
         return
     identity = Identity(**{name: changed.get(name, getattr(before, name)) for name in _IDENTIFYING})
+    if "external_id" not in changed and before.external_id == identifiers.unreadable(before.id).external_id:
+        raise Invalid(errors=[Fault("pointer", "/external_id", "must be given: what is stored cannot be read")])
     is_other = caseless(identity.external_id) != caseless(before.external_id)
+    if is_other:
+        identifiers.guard(db, clinic_id)
     if is_other and identifiers.holder(db, clinic_id, identity.external_id) not in (None, before.id):
         raise ExternalIdTaken(errors=[Fault("pointer", "/external_id", "must be unique in the clinic")])
     identifiers.store_identity(db, clinic_id, before.id, identity)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
-from sqlalchemy import bindparam, cast, delete, inspect
+from sqlalchemy import bindparam, cast, delete, func, inspect
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -44,8 +44,8 @@ _SUMMARIES = rows_of(
 ).where(_P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True)))
 _LOCKED_SUMMARIES = _SUMMARIES.order_by(_P.id).with_for_update()
 
-# (patient id, encrypted identity, the key of it as it is stored).
-Encrypted = tuple[UUID, bytes, bytes]
+# (patient id, encrypted identity, the key of it as it is stored, the id of the secret under which that is).
+Encrypted = tuple[UUID, bytes, bytes, str]
 
 
 def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Patient]:
@@ -97,6 +97,20 @@ def of_form_before(
     if after is not None:
         query = query.where(col(Identifiers.patient_id) > after)
     return db.exec(query.order_by(col(Identifiers.patient_id)).limit(limit).with_for_update()).all()
+
+
+def of_other_key(db: Transaction, clinic_id: UUID, key_id: str, after: UUID | None, limit: int) -> Sequence[PatientKey]:
+    """Patients' keys that another secret of the service encrypts, in the order of patients' ids, locked."""
+    query = select(PatientKey).where(col(PatientKey.clinic_id) == clinic_id, col(PatientKey.key_id) != key_id)
+    if after is not None:
+        query = query.where(col(PatientKey.patient_id) > after)
+    return db.exec(query.order_by(col(PatientKey.patient_id)).limit(limit).with_for_update()).all()
+
+
+def take_turn(db: Transaction, clinic_id: UUID) -> None:
+    """Waits until no other transaction of the clinic has its turn. SQLite has one writer anyway."""
+    if db.get_bind().dialect.name == "postgresql":
+        db.execute(rows_of(func.pg_advisory_xact_lock(func.hashtextextended(f"identities {clinic_id}", 0))))
 
 
 def are_merged(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> bool:
@@ -155,8 +169,8 @@ def encrypted_newest_first(
         found = list(db.exec(query if position is None else query.where(below(place, position))))
         if not found:
             return
-        yield [tuple(row[:3]) for row in found]
-        position = (found[-1][3], found[-1][0])
+        yield [tuple(row[:4]) for row in found]
+        position = (found[-1][4], found[-1][0])
 
 
 def erase(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
@@ -205,7 +219,9 @@ def _page(
 
 
 def _encrypted(clinic_id: UUID, *more: Any) -> Any:
-    query: Any = select(Identifiers.patient_id, Identifiers.encrypted, PatientKey.wrapped, *more).join(
+    query: Any = select(
+        Identifiers.patient_id, Identifiers.encrypted, PatientKey.wrapped, PatientKey.key_id, *more
+    ).join(
         PatientKey,
         (col(PatientKey.clinic_id) == col(Identifiers.clinic_id))
         & (col(PatientKey.patient_id) == col(Identifiers.patient_id)),
@@ -219,6 +235,14 @@ def versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[Pat
         col(PatientVersion.clinic_id) == clinic_id, col(PatientVersion.patient_id) == patient_id
     )
     return db.exec(query.order_by(col(PatientVersion.version))).all()
+
+
+def newest_recorded_at(db: Transaction, clinic_id: UUID) -> datetime | None:
+    """When the newest version of a check-in, session or patient of a clinic was recorded."""
+    found: datetime | None = db.exec(
+        select(func.max(Patient.last_recorded_at)).where(col(Patient.clinic_id) == clinic_id)
+    ).one()
+    return found
 
 
 def ids_after(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> list[UUID]:

@@ -8,18 +8,21 @@ import pyotp
 from app.access.models import User
 from app.access.tokens import digest
 from app.api.encryption import Cipher
-from app.storage import Transaction, key_for
+from app.storage import Transaction, key_id, keys_for
 
 _STEP_SECONDS = 30
 # A code of the step before or after is accepted too, because clocks differ.
 _DRIFT_STEPS = 1
 _RECOVERY_CODES = 10
+# A last step further ahead than this was taken by a clock that was wrong: it bars no code.
+_AHEAD_STEPS = 4
 
 
 def start(db: Transaction, user: User) -> str:
     """Makes a new secret for the authenticator. The previous one stays in use until it is confirmed."""
     secret = pyotp.random_base32()
     user.otp_pending = _cipher(db).encrypt(secret)
+    user.key_id = key_id(db)
     db.add(user)
     return secret
 
@@ -53,11 +56,24 @@ def accepts(db: Transaction, user: User, code: str, now: datetime) -> bool:
         db.add(user)
         return True
     step = _step(str(_cipher(db).decrypt(user.otp_secret)), code, now)
-    if step is None or (user.otp_last_step is not None and step <= user.otp_last_step):
+    last = user.otp_last_step
+    if step is None or (last is not None and step <= last <= step + _AHEAD_STEPS):
         return False
     user.otp_last_step = step
     db.add(user)
     return True
+
+
+def reseal(db: Transaction, user: User) -> None:
+    """Encrypts a person's secrets anew, under the service's secret of now."""
+    cipher = _cipher(db)
+    for name in ("otp_secret", "otp_pending"):
+        sealed = getattr(user, name)
+        secret = None if sealed is None else cipher.decrypt(sealed)
+        if secret is not None:
+            setattr(user, name, cipher.encrypt(secret))
+    user.key_id = key_id(db)
+    db.add(user)
 
 
 def remove(db: Transaction, user: User) -> None:
@@ -80,4 +96,4 @@ def _step(secret: str, code: str, now: datetime) -> int | None:
 
 
 def _cipher(db: Transaction) -> Cipher:
-    return Cipher(key_for(db, "second factors"))
+    return Cipher(keys_for(db, "second factors"))

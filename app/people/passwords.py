@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -19,6 +20,14 @@ _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 _slow = ThreadPoolExecutor(2, "holdfast-argon2")
 
 
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password to be set, and the hash that is stored of it."""
+
+    text: str
+    hash: str
+
+
 def hashed_now(password: str) -> str:
     """The hash that is stored for a password (Argon2id, RFC 9106). Slow: for callers without an event loop."""
     return _hasher.hash(password)
@@ -33,9 +42,9 @@ def fits_now(stored: str | None, password: str) -> bool:
     return stored is not None
 
 
-async def hashed(password: str) -> str:
-    """`hashed_now`, off the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(_slow, hashed_now, password)
+async def hashed(password: str) -> NewPassword:
+    """A new password with its hash, made off the event loop."""
+    return NewPassword(password, await asyncio.get_running_loop().run_in_executor(_slow, hashed_now, password))
 
 
 async def fits(stored: str | None, password: str) -> bool:

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.access import attempts
-from app.access.dependencies import TOKEN_KEY, DoorOf, GuardedRoute, KeyOf, PageOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.parts import DATABASE
 from app.api.problems import problems
 from app.api.rendering import Rendered, as_json, created, no_content
@@ -138,10 +138,9 @@ async def start_second_factor(request: Request, door: DoorOf, body: SecondFactor
 async def confirm_second_factor(request: Request, door: DoorOf, body: SecondFactorConfirm, keyed: KeyOf) -> Response:
     """With a code of the authenticator. From now on each login needs one. Recovery codes and the tokens to go on with
     are shown once; sessions before this one cannot be refreshed any more."""
-    signing = TOKEN_KEY.of(request)
     async with attempts.counted(DATABASE.of(request), door):
         done = await door.write(
-            lambda db: service.confirm_second_factor(db, signing, door.caller, door.act, body.otp), as_json, keyed
+            lambda db: service.confirm_second_factor(db, door.caller, door.act, body.otp), as_json, keyed
         )
     return done.response()
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,13 +29,15 @@ from app.people.models import (
     UserOut,
     UserPatch,
 )
+from app.people.passwords import NewPassword
+from app.people.policies import why_guessable
 from app.storage import Transaction, new_id
 
 _CODE_LIVES = timedelta(hours=72)
 
 
 class EmailTaken(Problem):
-    """There is a login with this e-mail. One e-mail is one login in one clinic."""
+    """The clinic has a login with this e-mail already. Other clinics' logins are not looked at."""
 
     code, status, title = "email_taken", 409, "The e-mail is in use"
 
@@ -51,9 +54,11 @@ def add_user(db: Transaction, clinic_id: UUID, email: str, role: str, password: 
         raise Invalid(errors=[Fault("parameter", "role", "must be admin or clinician")])
     if not is_address(email.strip()):
         raise Invalid(errors=[Fault("parameter", "email", "must be an e-mail address")])
-    _check_password(password)
-    if store.clinic(db, clinic_id) is None:
+    clinic = store.clinic(db, clinic_id)
+    if clinic is None:
         raise NotFound("there is no such clinic")
+    _check_password(password)
+    _check_guessable(password, email.strip(), clinic.name, Fault("parameter", "password", ""))
     try:
         return _add(db, clinic_id, email.strip().lower(), role, passwords.hashed_now(password), now).id
     except EmailTaken:
@@ -65,6 +70,13 @@ def _check_password(password: str) -> None:
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         rule = f"must have at least {SHORTEST_PASSWORD} characters, at most {LONGEST_PASSWORD}"
         raise Invalid(errors=[Fault("parameter", "password", rule)])
+
+
+def _check_guessable(password: str, email: str, clinic: str, where: Fault) -> None:
+    """Raises Invalid for a password that anybody would try first."""
+    why = why_guessable(password, email, clinic)
+    if why is not None:
+        raise Invalid(errors=[replace(where, detail=why)])
 
 
 def me(db: Transaction, caller: Caller) -> Fact[MeOut]:
@@ -182,23 +194,24 @@ def password_code(db: Transaction, user: User, now: datetime) -> PasswordCodeOut
 
 
 def set_password(
-    db: Transaction, clinic_id: UUID, code: str, password_hash: str, origin: Origin
+    db: Transaction, clinic_id: UUID, code: str, password: NewPassword, origin: Origin
 ) -> tuple[Act, Fact[None]]:
-    """Sets a password by its code, and signs the person out everywhere. Raises InvalidToken for an unusable code."""
+    """Sets a password by its code, and signs the person out everywhere. Raises InvalidToken for an unusable code, and
+    Invalid for a password that anybody would try first; the code can then be used again."""
     held = store.password_code(db, digest(code))
     user = None if held is None else store.user(db, clinic_id, held.user_id, locked=True)
     if held is None or user is None or held.used_at is not None or held.expires_at <= origin.at or user.disabled_at:
         raise InvalidToken("the code is unknown, used or expired")
     held.used_at = origin.at
     db.add(held)
-    _set(db, user, password_hash, origin.at)
+    _set(db, user, password, origin.at)
     return origin.act(clinic_id, "user", user.id, "set_password"), Fact(None, changes_callers=True)
 
 
-def change_password(db: Transaction, caller: Caller, act: Act, checked: str, password_hash: str) -> Fact[None]:
+def change_password(db: Transaction, caller: Caller, act: Act, checked: str, password: NewPassword) -> Fact[None]:
     """Sets the caller's own password, and signs them out everywhere. `checked` is the hash that the current password
     was found to fit. Raises InvalidToken for a caller who was signed out, Invalid where that hash has changed."""
-    _set(db, _own(db, caller, checked), password_hash, act.at)
+    _set(db, _own(db, caller, checked), password, act.at)
     return Fact(None, changes_callers=True)
 
 
@@ -213,9 +226,7 @@ def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str,
     return Fact(value, is_new=True, is_secret=True)
 
 
-def confirm_second_factor(
-    db: Transaction, key: str, caller: Caller, act: Act, code: str
-) -> Fact[SecondFactorConfirmed]:
+def confirm_second_factor(db: Transaction, caller: Caller, act: Act, code: str) -> Fact[SecondFactorConfirmed]:
     """Turns the caller's second factor on. Returns recovery codes, and the tokens of a new session with it; other
     sessions can no longer be refreshed. Raises InvalidToken if the session has ended, Invalid for a wrong code."""
     user = _own(db, caller)
@@ -223,7 +234,7 @@ def confirm_second_factor(
     if codes is None:
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a current code of the secret that was begun")])
     store.revoke_tokens(db, act.clinic_id, "user", user.id, act.at)
-    granted = tokens.sign_in(db, key, user, clock.now(), has_factor=True)
+    granted = tokens.sign_in(db, user, clock.now(), has_factor=True)
     value = SecondFactorConfirmed(
         recovery_codes=codes,
         access_token=granted.access_token,
@@ -249,8 +260,10 @@ def user_out(user: User) -> UserOut:
     )
 
 
-def _set(db: Transaction, user: User, password_hash: str, now: datetime) -> None:
-    user.password_hash = password_hash
+def _set(db: Transaction, user: User, password: NewPassword, now: datetime) -> None:
+    clinic = store.clinic(db, user.clinic_id)
+    _check_guessable(password.text, user.email, clinic.name if clinic else "", Fault("pointer", "/password", ""))
+    user.password_hash = password.hash
     _sign_out_everywhere(db, user)
     store.expire_password_codes(db, user.clinic_id, user.id, now)
 

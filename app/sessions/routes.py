@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
 from app.api.problems import Responses, problems
-from app.api.rendering import Rendered, as_json, created
+from app.api.rendering import Rendered, WrittenOut, as_json, created
 from app.api.versions import IfMatch, expected_version, tagged
 from app.effects.models import ChangePerBoosterOut, SessionEffectOut
 from app.errors import InsufficientScope
@@ -17,7 +17,7 @@ from app.sessions.models import SessionIn, SessionList, SessionListed, SessionOu
 from app.storage import Transaction
 from app.tracks.days import local_day
 
-REPEATED: Responses = {200: {"model": SessionOut, "description": "Created before: as it stands now"}}
+REPEATED: Responses = {200: {"model": SessionOut | WrittenOut, "description": "Created before: as it stands now"}}
 
 router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"], route_class=GuardedRoute)
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
     "",
     summary="Record an infusion session",
     status_code=201,
-    response_model=SessionOut,
+    response_model=SessionOut | WrittenOut,
     responses=REPEATED
     | problems(
         "not_found",
@@ -40,7 +40,8 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
 )
 async def record_session(door: DoorOf, patient_id: UUID, body: SessionIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""
-    done = await door.write(lambda db: service.record(db, door.caller, door.act, patient_id, body), _created, keyed)
+    render = door.showing("sessions:read", _created)
+    done = await door.write(lambda db: service.record(db, door.caller, door.act, patient_id, body), render, keyed)
     return done.response()
 
 
@@ -86,7 +87,7 @@ async def get_session(response: Response, door: DoorOf, patient_id: UUID, sessio
 @router.patch(
     "/{session_id}",
     summary="Change a session",
-    response_model=SessionOut,
+    response_model=SessionOut | WrittenOut,
     responses=problems(
         "not_found", "merged", "session_overlaps", "dose_mismatch", "precondition_failed", "precondition_required"
     ),
@@ -94,10 +95,12 @@ async def get_session(response: Response, door: DoorOf, patient_id: UUID, sessio
 async def update_session(
     door: DoorOf, patient_id: UUID, session_id: UUID, body: SessionPatch, if_match: IfMatch = None
 ) -> Response:
-    """Each change makes a version; a change of times or status needs a reason. Relief is folded again."""
+    """Each change makes a version; a change of times or status needs a reason. Relief is folded again. Without
+    `sessions:read` the answer is the id and version alone."""
     expected = expected_version(if_match)
     done = await door.write(
-        lambda db: service.update(db, door.caller, door.act, patient_id, session_id, expected, body), as_json
+        lambda db: service.update(db, door.caller, door.act, patient_id, session_id, expected, body),
+        door.showing("sessions:read", as_json),
     )
     return done.response()
 

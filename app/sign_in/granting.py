@@ -1,11 +1,12 @@
 """Granting tokens, in each way of RFC 6749: attempts are counted before they are looked at, and recorded with their
 result. Speaks no HTTP, so that a page can sign somebody in as well."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.access import attempts, store, tokens
 from app.access.door import DoorParts, prove
-from app.access.models import Client
+from app.access.models import Client, User
 from app.access.tokens import Tokens
 from app.audit.service import Origin
 from app.clients.service import secret_fits
@@ -18,32 +19,45 @@ _NO_TOKEN = Refusal("invalid_grant", "the refresh token is unknown, expired, use
 _NO_CLIENT = Refusal("invalid_client", "the client or its secret is not right")
 _NO_SCOPE = Refusal("invalid_scope", "the client may not have that scope")
 
+# Each costs a slow comparison.
+_MOST_CLINICS = 8
+
 Granted = Tokens | Refusal
 
 
-async def by_password(parts: DoorParts, key: str, attempt: Attempt, password: str) -> Granted:
+async def by_password(parts: DoorParts, attempt: Attempt, password: str) -> Granted:
     """Tokens for a person. The password of somebody who does not exist takes as long to refuse."""
     database = parts.database
     wait = await attempts.seconds_to_wait(database, attempt.email, attempt.origin.address)
     if wait is not None:
         return Refusal("rate_limited", "too many attempts", wait)
-    user = await database.read(NO_CLINIC, lambda db: store.user_by_email(db, attempt.email))
-    fits = await passwords.fits(user.password_hash if user else None, password)
+    logins = await database.read(NO_CLINIC, lambda db: store.users_by_email(db, attempt.email))
+    user, fits = await _fitting(logins, password)
     if user is None:
         return NOT_RIGHT
-    return await prove(parts, user.clinic_id, lambda db: service.sign_in(db, key, user, fits, attempt))
+    return await prove(parts, user.clinic_id, lambda db: service.sign_in(db, user, fits, attempt))
 
 
-async def by_refresh_token(parts: DoorParts, key: str, token: str, origin: Origin) -> Granted:
+async def _fitting(logins: Sequence[User], password: str) -> tuple[User | None, bool]:
+    """The login that the password belongs to, of those that several clinics have under one e-mail; else the first."""
+    for user in logins[:_MOST_CLINICS]:
+        if await passwords.fits(user.password_hash, password):
+            return user, True
+    if not logins:
+        await passwords.fits(None, password)
+    return (logins[0] if logins else None), False
+
+
+async def by_refresh_token(parts: DoorParts, token: str, origin: Origin) -> Granted:
     """The next tokens of a person's or a device's family."""
     database = parts.database
     clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
     if clinic_id is None:
         return _NO_TOKEN
-    return await database.write(clinic_id, lambda db: tokens.refresh(db, key, clinic_id, token, origin.at)) or _NO_TOKEN
+    return await database.write(clinic_id, lambda db: tokens.refresh(db, clinic_id, token, origin.at)) or _NO_TOKEN
 
 
-async def by_secret(parts: DoorParts, key: str, client_id: str, secret: str, scope: str, origin: Origin) -> Granted:
+async def by_secret(parts: DoorParts, client_id: str, secret: str, scope: str, origin: Origin) -> Granted:
     """A token for an integration, with `scope` or, if empty, all its scopes."""
     database, name = parts.database, client_id[:100]
     wait = await attempts.seconds_to_wait(database, name, origin.address)
@@ -55,7 +69,9 @@ async def by_secret(parts: DoorParts, key: str, client_id: str, secret: str, sco
         return _NO_CLIENT
     if fits:
         await attempts.forgive(database, name, origin.address)
-    granted = (tokens.client_token(key, client, scope or None, origin.at) or _NO_SCOPE) if fits else _NO_CLIENT
+    granted = (
+        (tokens.client_token(database.keyring, client, scope or None, origin.at) or _NO_SCOPE) if fits else _NO_CLIENT
+    )
     return await prove(parts, client.clinic_id, lambda _: service.client_sign_in(client, granted, origin))
 
 

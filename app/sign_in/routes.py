@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from app import clock
 from app.access import attempts, store, tokens
-from app.access.dependencies import DOOR_PARTS, TOKEN_KEY, GuardedRoute, origin_of
+from app.access.dependencies import DOOR_PARTS, GuardedRoute, origin_of
 from app.access.door import prove
 from app.access.models import TokenOut
 from app.access.tokens import token_out
@@ -62,16 +62,16 @@ async def issue_token(
     """RFC 6749. `password` for people, `client_credentials` for integrations, `refresh_token` for people and devices.
     A refresh token rotates: keep the one that comes back. Where a second factor is on, `otp` goes with the password;
     without it the error is `mfa_required`."""
-    parts, key, origin = DOOR_PARTS.of(request), TOKEN_KEY.of(request), origin_of(request)
+    parts, origin = DOOR_PARTS.of(request), origin_of(request)
     if grant_type == "password":
         name = username.strip().lower()
         attempt = Attempt(name if name.isprintable() else "", otp, origin)
-        return _response(await granting.by_password(parts, key, attempt, password))
+        return _response(await granting.by_password(parts, attempt, password))
     if grant_type == "refresh_token":
-        return _response(await granting.by_refresh_token(parts, key, refresh_token, origin))
+        return _response(await granting.by_refresh_token(parts, refresh_token, origin))
     if grant_type == "client_credentials":
         named = _basic(request.headers.get("authorization", "")) or (client_id, client_secret)
-        return _response(await granting.by_secret(parts, key, *named, scope, origin))
+        return _response(await granting.by_secret(parts, *named, scope, origin))
     return _response(_UNSUPPORTED if grant_type else _NO_GRANT_TYPE)
 
 

@@ -36,7 +36,7 @@ NEEDS_CODE = Refusal("mfa_required", "send a code of the second factor as otp")
 Proof = tuple[Act | None, Fact[Tokens | Refusal]]
 
 
-def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt: Attempt) -> Proof:
+def sign_in(db: Transaction, user: User, password_fits: bool, attempt: Attempt) -> Proof:
     """Tokens for a person whose password fits and whose code, where a second factor is on, does too. Whether a factor
     is on is told only to a caller who knows the password; then no act is recorded yet."""
     act, address = attempt.origin.act(user.clinic_id, "user", user.id, "issue_token"), attempt.origin.address
@@ -52,8 +52,12 @@ def sign_in(db: Transaction, key: str, user: User, password_fits: bool, attempt:
             return None, Fact(NEEDS_CODE)
         if not factors.accepts(db, current, attempt.otp, attempt.origin.at):
             return act, Fact(NOT_RIGHT, outcome="denied")
+    now = clock.now()
+    if current.signed_out_at is not None and current.signed_out_at > now:  # a clock was ahead then
+        current.signed_out_at = now
+        db.add(current)
     throttling.forgive(db, attempt.email, address)
-    granted = tokens.sign_in(db, key, current, clock.now(), has_factor=current.otp_confirmed_at is not None)
+    granted = tokens.sign_in(db, current, clock.now(), has_factor=current.otp_confirmed_at is not None)
     return act, Fact(granted, is_new=True, is_secret=True)
 
 

@@ -1,8 +1,10 @@
 """Transactions, group commit and column types. Contains no domain logic."""
 
-from app.storage.database import NO_CLINIC, Database, DatabaseError, is_passing, open_engine
+from app.storage.database import NO_CLINIC, Database, DatabaseError, is_lost, is_passing, open_engine
+from app.storage.faults import is_disk_full, sentence_of
 from app.storage.joining import Joined, Transact
-from app.storage.keys import derived_key, key_for
+from app.storage.keyring import WrongSecretError
+from app.storage.keys import Keyring, NoSuchKeyError, derived_key, key_for, key_id, key_id_of, keys_for
 from app.storage.keyset import below
 from app.storage.rights import Rights, grant, rights, rights_of, secure
 from app.storage.roles import role_faults
@@ -15,20 +17,28 @@ __all__ = [
     "Database",
     "DatabaseError",
     "Joined",
+    "Keyring",
     "Moment",
+    "NoSuchKeyError",
     "Repeated",
     "Rights",
     "Stream",
     "Transact",
     "Transaction",
+    "WrongSecretError",
     "below",
     "derived_key",
     "document",
     "grant",
     "insert",
+    "is_disk_full",
+    "is_lost",
     "is_passing",
     "key",
     "key_for",
+    "key_id",
+    "key_id_of",
+    "keys_for",
     "new_id",
     "open_engine",
     "rights",
@@ -36,6 +46,7 @@ __all__ = [
     "role_faults",
     "row_maker",
     "secure",
+    "sentence_of",
     "set_column",
     "upsert",
 ]

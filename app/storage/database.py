@@ -6,12 +6,15 @@ after the commit, so everything a caller has seen is stored.
 
 import asyncio
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -20,9 +23,14 @@ from uuid import UUID
 import psycopg
 from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError, SQLAlchemyError
 
+from app import clock
 from app.errors import Busy
+from app.storage import keyring
+from app.storage.faults import is_disk_full
+from app.storage.keys import Keyring
+from app.storage.shares import Pool
 from app.storage.streams import Stream
 from app.storage.types import Transaction
 
@@ -45,8 +53,20 @@ _JOURNAL_PAGES = 4_096
 # transactions may create the same row at once; on its second attempt the loser sees the row of the winner.
 _RETRIED = {"40001", "40P01", "55P03", "23505"}
 
-# connection_failure, too_many_connections, admin_shutdown, cannot_connect_now
-_UNREACHABLE = {"08006", "53300", "57P01", "57P03"}
+# connection_failure, too_many_connections, query_canceled (by statement_timeout), admin_shutdown, crash_shutdown,
+# cannot_connect_now
+_UNREACHABLE = {"08006", "53300", "57014", "57P01", "57P02", "57P03"}
+_RETRYING_SECONDS = 3.0
+_LEAST_FREE_BYTES = 16 * 1024 * 1024
+# PostgreSQL ends the wait for a lock and a statement by itself. A connection to a machine that is gone is found out.
+_TIME_LIMITS = {
+    "connect_timeout": 3,
+    "options": "-c lock_timeout=2s -c statement_timeout=15s",
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class _Kind(Enum):
@@ -59,34 +79,64 @@ class _Kind(Enum):
 
 class Database:
     """One database, embedded SQLite or PostgreSQL. `read` and `write` run blocking work in threads, off the event loop.
-    Encrypted values can be read and written only if the service's secret is given."""
+    Encrypted values can be read and written only if the service's secret is given; while secrets are rotated, both are
+    (the new one first)."""
 
-    def __init__(self, url: str, secret_key: str = "") -> None:
-        self.engine = open_engine(url)
-        self._secret_key = secret_key
+    def __init__(self, url: str, *secrets: str) -> None:
+        self.engine = open_engine(url, is_limited=True)
+        self.keyring = Keyring(tuple(filter(None, secrets)))
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         # SQLite has one writer, and queueing in this thread costs less than waiting for its lock. The writer keeps a
         # connection of its own, because a commit empties the page cache of every other connection.
-        self._writers = ThreadPoolExecutor(1 if self.is_sqlite else 8, "holdfast-write")
+        self._writers = Pool(1 if self.is_sqlite else 8, 1 if self.is_sqlite else 3, "holdfast-write")
         self._turn = Lock()
         self._writer: Connection | None = None
-        self._readers = ThreadPoolExecutor(2 if self.is_sqlite else 8, "holdfast-read")
+        self._readers = Pool(2 if self.is_sqlite else 8, 2 if self.is_sqlite else 4, "holdfast-read")
+        self._prober = ThreadPoolExecutor(1, "holdfast-probe")
+        self._probing: asyncio.Future[Any] | None = None
+        self._was_full = False
         self._streaming: set[UUID] = set()
+
+    def unlock(self, now: datetime) -> None:
+        """Makes sure that the secrets given are those of this database, and seals with the one that it names. A fresh
+        database takes the first one. Raises WrongSecretError."""
+        known = self.reading(NO_CLINIC, keyring.states)
+        if not known:
+            known = self.writing(NO_CLINIC, lambda db: keyring.begin(db, self.keyring, now))
+        ring = keyring.fitting(known, self.keyring)
+        if ring != self.keyring:
+            self.keyring = ring
 
     async def read(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Runs `work` on one snapshot and returns its result."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self.reading, clinic_id, work)
+        return await self._readers.run(clinic_id, partial(self.reading, clinic_id, work))
 
     async def write(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Runs `work` and returns its result after the commit."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writers, self.writing, clinic_id, work)
+        return await self._writers.run(clinic_id, partial(self.writing, clinic_id, work))
 
     async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Like `write`, but everything `work` reads is of one snapshot. For work that only inserts."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writers, self._run, clinic_id, work, _Kind.WRITE_ON_SNAPSHOT)
+        return await self._writers.run(clinic_id, partial(self._run, clinic_id, work, _Kind.WRITE_ON_SNAPSHOT))
+
+    async def probe(self, work: Callable[[Transaction], T], seconds: float) -> T:
+        """Runs `work` on a snapshot, in a thread of its own. Raises Busy if the result does not come within `seconds`;
+        while the database does not answer, all probes wait for the same one."""
+        if self._probing is None or self._probing.done():
+            run = partial(self.reading, NO_CLINIC, work)
+            self._probing = asyncio.get_running_loop().run_in_executor(self._prober, run)
+        probing: asyncio.Future[T] = self._probing
+        done, _ = await asyncio.wait((probing,), timeout=seconds)
+        if not done:
+            raise Busy
+        return probing.result()
+
+    def is_full(self) -> bool:
+        """Whether the last write found no room, or the disk of an SQLite file has hardly any left."""
+        if self._was_full or not self.is_sqlite:
+            return self._was_full
+        folder = Path(self.engine.url.database or ".").parent
+        return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
 
     async def stream(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> Stream[T]:
         """Yields what `work` yields on one snapshot, piece by piece, on demand. The first piece is read before this
@@ -98,7 +148,7 @@ class Database:
         try:
             await stream.begin()
         except DBAPIError as error:
-            if _is_out_of_reach(error) or is_passing(error):
+            if is_lost(error) or is_passing(error):
                 raise Busy from error
             raise
         return stream
@@ -106,6 +156,47 @@ class Database:
     def _pieces(self, clinic_id: UUID, work: Callable[[Transaction], Iterator[T]]) -> Generator[T, None, None]:
         with self._transaction(clinic_id, _Kind.READ) as db:
             yield from work(db)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A snapshot of everything, of no clinic until `name_clinic` names one. For callers without an event loop."""
+        with self._transaction(NO_CLINIC, _Kind.READ) as db:
+            yield db
+
+    @contextmanager
+    def refilling(self) -> Iterator[Transaction]:
+        """A transaction in which rows of all clinics are inserted; SQLite looks at foreign keys at its end only."""
+        with self._transaction(NO_CLINIC, _Kind.WRITE) as db:
+            if self.is_sqlite:
+                db.connection().exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            yield db
+
+    def name_clinic(self, db: Transaction, clinic_id: UUID) -> None:
+        """Makes a transaction go on as one of another clinic. Only for work on all clinics: backups and restores."""
+        if not self.is_sqlite:
+            db.connection().exec_driver_sql(_naming(clinic_id))
+
+    def now(self) -> datetime:
+        """The time of the database's own clock; on SQLite that is this machine's."""
+        if self.is_sqlite:
+            return clock.now()
+        query = "select clock_timestamp()"
+        found: datetime = self.reading(NO_CLINIC, lambda db: db.connection().exec_driver_sql(query).scalar_one())
+        return found
+
+    def faults(self) -> list[str]:
+        """What is damaged in an SQLite file. PostgreSQL checks its own files (amcheck, checksums)."""
+        if not self.is_sqlite:
+            return []
+
+        def check(db: Transaction) -> list[str]:
+            connection = db.connection()
+            said = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(10)
+            astray = [f"{row[0]} refers to a row that is not there" for row in orphans]
+            return [line for line in said if line != "ok"] + astray
+
+        return self.reading(NO_CLINIC, check)
 
     def reading(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """`read` for callers without an event loop."""
@@ -118,7 +209,7 @@ class Database:
     async def overwrite_deleted(self) -> None:
         """Empties SQLite's journal, so that it keeps no deleted rows. Does nothing while a reader uses the journal, and
         nothing on PostgreSQL, which reuses the space by itself."""
-        await asyncio.get_running_loop().run_in_executor(self._writers, self.overwriting_deleted)
+        await self._writers.run(NO_CLINIC, self.overwriting_deleted)
 
     def overwriting_deleted(self) -> None:
         """`overwrite_deleted` for callers without an event loop."""
@@ -152,22 +243,29 @@ class Database:
     def close(self) -> None:
         self._writers.shutdown()
         self._readers.shutdown()
+        self._prober.shutdown(wait=False)
         with self._turn:  # a job's thread may still be running
             self._close_writer()
         self.engine.dispose()
 
     def _run(self, clinic_id: UUID, work: Callable[[Transaction], T], kind: _Kind) -> T:
+        deadline = time.monotonic() + _RETRYING_SECONDS
         for attempt in range(_ATTEMPTS):
             try:
                 with self._transaction(clinic_id, kind) as db:
                     result = work(db)
                     db.flush()
+                self._was_full = self._was_full and kind is _Kind.READ
                 return result
-            except DBAPIError as error:
-                if _is_out_of_reach(error):
+            except (DBAPIError, PendingRollbackError) as error:
+                if is_disk_full(error):
+                    self._was_full = True
+                if is_lost(error):
                     raise Busy from error
                 if not is_passing(error):
                     raise
+                if time.monotonic() > deadline:
+                    break
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise Busy
 
@@ -178,7 +276,7 @@ class Database:
             connection.begin(),
             Transaction(connection, expire_on_commit=False) as db,
         ):
-            db.info["secret_key"] = self._secret_key
+            db.info["keyring"] = self.keyring
             yield db
 
     def _connection(self, clinic_id: UUID, kind: _Kind) -> AbstractContextManager[Connection]:
@@ -189,8 +287,9 @@ class Database:
         return self.engine.connect().execution_options(holdfast_begin=begin)
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`. Values of statements never appear in errors or logs."""
+def open_engine(url: str, *, is_limited: bool = False) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://...`. Values of statements never appear in errors or logs.
+    `is_limited`: connecting, waiting for a lock and each statement take a bounded time; migrations may take longer."""
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     # Transactions are begun by _begin, not implicitly by the driver.
@@ -213,7 +312,7 @@ def open_engine(url: str) -> Engine:
             pool_size=16,
             max_overflow=8,
             pool_pre_ping=True,
-            connect_args={"autocommit": True},
+            connect_args={"autocommit": True, **(_TIME_LIMITS if is_limited else {"connect_timeout": 10})},
             execution_options={"holdfast_begin": "BEGIN"},
         )
     event.listen(engine, "begin", _begin)
@@ -241,6 +340,14 @@ def _naming(clinic_id: UUID) -> str:
     """Sets the clinic id that row-level security reads. The id is a UUID by type, so it is safe in the SQL text. This
     way it is sent together with BEGIN, without a further round trip."""
     return f"select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the transaction cannot go on, and another attempt would not help now: the database is out of reach, has
+    no room, or took longer than a statement may."""
+    if isinstance(error, PendingRollbackError) or is_disk_full(error):
+        return True
+    return isinstance(error, DBAPIError) and _is_out_of_reach(error)
 
 
 def _is_out_of_reach(error: DBAPIError) -> bool:

@@ -6,6 +6,7 @@ from sqlalchemy import or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel, col
 
+from app.clock import CLOCKS_DIFFER
 from app.storage.rights import rights
 from app.storage.types import Moment, Transaction
 
@@ -23,10 +24,11 @@ class Lease(SQLModel, table=True):
 
 def lease(db: Transaction, name: str, holder: str, now: datetime, until: datetime) -> bool:
     """Takes or renews a lease and returns whether the holder has it until `until`. That is so if the job was free, if
-    its lease had run out, or if the holder had it already."""
+    its lease had run out, if the holder had it already, or if it runs longer than one can: a clock was ahead when it
+    was taken."""
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(Lease).values(name=name, holder=holder, until=until)
-    free = or_(col(Lease.until) <= now, col(Lease.holder) == holder)
+    free = or_(col(Lease.until) <= now, col(Lease.holder) == holder, col(Lease.until) > until + CLOCKS_DIFFER)
     taken = statement.on_conflict_do_update(
         index_elements=["name"], set_={"holder": holder, "until": until}, where=free
     )

@@ -25,6 +25,7 @@ M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
 # The rows of one table or of several.
 Rows = Mapping[type[SQLModel], Sequence[Row]]
+_KEYED_BY = "of_"
 _SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
 
 
@@ -50,10 +51,25 @@ def set_column(db: Transaction, column: str, rows: Rows) -> None:
     _write(db, rows, column)
 
 
+def insert_into(db: Transaction, table: Table, rows: Sequence[Row]) -> None:
+    """Inserts rows that name every column into a table; bytes too."""
+    is_sqlite = db.get_bind().dialect.name == "sqlite"
+    # As JSON, PostgreSQL reads bytes as it prints them.
+    readable = rows if is_sqlite else [{name: _hex(value) for name, value in row.items()} for row in rows]
+    _write_tables(db, {table: readable}, "insert")
+
+
+def _hex(value: Any) -> Any:
+    return "\\x" + value.hex() if isinstance(value, bytes) else value
+
+
 def _write(db: Transaction, rows: Rows, what: str) -> None:
     tables = {inspect(model).local_table: some for model, some in rows.items() if some}
-    if not tables:
-        return
+    if tables:
+        _write_tables(db, tables, what)
+
+
+def _write_tables(db: Transaction, tables: Mapping[Table, Sequence[Row]], what: str) -> None:
     db.flush()
     connection = db.connection()
     if connection.dialect.name != "sqlite":
@@ -69,12 +85,13 @@ def _write(db: Transaction, rows: Rows, what: str) -> None:
 
 
 class _OneByOne:
-    """The text of a statement for SQLite, and the encoders of its values, in order."""
+    """The text of a statement for SQLite, and the encoders of its values, in order. `keyed_by`: what the names of the
+    binds of its keys begin with."""
 
-    def __init__(self, statement: Any, table: Table) -> None:
+    def __init__(self, statement: Any, table: Table, keyed_by: str = "") -> None:
         compiled = statement.compile(dialect=_SQLITE)
         self.text = str(compiled)
-        names = [name.removeprefix("key_") for name in compiled.positiontup]
+        names = [name.removeprefix(keyed_by) for name in compiled.positiontup]
         self._columns = [(name, table.c[name].type.dialect_impl(_SQLITE).bind_processor(_SQLITE)) for name in names]
 
     def encoded(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
@@ -107,8 +124,8 @@ def _on_sqlite(table: Table, what: str) -> _OneByOne:
         keys = [column.name for column in table.primary_key]
         return _OneByOne(statement.on_conflict_do_update(index_elements=keys, set_=replaced, where=differs), table)
     # SQLAlchemy reserves the names of the columns that are set, so the binds of the keys get a prefix.
-    mine = [key == bindparam(f"key_{key.name}") for key in table.primary_key]
-    return _OneByOne(update(table).where(*mine).values({what: bindparam(what)}), table)
+    mine = [key == bindparam(f"{_KEYED_BY}{key.name}") for key in table.primary_key]
+    return _OneByOne(update(table).where(*mine).values({what: bindparam(what)}), table, _KEYED_BY)
 
 
 @lru_cache

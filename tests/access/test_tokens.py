@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app import clock
 from app.access import store, tokens
-from app.access.dependencies import DOOR_PARTS, TOKEN_KEY
+from app.access.dependencies import DOOR_PARTS
 from app.access.models import User
 from app.access.tokens import digest
 from app.audit.service import Origin
@@ -126,12 +126,11 @@ def test_a_superseded_token_outlives_its_use_by_seven_days_at_most(
     server: TestClient, api: Api, database: Database, first: str
 ) -> None:
     refreshed(server, first)
-    key = TOKEN_KEY.in_app(app_of(server))
     for days, works in ((6, True), (8, False)):
         later = clock.now() + timedelta(days=days)
         found = database.writing(
             api.clinic_id,
-            lambda db, at=later: tokens.refresh(db, key, api.clinic_id, first, at),  # type: ignore[misc]
+            lambda db, at=later: tokens.refresh(db, api.clinic_id, first, at),  # type: ignore[misc]
         )
         assert (found is not None) == works
 
@@ -157,8 +156,8 @@ def test_a_disabled_person_is_refused_everywhere(server: TestClient, api: Api, d
     assert person.get("/v1/patients").status_code == 401
 
 
-def test_forged_expired_and_foreign_tokens_are_refused(server: TestClient, api: Api) -> None:
-    key = TOKEN_KEY.in_app(app_of(server))
+def test_forged_expired_and_foreign_tokens_are_refused(server: TestClient, api: Api, database: Database) -> None:
+    key = database.keyring.keys("access tokens")[0].hex()
     claims = jwt.decode(api.token, key, algorithms=["HS256"], audience="holdfast")
     wrong = [
         jwt.encode(claims, "another key of at least thirty-two bytes", "HS256"),
@@ -191,10 +190,9 @@ def test_an_enrolment_code_works_once(server: TestClient, api: Api) -> None:
 
 def test_an_expired_enrolment_code_is_refused(server: TestClient, api: Api, database: Database) -> None:
     code = api.post(f"/v1/patients/{api.patient()}/enrolments").json()["code"]
-    key = TOKEN_KEY.in_app(app_of(server))
     late = Origin("r", clock.now() + timedelta(hours=73), "")
     with pytest.raises(InvalidToken):
-        database.writing(api.clinic_id, lambda db: devices.redeem(db, key, code, "phone", late))
+        database.writing(api.clinic_id, lambda db: devices.redeem(db, code, "phone", late))
 
 
 def test_a_repeated_enrolment_under_a_key_is_not_shown_again(api: Api) -> None:

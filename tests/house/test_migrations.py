@@ -35,6 +35,7 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     upgrade(settings)
     database = Database(settings.database_url, settings.secret)
     clinic_id, now = new_id(), clock.now()
+    database.unlock(now)
     database.writing(
         clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "Filled", "Europe/Paris", [], now, synthetic=True)
     )

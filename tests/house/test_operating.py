@@ -141,7 +141,7 @@ def test_what_is_wrong_with_the_environment_is_said_without_its_values(tmp_path:
     found = subprocess.run(
         [HOLDFAST, "migrate"], env={"PATH": ""} | variables, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 1
+    assert found.returncode == 2
     assert "HOLDFAST_SECRET_KEY must have at least 32 characters" in found.stderr
     assert "short-and-secret" not in found.stderr
     assert "Traceback" not in found.stderr
@@ -167,7 +167,7 @@ def test_serve_refuses_a_role_that_row_security_does_not_hold(request: pytest.Fi
                 [HOLDFAST, *command], env=environment(settings) | {"HOLDFAST_DATABASE_URL": url},
                 capture_output=True, text=True, check=False, timeout=60,
             )  # fmt: skip
-            assert refused.returncode == 1, (command, why)
+            assert refused.returncode == 2, (command, why)
             assert why in refused.stderr
 
 

@@ -78,7 +78,7 @@ def test_the_commands_of_the_contract(kind: str, request: pytest.FixtureRequest,
          "--admin-password-stdin"],
         env=environment(settings), input=f"{PASSWORD}\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (wrong.returncode, wrong.stderr.strip()) == (1, "time_zone: must be an IANA time zone")
+    assert (wrong.returncode, wrong.stderr.strip()) == (2, "time_zone: must be an IANA time zone")
 
 
 def test_a_key_is_made_once_beside_the_embedded_database(tmp_path: Path) -> None:

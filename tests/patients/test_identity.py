@@ -76,7 +76,7 @@ def as_before(database: Database, api: Api, *patient_ids: str) -> None:
     def work_on(db: Any) -> None:
         who = identifiers.of_patients(db, api.clinic_id, list(map(UUID, patient_ids)))
         for patient_id, identity in who.items():
-            number = identifiers.digest(db, api.clinic_id, identity.external_id)
+            number = identifiers.digests(db, api.clinic_id, identity.external_id)[0]
             db.execute(
                 text("update identifiers set external_id_digest = :number, form = 1 where patient_id = :id"),
                 {"number": number, "id": patient_id.hex if database.is_sqlite else patient_id},

@@ -13,10 +13,9 @@ from fastapi.testclient import TestClient
 
 from app import clock
 from app.access import store, tokens
-from app.access.dependencies import TOKEN_KEY
 from app.clients import service as clients
 from app.storage import Database, new_id
-from tests.conftest import Api, app_of, new_clinic, new_device, new_person
+from tests.conftest import Api, new_clinic, new_device, new_person
 
 PASSWORD = "a long sentence of my own"
 
@@ -190,11 +189,11 @@ def test_a_refresh_beside_a_reset_does_not_outlive_it(server: TestClient, api: A
         pytest.skip("SQLite has one writer")
     person = created(api)
     server.post("/oauth/password", json={"code": person["password_code"]["code"], "password": PASSWORD})
-    held, key = login(server, person["email"]).json(), TOKEN_KEY.in_app(app_of(server))
+    held = login(server, person["email"]).json()
     begun, reset_sent = threading.Event(), threading.Event()
 
     def refresh(db: Any) -> Any:
-        granted = tokens.refresh(db, key, api.clinic_id, held["refresh_token"], clock.now())
+        granted = tokens.refresh(db, api.clinic_id, held["refresh_token"], clock.now())
         begun.set()
         reset_sent.wait(5)
         time.sleep(0.5)

@@ -13,6 +13,7 @@ from app.audit.service import Act
 from app.errors import Invalid
 from app.main import create_app
 from app.people import service as people
+from app.people.passwords import NewPassword
 from app.settings import Settings
 from app.storage import Database, new_id
 from tests.conftest import Api
@@ -185,5 +186,6 @@ def test_a_change_in_flight_does_not_undo_a_reset(api: Api, person: Person, data
     assert user.password_hash
     checked, act = user.password_hash, Act(api.clinic_id, "user", person.id, "change_password", "r", clock.now())
     assert api.post(f"/v1/users/{person.id}/password-reset").status_code == 201
+    other = NewPassword("other", "its hash")
     with pytest.raises(Invalid):
-        database.writing(api.clinic_id, lambda db: people.change_password(db, caller, act, checked, "other"))
+        database.writing(api.clinic_id, lambda db: people.change_password(db, caller, act, checked, other))

@@ -6,7 +6,6 @@ from uuid import UUID
 from sqlmodel import select
 
 from app import clock
-from app.access.dependencies import TOKEN_KEY
 from app.access.door import audited
 from app.access.service import Caller, caller_of_token
 from app.access.tokens import read_token
@@ -19,14 +18,14 @@ from app.relief_answers.models import ReliefOut
 from app.relief_answers.service import Question
 from app.storage import Database, new_id
 from app.tracks import store as tracks_store
-from tests.conftest import Api, app_of, days_ago, question
+from tests.conftest import Api, days_ago, question
 
 _answered = audited(relief_answers.relief_of_many)
 
 
 def caller_of(api: Api, database: Database) -> Caller:
-    key = TOKEN_KEY.in_app(app_of(api.server))
-    return database.reading(api.clinic_id, lambda db: caller_of_token(db, read_token(key, api.token)))
+    claims = read_token(database.keyring, api.token)
+    return database.reading(api.clinic_id, lambda db: caller_of_token(db, claims))
 
 
 def test_each_has_its_own_answer_and_only_what_was_shown_is_audited(api: Api, database: Database) -> None:

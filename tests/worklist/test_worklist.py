@@ -16,7 +16,8 @@ from app import clock
 from app.access import service as access
 from app.access.service import Caller
 from app.access.tokens import Claims
-from app.api.parts import CURSORS, DATABASE
+from app.api.encryption import Cipher
+from app.api.parts import DATABASE
 from app.clinic import service as clinics
 from app.demo.clinic import fill
 from app.instruments import INSTRUMENTS
@@ -191,7 +192,7 @@ def test_a_page_asked_on_the_day_before_is_continued_as_of_that_day(clinic: Clin
     """The cursor carries the day, so rows do not move between pages at midnight."""
     api = clinic[3]
     body = api.get("/v1/worklist", params={"limit": 3}).json()
-    cipher = CURSORS.in_app(app_of(api.server))
+    cipher = Cipher(DATABASE.in_app(app_of(api.server)).keyring.keys("cursors"))
     binding, position = cipher.decrypt(body["next_cursor"]) or ("", [])
     yesterday = (date.fromisoformat(position[0]) - timedelta(days=1)).isoformat()
     cursor = cipher.encrypt([binding, [yesterday, *position[1:]]])

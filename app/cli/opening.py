@@ -1,0 +1,125 @@
+"""What every command begins and ends with: the settings, the database, an answer, or one sentence of what is wrong."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from getpass import getpass
+from typing import Any, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from app import clock, migrating
+from app.errors import Problem
+from app.settings import Settings, unknown_variables
+from app.storage import Database, DatabaseError, WrongSecretError, sentence_of
+
+T = TypeVar("T")
+
+WRONG_USE = 2
+JsonOption = typer.Option("--json", help="As JSON, for scripts")
+
+
+class Commands(typer.core.TyperGroup):
+    """Commands whose errors are one sentence, without a traceback and without a value of a patient."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as error:
+            fail("; ".join(f"{fault.name}: {fault.detail}" for fault in error.errors) or error.detail)
+        except DatabaseError as error:
+            fail(sentence_of(error))
+        except (WrongSecretError, migrating.MigrationError) as error:
+            fail(str(error))
+
+
+def settings() -> Settings:
+    """The settings from the environment. An error names the variable but not its value."""
+    try:
+        found = Settings()
+    except ValidationError as error:
+        wrong = [(f"HOLDFAST_{e['loc'][0]}: ".upper() if e["loc"] else "") + _rule(e) for e in error.errors()]
+        fail("; ".join([*wrong, *unknown_variables(os.environ)]))
+    unknown = list(unknown_variables(os.environ))
+    if unknown:
+        fail("; ".join(unknown))
+    return found
+
+
+def _rule(error: Mapping[str, Any]) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+@contextmanager
+def database(found: Settings | None = None) -> Iterator[Database]:
+    """The configured database for one command, once its schema and its secret are found to be right."""
+    given = found or settings()
+    opened = Database(given.database_url, *given.secrets)
+    try:
+        behind = migrating.why_not_current(opened)
+        if behind is not None:
+            fail(behind)
+        opened.unlock(clock.now())
+        yield opened
+    finally:
+        opened.close()
+
+
+def password(from_stdin: bool, option: str) -> str:
+    """Reads a password from standard input, to keep it out of histories; typed at a terminal, not echoed."""
+    if not from_stdin:
+        fail(f"give the password on standard input with {option}")
+    if sys.stdin.isatty():
+        return getpass("Password: ")
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def progress(found: Iterable[T], label: str, length: int | None = None) -> Iterator[T]:
+    """The same items one by one, with a progress bar on a terminal's standard error."""
+    if not sys.stderr.isatty():
+        yield from found
+        return
+    with typer.progressbar(found, label=label, length=length, file=sys.stderr) as bar:
+        yield from bar
+
+
+def told(label: str) -> Callable[[str], None]:
+    """Says how far a long work has come: on a terminal's standard error, in place."""
+
+    def say(how_far: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{label}: {how_far}\033[K", end="", file=sys.stderr, flush=True)
+
+    return say
+
+
+def answer(**values: object) -> None:
+    """Prints one JSON object."""
+    print(json.dumps({name: value if isinstance(value, int | float) else str(value) for name, value in values.items()}))
+
+
+def table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Prints rows for people, or as a JSON array for scripts."""
+    if as_json:
+        print(json.dumps(rows, default=str))
+        return
+    if not rows:
+        print("none")
+        return
+    shown = [[name.replace("_", " ") for name in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(row[place]) for row in shown) for place in range(len(rows[0]))]
+    for row in shown:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def fail(sentence: str, code: int = WRONG_USE) -> NoReturn:
+    """Ends the command with one sentence on standard error."""
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(code)

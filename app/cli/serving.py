@@ -1,0 +1,165 @@
+"""`holdfast serve`, `work`, `demo` and `migrate`."""
+
+import gc
+import os
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from app import clock, metrics, migrating
+from app import work as background
+from app.api.connections import Bounded
+from app.cli.opening import database, fail, settings
+from app.demo import story
+from app.logs import configure
+from app.main import create_app, mail_of
+from app.settings import Settings
+from app.storage import Database, role_faults
+from app.tables import APPEND_ONLY, CLINIC_TABLES
+
+# How many seconds running requests get when the service is told to stop. A request whose client has sent only half of
+# it is dropped then.
+_STOPPING_SECONDS = 8
+# A process that is starting on a busy machine does not answer its parent for a while.
+_WORKER_SILENT_SECONDS = 120
+_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+
+Port = Annotated[int, typer.Option(min=1, max=65_535)]
+
+
+def migrate() -> None:
+    """Apply migrations, and grant the service's role what it needs.
+
+    Reads HOLDFAST_DATABASE_URL, HOLDFAST_MIGRATION_DATABASE_URL (the owner's, PostgreSQL) and HOLDFAST_SECRET_KEY.
+    """
+    found = settings()
+    migrating.upgrade(found)
+    opened = Database(found.database_url, *found.secrets)
+    opened.unlock(clock.now())
+    opened.close()
+    print(f"the database is at revision {migrating.head()}")
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; SQLite serves with one")] = 1,
+    no_work: Annotated[bool, typer.Option("--no-work", help="Leave background jobs to `holdfast work`")] = False,
+) -> None:
+    """Serve the API.
+
+    Example: holdfast serve --host 0.0.0.0 --port 8000 --workers 2
+
+    Reads HOLDFAST_DATABASE_URL, HOLDFAST_SECRET_KEY, HOLDFAST_PUBLIC_URL and the variables of docs/operating.md.
+    """
+    found = settings()
+    if workers > 1 and found.is_sqlite:
+        fail("SQLite serves with one process: use PostgreSQL for more workers")
+    configure(found.log_level, found.log_format)
+    check_start(found)
+    _check_port(host, port)
+    if found.metrics_port:
+        metrics.serve(found, host, workers)
+    # Worker processes read their settings from the environment.
+    os.environ["HOLDFAST_BACKGROUND_JOBS"] = "false" if no_work else "true"
+    os.environ.setdefault("HOLDFAST_PUBLIC_URL", found.public_url or address_of(host, port))
+    uvicorn.run(
+        "app.cli:served",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http=Bounded,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(found.trusted_proxies),
+        forwarded_allow_ips=found.trusted_proxies,
+        timeout_keep_alive=int(found.idle_seconds),
+        timeout_graceful_shutdown=_STOPPING_SECONDS,
+        timeout_worker_healthcheck=_WORKER_SILENT_SECONDS,
+    )
+
+
+def served() -> object:
+    """Makes the application; `serve` calls this in each process."""
+    found = settings()
+    configure(found.log_level, found.log_format)
+    app = create_app(found)
+    # Objects loaded at start live as long as the process, so the garbage collector need not scan them again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    return app
+
+
+def work() -> None:
+    """Run background jobs until interrupted: mail, seals of the audit log, and hourly cleaning.
+
+    Reads HOLDFAST_DATABASE_URL, HOLDFAST_SECRET_KEY and HOLDFAST_SMTP_URL.
+    """
+    found = settings()
+    configure(found.log_level, found.log_format)
+    check_start(found)
+    background.forever(Database(found.database_url, *found.secrets), mail_of(found))
+
+
+def demo(
+    port: Port = 8000,
+    patients: Annotated[int, typer.Option(min=1, help="How many synthetic patients")] = story.PATIENTS,
+    days: Annotated[int, typer.Option(min=1, help="Over how many days")] = story.DAYS,
+) -> None:
+    """Fill a synthetic clinic in ./data/demo.db, print how to use it, and serve it on 127.0.0.1."""
+    path = Path("data/demo.db")
+    address = f"http://127.0.0.1:{port}"
+    _check_port("127.0.0.1", port)
+    # The database is filled in another file and then moved into place, so that a demo that is still running keeps its
+    # own. Its key is made anew with it.
+    story.forget_key(path)
+    found = Settings(
+        database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address, background_jobs=True
+    )
+    filling = path.with_name(f"filling-{port}.db")
+    opened = story.fresh_database(filling, found.secret)
+    migrating.upgrade(found.model_copy(update={"database_url": f"sqlite:///{filling}"}))
+    opened.unlock(clock.now())
+    print(f"Filling a synthetic clinic of {patients} patients over {days} days, half a minute...", flush=True)
+    told = story.told(story.build(opened, patients, days), address)
+    opened.close()
+    story.put_in_place(filling, path)
+    configure(found.log_level, found.log_format)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(found), host="127.0.0.1", port=port, http=Bounded, log_config=None, access_log=False)
+    )
+    print(told, flush=True)
+    server.run()
+
+
+def address_of(host: str, port: int) -> str:
+    """Where a client on this machine reaches the service."""
+    name = "127.0.0.1" if host in _ANY_ADDRESS else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"
+
+
+def check_start(found: Settings) -> None:
+    """Ends the command if the database is not this release's and this secret's, or if the service's role could get
+    around row-level security or append-only tables."""
+    faults = role_faults(found.database_url, CLINIC_TABLES, APPEND_ONLY)
+    if faults:
+        fail("the service's database role is not safe: it " + "; it ".join(faults))
+    with database(found):
+        pass
+
+
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            reason = "is in use" if error.errno == 98 else "cannot be used"
+            fail(f"port {port} of {host} {reason}: choose another with --port")

@@ -1,0 +1,30 @@
+"""Rules of passwords: which ones anybody would try first."""
+
+import re
+from functools import cache
+
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+
+@cache
+def _common() -> frozenset[str]:
+    """The 30,000 passwords that leaked most often, as the library keeps them."""
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
+def why_guessable(password: str, email: str, clinic: str) -> str | None:
+    """Why a password is one of the first that anybody would try; None if it is not. Source: NIST SP 800-63B-4,
+    3.1.1.2: passwords are compared with a list of common ones and with names of the service and the person."""
+    if password.casefold() in _common():
+        return "must not be one of the most common passwords"
+    letters = _letters(password)
+    if letters and letters in {_letters(email), _letters(email.partition("@")[0])}:
+        return "must not be the e-mail address"
+    if letters and letters == _letters(clinic):
+        return "must not be the clinic's name"
+    return None
+
+
+def _letters(text: str) -> str:
+    """The letters of a text alone, so that digits or signs added to a word do not hide it."""
+    return re.sub(r"[\W\d_]", "", text.casefold())
