@@ -461,3 +461,14 @@ def test_a_moved_alert_is_mailed_anew_although_it_was_mailed_before(clinic: Clin
     assert clinic.api.post(path, body, headers=headers).status_code == 201
     assert clinic.send() == 1
     assert len(clinic.shown(alert)["notifications"]) == 2
+
+
+def test_a_notice_that_a_clock_put_off_which_was_ahead_leaves_now(clinic: Clinic) -> None:
+    """A process with a clock a day ahead took the notice and died: its lease would stand until tomorrow."""
+    clinic.urgent()
+    ahead = clock.now() + timedelta(days=1)
+    taken = clinic.database.writing(NO_CLINIC, lambda db: store.due_notice(db, ahead, ahead + mailing._LEASE))
+    assert taken is not None
+    assert clinic.send() == 1
+    assert clinic.box.told == ["first@example.org"]
+    assert clinic.send() == 0, "and the next mail is due in four hours as ever"

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import logging
+import re
 import time
 from typing import Any
 
@@ -11,6 +13,7 @@ from pydantic import SecretStr
 
 from app.api.strict import parse
 from app.errors import Invalid
+from app.logs import REQUEST_ID, _Json, _Text
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
@@ -153,3 +156,16 @@ def test_an_answer_kept_under_a_key_is_not_given_to_a_token_with_other_scopes(ap
     body, headers = {"external_id": "kept", "label": "A.B."}, {"Idempotency-Key": "k"}
     assert wide.post("/v1/patients", body, headers=headers).status_code == 201
     assert wide.post("/v1/patients", body, headers=headers).headers["Idempotency-Replayed"] == "true"
+
+
+def test_every_line_of_a_request_bears_its_id_in_text_and_as_json() -> None:
+    record = logging.LogRecord("holdfast", logging.WARNING, "x.py", 1, "a %s", ("b",), None)
+    token = REQUEST_ID.set("r-1")
+    try:
+        text, document = _Text().format(record), json.loads(_Json().format(record))
+    finally:
+        REQUEST_ID.reset(token)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z WARNING holdfast a b request=r-1", text)
+    assert document == {"at": document["at"], "level": "WARNING", "logger": "holdfast", "message": "a b",
+                        "request": "r-1"}  # fmt: skip
+    assert "request" not in json.loads(_Json().format(record))

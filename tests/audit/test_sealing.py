@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
 
 from app import clock, work
+from app.access.door import operate
 from app.api.parts import DATABASE
 from app.audit import sealing, store
 from app.audit.sealing import Witness
-from app.errors import Busy
+from app.audit.service import by_operator
+from app.errors import Busy, NotFound
+from app.facts import Fact
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
@@ -422,3 +425,20 @@ def test_a_round_makes_as_many_seals_as_it_takes_and_then_ends(log: Log, monkeyp
     log.seal()
     assert log.database.reading(clinic, lambda db: store.seal_numbers(db, clinic)) == [1, 2, 3, 4]
     assert log.found() == []
+
+
+def test_an_event_out_of_time_can_be_acknowledged_with_a_reason(log: Log) -> None:
+    """A clock was a day ahead when one event was recorded; the reason is kept in the log itself."""
+    clinic, now = log.api.clinic_id, clock.now()
+    act = by_operator(clinic, "list_users", now - timedelta(days=1))
+    operate(log.database, act, lambda _: Fact(None))
+    log.seal()
+    [(kind, what)] = log.found()
+    assert kind == "out_of_time"
+    named = (("event_id", what.removeprefix("event ")), ("reason", "the clock of db2 was a day ahead"))
+    said = by_operator(clinic, sealing.ACKNOWLEDGED, clock.now())
+    operate(log.database, said, lambda _: Fact(None), attempted=named)
+    log.seal()
+    assert log.found() == [("acknowledged", f"{what} is out of time: the clock of db2 was a day ahead")]
+    with pytest.raises(NotFound):
+        log.database.reading(clinic, lambda db: sealing.check_event(db, clinic, new_id()))

@@ -44,7 +44,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Setti
         api = new_person(client, clinic_id, "admin")
         claims = Claims("user", api.caller_id, api.clinic_id, "", 0)
         caller = database.reading(api.clinic_id, lambda db: access.caller_of_token(db, claims))
-        fill(database, caller, 12, 60, clock.now(), seed=7)
+        fill(database, caller, 6, 50, clock.now(), seed=7)
         new_device(api, api.patient(external_id="MRN-1", label="A.B."))
         seal(database)
         yield settings, api

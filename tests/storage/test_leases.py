@@ -1,7 +1,7 @@
 """Of several processes one at a time does a job, and one that dies keeps it for a while only."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app import clock
 from app.storage import NO_CLINIC, Database, leases, new_id
@@ -34,3 +34,15 @@ def test_of_many_at_once_one_gets_it(database: Database) -> None:
             )
         )
     assert sum(taken) == 1
+
+
+def test_a_lease_that_a_clock_took_which_was_ahead_is_taken_over(database: Database) -> None:
+    """Clock ahead by a day, crash, clock right again: the job does not wait until tomorrow."""
+    now, name = clock.now(), str(new_id())
+
+    def take(holder: str, at: datetime) -> bool:
+        return database.writing(NO_CLINIC, lambda db: leases.lease(db, name, holder, at, at + timedelta(seconds=35)))
+
+    assert take("dead", now + timedelta(days=1))
+    assert take("alive", now)
+    assert not take("third", now - timedelta(seconds=3)), "clocks may differ by a little"
