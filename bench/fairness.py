@@ -1,0 +1,141 @@
+"""One clinic's share: what another clinic's posts feel of two callers that send batches of 500 without a pause.
+
+Each round measures the posts alone, the batches alone, and both together, one after the other. Prints one line for each
+engine; docs/reliability.md holds the figures.
+
+    python -m bench.fairness [--seconds 60] [--rounds 5]
+"""
+
+import argparse
+import json
+import multiprocessing
+import random
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app import clock
+from app.storage import Database
+from bench import clinics, services
+from bench.rates import SEED, fresh
+
+_POSTS_A_SECOND = 50
+_BATCH = 500
+_CALLERS = 2
+_ENDING = timedelta(days=400)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    for engine in ("SQLite", "PostgreSQL"):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-fair-")))
+            settings = stack.enter_context(fresh(engine, folder / "db"))
+            database = Database(settings.database_url, *settings.secrets)
+            greedy, other = (clinics.filled(database, 100, 60, SEED + n, _ENDING) for n in range(2))
+            service = stack.enter_context(services.holdfast(settings))
+            address = f"http://127.0.0.1:{service.port}"
+            whose = {
+                name: (address, clinics.token(settings, database, clinic), [str(i) for i in clinic.patient_ids])
+                for name, clinic in (("posts", other), ("batches", greedy))
+            }
+            database.close()
+            ratios, rates, alone_99, both_99 = [], [], [], []
+            for number in range(options.rounds):
+                alone, _ = _phase(whose, options.seconds, number * 3, posts=True, batches=False)
+                _, free = _phase(whose, options.seconds, number * 3 + 1, posts=False, batches=True)
+                beside, kept = _phase(whose, options.seconds, number * 3 + 2, posts=True, batches=True)
+                alone_99.append(_p99(alone))
+                both_99.append(_p99(beside))
+                ratios.append(both_99[-1] / alone_99[-1])
+                rates.append(kept / free)
+        print(
+            f"{engine}: p99 of 50 posts/s alone {statistics.median(alone_99):.1f} ms, beside the batches "
+            f"{statistics.median(both_99):.1f} ms: {statistics.median(ratios):.1f} times ({min(ratios):.1f} to "
+            f"{max(ratios):.1f}); the batches keep {statistics.median(rates):.2f} of their rate ({min(rates):.2f} to "
+            f"{max(rates):.2f}); {options.rounds} rounds of {options.seconds:.0f} s",
+            flush=True,
+        )
+
+
+def _phase(whose: Any, seconds: float, turn: int, *, posts: bool, batches: bool) -> tuple[list[float], float]:
+    """Milliseconds of each post, and check-ins a second of the batches."""
+    told: Queue[Any] = multiprocessing.Queue()
+    running = []
+    if posts:
+        running.append(multiprocessing.Process(target=_post, args=(*whose["posts"], seconds, turn, told)))
+    if batches:
+        for caller in range(_CALLERS):
+            mine = (*whose["batches"], seconds, turn * _CALLERS + caller, told)
+            running.append(multiprocessing.Process(target=_batches, args=mine))
+    for process in running:
+        process.start()
+    found = [told.get(timeout=seconds + 120) for _ in running]
+    for process in running:
+        process.join()
+    times = [took for name, took in found if name == "posts"]
+    rate = sum(took for name, took in found if name == "batches")
+    return (times[0] if times else []), rate
+
+
+def _post(address: str, token: str, patients: list[str], seconds: float, turn: int, told: "Queue[Any]") -> None:
+    """Posts at a steady rate; a late one is sent at once, and its time counts from when it was due."""
+    rng, times = random.Random(turn), []
+    start = clock.now() - timedelta(days=300 - turn * 10)
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        client.get("/v1/me")
+        began = time.perf_counter()
+        for number in range(int(seconds * _POSTS_A_SECOND)):
+            due = began + number / _POSTS_A_SECOND
+            time.sleep(max(0, due - time.perf_counter()))
+            body = _check_in(rng, start + timedelta(minutes=number))
+            answer = client.post(f"/v1/patients/{patients[number % len(patients)]}/check-ins", json=body)
+            assert answer.status_code == 201, answer.text
+            times.append(1000 * (time.perf_counter() - due))
+    told.put(("posts", times))
+
+
+def _batches(address: str, token: str, patients: list[str], seconds: float, turn: int, told: "Queue[Any]") -> None:
+    rng, done, number = random.Random(turn), 0, 0
+    start = clock.now() - timedelta(days=300 - turn * 5)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
+        client.get("/v1/me")
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            items = []
+            for _ in range(_BATCH):
+                items.append({"patient_id": rng.choice(patients), **_check_in(rng, start + timedelta(seconds=number))})
+                number += 1
+            answer = client.post("/v1/check-ins/batch", content=json.dumps({"items": items}))
+            assert answer.status_code == 200, answer.text
+            done += sum(result["http_status"] == 201 for result in answer.json()["results"])
+        told.put(("batches", done / (time.perf_counter() - began)))
+
+
+def _check_in(rng: random.Random, at: Any) -> dict[str, Any]:
+    return {
+        "taken_at": at.isoformat(),
+        "responses": [
+            {"instrument": "phq-9", "answers": [rng.randint(0, 3) for _ in range(8)] + [0]},
+            {"instrument": "nrs-pain", "score": rng.randint(0, 10)},
+        ],
+    }
+
+
+def _p99(times: list[float]) -> float:
+    return statistics.quantiles(times, n=100)[98]
+
+
+if __name__ == "__main__":
+    main()
