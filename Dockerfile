@@ -1,16 +1,26 @@
 # One image for serve, work and migrate. Migrations travel inside the wheel.
-FROM python:3.11-slim AS build
+# The base image is named by its digest; `docker buildx imagetools inspect python:3.11-slim-bookworm` shows a newer one.
+ARG BASE=python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+
+FROM ${BASE} AS build
 WORKDIR /src
-COPY locks/run.txt locks/run.txt
-RUN python -m venv /opt/holdfast \
-    && /opt/holdfast/bin/pip install --no-cache-dir --require-hashes -r locks/run.txt
+# What builds stays in an environment of its own, and in this stage.
+COPY locks locks
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes -r locks/build.txt \
+    && python -m venv --without-pip /opt/holdfast \
+    && /opt/build/bin/pip --python /opt/holdfast/bin/python install --no-cache-dir --require-hashes -r locks/run.txt
 COPY pyproject.toml README.md ./
 COPY app app
 COPY migrations migrations
-RUN /opt/holdfast/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
+    && /opt/build/bin/pip --python /opt/holdfast/bin/python install --no-cache-dir --no-deps --no-index /tmp/wheel/*.whl
 
-FROM python:3.11-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /data holdfast
+FROM ${BASE}
+# Nothing here can install or build a package.
+RUN python -m pip uninstall --yes --quiet --root-user-action=ignore setuptools wheel pip \
+    && rm -rf /usr/local/lib/python3.11/ensurepip \
+    && useradd --system --uid 10001 --create-home --home-dir /data holdfast
 COPY --from=build /opt/holdfast /opt/holdfast
 ENV PATH=/opt/holdfast/bin:$PATH PYTHONUNBUFFERED=1
 USER holdfast

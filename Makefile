@@ -7,10 +7,12 @@ COVER ?=
 BIN := .venv/bin
 # Covered wholly: what decides, what computes, and every sentence that a person is shown.
 WHOLLY := app/relief/*,app/instruments/*,app/statistics/*,app/tracks/explanation*.py,app/trend/words.py,app/trend/picture.py,app/checkins/output.py,app/alerts/mailing.py,app/cohorts/method.py,app/errors.py
+# Licences whose terms a clinic that runs the service can keep. Another one is a decision, and stops the check.
+LICENCES := Apache;MIT;BSD;ISC;PSF;Python;MPL;LGPL
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test cover check fix bench soak accuracy docs openapi migration lock
+.PHONY: help setup demo run test cover check parts fix bench soak accuracy docs openapi migration lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,11 +46,19 @@ test: setup ## Run the whole suite, on SQLite and on PostgreSQL; a part of it: m
 cover: ## Run the whole suite, and see that it runs every line it should: the engine, the statistics, every sentence
 	@$(MAKE) --no-print-directory test COVER=1
 
-check: setup ## Lint, types and import contracts
+check: setup parts ## Lint, types, import contracts, and what the product is made of
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+parts: setup ## List what the service runs on (dist/holdfast.cdx.json), its licences, and its known faults
+	@mkdir -p dist
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements locks/run.txt --pyproject pyproject.toml --output-reproducible -o dist/holdfast.cdx.json
+	@$(BIN)/pip-licenses --packages $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' locks/run.txt) --allow-only '$(LICENCES)' --partial-match > dist/licences.txt
+	@found=$$($(BIN)/pip-audit --format columns --disable-pip --require-hashes -r locks/run.txt 2>dist/audit.txt) || { \
+		if [ -n "$$found" ]; then echo "$$found"; exit 1; fi; \
+		echo "SKIPPED: known faults of the parts were not looked up, because their database is not reachable (dist/audit.txt)."; }
 
 fix: setup ## Format and mend what can be mended
 	@$(BIN)/ruff format .
@@ -72,7 +82,10 @@ openapi: setup ## Write docs/reference from the code
 migration: setup ## Draft a migration: make migration NAME="what changes"
 	@$(BIN)/alembic revision --autogenerate -m "$(NAME)" --rev-id "$$(date -u +%Y%m%d_%H%M)"
 
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
 lock: setup ## Pin dependencies anew, with hashes and no address
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group build pyproject.toml -o locks/run.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group build --group dev pyproject.toml -o locks/dev.txt
+	@$(BIN)/$(LOCK) pyproject.toml -o locks/run.txt
+	@$(BIN)/$(LOCK) --group build -o locks/build.txt
+	@$(BIN)/$(LOCK) pyproject.toml --group build --group dev -o locks/dev.txt
