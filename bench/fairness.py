@@ -9,12 +9,15 @@ engine; docs/reliability.md holds the figures.
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from itertools import count, islice
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -90,47 +93,51 @@ def _phase(whose: Any, seconds: float, turn: int, *, posts: bool, batches: bool)
 
 def _post(address: str, token: str, patients: list[str], seconds: float, turn: int, told: "Queue[Any]") -> None:
     """Posts at a steady rate; a late one is sent at once, and its time counts from when it was due."""
-    rng, times = random.Random(turn), []
-    start = clock.now() - timedelta(days=300 - turn * 10)
+    times, forms = [], _forms(patients, turn)
     with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
         client.get("/v1/me")
         began = time.perf_counter()
         for number in range(int(seconds * _POSTS_A_SECOND)):
             due = began + number / _POSTS_A_SECOND
+            patient_id, body = next(forms)
             time.sleep(max(0, due - time.perf_counter()))
-            body = _check_in(rng, start + timedelta(minutes=number))
-            answer = client.post(f"/v1/patients/{patients[number % len(patients)]}/check-ins", json=body)
+            answer = client.post(f"/v1/patients/{patient_id}/check-ins", json=body)
             assert answer.status_code == 201, answer.text
             times.append(1000 * (time.perf_counter() - due))
     told.put(("posts", times))
 
 
 def _batches(address: str, token: str, patients: list[str], seconds: float, turn: int, told: "Queue[Any]") -> None:
-    rng, done, number = random.Random(turn), 0, 0
-    start = clock.now() - timedelta(days=300 - turn * 5)
+    """Batches of a backlog, one after the other, as an import sends them. Their sender gives way to the one that
+    measures."""
+    os.nice(10)
+    done, forms = 0, _forms(patients[turn % _CALLERS :: _CALLERS], turn // _CALLERS)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
         client.get("/v1/me")
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
-            items = []
-            for _ in range(_BATCH):
-                items.append({"patient_id": rng.choice(patients), **_check_in(rng, start + timedelta(seconds=number))})
-                number += 1
+            items = [{"patient_id": patient_id, **body} for patient_id, body in islice(forms, _BATCH)]
             answer = client.post("/v1/check-ins/batch", content=json.dumps({"items": items}))
             assert answer.status_code == 200, answer.text
             done += sum(result["http_status"] == 201 for result in answer.json()["results"])
         told.put(("batches", done / (time.perf_counter() - began)))
 
 
-def _check_in(rng: random.Random, at: Any) -> dict[str, Any]:
-    return {
-        "taken_at": at.isoformat(),
-        "responses": [
-            {"instrument": "phq-9", "answers": [rng.randint(0, 3) for _ in range(8)] + [0]},
-            {"instrument": "nrs-pain", "score": rng.randint(0, 10)},
-        ],
-    }
+def _forms(patients: list[str], turn: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Check-ins of all patients, 15 minutes apart, with scores that change little. Each turn begins 20 days later, which
+    is after all that the turn before can send, so that none is taken before one that is known."""
+    rng = random.Random(turn)
+    usual = {patient_id: rng.randint(4, 20) for patient_id in patients}
+    for step in count():
+        at = clock.now() - timedelta(days=380 - 20 * turn) + step * timedelta(minutes=15)
+        for patient_id in patients:
+            score = usual[patient_id] + rng.choice((-1, 0, 0, 0, 1))
+            responses = [
+                {"instrument": "phq-9", "answers": [(score + item) // 8 for item in range(8)] + [0]},
+                {"instrument": "nrs-pain", "score": score // 2},
+            ]
+            yield patient_id, {"taken_at": at.isoformat(), "responses": responses}
 
 
 def _p99(times: list[float]) -> float:

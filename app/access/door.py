@@ -117,34 +117,36 @@ class Door:
 
     async def write_parts(
         self,
-        parts: Sequence[Callable[[Transaction], Fact[T]]],
-        render: Callable[[Sequence[Fact[T] | Busy]], Rendered],
+        order: Sequence[int],
+        work: Callable[[Sequence[int]], Callable[[Transaction], Fact[T]]],
+        render: Callable[[Sequence[Fact[T]], Busy | None], Rendered],
         keyed: Keyed | None = None,
     ) -> Rendered:
-        """What `render` makes of the results of all parts. Each part is committed by itself, with an event of its own,
-        so that others are not kept waiting by a long request; a part that finds the database busy is given as Busy,
-        and so are all after it. The response is kept under an Idempotency-Key once every part is done; until then a
-        repeat does the parts again, so each must be safe to repeat."""
-        if len(parts) == 1:
-            return await self.write(parts[0], lambda fact: render([fact]), keyed)
+        """What `render` makes of the results of `work`, which is done on a part of `order` after the other. Each part
+        is committed by itself, with an event of its own, so that others are not kept waiting by a long request. Once a
+        part finds the database busy, the rest is not done, and `render` is told; the first part raises Busy. The
+        response is kept under an Idempotency-Key once every part is done; until then a repeat does the parts again, so
+        each must be safe to repeat."""
         if keyed is not None and (done := await self._kept(keyed)) is not None:
             return done
-        found: list[Fact[T] | Busy] = []
-        for part in parts:
-            if found and isinstance(found[-1], Busy):
-                found.append(found[-1])
-                continue
+        database, found, busy, at = self.parts.database, list[Fact[T]](), None, 0
+        while at < len(order) and busy is None:
+            part = order[at : at + database.part_size()]
             try:
-                found.append(await self.parts.database.write(self.act.clinic_id, self._with_event(part)))
-                self.is_recorded = True
-            except Busy as busy:
+                found.append(await database.write_part(self.act.clinic_id, self._with_event(work(part))))
+                self.is_recorded, at = True, at + len(part)
+            except Busy as met:
                 if not found:
                     raise
-                found.append(busy)
-        rendered = await asyncio.to_thread(render, found)
-        if keyed is not None and not isinstance(found[-1], Busy):
-            await self._keep(keyed, rendered, [fact for fact in found if isinstance(fact, Fact)])
+                busy = met
+        rendered = await self.compute(lambda: render(found, busy))
+        if keyed is not None and busy is None:
+            await self._keep(keyed, rendered, found)
         return rendered
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """The result of computing that takes long. It shows nothing, so it is no event."""
+        return await self.parts.database.compute(self.act.clinic_id, work)
 
     def _with_event(self, part: Callable[[Transaction], Fact[T]]) -> Callable[[Transaction], Fact[T]]:
         def recorded(db: Transaction) -> Fact[T]:
@@ -164,7 +166,7 @@ class Door:
             audit.record(db, audit.entry_of(self.act, done.fact))
             return done.rendered
 
-        rendered = await self.parts.database.write(self.act.clinic_id, again)
+        rendered = await self.parts.database.write_part(self.act.clinic_id, again)
         self.is_recorded = rendered is not None
         return rendered
 
@@ -175,7 +177,7 @@ class Door:
         def keep(db: Transaction) -> None:
             idempotency.once(db, self.act.clinic_id, self.caller.name, keyed, lambda _: done)
 
-        await self.parts.database.write(self.act.clinic_id, keep)
+        await self.parts.database.write_part(self.act.clinic_id, keep)
 
     def showing(
         self, scope: str, render: Callable[[Fact[T]], Rendered], *, own: bool = False

@@ -4,7 +4,6 @@ parameter must be known. A request that is refused here never reaches a use case
 What a body may cost is bounded before it is parsed: its bytes, and how many values it can hold. A large one is parsed
 off the event loop, so that other requests need not wait."""
 
-import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,6 +16,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from app.api.aside import aside
 from app.api.faults import Refused, faults_of, safe_name
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
@@ -103,7 +103,7 @@ class _StrictRequest(Request):
         body = await self.body()
         try:
             if len(body) > _OFF_LOOP_BYTES:
-                return await asyncio.to_thread(parse, body, self.most_bytes)
+                return await aside(lambda: parse(body, self.most_bytes))
             return parse(body, self.most_bytes)
         except Problem as problem:
             raise Refused(problem) from None

@@ -1,6 +1,5 @@
 """Routes of check-ins."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from app.api.faults import faults_of
 from app.api.fields import DayIn
 from app.api.parts import Part
 from app.api.problems import Responses, problem_body, problems
-from app.api.rendering import Rendered, as_json, created
+from app.api.rendering import Rendered, created
 from app.api.strict import body_of
 from app.api.versions import IfMatch, expected_version, tagged
 from app.audit.service import Act
@@ -145,18 +144,18 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
 )
 async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Response:
     """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
-    which they were taken. They are committed in parts of 25; if the database becomes busy in between, the items that
-    are left are 503."""
+    which they were taken. They are committed in parts, between which other requests come; if the database becomes busy
+    in between, the items that are left are 503."""
     caller, act, items = door.caller, door.act, list[Any](body.items)
-    posts, refused, named = await asyncio.to_thread(_parsed, caller, act, items)
-    parts = service.parts_of(posts, refused)
+    posts, refused, named = await door.compute(lambda: _parsed(caller, act, items))
 
-    def render(found: Sequence[Fact[dict[int, Receipt | Problem]] | Busy]) -> Rendered:
-        outcomes: dict[int, Receipt | Problem] = {}
-        for part, fact in zip(parts, found, strict=True):
-            outcomes |= dict.fromkeys(part, fact) if isinstance(fact, Busy) else fact.value
-        results = [_result(index, outcomes[index], act) for index in range(len(items))]
-        return as_json(Fact(BatchOut(results=results)))
+    def render(found: Sequence[Fact[dict[int, Receipt | Problem]]], busy: Busy | None) -> Rendered:
+        outcomes: dict[int, Receipt | Problem] = {} if busy is None else dict.fromkeys(range(len(items)), busy)
+        for fact in found:
+            outcomes |= fact.value
+        # One by one, because other requests stand still while one result is rendered.
+        results = (_result(i, outcomes[i], act).model_dump_json(exclude_unset=True) for i in range(len(items)))
+        return Rendered(200, {}, f'{{"results":[{",".join(results)}]}}')
 
     def work(part: Sequence[int]) -> Callable[[Transaction], Fact[dict[int, Receipt | Problem]]]:
         mine = {i: posts[i] for i in part if i in posts}
@@ -164,7 +163,7 @@ async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Respons
         whose = [named[i] for i in part if i in named]
         return lambda db: service.record_batch(db, caller, act, items, mine, not_read, whose)
 
-    return (await door.write_parts([work(part) for part in parts], render, keyed)).response()
+    return (await door.write_parts(service.in_order(posts, refused), work, render, keyed)).response()
 
 
 @router.get(_PATH, summary="List a patient's check-ins", responses=problems("not_found", "merged", "invalid_cursor"))

@@ -38,9 +38,6 @@ from app.tracks.patient_tracks import FOLLOWED, PatientTracks
 
 Receipt = Fact[CheckInReceipt]
 
-# How many check-ins of a batch are recorded in one transaction. A transaction of these takes some 10 ms.
-_A_PART = 25
-
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -86,11 +83,10 @@ def record_one(db: Transaction, clinic_id: UUID, post: Post) -> Receipt:
     return outcome
 
 
-def parts_of(posts: Mapping[int, Post], refused: Mapping[int, Problem]) -> list[list[int]]:
-    """The indexes of a batch in parts, each of which is committed by itself, so that other requests come in between:
-    those that can be recorded in the order in which they were taken, then those that could not even be read."""
-    order = [*sorted(posts, key=lambda i: (posts[i].body.taken_at, i)), *refused]
-    return [order[at : at + _A_PART] for at in range(0, len(order), _A_PART)]
+def in_order(posts: Mapping[int, Post], refused: Mapping[int, Problem]) -> list[int]:
+    """The indexes of a batch: those that can be recorded in the order in which they were taken, then those that could
+    not even be read."""
+    return [*sorted(posts, key=lambda i: (posts[i].body.taken_at, i)), *refused]
 
 
 def record_batch(

@@ -57,6 +57,9 @@ _RETRIED = {"40001", "40P01", "55P03", "23505"}
 # cannot_connect_now
 _UNREACHABLE = {"08006", "53300", "57014", "57P01", "57P02", "57P03"}
 _RETRYING_SECONDS = 3.0
+# Items of a long request in one transaction: some 40 ms. While others write too: on SQLite they wait for all of it, on
+# PostgreSQL they share the processor with it.
+_PART, _PART_ON_SQLITE, _PART_ON_POSTGRESQL = 50, 5, 10
 _LEAST_FREE_BYTES = 16 * 1024 * 1024
 # PostgreSQL ends the wait for a lock and a statement by itself. A connection to a machine that is gone is found out.
 _TIME_LIMITS = {
@@ -114,6 +117,21 @@ class Database:
     async def write(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Runs `work` and returns its result after the commit."""
         return await self._writers.run(clinic_id, partial(self.writing, clinic_id, work))
+
+    async def write_part(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
+        """`write` for a part of a long request."""
+        return await self._writers.run_part(clinic_id, partial(self.writing, clinic_id, work))
+
+    async def compute(self, clinic_id: UUID, work: Callable[[], T]) -> T:
+        """The result of what a long request computes before and after its parts."""
+        return await self._writers.compute(clinic_id, work)
+
+    def part_size(self) -> int:
+        """How many items of a long request to write in one transaction, at most, as long as it is now: less while
+        others want to write."""
+        if not self._writers.is_in_demand():
+            return _PART
+        return _PART_ON_SQLITE if self.is_sqlite else _PART_ON_POSTGRESQL
 
     async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:
         """Like `write`, but everything `work` reads is of one snapshot. For work that only inserts."""

@@ -5,8 +5,10 @@ wait with it.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
 
@@ -18,6 +20,7 @@ T = TypeVar("T")
 # the database keeps by itself, and ends the wait for one that does not answer at all.
 _TURN_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
+_OF_LATE_SECONDS = 1.0
 
 
 class _Share(asyncio.Semaphore):
@@ -25,22 +28,56 @@ class _Share(asyncio.Semaphore):
 
     users = 0
 
+    def __init__(self, turns: int) -> None:
+        super().__init__(turns)
+        self.parts = asyncio.Lock()
+
 
 class Pool:
     """Threads, of which one clinic gets at most `share` at once."""
 
     def __init__(self, threads: int, share: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
+        self._computing = ThreadPoolExecutor(1, f"{name}-compute")
         self._most = share
         self._shares: dict[UUID, _Share] = {}
+        self._demanded_at = float("-inf")
+
+    def is_in_demand(self) -> bool:
+        """Whether somebody asked for a turn within the last second, other than for a part of a long work."""
+        return time.monotonic() - self._demanded_at < _OF_LATE_SECONDS
 
     async def run(self, clinic_id: UUID, work: Callable[[], T]) -> T:
         """The result of `work`, done in a thread. Raises Busy if the clinic's turn does not come in time, or if the
         work takes too long; then it goes on, and keeps its turn until it ends."""
-        share = self._shares.get(clinic_id)
-        if share is None:
-            share = self._shares[clinic_id] = _Share(self._most)
-        share.users += 1
+        self._demanded_at = time.monotonic()
+        return await self._run(clinic_id, work)
+
+    async def run_part(self, clinic_id: UUID, work: Callable[[], T]) -> T:
+        """`run` for a part of a long work."""
+        async with self._alone(clinic_id):
+            return await self._run(clinic_id, work)
+
+    async def compute(self, clinic_id: UUID, work: Callable[[], T]) -> T:
+        """The result of what a long work computes before and after its parts, in a thread of its own."""
+        async with self._alone(clinic_id):
+            return await asyncio.get_running_loop().run_in_executor(self._computing, work)
+
+    @asynccontextmanager
+    async def _alone(self, clinic_id: UUID) -> AsyncIterator[None]:
+        """Long work takes the processor from others, so while there are others, a clinic does one piece at a time."""
+        if not self.is_in_demand():
+            yield
+            return
+        share = self._enter(clinic_id)
+        try:
+            async with share.parts:
+                yield
+        finally:
+            self._leave(clinic_id, share)
+
+    async def _run(self, clinic_id: UUID, work: Callable[[], T]) -> T:
+        share = self._enter(clinic_id)
         try:
             if share.locked():
                 await asyncio.wait_for(share.acquire(), _TURN_SECONDS)
@@ -64,6 +101,13 @@ class Pool:
             raise Busy("the database did not answer in time: whether it was written is not known; send it again")
         return answer.result()
 
+    def _enter(self, clinic_id: UUID) -> _Share:
+        share = self._shares.get(clinic_id)
+        if share is None:
+            share = self._shares[clinic_id] = _Share(self._most)
+        share.users += 1
+        return share
+
     def _leave(self, clinic_id: UUID, share: _Share) -> None:
         share.users -= 1
         if not share.users:
@@ -71,6 +115,7 @@ class Pool:
 
     def shutdown(self) -> None:
         self._threads.shutdown()
+        self._computing.shutdown()
 
 
 def _look_away(answer: "asyncio.Future[T]") -> None:
