@@ -1,5 +1,6 @@
 """Applies migrations, from a checkout or from an installed wheel."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -52,11 +53,14 @@ def why_not_current(database: Database) -> str | None:
     return None
 
 
-def upgrade(settings: Settings, revision: str = "head") -> None:
-    """Migrates the database to a revision, as its owner; on PostgreSQL grants the service's role its rights."""
+def upgrade(settings: Settings, revision: str = "head", say: Callable[[str], None] = lambda _: None) -> None:
+    """Migrates the database to a revision, as its owner; on PostgreSQL grants the service's role its rights. Says each
+    revision that is done."""
     owner_url = settings.migration_database_url or settings.database_url
+    found = config(owner_url, settings.secret)
+    found.attributes["say"] = say
     try:
-        command.upgrade(config(owner_url, settings.secret), revision)
+        command.upgrade(found, revision)
     except RuntimeError as error:
         raise MigrationError(str(error)) from error
     role = make_url(settings.database_url).username

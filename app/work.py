@@ -151,6 +151,8 @@ async def _refold_clinic(database: Database, clinic_id: UUID) -> None:
 
 async def run(database: Database, mail: Mail | None) -> None:
     """Runs every job repeatedly until cancelled."""
+    told = ", ".join(f"{job.name} every {job.every_seconds:.0f} s" for job in jobs(database, mail))
+    logger.info("background jobs: %s%s", told, "" if mail else "; no mail server is set, so mail reaches nobody")
     holder = str(uuid4())
     async with asyncio.TaskGroup() as group:
         for job in jobs(database, mail):

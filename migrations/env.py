@@ -23,6 +23,7 @@ def run() -> None:
         settings = Settings()
         context.config.attributes["secret_key"] = settings.secret
         url = settings.migration_database_url or settings.database_url
+    say = context.config.attributes.get("say", lambda _: None)
     engine = open_engine(url)
     with engine.connect() as connection:
         sqlite = connection.dialect.name == "sqlite"
@@ -36,6 +37,7 @@ def run() -> None:
             render_as_batch=sqlite,
             compare_server_default=False,
             render_item=_renders,
+            on_version_apply=lambda step, **_: say(str(step.up_revision_id)),
         )
         with connection.begin():
             context.run_migrations()

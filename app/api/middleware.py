@@ -21,6 +21,7 @@ _requests = Histogram("holdfast_request_seconds", "Time of requests", ["method",
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, 3.2: version, trace id, parent id, flags. Ids of zeros alone are not valid.
 _TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_PROBES = frozenset({"/livez", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -45,7 +46,7 @@ def _timer(method: str, template: str, status: int) -> Histogram:
 class Envelope:
     """Gives each request an id and each response its headers, and writes one log line with the route's template, never
     with the path or query that was sent. Responses are not to be cached unless a route says otherwise. `hosts`: the
-    names by which clients may call the service; none means any."""
+    names by which clients may call the service; none means any. A machine may ask by address whether it is ready."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool = False, hosts: frozenset[str] = frozenset()) -> None:
         self._app = app
@@ -85,7 +86,7 @@ class Envelope:
             await send(message)
 
         try:
-            if self._hosts and _host(headers) not in self._hosts:
+            if self._hosts and scope["path"] not in _PROBES and _host(headers) not in self._hosts:
                 await render(request_id, BadRequest("this service is not called by that name"))(
                     scope, receive, send_with_headers
                 )

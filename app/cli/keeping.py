@@ -51,7 +51,7 @@ def restore(
     one engine can be restored into the other.
     """
     began, found = time.monotonic(), settings()
-    migrating.upgrade(found)
+    migrating.upgrade(found, say=told("migrated to"))
     with database(found) as opened:
         try:
             rows = keeping.restore(opened, file, told("restore"))

@@ -13,7 +13,7 @@ import uvicorn
 from app import clock, metrics, migrating
 from app import work as background
 from app.api.connections import Bounded
-from app.cli.opening import database, fail, settings
+from app.cli.opening import database, fail, settings, told
 from app.demo import story
 from app.logs import configure
 from app.main import create_app, mail_of
@@ -37,7 +37,7 @@ def migrate() -> None:
     Reads HOLDFAST_DATABASE_URL, HOLDFAST_MIGRATION_DATABASE_URL (the owner's, PostgreSQL) and HOLDFAST_SECRET_KEY.
     """
     found = settings()
-    migrating.upgrade(found)
+    migrating.upgrade(found, say=told("migrated to"))
     opened = Database(found.database_url, *found.secrets)
     opened.unlock(clock.now())
     opened.close()
@@ -131,14 +131,14 @@ def demo(
     migrating.upgrade(found.model_copy(update={"database_url": f"sqlite:///{filling}"}))
     opened.unlock(clock.now())
     print(f"Filling a synthetic clinic of {patients} patients over {days} days, half a minute...", flush=True)
-    told = story.told(story.build(opened, patients, days), address)
+    words = story.told(story.build(opened, patients, days), address)
     opened.close()
     story.put_in_place(filling, path)
     configure(found.log_level, found.log_format)
     server = uvicorn.Server(
         uvicorn.Config(create_app(found), host="127.0.0.1", port=port, http=Bounded, log_config=None, access_log=False)
     )
-    print(told, flush=True)
+    print(words, flush=True)
     server.run()
 
 

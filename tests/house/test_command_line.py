@@ -56,6 +56,16 @@ def test_what_is_wrong_with_the_settings_is_one_sentence(variables: dict[str, st
     assert "hidden" not in sentence
 
 
+def test_work_says_what_it_does(clinic: tuple[Settings, str]) -> None:
+    settings, _ = clinic
+    with subprocess.Popen([HOLDFAST, "work"], env=environment(settings), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.terminate()
+    assert "background jobs: mail every 5 s, seal every 5 s, expire every 3600 s" in said
+    assert "no mail server is set" in said
+
+
 @pytest.mark.postgresql
 def test_a_wrong_password_and_a_database_that_is_not_there_are_one_sentence(
     request: pytest.FixtureRequest, tmp_path: Path

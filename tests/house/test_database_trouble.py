@@ -127,6 +127,56 @@ def test_a_clinic_has_its_share_of_threads_and_nobody_waits_for_ever(monkeypatch
     asyncio.run(story())
 
 
+def test_while_others_write_a_clinic_does_one_part_of_its_long_work_at_a_time() -> None:
+    async def most_at_once(pool: Pool, *, in_demand: bool) -> int:
+        if in_demand:
+            await pool.run(new_id(), lambda: None)
+        clinic_id, running, most = new_id(), 0, 0
+        lock = threading.Lock()
+
+        def part() -> None:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            time.sleep(0.05)
+            with lock:
+                running -= 1
+
+        await asyncio.gather(
+            *(pool.run_part(clinic_id, part) for _ in range(3)), *(pool.compute(clinic_id, part) for _ in range(2))
+        )
+        return most
+
+    async def story() -> None:
+        pool = Pool(4, 3, "test")
+        assert not pool.is_in_demand()
+        assert await most_at_once(pool, in_demand=False) == 4, "three parts, and one thread that computes"
+        assert await most_at_once(pool, in_demand=True) == 1
+        pool.shutdown()
+
+    asyncio.run(story())
+
+
+def test_a_batch_is_written_in_large_parts_and_in_small_ones_while_others_write(api: Api) -> None:
+    def events_of_a_batch(day: int) -> int:
+        items = [
+            {"patient_id": patient, "taken_at": days_ago(day + minute / 1440),
+             "responses": [{"instrument": "nrs-pain", "score": 3}]}
+            for minute in range(60)
+        ]  # fmt: skip
+        answer = api.post("/v1/check-ins/batch", {"items": items})
+        assert [result["http_status"] for result in answer.json()["results"]] == [201] * 60
+        found = api.get("/v1/audit-events", params={"operation": "record_check_ins", "limit": 200}).json()["items"]
+        return sum(event["request_id"] == answer.headers["x-request-id"] for event in found)
+
+    patient = api.patient()
+    time.sleep(1.1)  # whoever wrote before is forgotten
+    assert events_of_a_batch(2) == 2
+    post(api, patient, 0)
+    assert events_of_a_batch(4) > 5
+
+
 def test_a_full_disk_is_busy_and_not_ready_until_there_is_room(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path}/h.db", secret_key=SECRET)  # type: ignore[arg-type]
     upgrade(settings)
