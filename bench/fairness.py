@@ -48,20 +48,21 @@ def main() -> None:
             greedy, other = (clinics.filled(database, 100, 60, SEED + n, _ENDING) for n in range(2))
             service = stack.enter_context(services.holdfast(settings))
             address = f"http://127.0.0.1:{service.port}"
-            whose = {
-                name: (address, clinics.token(settings, database, clinic), [str(i) for i in clinic.patient_ids])
-                for name, clinic in (("posts", other), ("batches", greedy))
-            }
-            database.close()
             ratios, rates, alone_99, both_99 = [], [], [], []
             for number in range(options.rounds):
-                alone, _ = _phase(whose, options.seconds, number * 3, posts=True, batches=False)
-                _, free = _phase(whose, options.seconds, number * 3 + 1, posts=False, batches=True)
-                beside, kept = _phase(whose, options.seconds, number * 3 + 2, posts=True, batches=True)
-                alone_99.append(_p99(alone))
-                both_99.append(_p99(beside))
+                whose = {  # a token is good for 15 minutes
+                    name: (address, clinics.token(settings, database, clinic), [str(i) for i in clinic.patient_ids])
+                    for name, clinic in (("posts", other), ("batches", greedy))
+                }
+                alone, _ = phase(whose, options.seconds, number * 3, posts=True, batches=False)
+                _, free = phase(whose, options.seconds, number * 3 + 1, posts=False, batches=True)
+                beside, kept = phase(whose, options.seconds, number * 3 + 2, posts=True, batches=True)
+                alone_99.append(p99(alone))
+                both_99.append(p99(beside))
                 ratios.append(both_99[-1] / alone_99[-1])
                 rates.append(kept / free)
+                print(f"  {alone_99[-1]:.1f} {both_99[-1]:.1f} ms, {free:.0f} {kept:.0f} check-ins/s", flush=True)
+            database.close()
         print(
             f"{engine}: p99 of 50 posts/s alone {statistics.median(alone_99):.1f} ms, beside the batches "
             f"{statistics.median(both_99):.1f} ms: {statistics.median(ratios):.1f} times ({min(ratios):.1f} to "
@@ -71,7 +72,7 @@ def main() -> None:
         )
 
 
-def _phase(whose: Any, seconds: float, turn: int, *, posts: bool, batches: bool) -> tuple[list[float], float]:
+def phase(whose: Any, seconds: float, turn: int, *, posts: bool, batches: bool) -> tuple[list[float], float]:
     """Milliseconds of each post, and check-ins a second of the batches."""
     told: Queue[Any] = multiprocessing.Queue()
     running = []
@@ -140,7 +141,7 @@ def _forms(patients: list[str], turn: int) -> Iterator[tuple[str, dict[str, Any]
             yield patient_id, {"taken_at": at.isoformat(), "responses": responses}
 
 
-def _p99(times: list[float]) -> float:
+def p99(times: list[float]) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 

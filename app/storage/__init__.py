@@ -1,7 +1,8 @@
 """Transactions, group commit and column types. Contains no domain logic."""
 
-from app.storage.database import NO_CLINIC, Database, DatabaseError, is_lost, is_passing, open_engine
-from app.storage.faults import is_disk_full, sentence_of
+from app.storage.database import NO_CLINIC, Database, DatabaseError
+from app.storage.engines import open_engine
+from app.storage.faults import is_disk_full, is_lost, is_passing, sentence_of
 from app.storage.joining import Joined, Transact
 from app.storage.keyring import WrongSecretError
 from app.storage.keys import Keyring, NoSuchKeyError, derived_key, key_for, key_id, key_id_of, keys_for

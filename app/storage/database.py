@@ -20,15 +20,14 @@ from threading import Lock
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg
-from pydantic_core import from_json
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 
 from app import clock
 from app.errors import Busy
 from app.storage import keyring
-from app.storage.faults import is_disk_full
+from app.storage.engines import BUSY_MILLISECONDS, open_engine
+from app.storage.faults import is_disk_full, is_lost, is_passing
 from app.storage.keys import Keyring
 from app.storage.shares import Pool
 from app.storage.streams import Stream
@@ -42,34 +41,14 @@ DatabaseError = DBAPIError
 NO_CLINIC = UUID(int=0)
 _ATTEMPTS = 6
 _STREAMS = 4
-_BUSY_MILLISECONDS = 2_000
 # Page cache of the SQLite connection that writes. Readers keep SQLite's 2 MiB, because every commit empties their
 # cache.
 _WRITER_CACHE_KIBIBYTES = 32 * 1024
-# The size of SQLite's journal, in pages, at which it is copied into the database file. A page that was written many
-# times is then copied once. Writers wait while it is copied, so the size is not larger.
-_JOURNAL_PAGES = 4_096
-# serialization_failure, deadlock_detected, lock_not_available and unique_violation. The last is retried because two
-# transactions may create the same row at once; on its second attempt the loser sees the row of the winner.
-_RETRIED = {"40001", "40P01", "55P03", "23505"}
-
-# connection_failure, too_many_connections, query_canceled (by statement_timeout), admin_shutdown, crash_shutdown,
-# cannot_connect_now
-_UNREACHABLE = {"08006", "53300", "57014", "57P01", "57P02", "57P03"}
 _RETRYING_SECONDS = 3.0
 # Items of a long request in one transaction: some 40 ms. While others write too: on SQLite they wait for all of it, on
 # PostgreSQL they share the processor with it.
 _PART, _PART_ON_SQLITE, _PART_ON_POSTGRESQL = 50, 5, 10
 _LEAST_FREE_BYTES = 16 * 1024 * 1024
-# PostgreSQL ends the wait for a lock and a statement by itself. A connection to a machine that is gone is found out.
-_TIME_LIMITS = {
-    "connect_timeout": 3,
-    "options": "-c lock_timeout=2s -c statement_timeout=15s",
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
 
 
 class _Kind(Enum):
@@ -236,7 +215,7 @@ class Database:
         with self._in_turn() as writer, closing(writer.connection.cursor()) as cursor:
             cursor.execute("PRAGMA busy_timeout=0")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
 
     @contextmanager
     def _in_turn(self) -> Iterator[Connection]:
@@ -305,78 +284,7 @@ class Database:
         return self.engine.connect().execution_options(holdfast_begin=begin)
 
 
-def open_engine(url: str, *, is_limited: bool = False) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`. Values of statements never appear in errors or logs.
-    `is_limited`: connecting, waiting for a lock and each statement take a bounded time; migrations may take longer."""
-    if url.startswith("postgresql://"):
-        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    # Transactions are begun by _begin, not implicitly by the driver.
-    if url.startswith("sqlite"):
-        path = Path(url.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # patients' data: only this user may read it
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            connect_args={"check_same_thread": False, "timeout": 2},
-            json_deserializer=from_json,
-            execution_options={"holdfast_begin": "BEGIN IMMEDIATE"},
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-    else:
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            pool_size=16,
-            max_overflow=8,
-            pool_pre_ping=True,
-            connect_args={"autocommit": True, **(_TIME_LIMITS if is_limited else {"connect_timeout": 10})},
-            execution_options={"holdfast_begin": "BEGIN"},
-        )
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={_BUSY_MILLISECONDS}",
-        "secure_delete=ON",
-        f"wal_autocheckpoint={_JOURNAL_PAGES}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options()["holdfast_begin"])
-
-
 def _naming(clinic_id: UUID) -> str:
     """Sets the clinic id that row-level security reads. The id is a UUID by type, so it is safe in the SQL text. This
     way it is sent together with BEGIN, without a further round trip."""
     return f"select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
-
-
-def is_lost(error: Exception) -> bool:
-    """Whether the transaction cannot go on, and another attempt would not help now: the database is out of reach, has
-    no room, or took longer than a statement may."""
-    if isinstance(error, PendingRollbackError) or is_disk_full(error):
-        return True
-    return isinstance(error, DBAPIError) and _is_out_of_reach(error)
-
-
-def _is_out_of_reach(error: DBAPIError) -> bool:
-    never_reached = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
-    return never_reached or error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _UNREACHABLE
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether the error is temporary, so that the same transaction may succeed on another attempt."""
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    locked = isinstance(error, OperationalError) and "database is locked" in str(error.orig)
-    return state in _RETRIED or locked

@@ -1,6 +1,15 @@
-"""Says in one sentence, without any value, why the database could not do something."""
+"""Why the database could not do something: in one sentence without any value, and whether to try again."""
 
-from sqlalchemy.exc import DBAPIError
+import psycopg
+from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
+
+# serialization_failure, deadlock_detected, lock_not_available and unique_violation. The last is retried because two
+# transactions may create the same row at once; on its second attempt the loser sees the row of the winner.
+_RETRIED = {"40001", "40P01", "55P03", "23505"}
+
+# connection_failure, too_many_connections, query_canceled (by statement_timeout), admin_shutdown, crash_shutdown,
+# cannot_connect_now
+_UNREACHABLE = {"08006", "53300", "57014", "57P01", "57P02", "57P03"}
 
 _BY_STATE = {
     "28P01": "PostgreSQL refuses the user or the password of the database URL",
@@ -46,3 +55,25 @@ def is_disk_full(error: BaseException) -> bool:
     """Whether the database has no room left."""
     cause = getattr(error, "orig", error)
     return getattr(cause, "sqlstate", None) == "53100" or "disk is full" in str(cause)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the transaction cannot go on, and another attempt would not help now: the database is out of reach, has
+    no room, or took longer than a statement may."""
+    if isinstance(error, PendingRollbackError) or is_disk_full(error):
+        return True
+    return isinstance(error, DBAPIError) and _is_out_of_reach(error)
+
+
+def _is_out_of_reach(error: DBAPIError) -> bool:
+    never_reached = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
+    return never_reached or error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _UNREACHABLE
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the error is temporary, so that the same transaction may succeed on another attempt."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    locked = isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+    return state in _RETRIED or locked

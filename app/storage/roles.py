@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import text
 
-from app.storage.database import open_engine
+from app.storage.engines import open_engine
 
 # A role can switch to every role it is a member of, whether it inherits from it or not.
 _ROLES = """
