@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from itertools import count, islice
@@ -30,6 +31,7 @@ from bench import clinics, services
 from bench.rates import SEED, fresh
 
 _POSTS_A_SECOND = 50
+_PHONES = 10
 _BATCH = 500
 _CALLERS = 2
 _ENDING = timedelta(days=400)
@@ -93,19 +95,25 @@ def phase(whose: Any, seconds: float, turn: int, *, posts: bool, batches: bool) 
 
 
 def _post(address: str, token: str, patients: list[str], seconds: float, turn: int, told: "Queue[Any]") -> None:
-    """Posts at a steady rate; a late one is sent at once, and its time counts from when it was due."""
-    times, forms = [], _forms(patients, turn)
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
-        client.get("/v1/me")
-        began = time.perf_counter()
-        for number in range(int(seconds * _POSTS_A_SECOND)):
-            due = began + number / _POSTS_A_SECOND
-            patient_id, body = next(forms)
-            time.sleep(max(0, due - time.perf_counter()))
-            answer = client.post(f"/v1/patients/{patient_id}/check-ins", json=body)
-            assert answer.status_code == 201, answer.text
-            times.append(1000 * (time.perf_counter() - due))
-    told.put(("posts", times))
+    """Posts at a steady rate, from phones that know nothing of each other; a time counts from when the post was due."""
+    forms = list(islice(_forms(patients, turn), int(seconds * _POSTS_A_SECOND)))
+    began = time.perf_counter() + 1
+
+    def phone(which: int) -> list[float]:
+        times = []
+        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            client.get("/v1/me")
+            for number in range(which, len(forms), _PHONES):
+                due = began + number / _POSTS_A_SECOND
+                patient_id, body = forms[number]
+                time.sleep(max(0, due - time.perf_counter()))
+                answer = client.post(f"/v1/patients/{patient_id}/check-ins", json=body)
+                assert answer.status_code == 201, answer.text
+                times.append(1000 * (time.perf_counter() - due))
+        return times
+
+    with ThreadPoolExecutor(_PHONES) as phones:
+        told.put(("posts", [took for times in phones.map(phone, range(_PHONES)) for took in times]))
 
 
 def _batches(address: str, token: str, patients: list[str], seconds: float, turn: int, told: "Queue[Any]") -> None:

@@ -8,9 +8,10 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
 
 BUSY_MILLISECONDS = 2_000
-# The size of SQLite's journal, in pages, at which it is copied into the database file. A page that was written many
-# times is then copied once. Writers wait while it is copied, so the size is not larger.
-_JOURNAL_PAGES = 4_096
+# The size of SQLite's journal, in pages, at which it is copied into the database file. Writers wait while it is copied:
+# 4 MiB take some 10 ms, 16 MiB up to 25. A smaller one is copied more often, and a page that is written many times with
+# it.
+_JOURNAL_PAGES = 1_000
 # PostgreSQL ends the wait for a lock and a statement by itself. A connection to a machine that is gone is found out.
 _TIME_LIMITS = {
     "connect_timeout": 3,
