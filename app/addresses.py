@@ -1,8 +1,22 @@
 """Network addresses, as far as they stand for who is calling."""
 
+from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 
 _IPV6_NETWORK_BITS = 64
+
+
+def is_among(address: str, networks: Collection[str]) -> bool:
+    """Whether an address is one of these addresses or in one of these networks (`10.0.0.0/8`); `*` is any."""
+    if "*" in networks or address in networks:
+        return True
+    for network in networks:
+        try:
+            if ip_address(address) in ip_network(network, strict=False):
+                return True
+        except ValueError:  # a name, or no address at all
+            continue
+    return False
 
 
 def network_of(address: str) -> str:

@@ -43,12 +43,12 @@ def backup(database: Database, path: Path, say: Say) -> dict[str, Any]:
     now = clock.now()
 
     def facts(db: Transaction) -> dict[str, Any]:
-        clinic_ids = access.clinic_ids(db)
+        clinic_ids, known = access.clinic_ids(db), keyring.states(db)
         return {
             "made_at": now.isoformat(),
             "release": version("holdfast"),
             "revision": migrating.head(),
-            "key_ids": [key_id for key_id, state in keyring.states(db).items() if state != "retired"],
+            "key_ids": [key_id for key_id in database.keyring.ids if known.get(key_id) in ("current", "previous")],
             "clinics": len(clinic_ids),
             "answers": {str(clinic_id): _answers(database, db, clinic_id, now, say) for clinic_id in clinic_ids},
         }
@@ -66,9 +66,12 @@ def restore(database: Database, path: Path, say: Say) -> int:
         )
     if database.reading(NO_CLINIC, access.clinic_ids):
         raise ArchiveError("the database holds clinics already: restore into an empty one")
+    found.check_key(database.keyring)
     with database.refilling() as db:
-        found.check_key(db)
-        return found.restore(database, db, TABLES, say)
+        keyring.bind(db, found.key_ids, clock.now())
+        rows = found.restore(database, db, TABLES, say)
+    database.unlock(clock.now())
+    return rows
 
 
 def record(database: Database, operation: str) -> None:

@@ -15,7 +15,7 @@ from app.errors import Problem
 from app.facts import Fact
 from app.patients import identifiers
 from app.people import factors
-from app.settings import Settings, key_file, next_key_file
+from app.settings import Settings, key_file, next_key_file, write_key
 from app.storage import NO_CLINIC, Database, Keyring, Transaction, key_id_of, keyring
 
 _PATIENTS_A_ROUND = 200
@@ -41,10 +41,11 @@ def rotate(database: Database, ring: Keyring, say: Callable[[str], None]) -> tup
     known = database.reading(NO_CLINIC, keyring.states)
     if known.get(new) == "retired":
         raise RotationRefused("the new secret was retired before: make another one")
-    if known.get(new) == "current" and known.get(old) != "previous":
-        return 0, 0  # it is done already
+    if old not in known:
+        raise RotationRefused("HOLDFAST_PREVIOUS_SECRET_KEY is not the secret of this database")
+    is_done = known.get(new) == "current" and known[old] == "retired"
     lacking = database.reading(NO_CLINIC, lambda db: keyring.lacking(db, (new, old), clock.now()))
-    if lacking:
+    if lacking and not is_done:
         raise RotationRefused(
             f"{lacking} running process(es) lack one of the two secrets: restart each with both, then ask again; one "
             "that ended without saying so is forgotten after a minute"
@@ -52,6 +53,7 @@ def rotate(database: Database, ring: Keyring, say: Callable[[str], None]) -> tup
     database.writing(NO_CLINIC, lambda db: keyring.exchange(db, new, clock.now()))
     database.unlock(clock.now())
     _wait_for_all(database, new)
+    _wait_out(database)
     done = failed = 0
     for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
         mine, unread = _clinic(database, clinic_id, lambda count, before=done: say(f"{before + count} patients"))  # type: ignore[misc]
@@ -66,6 +68,14 @@ def _wait_for_all(database: Database, new: str) -> None:
     while database.reading(NO_CLINIC, lambda db: keyring.sealing_otherwise(db, new, clock.now())):
         if time.monotonic() > deadline:
             raise RotationRefused("a running process has not taken up the new secret within a minute: ask again")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _wait_out(database: Database) -> None:
+    """Waits until no transaction runs that began before: it may still seal with the old secret. An export, which seals
+    nothing, is waited for a minute at most."""
+    deadline, before = time.monotonic() + _WAIT_SECONDS, database.transactions()
+    while before & database.transactions() and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
 
 
@@ -99,9 +109,8 @@ def put_key_in_place(settings: Settings) -> Path | None:
     if not held.exists() or held.read_text(encoding="ascii").strip() == settings.secret:
         coming.unlink(missing_ok=True)
         return None
-    if not coming.exists():
-        coming.touch(mode=0o600)
-        coming.write_text(settings.secret, encoding="ascii")
+    coming.unlink(missing_ok=True)  # one that was made before, and that the operator has replaced by his own
+    write_key(coming, settings.secret)
     former = held.with_name(f"{held.name}.{key_id_of(held.read_text(encoding='ascii').strip())}")
     if not former.exists():
         os.link(held, former)

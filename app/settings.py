@@ -137,13 +137,13 @@ def keys_beside(database_url: str) -> list[str]:
     return [coming.read_text(encoding="ascii").strip(), held] if coming.exists() else [held]
 
 
-def write_key(path: Path) -> None:
-    """Writes a new secret to a file that only its owner may read; leaves one that is there."""
+def write_key(path: Path, secret: str | None = None) -> None:
+    """Writes a secret, or a new one, to a file that only its owner may read; leaves a file that is there."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(48))
+        file.write(secret or secrets.token_urlsafe(48))
         file.flush()
         os.fsync(file.fileno())

@@ -27,6 +27,7 @@ from app.cohorts import snapshots
 from app.patients import identifiers
 from app.patients import service as patients
 from app.storage import NO_CLINIC, Database, leases
+from app.storage.watching import watched
 
 logger = logging.getLogger("holdfast")
 
@@ -126,7 +127,10 @@ def _renew_snapshot(database: Database, clinic_id: UUID) -> None:
     clinic = database.reading(clinic_id, lambda db: access.clinic(db, clinic_id))
     if clinic is not None:
         whose = (clinic_id, ZoneInfo(clinic.time_zone), clinic.smallest_group)
-        database.writing(clinic_id, lambda db: cohorts.take_snapshot(db, *whose, now))
+        # Worked out in a reading transaction, so that nobody waits for it.
+        found, last = database.reading(clinic_id, lambda db: cohorts.next_snapshot(db, *whose, now))
+        if found is not None:
+            database.writing(clinic_id, lambda db: cohorts.keep_snapshot(db, clinic_id, found, last))
 
 
 async def refold(database: Database) -> None:
@@ -160,9 +164,14 @@ async def run(database: Database, mail: Mail | None) -> None:
 
 
 def forever(database: Database, mail: Mail | None) -> None:
-    """Runs every job repeatedly until interrupted."""
+    """Runs every job repeatedly until interrupted, in a process of its own."""
+
+    async def watching() -> None:
+        async with watched(database):
+            await run(database, mail)
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(database, mail))
+        asyncio.run(watching())
 
 
 async def _repeat(database: Database, job: Job, holder: str) -> None:
@@ -188,8 +197,8 @@ async def _held(database: Database, job: Job, holder: str, until: datetime) -> d
     """Renews the lease once less than half of its time is left. Returns until when the job is ours; now or earlier
     means that it is not. A round may outlast its lease, so every write of a job is safe to repeat."""
     now = clock.now()
-    if until - now > _LEASE / 2:
-        return until
     wanted = now + _LEASE + timedelta(seconds=job.every_seconds)
+    if now + _LEASE / 2 < until <= wanted:
+        return until
     ours = await database.write(NO_CLINIC, lambda db: leases.lease(db, job.name, holder, now, wanted))
     return wanted if ours else now

@@ -12,11 +12,12 @@ from app.access.door import Door, DoorParts, permit
 from app.access.policies import OPEN_OPERATIONS
 from app.access.service import Caller
 from app.addresses import network_of
+from app.api.aside import aside
 from app.api.idempotency import Keyed, compared
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
-from app.api.strict import StrictRoute
+from app.api.strict import OFF_LOOP_BYTES, StrictRoute
 from app.audit.service import Act, Origin
 from app.errors import Fault, Internal, Invalid, InvalidToken, Merged, NotFound, Problem
 from app.logs import log_unexpected
@@ -146,7 +147,9 @@ async def _keyed(
     target = f"{request.method} {request.url.path}?{request.url.query}"
     # What is shown depends on the token's scopes, so a token with others does not get the stored answer.
     scopes = " ".join(sorted(door.caller.scopes))
-    return Keyed(key, f"{target}\0{scopes}\0".encode() + compared(await request.body()))
+    body = await request.body()
+    content = await aside(lambda: compared(body)) if len(body) > OFF_LOOP_BYTES else compared(body)
+    return Keyed(key, f"{target}\0{scopes}\0".encode() + content)
 
 
 KeyOf = Annotated[Keyed | None, Depends(_keyed)]

@@ -6,12 +6,16 @@ before anything of the response leaves. What is refused is recorded by `refuse`.
 """
 
 import asyncio
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from app import clock
 from app.access.policies import PERMISSIONS
 from app.access.service import Caller, CallerCache
 from app.api import idempotency
@@ -21,12 +25,14 @@ from app.audit import recording as audit
 from app.audit.service import Act, AuditEntry
 from app.errors import Busy, InsufficientScope, Merged, NotFound, Problem, RequestInProgress
 from app.facts import Fact, Outcome
-from app.storage import Database, Joined, Stream, Transact, Transaction
+from app.storage import Database, Joined, Stream, Transact, Transaction, leases
 
 T = TypeVar("T")
 
 _KEY_WAIT_SECONDS = 2.0
 _KEY_POLL_SECONDS = 0.05
+# Longer than any batch takes.
+_ALONE_FOR = timedelta(minutes=2)
 # A request without a valid token has no known caller; one beyond the limit is not looked at.
 _NOT_RECORDED = frozenset({401, 429})
 _OUTCOMES: Mapping[int, Outcome] = {403: "denied", 404: "not_found"}
@@ -127,8 +133,18 @@ class Door:
         part finds the database busy, the rest is not done, and `render` is told; the first part raises Busy. The
         response is kept under an Idempotency-Key once every part is done; until then a repeat does the parts again, so
         each must be safe to repeat."""
-        if keyed is not None and (done := await self._kept(keyed)) is not None:
-            return done
+        if keyed is None:
+            return await self._parts(order, work, render, None)
+        async with self._alone(keyed):
+            return await self._kept(keyed) or await self._parts(order, work, render, keyed)
+
+    async def _parts(
+        self,
+        order: Sequence[int],
+        work: Callable[[Sequence[int]], Callable[[Transaction], Fact[T]]],
+        render: Callable[[Sequence[Fact[T]], Busy | None], Rendered],
+        keyed: Keyed | None,
+    ) -> Rendered:
         database, found, busy, at = self.parts.database, list[Fact[T]](), None, 0
         while at < len(order) and busy is None:
             part = order[at : at + database.part_size()]
@@ -143,6 +159,23 @@ class Door:
         if keyed is not None and busy is None:
             await self._keep(keyed, rendered, found)
         return rendered
+
+    @asynccontextmanager
+    async def _alone(self, keyed: Keyed) -> AsyncIterator[None]:
+        """Only one request with this key at a time, in all processes. Raises RequestInProgress after 2 seconds; where a
+        process dies meanwhile, for as long as a lease lasts."""
+        whose = f"{self.act.clinic_id} {self.caller.name} {keyed.key}".encode()
+        name, holder = f"key {hashlib.sha256(whose).hexdigest()}", str(uuid4())
+
+        def taken(db: Transaction) -> None:
+            if not leases.lease(db, name, holder, clock.now(), clock.now() + _ALONE_FOR):
+                raise RequestInProgress
+
+        await self._once_free(taken)
+        try:
+            yield
+        finally:
+            await self.parts.database.write_part(self.act.clinic_id, lambda db: leases.end(db, name, holder))
 
     async def compute(self, work: Callable[[], T]) -> T:
         """The result of computing that takes long. It shows nothing, so it is no event."""
@@ -171,8 +204,13 @@ class Door:
         return rendered
 
     async def _keep(self, keyed: Keyed, rendered: Rendered, facts: Sequence[Fact[T]]) -> None:
-        whose = tuple({patient_id for fact in facts for patient_id in fact.patient_ids})
-        done = Done(rendered, Fact(None, whose))
+        shown, refused = (
+            tuple(dict.fromkeys(patient_id for ids in some for patient_id in ids))
+            for some in ([fact.patient_ids for fact in facts], [fact.refused_patient_ids for fact in facts])
+        )
+        outcomes = {fact.outcome for fact in facts}
+        outcome: Outcome = outcomes.pop() if len(outcomes) == 1 else "partly_refused"
+        done = Done(rendered, Fact(None, shown, outcome=outcome, refused_patient_ids=refused))
 
         def keep(db: Transaction) -> None:
             idempotency.once(db, self.act.clinic_id, self.caller.name, keyed, lambda _: done)
@@ -180,15 +218,15 @@ class Door:
         await self.parts.database.write_part(self.act.clinic_id, keep)
 
     def showing(
-        self, scope: str, render: Callable[[Fact[T]], Rendered], *, own: bool = False
+        self, scope: str, render: Callable[[Fact[T]], Rendered], *, own: bool = False, known_as: UUID | None = None
     ) -> Callable[[Fact[T]], Rendered]:
         """`render` for callers with this scope. Others get the id and version of what they wrote alone; `own`: unless
-        they have just made it, and all that it shows is what they sent."""
+        they have just made it, and all that it shows is what they sent. `known_as`: the id of what has none itself."""
 
         def rendered(fact: Fact[T]) -> Rendered:
             found = render(fact)
             may_see = scope in self.caller.scopes or (own and fact.is_new)
-            return found if may_see else unseen(found, fact)
+            return found if may_see else unseen(found, fact, known_as)
 
         return rendered
 

@@ -86,9 +86,9 @@ class CallerCache:
     async def _verified(self, outside: OutsideIssuer, token: str) -> tuple[Caller, float]:
         person = await outside.verified(token)
         logins = await self._database.read(NO_CLINIC, lambda db: store.users_by_email(db, person.email))
-        if not logins:
+        user = next((login for login in logins if login.disabled_at is None), None)
+        if user is None:
             raise InvalidToken
-        user = logins[0]
         caller = await self._database.read(
             user.clinic_id,
             lambda db: caller_of_person(db, user.clinic_id, user.id, has_factor=person.has_factor),

@@ -35,7 +35,8 @@ def clinic(db: Transaction, clinic_id: UUID) -> Clinic | None:
 
 
 def locked_clinic(db: Transaction, clinic_id: UUID) -> Clinic:
-    return db.exec(select(Clinic).where(col(Clinic.id) == clinic_id).with_for_update()).one()
+    """The clinic, for one writer at a time; rows that refer to it can be inserted meanwhile."""
+    return db.exec(select(Clinic).where(col(Clinic.id) == clinic_id).with_for_update(key_share=True)).one()
 
 
 def user(db: Transaction, clinic_id: UUID, user_id: UUID, *, locked: bool = False) -> User | None:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid_utils import uuid4
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.addresses import network_of
+from app.addresses import is_among, network_of
 from app.api.problems import problem_body
 from app.errors import BadRequest, Busy, HeadersTooLarge, Problem, RateLimited, RequestTimeout
 
@@ -23,6 +23,8 @@ HEADER_BYTES = 32 * 1024
 _LINGERING_SECONDS = 1.0
 # A client that sends its body at least this fast is never cut off.
 _SLOWEST_BYTES_A_SECOND = 8 * 1024
+# A chunk of one byte comes with five more.
+_FRAMING_OF_A_BYTE = 6
 
 
 @dataclass(slots=True)
@@ -41,8 +43,7 @@ class Bounds:
         """Why another connection from an address is refused; None where it is not."""
         if self.taken.total() >= self.connections:
             return Busy("all connections are in use")
-        is_trusted = address in self.trusted or "*" in self.trusted
-        if not is_trusted and self.taken[address] >= self.per_address:
+        if self.taken[network_of(address)] >= self.per_address and not is_among(address, self.trusted):
             return RateLimited("too many connections from one address", headers={"Retry-After": "1"})
         return None
 
@@ -62,18 +63,18 @@ class Bounded(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._refusal: Problem = BadRequest()
         self._is_in_header, self._is_refused = True, False
-        self._header_bytes = 0
+        self._header_bytes = self._received_bytes = self._body_bytes = 0
         self._deadline = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        address = network_of(self.client[0] if self.client else "")
+        address = self.client[0] if self.client else ""
         refusal = self._bounds.refusal(address)
         if refusal is not None:
             self._refuse(refusal)
             return
-        self._address = address
-        self._bounds.taken[address] += 1
+        self._address = network_of(address)
+        self._bounds.taken[self._address] += 1
         self._set_timer(self._bounds.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -93,9 +94,12 @@ class Bounded(HttpToolsProtocol):
             if self._timer is None:
                 self._set_timer(self._bounds.header_seconds)
         elif self._timer is not None:
+            self._received_bytes += len(data)
             self._set_timer(self._deadline - self.loop.time() + len(data) / _SLOWEST_BYTES_A_SECOND)
         super().data_received(data)
-        if self._is_in_header and self._header_bytes > HEADER_BYTES and not self._is_refused:
+        # Chunks and trailers are no part of the body: their signs are counted by how much more came than the body.
+        framing = self._received_bytes - _FRAMING_OF_A_BYTE * self._body_bytes
+        if max(self._header_bytes if self._is_in_header else 0, framing) > HEADER_BYTES and not self._is_refused:
             self._refuse(HeadersTooLarge())
 
     def on_message_begin(self) -> None:
@@ -107,8 +111,17 @@ class Bounded(HttpToolsProtocol):
             self._refusal = HeadersTooLarge()
             raise ValueError
         self._is_in_header, self._header_bytes = False, 0
+        self._received_bytes = self._body_bytes = 0
         self._set_timer(self._bounds.body_seconds)
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_header:  # after the body come trailers, which nobody here uses
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._clear_timer()

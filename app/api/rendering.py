@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+from uuid import UUID
 
 from fastapi import Response
 
@@ -45,9 +46,9 @@ def created(fact: Fact[B], location: str | None = None) -> Rendered:
     return as_json(fact, 201 if fact.is_new else 200, location)
 
 
-def unseen(rendered: Rendered, fact: Fact[Any]) -> Rendered:
+def unseen(rendered: Rendered, fact: Fact[Any], known_as: UUID | None = None) -> Rendered:
     """The same response for a caller who may write the object and not read it."""
-    value = WrittenOut(id=fact.value.id, version=fact.version)
+    value = WrittenOut(id=known_as or fact.value.id, version=fact.version)
     return replace(rendered, content=value.model_dump_json())
 
 

@@ -26,7 +26,7 @@ _MEMBERS = 64
 # Brackets and commas of a body, for each KiB that a route takes: about four times those of the densest real form.
 _SIGNS_A_KIBIBYTE = 64
 _FEWEST_SIGNS = 2_048
-_OFF_LOOP_BYTES = 32 * 1024
+OFF_LOOP_BYTES = 32 * 1024
 # With two of these, nobody could know which one is meant.
 _ONCE = ("If-Match", "Idempotency-Key")
 
@@ -38,8 +38,7 @@ class _UnacceptableError(ValueError):
 def parse(body: bytes, most_bytes: int = 4 * 1024 * 1024) -> Any:
     """The one JSON document in `body`, for a route that takes `most_bytes`. Raises Invalid, which names the rule that
     was broken."""
-    signs = body.count(b"{") + body.count(b"[") + body.count(b",")
-    if signs > max(_FEWEST_SIGNS, most_bytes // 1024 * _SIGNS_A_KIBIBYTE):
+    if holds_too_many(body, most_bytes):
         raise Invalid(errors=[Fault("pointer", "", "must not hold so many values")])
     try:
         document = json.loads(
@@ -54,6 +53,12 @@ def parse(body: bytes, most_bytes: int = 4 * 1024 * 1024) -> Any:
     if body.count(b"{") + body.count(b"[") > _DEPTH and _depth(document) > _DEPTH:
         raise Invalid(errors=[Fault("pointer", "", f"must not nest deeper than {_DEPTH}")])
     return document
+
+
+def holds_too_many(body: bytes, most_bytes: int) -> bool:
+    """Whether a body can hold more values than a route that takes `most_bytes` ever needs."""
+    signs = body.count(b"{") + body.count(b"[") + body.count(b",")
+    return signs > max(_FEWEST_SIGNS, most_bytes // 1024 * _SIGNS_A_KIBIBYTE)
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -102,7 +107,7 @@ class _StrictRequest(Request):
     async def json(self) -> Any:
         body = await self.body()
         try:
-            if len(body) > _OFF_LOOP_BYTES:
+            if len(body) > OFF_LOOP_BYTES:
                 return await aside(lambda: parse(body, self.most_bytes))
             return parse(body, self.most_bytes)
         except Problem as problem:

@@ -80,6 +80,7 @@ def receipt(
     fields = _fields(caller, version, scores, calendar, raised)
     if not own and "checkins:read" not in caller.scopes:
         fields |= {"scores": [], "session_id": None, "reason": None, "moved_from": None, "moved_to": None}
+        fields["notice"] = None
     if decision is not None and decision.is_alarming:
         fields["notice"] = crisis_notice(caller)
     seen = relief if "outcomes:read" in caller.scopes else []

@@ -1,5 +1,6 @@
 """Backups and secrets: `holdfast backup`, `restore`, `keys`."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -84,13 +85,14 @@ def rotate() -> None:
     with database(found) as opened:
         done, failed = rotating.rotate(opened, Keyring(found.secrets), told("sealed anew"))
     put = rotating.put_key_in_place(found)
-    if failed:
-        print(f"{failed} identities cannot be read with either secret and stay as they are")
-    if put is not None:
-        print(f"the key file holds the new secret now; the old one is in {put.name}")
-    print("old audit seals and backups made before need the old secret: keep it apart, and for 24 hours in")
-    print("HOLDFAST_PREVIOUS_SECRET_KEY, so that repeats of requests are still known")
-    answer(sealed_anew=done, seconds=round(time.monotonic() - began, 1))
+    said = [
+        f"{failed} identities cannot be read with either secret and stay as they are" if failed else "",
+        f"the key file holds the new secret now; the old one is in {put.name}" if put is not None else "",
+        "old audit seals and backups made before need the old secret: keep it apart, and for 24 hours in "
+        "HOLDFAST_PREVIOUS_SECRET_KEY, so that repeats of requests are still known",
+    ]
+    print("\n".join(filter(None, said)), file=sys.stderr)
+    answer(sealed_anew=done, unreadable=failed, seconds=round(time.monotonic() - began, 1))
 
 
 def _held(found: Settings) -> str | None:

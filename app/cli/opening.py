@@ -3,10 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from getpass import getpass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -15,8 +15,6 @@ from app import clock, migrating
 from app.errors import Problem
 from app.settings import Settings, unknown_variables
 from app.storage import Database, DatabaseError, WrongSecretError, sentence_of
-
-T = TypeVar("T")
 
 WRONG_USE = 2
 JsonOption = typer.Option("--json", help="As JSON, for scripts")
@@ -75,15 +73,6 @@ def password(from_stdin: bool, option: str) -> str:
     if sys.stdin.isatty():
         return getpass("Password: ")
     return sys.stdin.readline().rstrip("\r\n")
-
-
-def progress(found: Iterable[T], label: str, length: int | None = None) -> Iterator[T]:
-    """The same items one by one, with a progress bar on a terminal's standard error."""
-    if not sys.stderr.isatty():
-        yield from found
-        return
-    with typer.progressbar(found, label=label, length=length, file=sys.stderr) as bar:
-        yield from bar
 
 
 def told(label: str) -> Callable[[str], None]:

@@ -15,6 +15,7 @@ from app.cohorts.durability import WEEK, durability
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
 from app.cohorts.policies import Sight, members
 from app.cohorts.rates import rates
+from app.cohorts.snapshots import Snapshot
 from app.cohorts.tallies import Question, Tallies, Trait
 from app.errors import Busy, Fault, InsufficientScope, Invalid
 from app.facts import Fact
@@ -83,22 +84,32 @@ def _seen(
     snapshot = snapshots.current(db, caller.clinic_id)
     if snapshot is None:
         raise NoSnapshotError
-    asked = replace(question, as_of=snapshot.day)
+    taken_at, day = snapshot.moment_of(question.instrument)
+    asked = replace(question, as_of=day)
     found = snapshot.tallies(asked)
     groups = members(question.group_by, [*found.people, *found.early_people, *found.early_missing])
-    sight = Sight(False, smallest, snapshot.hidden(question.group_by, groups))
-    return _Seen(asked, found, snapshot.taken_at, sight)
+    sight = Sight(False, smallest, snapshot.hidden(question, groups))
+    return _Seen(asked, found, taken_at, sight)
 
 
-def take_snapshot(db: Transaction, clinic_id: UUID, zone: ZoneInfo, smallest: int, now: datetime) -> bool:
-    """Takes the clinic's first snapshot, or renews one that is a week old, if enough patients have changed. Returns
-    whether it did. Raises Busy while folds of an earlier release are renewed."""
-    access_store.locked_clinic(db, clinic_id)  # of two at once the second finds the first's
-    if snapshots.current(db, clinic_id) is not None and not snapshots.is_due(db, clinic_id, now):
-        return False
+def next_snapshot(
+    db: Transaction, clinic_id: UUID, zone: ZoneInfo, smallest: int, now: datetime
+) -> tuple[Snapshot | None, Snapshot | None]:
+    """The clinic's first snapshot, or the one that is to follow one that is a week old, and the one that it follows.
+    None instead of the former where it is not time, or too few patients have changed. `keep_snapshot` keeps it. Raises
+    Busy while folds of an earlier release are renewed."""
+    last = snapshots.current(db, clinic_id)
+    if last is not None and not snapshots.is_due(db, clinic_id, now):
+        return None, last
     if store.is_outdated(db, clinic_id):
         raise Busy("the cohort is being counted anew after an upgrade")
-    return snapshots.take(db, clinic_id, local_day(now, zone), now, smallest) is not None
+    return snapshots.taken(db, clinic_id, local_day(now, zone), now, smallest), last
+
+
+def keep_snapshot(db: Transaction, clinic_id: UUID, found: Snapshot, after: Snapshot | None) -> bool:
+    """Keeps a snapshot, unless another one has been kept since the one that it follows."""
+    access_store.locked_clinic(db, clinic_id)
+    return snapshots.keep(db, clinic_id, found, after)
 
 
 def sees_patients(caller: Caller) -> bool:

@@ -1,12 +1,12 @@
 """What callers who may not see patients are answered from: one snapshot of a clinic, renewed at most weekly.
 
 Asked before and after somebody's visit, today's numbers would tell what became of that patient. So such callers get
-the numbers of one moment, whatever they ask, and a new moment only when at least as many patients have changed since
-every earlier one as the smallest group has. A group of which fewer have changed stays hidden, and with it whatever
-would give it by subtraction.
+the numbers of one moment, whatever they ask, and a new moment only when none or at least as many patients have changed
+since every earlier one as the smallest group has. That is so for each instrument by itself, because questions are
+about one: where fewer have changed by an instrument, its episodes stay those of the moment before. A group of which
+fewer have changed stays hidden, and with it whatever would give it by subtraction.
 """
 
-import hashlib
 import json
 import zlib
 from collections import Counter
@@ -26,6 +26,8 @@ from app.storage import Transaction
 _RENEWED_AFTER = timedelta(days=7)
 # Answers count days from the origin of a spell, whatever its date.
 _ORIGIN = date(2000, 1, 1)
+# What is said of patients whatever the instrument: who they are, and what they are treated for.
+_NO_INSTRUMENT = ""
 _GROUPINGS: tuple[GroupBy, ...] = get_args(GroupBy)
 
 # The episodes of one patient by one instrument: see `store.episodes`.
@@ -40,28 +42,28 @@ class Person:
     trials: int | None
     episodes: dict[str, Episodes]
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal as long as nothing has changed that an answer could show."""
-        said = json.dumps([self.indications, self.trials, self.episodes], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-    def groups(self, group_by: GroupBy) -> frozenset[str]:
-        """The groups that count this patient, by whatever instrument."""
+    def groups(self, group_by: GroupBy, instrument: str) -> frozenset[str]:
+        """The groups that count this patient."""
         if group_by == "induction_sessions":
-            return frozenset(str(episode[1]) for mine in self.episodes.values() for episode in mine)
+            return frozenset(str(episode[1]) for episode in self.episodes.get(instrument, ()))
         trait: Trait = self.indications if group_by == "indication" else self.trials
         return frozenset(groups_of(group_by, trait))
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A clinic at one moment. `shown`: the groups of each grouping that changes do not hide."""
+    """A clinic at one moment. `moments`: when, and on which day of the clinic, the episodes by each instrument were as
+    they are here; `shown`: by instrument, the groups of each grouping that changes do not hide."""
 
     taken_at: datetime
     day: date
     people: dict[str, Person]
-    shown: dict[GroupBy, list[str]]
+    moments: dict[str, tuple[datetime, date]]
+    shown: dict[str, dict[GroupBy, list[str]]]
+
+    def moment_of(self, instrument: str) -> tuple[datetime, date]:
+        """As of when a question about an instrument is answered, and of which day."""
+        return self.moments.get(instrument, self.moments[_NO_INSTRUMENT])
 
     def tallies(self, question: Question) -> Tallies:
         """The counts that answer a question, as of the snapshot's day."""
@@ -75,9 +77,10 @@ class Snapshot:
             found.add(question, trait, [_record(values) for values in person.episodes.get(question.instrument, [])])
         return found
 
-    def hidden(self, group_by: GroupBy, groups: Iterable[str]) -> frozenset[str]:
+    def hidden(self, question: Question, groups: Iterable[str]) -> frozenset[str]:
         """Those of these groups of which too few patients have changed."""
-        return frozenset(set(groups) - set(self.shown[group_by]))
+        shown = self.shown.get(question.instrument, self.shown[_NO_INSTRUMENT])
+        return frozenset(set(groups) - set(shown[question.group_by]))
 
 
 def current(db: Transaction, clinic_id: UUID) -> Snapshot | None:
@@ -92,54 +95,114 @@ def is_due(db: Transaction, clinic_id: UUID, now: datetime) -> bool:
     return row is not None and not timedelta() <= now - row.taken_at < _RENEWED_AFTER
 
 
-def take(db: Transaction, clinic_id: UUID, day: date, now: datetime, smallest: int) -> Snapshot | None:
-    """Takes a snapshot of today and stores it; None, and nothing is stored, where too few patients have changed since
-    an earlier one. Of snapshots taken at once the first is kept."""
+def taken(db: Transaction, clinic_id: UUID, day: date, now: datetime, smallest: int) -> Snapshot | None:
+    """A snapshot of today, which `keep` keeps; None where too few patients have changed since an earlier one."""
     earlier = [_read(row) for row in store.snapshots(db, clinic_id)]
-    people = _people(db, clinic_id)
-    if not all(_is_safe(people, one.people, "none", (), smallest) for one in earlier):
+    return renewed(_people(db, clinic_id), earlier, day, now, smallest)
+
+
+def renewed(
+    people: dict[str, Person], earlier: Sequence[Snapshot], day: date, now: datetime, smallest: int
+) -> Snapshot | None:
+    """The snapshot of these people that may follow the earlier ones, oldest first; None if none may."""
+    last = earlier[-1] if earlier else None
+    if last is not None and not _may_follow(people, earlier, _NO_INSTRUMENT, smallest):
+        people = _same_people(people, last)
+    instruments = [_NO_INSTRUMENT, *sorted({code for person in people.values() for code in person.episodes})]
+    moments = dict.fromkeys(instruments, (now, day))
+    for code in instruments:
+        if last is not None and not _may_follow(people, earlier, code, smallest):
+            people, moments[code] = _as_before(people, last, code), last.moment_of(code)
+    if not all(_may_follow(people, earlier, code, smallest) for code in instruments):
         return None
-    shown = {group_by: _shown(people, earlier, group_by, smallest) for group_by in _GROUPINGS}
-    found = Snapshot(now, day, people, shown)
+    if last is not None and moments == last.moments:
+        return None
+    shown = {code: {by: _shown(people, earlier, code, by, smallest) for by in _GROUPINGS} for code in instruments}
+    return Snapshot(now, day, people, moments, shown)
+
+
+def keep(db: Transaction, clinic_id: UUID, found: Snapshot, after: Snapshot | None) -> bool:
+    """Stores a snapshot that was made to follow another one; False, and nothing is stored, where a newer one is there
+    by now."""
+    last = store.last_snapshot(db, clinic_id)
+    if (None if last is None else last.taken_at) != (None if after is None else after.taken_at):
+        return False
     content = {
-        "people": {name: [one.indications, one.trials, one.episodes] for name, one in people.items()},
-        "shown": shown,
+        "people": {name: [one.indications, one.trials, one.episodes] for name, one in found.people.items()},
+        "moments": {code: [at.isoformat(), day.isoformat()] for code, (at, day) in found.moments.items()},
+        "shown": found.shown,
     }
     packed = zlib.compress(json.dumps(content).encode(), 6)
-    store.add_snapshot(db, CohortSnapshot(clinic_id=clinic_id, taken_at=now, day=day, content=packed))
-    return found
+    store.add_snapshot(db, CohortSnapshot(clinic_id=clinic_id, taken_at=found.taken_at, day=found.day, content=packed))
+    return True
 
 
-def _shown(people: dict[str, Person], earlier: Sequence[Snapshot], group_by: GroupBy, smallest: int) -> list[str]:
+def _same_people(people: dict[str, Person], last: Snapshot) -> dict[str, Person]:
+    """The people of a snapshot as they were, with their episodes of now."""
+    return {
+        name: Person(then.indications, then.trials, people[name].episodes if name in people else then.episodes)
+        for name, then in last.people.items()
+    }
+
+
+def _as_before(people: dict[str, Person], last: Snapshot, code: str) -> dict[str, Person]:
+    """The same people, with their episodes by one instrument as they were."""
+    return {
+        name: Person(
+            one.indications,
+            one.trials,
+            {
+                **{other: mine for other, mine in one.episodes.items() if other != code},
+                **({code: then.episodes[code]} if (then := last.people.get(name)) and code in then.episodes else {}),
+            },
+        )
+        for name, one in people.items()
+    }
+
+
+def _may_follow(people: dict[str, Person], earlier: Sequence[Snapshot], code: str, smallest: int) -> bool:
+    return all(_is_safe(_changed(people, one.people, code), code, "none", (), smallest) for one in earlier)
+
+
+def _shown(
+    people: dict[str, Person], earlier: Sequence[Snapshot], code: str, group_by: GroupBy, smallest: int
+) -> list[str]:
     """The groups that may be shown, tried from the largest: each is accepted if the accepted ones, compared with every
     earlier snapshot in as far as that showed them too, divide the changed patients into none or enough."""
-    sizes = Counter(group for person in people.values() for group in person.groups(group_by))
+    sizes = Counter(group for person in people.values() for group in person.groups(group_by, code))
+    known = [(one, one.shown.get(code, one.shown[_NO_INSTRUMENT])) for one in earlier]
+    since = [(_changed(people, one.people, code), shown[group_by]) for one, shown in known]
     accepted: list[str] = []
     for name in sorted(sizes, key=lambda group: (-sizes[group], group)):
         tried = [*accepted, name]
-        if all(
-            _is_safe(people, one.people, group_by, [g for g in tried if g in one.shown[group_by]], smallest)
-            for one in earlier
-        ):
+        if all(_is_safe(some, code, group_by, [g for g in tried if g in shown], smallest) for some, shown in since):
             accepted = tried
     return accepted
 
 
-def _is_safe(
-    after: dict[str, Person], before: dict[str, Person], group_by: GroupBy, names: Sequence[str], smallest: int
-) -> bool:
+_Change = tuple[Person | None, Person | None]
+
+
+def _changed(after: dict[str, Person], before: dict[str, Person], code: str) -> list[_Change]:
+    """Patients of whom something has changed that an answer about an instrument could show: now, and then."""
+
+    def said(one: Person | None) -> Any:
+        return one and (one.indications, one.trials, one.episodes.get(code))
+
+    pairs = [(after.get(name), before.get(name)) for name in after.keys() | before.keys()]
+    return [(now, then) for now, then in pairs if said(now) != said(then)]
+
+
+def _is_safe(changes: Sequence[_Change], code: str, group_by: GroupBy, names: Sequence[str], smallest: int) -> bool:
     """Whether in each part into which these groups divide the patients, none or at least `smallest` have changed."""
-    changed: Counter[tuple[bool, ...]] = Counter()
-    for patient in after.keys() | before.keys():
-        now, then = after.get(patient), before.get(patient)
-        parts = {_part(one, group_by, names) for one in (now, then) if one is not None}
-        if now is None or then is None or len(parts) > 1 or now.fingerprint != then.fingerprint:
-            changed.update(parts)
-    return all(count >= smallest for count in changed.values())
+    counts: Counter[tuple[bool, ...]] = Counter()
+    for pair in changes:
+        counts.update({_part(one, code, group_by, names) for one in pair if one is not None})
+    return all(count >= smallest for count in counts.values())
 
 
-def _part(person: Person, group_by: GroupBy, names: Sequence[str]) -> tuple[bool, ...]:
-    mine = person.groups(group_by) if names else frozenset()
+def _part(person: Person, code: str, group_by: GroupBy, names: Sequence[str]) -> tuple[bool, ...]:
+    mine = person.groups(group_by, code) if names else frozenset()
     return tuple(name in mine for name in names)
 
 
@@ -161,7 +224,10 @@ def _plain(values: Sequence[Any]) -> list[Any]:
 def _read(row: CohortSnapshot) -> Snapshot:
     content = json.loads(zlib.decompress(row.content))
     people = {name: Person(*values) for name, values in content["people"].items()}
-    return Snapshot(row.taken_at, row.day, people, cast("dict[GroupBy, list[str]]", content["shown"]))
+    moments = {
+        code: (datetime.fromisoformat(at), date.fromisoformat(day)) for code, (at, day) in content["moments"].items()
+    }
+    return Snapshot(row.taken_at, row.day, people, moments, content["shown"])
 
 
 @dataclass(frozen=True, slots=True)

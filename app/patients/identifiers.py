@@ -92,7 +92,8 @@ def renew(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> U
     rows = store.of_form_before(db, clinic_id, FORM, after, limit)
     who = of_patients(db, clinic_id, [row.patient_id for row in rows])
     for row in rows:
-        _put_digest(db, row, who[row.patient_id].external_id)
+        if who[row.patient_id] != unreadable(row.patient_id):
+            _put_digest(db, row, who[row.patient_id].external_id)
     return rows[-1].patient_id if rows else None
 
 
@@ -185,6 +186,7 @@ def opened(db: Transaction, clinic_id: UUID, texts: Collection[tuple[UUID, bytes
 def reseal(db: Transaction, clinic_id: UUID, after: UUID | None, limit: int) -> tuple[UUID | None, int, int]:
     """Seals some identities anew, under the service's secret of now: those of patients after `after`. Returns the last
     patient looked at, None if there was none, how many were sealed, and how many could not be read."""
+    guard(db, clinic_id)  # nobody changes an identity between reading it here and storing its keyed hash
     rows = store.of_other_key(db, clinic_id, key_id(db), after, limit)
     who = of_patients(db, clinic_id, [row.patient_id for row in rows])
     failed = 0

@@ -56,7 +56,9 @@ async def get_plan(response: Response, door: DoorOf, patient_id: UUID) -> PlanOu
 async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMatch = None) -> Response:
     """It counts from tomorrow: what was due until today stays as it was. `items` null goes back to the clinic's."""
     expected = expected_version(if_match)
-    done = await door.write(lambda db: service.put_plan(db, door.caller, door.act, patient_id, expected, body), as_json)
+    # Without items the answer is the clinic's plan, which the caller did not send.
+    render = as_json if body.items is not None else door.showing("plans:read", as_json, known_as=patient_id)
+    done = await door.write(lambda db: service.put_plan(db, door.caller, door.act, patient_id, expected, body), render)
     return done.response()
 
 

@@ -20,7 +20,7 @@ _NO_CLIENT = Refusal("invalid_client", "the client or its secret is not right")
 _NO_SCOPE = Refusal("invalid_scope", "the client may not have that scope")
 
 # Each costs a slow comparison.
-_MOST_CLINICS = 8
+_MOST_CLINICS, _FEWEST_COMPARED = 8, 2
 
 Granted = Tokens | Refusal
 
@@ -35,17 +35,21 @@ async def by_password(parts: DoorParts, attempt: Attempt, password: str) -> Gran
     user, fits = await _fitting(logins, password)
     if user is None:
         return NOT_RIGHT
-    return await prove(parts, user.clinic_id, lambda db: service.sign_in(db, user, fits, attempt))
+    is_only = len(logins) == 1
+    return await prove(parts, user.clinic_id, lambda db: service.sign_in(db, user, fits, attempt, is_only=is_only))
 
 
 async def _fitting(logins: Sequence[User], password: str) -> tuple[User | None, bool]:
-    """The login that the password belongs to, of those that several clinics have under one e-mail; else the first."""
-    for user in logins[:_MOST_CLINICS]:
-        if await passwords.fits(user.password_hash, password):
+    """The login that the password belongs to, of those that several clinics have under one e-mail: an active one where
+    there is one. Without one the first, since that is where the attempt is recorded. At least two comparisons are made,
+    so that their time does not tell in how many clinics somebody is."""
+    tried = sorted(logins, key=lambda user: user.disabled_at is not None)[:_MOST_CLINICS]
+    hashes = [user.password_hash for user in tried]
+    found = [await passwords.fits(stored, password) for stored in [*hashes, *[None] * (_FEWEST_COMPARED - len(hashes))]]
+    for user, fits in zip(tried, found, strict=False):
+        if fits:
             return user, True
-    if not logins:
-        await passwords.fits(None, password)
-    return (logins[0] if logins else None), False
+    return (tried[0] if tried else None), False
 
 
 async def by_refresh_token(parts: DoorParts, token: str, origin: Origin) -> Granted:

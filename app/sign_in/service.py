@@ -36,9 +36,11 @@ NEEDS_CODE = Refusal("mfa_required", "send a code of the second factor as otp")
 Proof = tuple[Act | None, Fact[Tokens | Refusal]]
 
 
-def sign_in(db: Transaction, user: User, password_fits: bool, attempt: Attempt) -> Proof:
+def sign_in(db: Transaction, user: User, password_fits: bool, attempt: Attempt, *, is_only: bool) -> Proof:
     """Tokens for a person whose password fits and whose code, where a second factor is on, does too. Whether a factor
-    is on is told only to a caller who knows the password; then no act is recorded yet."""
+    is on is told only to a caller who knows the password; then no act is recorded yet. `is_only`: no other clinic has a
+    login of this e-mail. Where one has, a success does not make earlier attempts forgotten, which may have been meant
+    for that one."""
     act, address = attempt.origin.act(user.clinic_id, "user", user.id, "issue_token"), attempt.origin.address
     current = store.user(db, user.clinic_id, user.id, locked=True)
     # The user was disabled or the password was changed while the given password was being checked.
@@ -56,7 +58,7 @@ def sign_in(db: Transaction, user: User, password_fits: bool, attempt: Attempt) 
     if current.signed_out_at is not None and current.signed_out_at > now:  # a clock was ahead then
         current.signed_out_at = now
         db.add(current)
-    throttling.forgive(db, attempt.email, address)
+    (throttling.forgive if is_only else throttling.give_back)(db, attempt.email, address)
     granted = tokens.sign_in(db, current, clock.now(), has_factor=current.otp_confirmed_at is not None)
     return act, Fact(granted, is_new=True, is_secret=True)
 

@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import zipfile
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -20,7 +21,7 @@ from pydantic_core import to_json
 from sqlalchemy import Column, LargeBinary, Table, func, select
 
 from app.storage.database import Database
-from app.storage.keys import key_for
+from app.storage.keys import Keyring, keyring
 from app.storage.rights import rights_of
 from app.storage.rows import insert_into
 from app.storage.types import Moment, Transaction
@@ -60,7 +61,7 @@ def write(
             manifest: dict[str, Any] = {"format": _FORMAT, **facts(db), "tables": {}}
             for table in tables:
                 manifest["tables"][table.name] = _write_table(database, db, archive, table, clinics, say)
-            manifest["mac"] = _mac(db, manifest)
+            manifest["mac"] = _mac(keyring(db), manifest)
             archive.writestr(_MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
         with partial.open("rb") as written:
             os.fsync(written.fileno())
@@ -110,21 +111,25 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(path)
             self.manifest: dict[str, Any] = json.loads(self._zip.read(_MANIFEST))
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError) as error:
             raise ArchiveError("the file is no backup, or is damaged") from error
         if self.manifest.get("format") != _FORMAT:
             raise ArchiveError("the backup is of a later release")
 
-    def check_key(self, db: Transaction) -> None:
-        """Raises ArchiveError unless the manifest was written with one of the secrets that are given."""
-        for key_id in self.manifest.get("key_ids", []):
-            try:
-                mac = _mac(db, self.manifest, key_id)
-            except ValueError:
-                continue
-            if hmac.compare_digest(mac, str(self.manifest.get("mac"))):
-                return
-        raise ArchiveError("the backup belongs to another HOLDFAST_SECRET_KEY, or its manifest was changed")
+    def check_key(self, ring: Keyring) -> None:
+        """Raises ArchiveError unless every secret that sealed something in the backup is given, and the manifest was
+        written with the one that sealed then."""
+        if not self.key_ids or not set(self.key_ids) <= set(ring.ids):
+            both = ", and to HOLDFAST_PREVIOUS_SECRET_KEY" if len(self.key_ids) > 1 else ""
+            raise ArchiveError(f"the backup belongs to another HOLDFAST_SECRET_KEY{both}")
+        mac = _mac(ring.sealing_with(self.key_ids[0]), self.manifest)
+        if not hmac.compare_digest(mac, str(self.manifest.get("mac"))):
+            raise ArchiveError("the backup's manifest was changed")
+
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of the secrets that sealed what is in the backup, the one that sealed when it was made first."""
+        return list(self.manifest.get("key_ids", []))
 
     def restore(self, database: Database, db: Transaction, tables: Sequence[Table], say: Say) -> int:
         """Inserts every row into empty tables, in the caller's transaction. Returns how many. Raises ArchiveError where
@@ -161,7 +166,7 @@ class Archive:
                     if len(rows) == _ROWS_A_TIME:
                         yield rows
                         rows = []
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, EOFError) as error:
             raise ArchiveError(f"the backup of {table.name} is damaged") from error
         if digest.hexdigest() != expected:
             raise ArchiveError(f"the backup of {table.name} is damaged")
@@ -219,6 +224,6 @@ def _parser(column: Column[Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else parse(value)
 
 
-def _mac(db: Transaction, manifest: Mapping[str, Any], key_id: str | None = None) -> str:
+def _mac(ring: Keyring, manifest: Mapping[str, Any]) -> str:
     content = json.dumps({name: value for name, value in manifest.items() if name != "mac"}, sort_keys=True)
-    return hmac.digest(key_for(db, _PURPOSE, key_id), content.encode(), hashlib.sha256).hex()
+    return hmac.digest(ring.keys(_PURPOSE)[0], content.encode(), hashlib.sha256).hex()

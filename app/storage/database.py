@@ -73,17 +73,17 @@ class Database:
         self._writers = Pool(1 if self.is_sqlite else 8, 1 if self.is_sqlite else 3, "holdfast-write")
         self._turn = Lock()
         self._writer: Connection | None = None
-        self._readers = Pool(2 if self.is_sqlite else 8, 2 if self.is_sqlite else 4, "holdfast-read")
+        self._readers = Pool(3 if self.is_sqlite else 8, 2 if self.is_sqlite else 4, "holdfast-read")
         self._prober = ThreadPoolExecutor(1, "holdfast-probe")
         self._probing: asyncio.Future[Any] | None = None
         self._was_full = False
         self._streaming: set[UUID] = set()
 
     def unlock(self, now: datetime) -> None:
-        """Makes sure that the secrets given are those of this database, and seals with the one that it names. A fresh
-        database takes the first one. Raises WrongSecretError."""
+        """Makes sure that the secrets given are those of this database, and seals with the one that it names. A
+        database without a clinic takes the first one. Raises WrongSecretError."""
         known = self.reading(NO_CLINIC, keyring.states)
-        if not known:
+        if self.keyring.ids[0] not in known:
             known = self.writing(NO_CLINIC, lambda db: keyring.begin(db, self.keyring, now))
         ring = keyring.fitting(known, self.keyring)
         if ring != self.keyring:
@@ -172,6 +172,16 @@ class Database:
         """Makes a transaction go on as one of another clinic. Only for work on all clinics: backups and restores."""
         if not self.is_sqlite:
             db.connection().exec_driver_sql(_naming(clinic_id))
+
+    def transactions(self) -> set[tuple[int, datetime]]:
+        """The service's transactions that run now on PostgreSQL. On SQLite writers take turns, and none is told."""
+        if self.is_sqlite:
+            return set()
+        query = (
+            "select pid, xact_start from pg_stat_activity where datname = current_database() "
+            "and usename = current_user and xact_start is not null and pid <> pg_backend_pid()"
+        )
+        return self.reading(NO_CLINIC, lambda db: {(row[0], row[1]) for row in db.connection().exec_driver_sql(query)})
 
     def now(self) -> datetime:
         """The time of the database's own clock; on SQLite that is this machine's."""

@@ -4,7 +4,7 @@ A database keeps the id of its secret, so a service with another one does not st
 two: everything new is sealed with the second, and what the first one sealed is sealed anew.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,7 +28,7 @@ class ServiceKey(SQLModel, table=True):
     needed only for old audit seals and old backups."""
 
     __tablename__ = "service_keys"
-    __table_args__ = rights("*", is_open=True)
+    __table_args__ = rights("*", deletes=True, is_open=True)
 
     id: str = Field(primary_key=True)
     state: str
@@ -64,11 +64,24 @@ def fitting(known: dict[str, str], ring: Keyring) -> Keyring:
 
 
 def begin(db: Transaction, ring: Keyring, now: datetime) -> dict[str, str]:
-    """Makes the first secret that is given a fresh database's own. Returns the states of all secrets."""
-    if not states(db):
-        db.add(ServiceKey(id=ring.ids[0], state="current", changed_at=now))
-        db.flush()
+    """Makes the first secret that is given that of a database in which there is no clinic yet, so that nothing in it
+    is sealed. Returns the states of all secrets."""
+    known = states(db)
+    if not known or (ring.ids[0] not in known and _is_empty(db)):
+        bind(db, ring.ids[:1], now)
     return states(db)
+
+
+def bind(db: Transaction, key_ids: Sequence[str], now: datetime) -> None:
+    """Makes these secrets the database's own: the first one seals, and replaces the other if there is one."""
+    db.execute(delete(ServiceKey))
+    for place, key_id in enumerate(key_ids):
+        db.add(ServiceKey(id=key_id, state="previous" if place else "current", changed_at=now))
+    db.flush()
+
+
+def _is_empty(db: Transaction) -> bool:
+    return db.connection().exec_driver_sql("select 1 from clinics limit 1").first() is None
 
 
 def exchange(db: Transaction, new: str, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import or_, update
+from sqlalchemy import delete, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel, col
 
@@ -15,7 +15,7 @@ class Lease(SQLModel, table=True):
     """Which process does a job, and until when. If that process dies, the lease runs out at `until`."""
 
     __tablename__ = "leases"
-    __table_args__ = rights("*", is_open=True)
+    __table_args__ = rights("*", deletes=True, is_open=True)
 
     name: str = Field(primary_key=True)
     holder: str
@@ -33,6 +33,11 @@ def lease(db: Transaction, name: str, holder: str, now: datetime, until: datetim
         index_elements=["name"], set_={"holder": holder, "until": until}, where=free
     )
     return db.execute(taken.returning(col(Lease.name))).first() is not None
+
+
+def end(db: Transaction, name: str, holder: str) -> None:
+    """Deletes the holder's lease, of something that is not done again."""
+    db.execute(delete(Lease).where(col(Lease.name) == name, col(Lease.holder) == holder))
 
 
 def give_up(db: Transaction, name: str, holder: str, now: datetime) -> None:

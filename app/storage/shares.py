@@ -6,9 +6,10 @@ wait with it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TypeVar
 from uuid import UUID
 
@@ -30,7 +31,7 @@ class _Share(asyncio.Semaphore):
 
     def __init__(self, turns: int) -> None:
         super().__init__(turns)
-        self.parts = asyncio.Lock()
+        self.alone = asyncio.Lock()
 
 
 class Pool:
@@ -61,7 +62,7 @@ class Pool:
     async def compute(self, clinic_id: UUID, work: Callable[[], T]) -> T:
         """The result of what a long work computes before and after its parts, in a thread of its own."""
         async with self._alone(clinic_id):
-            return await asyncio.get_running_loop().run_in_executor(self._computing, work)
+            return await asyncio.get_running_loop().run_in_executor(self._computing, copy_context().run, work)
 
     @asynccontextmanager
     async def _alone(self, clinic_id: UUID) -> AsyncIterator[None]:
@@ -71,29 +72,28 @@ class Pool:
             return
         share = self._enter(clinic_id)
         try:
-            async with share.parts:
+            await _in_time(share.alone.acquire())
+            try:
                 yield
+            finally:
+                share.alone.release()
         finally:
             self._leave(clinic_id, share)
 
     async def _run(self, clinic_id: UUID, work: Callable[[], T]) -> T:
         share = self._enter(clinic_id)
         try:
-            if share.locked():
-                await asyncio.wait_for(share.acquire(), _TURN_SECONDS)
-            else:
-                await share.acquire()
-        except BaseException as error:
+            await (_in_time(share.acquire()) if share.locked() else share.acquire())
+        except BaseException:
             self._leave(clinic_id, share)
-            if isinstance(error, TimeoutError):
-                raise Busy from None
             raise
 
         def ended(_: object) -> None:
             share.release()
             self._leave(clinic_id, share)
 
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        # With the request's context, so that the log of what happens in the thread bears its id.
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
         answer.add_done_callback(ended)
         done, _ = await asyncio.wait((answer,), timeout=_ANSWER_SECONDS)
         if not done:
@@ -116,6 +116,13 @@ class Pool:
     def shutdown(self) -> None:
         self._threads.shutdown()
         self._computing.shutdown()
+
+
+async def _in_time(turn: Awaitable[bool]) -> None:
+    try:
+        await asyncio.wait_for(turn, _TURN_SECONDS)
+    except TimeoutError:
+        raise Busy from None
 
 
 def _look_away(answer: "asyncio.Future[T]") -> None:

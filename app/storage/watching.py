@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,11 +14,12 @@ from app import clock
 from app.errors import Busy
 from app.storage import keyring
 from app.storage.database import NO_CLINIC, Database, DatabaseError
+from app.storage.keyring import WrongSecretError
 from app.storage.types import new_id
 
 logger = logging.getLogger("holdfast")
 
-# Everything that is sealed within this time of the start of a rotation may still be sealed with the old secret.
+# How soon a running process takes up a new secret.
 _LOOK_SECONDS = 2.0
 _REPORTED_EVERY = timedelta(seconds=20)
 
@@ -51,8 +54,14 @@ async def _watch(database: Database, process_id: UUID) -> None:
     reported_at, reported = clock.now(), database.keyring
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        with contextlib.suppress(Exception):
+        try:
             await asyncio.to_thread(database.unlock, clock.now())
+        except WrongSecretError as error:  # it was replaced while this process could not be asked: it must not go on
+            logger.critical("%s: this process ends", error)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        except Exception as error:  # asked again soon
+            logger.debug("the secret could not be looked up: %s", type(error).__name__)
         due = abs(clock.now() - reported_at) > _REPORTED_EVERY
         if due or database.keyring != reported:
             await _report(database, process_id)

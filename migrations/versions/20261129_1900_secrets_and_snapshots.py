@@ -110,6 +110,8 @@ def upgrade() -> None:
         op.execute(f"insert into service_keys (id, state, changed_at) values ('{key_id}', 'current', {now})")
     for table in ("patient_keys", "identifiers", "audit_seals"):
         op.add_column(table, sa.Column("key_id", sa.String(), nullable=False, server_default=key_id))
+        if _is_postgresql():  # SQLite would copy the table for that
+            op.alter_column(table, "key_id", server_default=None)
     op.add_column("users", sa.Column("key_id", sa.String(), nullable=True))
     op.execute(f"update users set key_id = '{key_id}' where otp_secret is not null or otp_pending is not null")
     op.create_index("ix_patient_keys_clinic_id_key_id", "patient_keys", ["clinic_id", "key_id"])
@@ -134,6 +136,8 @@ def downgrade() -> None:
     _key.cache_clear()
     _forced(False)
     connection = op.get_bind()
+    if connection.execute(sa.text("select 1 from users group by email having count(*) > 1 limit 1")).first():
+        raise RuntimeError("an e-mail is in use in two clinics, which the release before cannot have: nothing was changed")
     op.add_column("devices", sa.Column("name", sa.String(), nullable=False, server_default="erased"))
     rows = connection.execute(sa.select(_devices).where(_devices.c.sealed_name.is_not(None))).all()
     keys = _own_keys() if rows else {}

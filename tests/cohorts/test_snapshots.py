@@ -2,8 +2,8 @@
 
 import random
 from collections import Counter
-from datetime import date, datetime, timedelta
-from itertools import combinations
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations, product
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from app.access.models import Client
 from app.access.policies import SCOPES, why_scopes_clash
 from app.api.parts import DATABASE
 from app.cohorts import snapshots, store
-from app.cohorts.snapshots import Person, Snapshot, _is_safe, _shown
+from app.cohorts.snapshots import Person, Snapshot, renewed
 from app.cohorts.tallies import Question
 from app.storage import Database
 from app.work import renew_snapshots
@@ -101,7 +101,7 @@ def test_a_snapshot_gives_the_numbers_of_today(cohort: tuple[Api, Api, list[str]
     now = clock.now()
 
     def both(db: Any) -> None:
-        found = snapshots.take(db, api.clinic_id, now.date(), now, 11)
+        found = snapshots.taken(db, api.clinic_id, now.date(), now, 11)
         assert found is not None
         for by in ("none", "indication", "treatment_resistant", "induction_sessions"):
             asked = Question("phq-9", by, now.date())
@@ -147,34 +147,66 @@ def test_a_client_that_held_both_before_gets_no_token_for_cohorts(api: Api) -> N
 CODES = ("ptsd", "ocd", "chronic_pain")
 
 
-def person(rng: random.Random, mark: int) -> Person:
+INSTRUMENTS = ("phq-9", "gad-7")
+
+
+def person(rng: random.Random, before: Person | None = None) -> Person:
+    """A patient, or one of whom something has changed: what they are treated for, or what one instrument says."""
+    changes = rng.choice(["traits", *INSTRUMENTS]) if before else None
+    episodes = dict(before.episodes) if before else {}
+    for code in INSTRUMENTS if before is None else [changes]:
+        if code in INSTRUMENTS:
+            episodes[code] = [[1, rng.choice([4, 6]), "2025-01-01", rng.random()]]
+    if before is not None and changes != "traits":
+        return Person(before.indications, before.trials, episodes)
     indications = "[" + ", ".join(f'"{code}"' for code in rng.sample(CODES, rng.choice([0, 1, 1, 2]))) + "]"
-    return Person(indications, rng.choice([None, 0, 3]), {"phq-9": [[1, rng.choice([4, 6]), "2025-01-01", mark]]})
+    return Person(indications, rng.choice([None, 0, 3]), episodes)
 
 
-@run(max_examples=60, deadline=None)
+@run(max_examples=80, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_no_two_snapshots_tell_of_fewer_than_the_limit(seed: int, renewals: int) -> None:
-    """Whatever changes: of every set of patients that two snapshots both give by sums and differences of the groups
-    that they show, none or at least the limit have changed."""
+    """Whatever changes, and by which instrument: of every set of patients that two snapshots both give by sums and
+    differences of the groups that they show for an instrument, none or at least the limit have changed by it."""
     rng, limit = random.Random(seed), 5
-    people = {str(n): person(rng, 0) for n in range(40)}
+    people = {str(n): person(rng) for n in range(40)}
     taken: list[Snapshot] = []
     for step in range(renewals + 1):
-        if taken:
-            for name in rng.sample(sorted(people), rng.choice([0, 1, 3, 6, 12])):
-                people = people | {name: person(rng, step)}
-            if not all(_is_safe(people, one.people, "none", (), limit) for one in taken):
-                continue
-        moment = datetime(2025, 1, 1) + timedelta(days=7 * step)  # noqa: DTZ001 - counted only
-        shown = {by: _shown(people, taken, by, limit) for by in snapshots._GROUPINGS}
-        taken.append(Snapshot(moment, date(2025, 1, 1), people, shown))
+        for name in rng.sample(sorted(people), rng.choice([0, 1, 3, 6, 12, 20])) if taken else []:
+            people = people | {name: person(rng, people[name])}
+        if taken and rng.random() < 0.5:
+            people = people | {f"new {step} {n}": person(rng) for n in range(rng.choice([1, 4, 8]))}
+        now = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=7 * step)
+        found = renewed(people, taken, now.date(), now, limit)
+        if found is not None:
+            taken.append(found)
     for one, two in combinations(taken, 2):
-        for by in snapshots._GROUPINGS:
-            names = [name for name in one.shown[by] if name in two.shown[by]]
+        for code, by in product(INSTRUMENTS, snapshots._GROUPINGS):
+            names = [name for name in one.shown[code][by] if name in two.shown[code][by]]
             changed: Counter[tuple[bool, ...]] = Counter()
-            for who in one.people:
-                parts = [tuple(n in snapshot.people[who].groups(by) for n in names) for snapshot in (one, two)]
-                if parts[0] != parts[1] or one.people[who] != two.people[who]:
-                    changed.update(set(parts))
-            assert all(count >= limit for count in changed.values()), (by, changed)
+            for who in one.people.keys() | two.people.keys():
+                known = [s.people.get(who) for s in (one, two)]
+                said = [p and (p.indications, p.trials, p.episodes.get(code)) for p in known]
+                if said[0] != said[1]:
+                    changed.update({tuple(n in p.groups(by, code) for n in names) for p in known if p is not None})
+            assert all(count >= limit for count in changed.values()), (code, by, changed)
+
+
+def test_other_instruments_changes_do_not_hide_one_patients_loss_by_this_one() -> None:
+    """Ten patients change by GAD-7 and one by PHQ-9: what is said of PHQ-9 stays as it was."""
+    rng = random.Random(1)
+    people = {str(n): person(rng) for n in range(40)}
+    days = [date(2025, 1, 1), date(2025, 1, 8)]
+    now = datetime(2025, 1, 8, tzinfo=UTC)
+    first = renewed(people, [], days[0], now - timedelta(days=7), 5)
+    assert first is not None
+    people = dict(people)
+    for n in range(11):
+        code = "gad-7" if n else "phq-9"
+        before = people[str(n)]
+        people[str(n)] = Person(before.indications, before.trials, before.episodes | {code: [[1, 4, "2025-01-01", 99]]})
+    second = renewed(people, [first], days[1], now, 5)
+    assert second is not None
+    assert [second.moment_of(code)[1] for code in ("phq-9", "gad-7")] == days
+    assert second.people["0"].episodes["phq-9"] == first.people["0"].episodes["phq-9"]
+    assert second.people["5"].episodes["gad-7"] == [[1, 4, "2025-01-01", 99]]
