@@ -1,4 +1,5 @@
-"""The one door: every request of a known caller comes through here and leaves one audit event (but not a 429 or 5xx).
+"""The one door: every request of a known caller comes through here and leaves one audit event (but not a 429 or 5xx);
+one that is written in parts leaves one for each.
 
 `permit` says whether the caller may do the operation. Then `read`, `write`, `join` or `stream` does the work, which
 returns a fact: its value and whose data it shows. The door records the event, with the patients that the fact names,

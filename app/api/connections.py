@@ -99,7 +99,8 @@ class Bounded(HttpToolsProtocol):
         super().data_received(data)
         # Chunks and trailers are no part of the body: their signs are counted by how much more came than the body.
         framing = self._received_bytes - _FRAMING_OF_A_BYTE * self._body_bytes
-        if max(self._header_bytes if self._is_in_header else 0, framing) > HEADER_BYTES and not self._is_refused:
+        too_much = self._header_bytes if self._is_in_header else framing
+        if too_much > HEADER_BYTES and not self._is_refused:
             self._refuse(HeadersTooLarge())
 
     def on_message_begin(self) -> None:
@@ -107,11 +108,12 @@ class Bounded(HttpToolsProtocol):
         self._is_in_header = True
 
     def on_headers_complete(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADER_BYTES:
+        header = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if header > HEADER_BYTES:
             self._refusal = HeadersTooLarge()
             raise ValueError
-        self._is_in_header, self._header_bytes = False, 0
-        self._received_bytes = self._body_bytes = 0
+        self._received_bytes = self._header_bytes - header  # what came with the header's end
+        self._is_in_header, self._header_bytes, self._body_bytes = False, 0, 0
         self._set_timer(self._bounds.body_seconds)
         super().on_headers_complete()
 

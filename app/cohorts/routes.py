@@ -76,7 +76,5 @@ async def _answered(door: Door, work: Callable[[Transaction], Fact[T]]) -> T:
     except service.NoSnapshotError:
         caller, now = door.caller, door.act.at
         whose = (caller.clinic_id, caller.time_zone, caller.clinic.smallest_group)
-        first, _ = await door.parts.database.read(caller.clinic_id, lambda db: service.next_snapshot(db, *whose, now))
-        if first is not None:
-            await door.prepare(lambda db: service.keep_snapshot(db, caller.clinic_id, first, None))
+        await door.prepare(lambda db: service.take_first_snapshot(db, *whose, now))
         return (await door.read(work)).value

@@ -106,6 +106,13 @@ def next_snapshot(
     return snapshots.taken(db, clinic_id, local_day(now, zone), now, smallest), last
 
 
+def take_first_snapshot(db: Transaction, clinic_id: UUID, zone: ZoneInfo, smallest: int, now: datetime) -> None:
+    """Takes a clinic's first snapshot, unless it has one by now. Raises Busy as `next_snapshot`."""
+    found, last = next_snapshot(db, clinic_id, zone, smallest, now)
+    if found is not None and last is None:
+        keep_snapshot(db, clinic_id, found, None)
+
+
 def keep_snapshot(db: Transaction, clinic_id: UUID, found: Snapshot, after: Snapshot | None) -> bool:
     """Keeps a snapshot, unless another one has been kept since the one that it follows."""
     access_store.locked_clinic(db, clinic_id)

@@ -51,7 +51,8 @@ class Pool:
     async def run(self, clinic_id: UUID, work: Callable[[], T]) -> T:
         """The result of `work`, done in a thread. Raises Busy if the clinic's turn does not come in time, or if the
         work takes too long; then it goes on, and keeps its turn until it ends."""
-        self._demanded_at = time.monotonic()
+        if clinic_id.int:  # jobs write for no clinic, and nobody waits for them
+            self._demanded_at = time.monotonic()
         return await self._run(clinic_id, work)
 
     async def run_part(self, clinic_id: UUID, work: Callable[[], T]) -> T:

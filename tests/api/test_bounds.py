@@ -5,6 +5,9 @@ import json
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +21,7 @@ from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
 from app.storage import new_id
-from tests.conftest import SECRET, Api, days_ago, new_client, new_clinic
+from tests.conftest import SECRET, Api, days_ago, new_clinic
 
 FORM = {"Content-Type": "application/json"}
 
@@ -49,10 +52,10 @@ def test_a_form_of_every_instrument_and_a_whole_batch_fit() -> None:
 
 
 def test_a_body_of_many_faults_gets_a_short_answer(api: Api) -> None:
+    item = {f"unknown_{n}": 1 for n in range(700)}
+    assert api.post("/v1/check-ins/batch", {"items": [item] * 100}).status_code == 422, "too many members"
     item = {f"unknown_{n}": 1 for n in range(60)}
-    began = time.process_time()
     answer = api.post("/v1/check-ins/batch", {"items": [item] * 500})
-    assert time.process_time() - began < 2
     assert answer.status_code == 200
     assert len(answer.content) < 1_500_000
     assert all(len(result["problem"]["errors"]) <= 20 for result in answer.json()["results"])
@@ -145,18 +148,63 @@ def test_unknown_hosts_are_refused_where_the_operator_lists_his(tmp_path: Any) -
         assert client.get("/docs", headers={"Host": "evil.example"}).json()["code"] == "bad_request"
 
 
-def test_a_trace_is_passed_on_and_stands_in_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trace_is_passed_on_and_stands_in_the_log(api: Api) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    assert api.get("/v1/me", headers={"traceparent": trace}).headers["traceparent"] == trace
+    with written() as lines:
+        assert api.get("/v1/me", headers={"traceparent": trace}).headers["traceparent"] == trace
+    assert any("trace=4bf92f3577b34da6a3ce929d0e0e4736" in line for line in lines)
     for wrong in ("00-" + "0" * 32 + "-00f067aa0ba902b7-01", "ff" + trace[2:], "x"):
         assert "traceparent" not in api.get("/v1/me", headers={"traceparent": wrong}).headers
 
 
+def test_what_happens_in_a_thread_is_logged_with_the_request_id(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    patient = api.patient()
+    item = {"patient_id": patient, "taken_at": days_ago(1), "responses": [{"instrument": "nrs-pain", "score": 3}]}
+    monkeypatch.setattr("app.checkins.service.decide", fail)
+    with written() as lines:
+        answer = api.post("/v1/check-ins/batch", {"items": [item]}, headers={"X-Request-Id": "r-7"})
+    assert answer.json()["results"][0]["http_status"] == 500
+    [line] = [line for line in lines if "unexpected ZeroDivisionError" in line]
+    assert line.endswith("request=r-7")
+
+
+@contextmanager
+def written() -> Iterator[list[str]]:
+    """The lines of the service's log, as they are written."""
+    lines: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(_Text().format(record))
+
+    log, kept = logging.getLogger("holdfast"), Kept()
+    level = log.level
+    log.addHandler(kept)
+    log.setLevel("INFO")
+    try:
+        yield lines
+    finally:
+        log.removeHandler(kept)
+        log.setLevel(level)
+
+
 def test_an_answer_kept_under_a_key_is_not_given_to_a_token_with_other_scopes(api: Api) -> None:
-    wide = new_client(api.server, api.clinic_id, "patients:read patients:write")
+    made = api.post("/v1/clients", {"name": "x", "scope": "patients:read patients:write"}).json()
+
+    def with_scope(scope: str) -> Api:
+        form = {"grant_type": "client_credentials", "client_id": made["id"], "client_secret": made["client_secret"]}
+        token = api.server.post("/oauth/token", data=form | {"scope": scope}).json()["access_token"]
+        return replace(api, token=token)
+
+    wide, narrow = with_scope("patients:read patients:write"), with_scope("patients:write")
     body, headers = {"external_id": "kept", "label": "A.B."}, {"Idempotency-Key": "k"}
     assert wide.post("/v1/patients", body, headers=headers).status_code == 201
     assert wide.post("/v1/patients", body, headers=headers).headers["Idempotency-Replayed"] == "true"
+    refused = narrow.post("/v1/patients", body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 def test_every_line_of_a_request_bears_its_id_in_text_and_as_json() -> None:

@@ -1,5 +1,6 @@
 """The conventions every route shares: idempotency keys, cursors, request ids, health, caching."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from app.access import store
 from app.access.models import RefreshToken
 from app.api import idempotency
 from app.api.models import StoredResponse
-from app.storage import Database
+from app.storage import NO_CLINIC, Database, leases
 from tests.conftest import Api, new_client, new_clinic, new_person
 
 KEY = {"Idempotency-Key": "7f1c"}
@@ -55,6 +56,24 @@ def test_a_key_for_another_request_is_refused(api: Api) -> None:
     for target, body in ((path, check_in(6)), (f"/v1/patients/{api.patient()}/check-ins", check_in(5))):
         refused = api.post(target, body, headers=KEY)
         assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_batch_under_a_key_is_done_by_one_request_at_a_time(api: Api, database: Database) -> None:
+    """The second waits, then is told; another content under the key is refused before anything of it is written."""
+    patient = api.patient()
+    items = [check_in(n, n + 1) | {"patient_id": patient} for n in range(3)]
+    whose = f"{api.clinic_id} user:{api.caller_id} b".encode()
+    name, now = f"key {hashlib.sha256(whose).hexdigest()}", clock.now()
+    database.writing(NO_CLINIC, lambda db: leases.lease(db, name, "another", now, now + timedelta(seconds=30)))
+    busy = api.post("/v1/check-ins/batch", {"items": items}, headers={"Idempotency-Key": "b"})
+    assert (busy.status_code, busy.json()["code"]) == (409, "request_in_progress")
+    assert api.get(f"/v1/patients/{patient}/check-ins").json()["items"] == []
+    database.writing(NO_CLINIC, lambda db: leases.end(db, name, "another"))
+    assert api.post("/v1/check-ins/batch", {"items": items}, headers={"Idempotency-Key": "b"}).status_code == 200
+    other = [check_in(9, 23) | {"patient_id": patient}]
+    refused = api.post("/v1/check-ins/batch", {"items": other}, headers={"Idempotency-Key": "b"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+    assert len(api.get(f"/v1/patients/{patient}/check-ins").json()["items"]) == 3
 
 
 def test_keys_belong_to_their_caller(server: TestClient, api: Api) -> None:

@@ -8,14 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from app.migrating import upgrade
 from app.settings import Settings
+from app.storage import NO_CLINIC, Database
 from tests.alerts.test_mailing import Mailbox, mailbox
 from tests.conftest import SECRET, fresh_settings
-from tests.house.processes import HOLDFAST, PASSWORD, environment, run
+from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving
 
 __all__ = ["mailbox"]
 
@@ -80,6 +82,26 @@ def test_a_wrong_password_and_a_database_that_is_not_there_are_one_sentence(
     url = make_url(settings.database_url).set(username="nobody_at_all").render_as_string(hide_password=False)
     code, _, sentence = command("serve", settings=settings, HOLDFAST_DATABASE_URL=url)
     assert (code, sentence) == (2, "PostgreSQL refuses the user or the password of the database URL")
+
+
+@pytest.mark.postgresql
+def test_several_processes_serve_one_database(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    settings = fresh_settings("postgresql", request, tmp_path)
+    upgrade(settings)
+    run(settings, "clinics", "add", "--name", "North", "--time-zone", "UTC", "--admin-email", "a@example.org",
+        "--admin-password-stdin", stdin=f"{PASSWORD}\n")  # fmt: skip
+    form = {"grant_type": "password", "username": "a@example.org", "password": PASSWORD}
+    log = tmp_path / "log"
+    with serving(settings, "--workers", "2", log=log) as address:
+        token = httpx.post(f"{address}/oauth/token", data=form).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        for _ in range(10):  # each on a connection of its own, so on either process
+            assert httpx.get(f"{address}/v1/me", headers=headers).status_code == 200
+        database = Database(settings.database_url, SECRET)
+        count = text("select count(*) from processes")
+        assert database.reading(NO_CLINIC, lambda db: db.execute(count).scalar_one()) == 2
+        database.close()
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_damaged_or_unmigrated_file_does_not_start(tmp_path: Path) -> None:
@@ -186,8 +208,11 @@ def test_backup_restore_and_rotation_by_command(
     code, said, _ = command("audit", "verify", settings=target)
     assert (code, clinic_id in said) == (0, True)
     new = {"HOLDFAST_SECRET_KEY": "n" * 40, "HOLDFAST_PREVIOUS_SECRET_KEY": SECRET}
-    code, said, _ = command("keys", "rotate", settings=target, **new)
-    assert (code, "need the old secret" in said) == (0, True)
+    swapped = {"HOLDFAST_SECRET_KEY": SECRET, "HOLDFAST_PREVIOUS_SECRET_KEY": "n" * 40}
+    assert command("keys", "rotate", settings=target, **swapped)[0] == 2, "the new one is not known yet"
+    code, said, warned = command("keys", "rotate", settings=target, **new)
+    assert (code, json.loads(said)["unreadable"], "need the old secret" in warned) == (0, 0, True)
+    assert command("keys", "rotate", settings=target, **new)[0] == 0, "once more does no harm"
     assert command("clinics", "list", settings=target)[0] == 2
     assert command("clinics", "list", settings=target, HOLDFAST_SECRET_KEY="n" * 40)[0] == 0
 

@@ -120,6 +120,10 @@ def test_one_address_gets_half_of_all_connections(address: tuple[str, int]) -> N
 
 
 def test_proxies_have_no_share_and_networks_are_counted_as_one() -> None:
+    bounds = Bounds(connections=8, per_address=2, trusted=frozenset({"10.9.0.0/16", "2001:db8::7", "localhost"}))
+    bounds.taken.update({"10.9.3.4": 2, network_of("2001:db8::7"): 2, "192.0.2.1": 2})
+    assert [bounds.refusal(address) for address in ("10.9.3.4", "2001:db8::7")] == [None, None]
+    assert [bounds.refusal(address) is None for address in ("192.0.2.1", "2001:db8::8", "x")] == [False, False, True]
     bounds = Bounds(connections=4, per_address=2, trusted=frozenset({"10.0.0.1"}))
     bounds.taken.update({"10.0.0.1": 3})
     assert bounds.refusal("10.0.0.1") is None
@@ -130,3 +134,21 @@ def test_proxies_have_no_share_and_networks_are_counted_as_one() -> None:
     assert network_of("2001:db8:1:2::1") == network_of("2001:db8:1:2:ffff::9") != network_of("2001:db8:1:3::1")
     assert network_of("::ffff:192.0.2.7") == network_of("192.0.2.7") == "192.0.2.7"
     assert network_of("") == ""
+
+
+def test_trailers_are_bounded_and_are_no_headers(address: tuple[str, int]) -> None:
+    form = b"grant_type=password&username=a&password=b"
+    head = (
+        b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%s\r\n0\r\n" % (len(form), form)
+    )
+    endless = b"".join(b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(40))
+    assert refusal(address, head + endless) == (431, "headers_too_large")
+    assert refusal(address, head + b"X-A: " + b"a" * 100_000) == (431, "headers_too_large")
+    with connect(address) as client:
+        client.sendall(head + b"X-Request-Id: from-a-trailer\r\n\r\n")
+        said = b""
+        while part := client.recv(65_536):
+            said += part
+    assert said.startswith(b"HTTP/1.1 400")
+    assert b"from-a-trailer" not in said

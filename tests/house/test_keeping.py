@@ -19,7 +19,7 @@ from app.demo.clinic import fill
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
-from app.storage import Database, new_id
+from app.storage import Database, WrongSecretError, new_id
 from app.storage.archive import ArchiveError
 from app.work import seal
 from tests.conftest import ENGINES, SECRET, Api, app_of, days_ago, fresh_settings, new_clinic, new_device, new_person
@@ -145,7 +145,17 @@ def test_a_filled_target_another_secret_and_a_damaged_file_are_refused_and_chang
                 copy.writestr(member, content)
         with pytest.raises(ArchiveError):
             keeping.restore(empty, damaged, quiet)
-    (tmp_path / "no.zip").write_bytes(file.read_bytes()[:500])
+    content = file.read_bytes()
+    with zipfile.ZipFile(file) as whole:  # one wrong bit in the middle of each table
+        members = [m for m in whole.infolist() if m.compress_size > 100]
+    for place in (m.header_offset + 60 + len(m.filename) + m.compress_size // 2 for m in members):
+        (tmp_path / "flipped").write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        try:
+            keeping.restore(empty, tmp_path / "flipped", quiet)
+        except ArchiveError:
+            continue
+        pytest.fail(f"a backup with a wrong bit at {place} was restored")
+    (tmp_path / "no.zip").write_bytes(content[:500])
     with pytest.raises(ArchiveError, match="no backup"):
         keeping.restore(empty, tmp_path / "no.zip", quiet)
     assert keeping.restore(empty, file, quiet) > 0, "the refused ones left nothing behind"
@@ -176,3 +186,25 @@ def _forget_a_score(db: Any) -> None:
     """As nobody may: takes the latest PHQ-9 scores away from under the folds."""
 
     db.execute(text("update score_versions set points = 0 where instrument = 'phq-9'"))
+
+
+def test_a_restored_database_has_the_secret_of_its_backup(
+    kept: tuple[Settings, Api], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Also where the secret was replaced since, and where the empty database was migrated with another one."""
+    settings, _ = kept
+    database, file, new = Database(settings.database_url, SECRET), tmp_path / "b.holdfast", "n" * 40
+    keeping.backup(database, file, quiet)
+    database.close()
+    target = fresh_settings("sqlite", request, tmp_path / "later")
+    upgrade(target)
+    both = Database(target.database_url, new, SECRET)
+    both.unlock(clock.now())
+    keeping.restore(both, file, quiet)
+    assert list(keeping.verify(both, file, quiet)) == []
+    assert both.keyring.secrets[0] == SECRET
+    both.close()
+    alone = Database(target.database_url, new)
+    with pytest.raises(WrongSecretError):
+        alone.unlock(clock.now())
+    alone.close()

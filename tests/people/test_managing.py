@@ -53,6 +53,33 @@ def test_an_email_is_one_login(api: Api) -> None:
     assert api.post("/v1/users", {"email": "x@example.org", "role": "owner"}).status_code == 422
 
 
+def test_one_email_in_two_clinics_is_two_logins(server: TestClient, api: Api) -> None:
+    """Each with its own password; one that is disabled stands in nobody's way, and what fails in between does not open
+    the other one to more tries."""
+    other, email = new_clinic(server), f"{new_id()}@example.org"
+    people = []
+    for clinic, password in ((api, PASSWORD), (other, PASSWORD + " too")):
+        made = clinic.post("/v1/users", {"email": email, "role": "clinician"})
+        assert made.status_code == 201, "nobody is told of another clinic's logins"
+        people.append(made.json())
+        body = {"code": people[-1]["password_code"]["code"], "password": password}
+        assert server.post("/oauth/password", json=body).status_code == 204
+
+    def who(password: str) -> str:
+        token = login(server, email, password).json()["access_token"]
+        found: str = Api(server, token, api.clinic_id, new_id()).get("/v1/me").json()["id"]
+        return found
+
+    assert [who(PASSWORD), who(PASSWORD + " too")] == [person["id"] for person in people]
+    body = {"code": other.post(f"/v1/users/{people[1]['id']}/password-reset").json()["code"]}
+    assert server.post("/oauth/password", json=body | {"password": PASSWORD}).status_code == 204
+    api.patch(f"/v1/users/{people[0]['id']}", {"disabled": True}, people[0]["version"])
+    assert who(PASSWORD) == people[1]["id"], "the disabled one has the same password"
+    tries = [login(server, email, PASSWORD if n == 2 else "a wrong one").status_code for n in range(6)]
+    assert tries == [400, 400, 200, 400, 400, 400]
+    assert login(server, email).status_code == 429, "a success in between forgives no earlier try"
+
+
 def test_a_reset_ends_the_password_and_every_session(server: TestClient, api: Api) -> None:
     person = created(api)
     server.post("/oauth/password", json={"code": person["password_code"]["code"], "password": PASSWORD})
