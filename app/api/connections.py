@@ -112,6 +112,9 @@ class Bounded(HttpToolsProtocol):
         if header > HEADER_BYTES:
             self._refusal = HeadersTooLarge()
             raise ValueError
+        hosts = sum(name.lower() == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
+            raise ValueError
         self._received_bytes = self._header_bytes - header  # what came with the header's end
         self._is_in_header, self._header_bytes, self._body_bytes = False, 0, 0
         self._set_timer(self._bounds.body_seconds)

@@ -121,7 +121,7 @@ async def readyz(request: Request) -> JSONResponse:
     except DatabaseError:
         revision = None
     if database.is_full():
-        return _unavailable("the disk is full")
+        return _unavailable("the disk is full, or has less than 16 MiB left")
     if revision is None or revision < SCHEMA_HEAD.of(request):
         return _unavailable("the schema is behind: run holdfast migrate")
     return JSONResponse({"status": "ready"})

@@ -42,7 +42,7 @@ _PYDANTIC_WORDS = {
     "literal_error": "must be one of: {expected}",
 }
 # A request with more faults than this is told of the first ones.
-_MOST_FAULTS = 20
+MOST_FAULTS = 20
 _OWN_WORDS = {"moment", "day", "text", "rule", "number"}
 
 
@@ -56,7 +56,7 @@ class Refused(HTTPException):
 
 def faults_of(errors: Sequence[Any], prefix: str = "") -> list[Fault]:
     """Converts the first 20 validation errors to faults, without the input and without messages that could quote it."""
-    return [_fault(error, prefix) for error in errors[:_MOST_FAULTS]]
+    return [_fault(error, prefix) for error in errors[:MOST_FAULTS]]
 
 
 def _fault(error: Any, prefix: str) -> Fault:

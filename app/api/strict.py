@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from app.api.aside import aside
-from app.api.faults import Refused, faults_of, safe_name
+from app.api.faults import MOST_FAULTS, Refused, faults_of, safe_name
 from app.errors import Fault, Invalid, Problem, TooLarge, UnsupportedMediaType
 
 _DEPTH = 32
@@ -178,7 +178,9 @@ def _check_headers(request: Request) -> None:
 def _check_query(given: QueryParams, known: dict[str, bool]) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise Invalid(errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown])
+        raise Invalid(
+            errors=[Fault("parameter", safe_name(name), "is not known here") for name in unknown[:MOST_FAULTS]]
+        )
     repeated = [name for name, may_repeat in known.items() if not may_repeat and len(given.getlist(name)) > 1]
     if repeated:
         raise Invalid(errors=[Fault("parameter", name, "must be given only once") for name in repeated])

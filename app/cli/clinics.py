@@ -50,6 +50,8 @@ def add_clinic(
     Example: holdfast clinics add --name North --time-zone America/New_York --admin-email you@example.org
     --admin-password-stdin < password.txt
     """
+    if not name.strip() or not name.isprintable():
+        fail("name: must be one line of text")
     given = password(admin_password_stdin, "--admin-password-stdin")
     clinic_id, now = new_id(), clock.now()
     contacts = [_contact(text) for text in crisis_contact or []]

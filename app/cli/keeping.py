@@ -65,7 +65,7 @@ def restore(
         keeping.record(opened, "restore")
     if wrong:
         fail(f"what was restored is not as it was: {wrong} found", _FOUND)
-    answer(rows=rows, verified=str(verify).lower(), seconds=round(time.monotonic() - began, 1))
+    answer(rows=rows, verified=verify, seconds=round(time.monotonic() - began, 1))
 
 
 @keys.command("rotate")
@@ -78,12 +78,12 @@ def rotate() -> None:
     old secret: keep it.
     """
     found = settings()
-    if found.is_sqlite and len(found.secrets) == 1 and found.secret == _held(found):
+    if found.is_sqlite and found.secret == _held(found):  # no variable, and no new one made before
         write_key(next_key_file(found.database_url))
         found = settings()
     began = time.monotonic()
     with database(found) as opened:
-        done, failed = rotating.rotate(opened, Keyring(found.secrets), told("sealed anew"))
+        done, failed = rotating.rotate(opened, Keyring(found.secrets[:2]), told("sealed anew"))
     put = rotating.put_key_in_place(found)
     said = [
         f"{failed} identities cannot be read with either secret and stay as they are" if failed else "",

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from getpass import getpass
 from typing import Any, NoReturn
 
@@ -30,6 +31,8 @@ class Commands(typer.core.TyperGroup):
             fail("; ".join(f"{fault.name}: {fault.detail}" for fault in error.errors) or error.detail)
         except DatabaseError as error:
             fail(sentence_of(error))
+        except OSError as error:
+            fail(_file_fault(error))
         except (WrongSecretError, migrating.MigrationError) as error:
             fail(str(error))
 
@@ -41,10 +44,16 @@ def settings() -> Settings:
     except ValidationError as error:
         wrong = [(f"HOLDFAST_{e['loc'][0]}: ".upper() if e["loc"] else "") + _rule(e) for e in error.errors()]
         fail("; ".join([*wrong, *unknown_variables(os.environ)]))
+    except OSError as error:
+        fail(_file_fault(error))
     unknown = list(unknown_variables(os.environ))
     if unknown:
         fail("; ".join(unknown))
     return found
+
+
+def _file_fault(error: OSError) -> str:
+    return f"{error.filename or 'the system'}: {error.strerror or type(error).__name__}"
 
 
 def _rule(error: Mapping[str, Any]) -> str:
@@ -93,7 +102,7 @@ def answer(**values: object) -> None:
 def table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     """Prints rows for people, or as a JSON array for scripts."""
     if as_json:
-        print(json.dumps(rows, default=str))
+        print(json.dumps(rows, default=_plain))
         return
     if not rows:
         print("none")
@@ -105,7 +114,11 @@ def table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else _plain(value)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def fail(sentence: str, code: int = WRONG_USE) -> NoReturn:

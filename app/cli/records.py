@@ -52,6 +52,8 @@ def verify_audit(
     wrong, unchecked, say = 0, 0, told("seals checked")
     with database() as opened:
         named = [witness.clinic_id for witness in witnesses]
+        if clinic is not None and opened.reading(clinic, lambda db: access.clinic(db, clinic)) is None:
+            fail("there is no such clinic")
         known = [clinic] if clinic else opened.reading(NO_CLINIC, access.clinic_ids)
         for clinic_id in dict.fromkeys([*known, *named]):
             verified = partial(_verified, clinic_id=clinic_id, witnesses=witnesses, say=say)

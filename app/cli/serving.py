@@ -63,6 +63,7 @@ def serve(
     check_start(found)
     _check_port(host, port)
     if found.metrics_port:
+        _check_port(host, found.metrics_port)
         metrics.serve(found, host, workers)
     # Worker processes read their settings from the environment.
     os.environ["HOLDFAST_BACKGROUND_JOBS"] = "false" if no_work else "true"
@@ -164,6 +165,8 @@ def _check_port(host: str, port: int) -> None:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
+        except socket.gaierror:
+            fail(f"{host} is no address of this machine: choose another with --host")
         except OSError as error:
             reason = "is in use" if error.errno == 98 else "cannot be used"
             fail(f"port {port} of {host} {reason}: choose another with --port")

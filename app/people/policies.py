@@ -5,6 +5,8 @@ from functools import cache
 
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+_FEWEST_CHARACTERS = 4
+
 
 @cache
 def _common() -> frozenset[str]:
@@ -15,13 +17,16 @@ def _common() -> frozenset[str]:
 def why_guessable(password: str, email: str, clinic: str) -> str | None:
     """Why a password is one of the first that anybody would try; None if it is not. Source: NIST SP 800-63B-4,
     3.1.1.2: passwords are compared with a list of common ones and with names of the service and the person."""
-    if password.casefold() in _common():
-        return "must not be one of the most common passwords"
+    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", password.casefold())
+    if password.casefold() in _common() or bare in _common():
+        return "must not be one of the most common passwords, also with digits or signs around it"
+    if len(set(password.casefold())) < _FEWEST_CHARACTERS:
+        return f"must have at least {_FEWEST_CHARACTERS} different characters"
     letters = _letters(password)
     if letters and letters in {_letters(email), _letters(email.partition("@")[0])}:
         return "must not be the e-mail address"
-    if letters and letters == _letters(clinic):
-        return "must not be the clinic's name"
+    if letters and letters in {_letters(clinic), "holdfast"}:
+        return "must not be the clinic's name or the service's"
     return None
 
 

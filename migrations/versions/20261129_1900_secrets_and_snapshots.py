@@ -137,7 +137,7 @@ def downgrade() -> None:
     _forced(False)
     connection = op.get_bind()
     if connection.execute(sa.text("select 1 from users group by email having count(*) > 1 limit 1")).first():
-        raise RuntimeError("an e-mail is in use in two clinics, which the release before cannot have: nothing was changed")
+        raise RuntimeError("an e-mail is in use in two clinics, as the release before cannot: nothing was changed")
     op.add_column("devices", sa.Column("name", sa.String(), nullable=False, server_default="erased"))
     rows = connection.execute(sa.select(_devices).where(_devices.c.sealed_name.is_not(None))).all()
     keys = _own_keys() if rows else {}

@@ -46,6 +46,14 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"HOLDFAST_SECRETKEY": "x"}, "HOLDFAST_SECRETKEY is not known: HOLDFAST_SECRET_KEY may be meant"),
     ({"HOLDFAST_SECRET_KEY": "short"}, "at least 32 characters"),
     ({"HOLDFAST_RATE_LIMIT": "-1"}, "HOLDFAST_RATE_LIMIT"),
+    ({"HOLDFAST_DATABASE_URL": "postgresql://u:hidden@h:port/d"}, "must have a number as its port"),
+    ({"HOLDFAST_DATABASE_URL": "sqlite:////proc/x.db"}, "/proc/x.db"),
+    ({"HOLDFAST_TRUSTED_PROXIES": "proxy"}, "HOLDFAST_TRUSTED_PROXIES: must be IP addresses or networks"),
+    ({"HOLDFAST_PUBLIC_URL": "clinic.example"}, "HOLDFAST_PUBLIC_URL: must begin with http:// or https://"),
+    ({"HOLDFAST_ALLOWED_HOSTS": "http://x"}, "HOLDFAST_ALLOWED_HOSTS: must be names of hosts"),
+    ({"HOLDFAST_CORS_ORIGINS": "x"}, "HOLDFAST_CORS_ORIGINS: must be origins"),
+    ({"HOLDFAST_SMTP_URL": "hidden"}, "HOLDFAST_SMTP_URL: must begin with smtp://"),
+    ({"HOLDFAST_NONSENSE": "x"}, "HOLDFAST_NONSENSE is not known"),
 ]
 
 
@@ -56,6 +64,25 @@ def test_what_is_wrong_with_the_settings_is_one_sentence(variables: dict[str, st
     assert (code, "\n" in sentence) == (2, False)
     assert said in sentence
     assert "hidden" not in sentence
+
+
+def test_a_port_of_metrics_that_is_in_use_a_wrong_host_and_an_unknown_clinic_are_one_sentence(
+    clinic: tuple[Settings, str],
+) -> None:
+    settings, _ = clinic
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, _, said = command("serve", "--port", "18123", settings=settings, HOLDFAST_METRICS_PORT=port)
+        assert (code, said) == (2, f"port {port} of 127.0.0.1 is in use: choose another with --port")
+    code, _, said = command("serve", "--host", "nonsense.invalid", settings=settings)
+    assert (code, said) == (2, "nonsense.invalid is no address of this machine: choose another with --host")
+    nobody = "00000000-0000-0000-0000-000000000000"
+    assert command("audit", "verify", "--clinic", nobody, settings=settings)[::2] == (2, "there is no such clinic")
+    words = ("--time-zone", "UTC", "--admin-email", "b@example.org", "--admin-password-stdin")
+    code, _, said = command("clinics", "add", "--name", "X\nY", *words, settings=settings, stdin=f"{PASSWORD}\n")
+    assert (code, said) == (2, "name: must be one line of text")
 
 
 def test_work_says_what_it_does(clinic: tuple[Settings, str]) -> None:
@@ -203,7 +230,7 @@ def test_backup_restore_and_rotation_by_command(
     assert command("backup", str(file), settings=settings)[0] == 2, "no backup is overwritten"
     target = fresh_settings("sqlite", request, tmp_path / "again")
     restored = run(target, "restore", str(file), "--verify")
-    assert restored["verified"] == "true"
+    assert str(restored["verified"]) == "True"
     assert command("restore", str(file), settings=target)[0] == 2
     code, said, _ = command("audit", "verify", settings=target)
     assert (code, clinic_id in said) == (0, True)

@@ -22,7 +22,7 @@ from app.patients import service as patients
 from app.patients.models import PatientIn
 from app.patients.service import ExternalIdTaken
 from app.rotating import RotationRefused, rotate
-from app.settings import Settings
+from app.settings import Settings, write_key
 from app.storage import NO_CLINIC, Database, Keyring, WrongSecretError, keyring, new_id, watching
 from app.work import seal
 from tests.conftest import ENGINES, SECRET, Api, app_of, fresh_settings, new_clinic, new_device, new_person
@@ -229,3 +229,23 @@ def test_the_key_file_is_replaced_and_the_old_one_kept(tmp_path: Path) -> None:
     assert former is not None
     assert former.read_text() == first.secret
     assert Settings(database_url=url, secret_key=SecretStr("")).secrets == (NEW,)
+
+
+def test_a_key_file_beside_the_database_is_whole_and_one_that_waits_harms_nobody(tmp_path: Path) -> None:
+    """A new secret that was made and not taken up yet, a former one in a variable, a file that a full disk cut off."""
+    url, fresh = f"sqlite:///{tmp_path}/h.db", SecretStr("")
+    first = Settings(database_url=url, secret_key=fresh)
+    upgrade(first)
+    with TestClient(create_app(first)) as client:
+        new_clinic(client)
+    write_key(tmp_path / "h.db.key.next")
+    former = "f" * 40
+    found = Settings(database_url=url, secret_key=fresh, previous_secret_key=SecretStr(f"{former} {former}x"))
+    assert found.secrets[1:] == (first.secret, former, f"{former}x")
+    database = Database(url, *found.secrets)
+    database.unlock(clock.now())
+    assert database.keyring.secrets[0] == first.secret
+    database.close()
+    (tmp_path / "h.db.key.next").write_text("cut")
+    with pytest.raises(ValueError, match=r"the key file h\.db\.key\.next holds no key"):
+        Settings(database_url=url, secret_key=fresh)
