@@ -61,6 +61,20 @@ def test_a_body_of_many_faults_gets_a_short_answer(api: Api) -> None:
     assert all(len(result["problem"]["errors"]) <= 20 for result in answer.json()["results"])
 
 
+def test_a_batch_of_a_million_values_costs_little_also_where_it_is_refused(api: Api) -> None:
+    """Refused forms are read once more for alarming answers: not those that no form can be."""
+    body = b'{"items":[' + b"{}," * 1_300_000 + b"{}]}"
+    began = time.process_time()
+    answer = api.request("POST", "/v1/check-ins/batch", content=body, headers=FORM | {"Idempotency-Key": "large"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert time.process_time() - began < 1, "it took seven seconds before"
+
+
+def test_unknown_parameters_get_a_short_answer(api: Api) -> None:
+    answer = api.get("/v1/patients", params={f"a{n}": 1 for n in range(500)})
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 20)
+
+
 def test_a_compressed_body_is_415(api: Api) -> None:
     body = gzip.compress(b'{"external_id": "x"}')
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}

@@ -71,6 +71,12 @@ def test_what_is_no_request_is_a_problem(address: tuple[str, int]) -> None:
     assert refusal(address, b"this is not HTTP\r\n\r\n") == (400, "bad_request")
 
 
+def test_a_request_names_one_host(address: tuple[str, int]) -> None:
+    for hosts in (b"", b"Host: a\r\nHost: b\r\n"):
+        sent = b"GET /livez HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n"
+        assert refusal(address, sent) == (400, "bad_request")
+
+
 def test_a_client_that_says_nothing_or_half_of_it_is_closed(address: tuple[str, int]) -> None:
     began = time.monotonic()
     with connect(address) as silent:
