@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -14,8 +15,14 @@ from app.errors import Fault, Invalid, InvalidToken
 from app.storage import Database
 
 _hasher = PasswordHasher()
-# Verified against where there is no such login or no password yet, so that the refusal takes as long.
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
+
+
+@cache
+def _nobodys() -> str:
+    """What is verified against where there is no such login or no password yet, so that the refusal takes as long."""
+    return _hasher.hash(secrets.token_urlsafe(16))
+
+
 # Argon2 takes 64 MiB a time: two at once.
 _slow = ThreadPoolExecutor(2, "holdfast-argon2")
 
@@ -36,7 +43,7 @@ def hashed_now(password: str) -> str:
 def fits_now(stored: str | None, password: str) -> bool:
     """Whether the password is the stored one. Takes as long if none is stored. Slow: not for event loops."""
     try:
-        _hasher.verify(stored or _NOBODY, password)
+        _hasher.verify(stored or _nobodys(), password)
     except (VerifyMismatchError, InvalidHashError):
         return False
     return stored is not None

@@ -93,7 +93,7 @@ def clinic(issuer: Issuer, tmp_path: Path) -> Iterator[Api]:
         database: Database = DATABASE.in_app(app_of(server))
         now = clock.now()
         database.writing(
-            api.clinic_id, lambda db: people.add_user(db, api.clinic_id, EMAIL, "clinician", "x" * 12, now)
+            api.clinic_id, lambda db: people.add_user(db, api.clinic_id, EMAIL, "clinician", "a password of mine", now)
         )
         yield api
 

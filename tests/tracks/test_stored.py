@@ -41,7 +41,8 @@ def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     clinic_id, now = new_id(), clock.now()
     database.writing(clinic_id, lambda db: clinics.add_clinic(db, clinic_id, "S", "Pacific/Auckland", [], now))
     user_id = database.writing(
-        clinic_id, lambda db: people.add_user(db, clinic_id, f"{clinic_id}@example.org", "admin", "password 1", now)
+        clinic_id,
+        lambda db: people.add_user(db, clinic_id, f"{clinic_id}@example.org", "admin", "a password of mine", now),
     )
     caller = database.reading(
         clinic_id, lambda db: access.caller_of_token(db, Claims("user", user_id, clinic_id, "", 0))
