@@ -226,6 +226,9 @@ def test_a_test_mail_reaches_its_reader(clinic: tuple[Settings, str], mailbox: t
     box, url = mailbox
     assert command("mail", "test", "--to", "me@example.org", settings=clinic[0], HOLDFAST_SMTP_URL=url)[0] == 0
     assert box.told == ["me@example.org"]
+    code, said, _ = command("check", settings=clinic[0], HOLDFAST_SMTP_URL=url)
+    assert (code, said.strip()) == (0, "nothing is wrong"), "a server that answers, and gets no mail"
+    assert box.told == ["me@example.org"]
     assert command("mail", "test", "--to", "me@example.org", settings=clinic[0])[0] == 2
 
 
