@@ -47,7 +47,7 @@ _WRITER_CACHE_KIBIBYTES = 32 * 1024
 _RETRYING_SECONDS = 3.0
 # Items of a long request in one transaction: some 40 ms. While others write too: on SQLite they wait for all of it, on
 # PostgreSQL they share the processor with it.
-_PART, _PART_ON_SQLITE, _PART_ON_POSTGRESQL = 50, 5, 8
+_PART, _PART_ON_SQLITE, _PART_ON_POSTGRESQL = 50, 4, 8
 _LEAST_FREE_BYTES = 16 * 1024 * 1024
 
 
