@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _KEY_WAIT_SECONDS = 2.0
 _KEY_POLL_SECONDS = 0.05
-# Longer than any batch takes.
+# Longer than a batch takes. If one takes longer, two do the same items, which each is safe against.
 _ALONE_FOR = timedelta(minutes=2)
 # A request without a valid token has no known caller; one beyond the limit is not looked at.
 _NOT_RECORDED = frozenset({401, 429})

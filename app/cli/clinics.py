@@ -76,7 +76,7 @@ def list_clinics(as_json: AsJson = False) -> None:
             found = opened.reading(clinic_id, lambda db, c=clinic_id: access.clinic(db, c))  # type: ignore[misc]
             if found is not None:
                 rows.append({"clinic_id": found.id, "name": found.name, "time_zone": found.time_zone,
-                             "synthetic": found.synthetic, "created_at": found.created_at.isoformat()})  # fmt: skip
+                             "synthetic": found.synthetic, "created_at": found.created_at})  # fmt: skip
     table(rows, as_json=as_json)
 
 
@@ -107,7 +107,7 @@ def list_users(clinic: ClinicOption, as_json: AsJson = False) -> None:
     table(
         [
             {"user_id": u.id, "email": u.email, "role": u.role, "disabled": u.disabled,
-             "second_factor": u.second_factor, "created_at": u.created_at.isoformat()}
+             "second_factor": u.second_factor, "created_at": u.created_at}
             for u in found
         ],
         as_json=as_json,
@@ -137,7 +137,7 @@ def reset_password(
         user = _one_user(opened, email, clinic)
         act = by_operator(user.clinic_id, "reset_password", now)
         reset = operate(opened, act, lambda db: people.reset_password(db, act, user.id))
-    answer(code=reset.code, expires_at=reset.expires_at.isoformat())
+    answer(code=reset.code, expires_at=reset.expires_at)
 
 
 @clients.command("add")
@@ -167,7 +167,7 @@ def list_clients(clinic: ClinicOption, as_json: AsJson = False) -> None:
     table(
         [
             {"client_id": c.id, "name": c.name, "scope": c.scope, "disabled": c.disabled,
-             "created_at": c.created_at.isoformat()}
+             "created_at": c.created_at}
             for c in found
         ],
         as_json=as_json,
@@ -184,7 +184,7 @@ def list_devices(clinic: ClinicOption, as_json: AsJson = False) -> None:
     table(
         [
             {"device_id": d.id, "patient_id": d.patient_id, "disabled": d.disabled_at is not None,
-             "created_at": d.created_at.isoformat()}
+             "created_at": d.created_at}
             for d in found
         ],
         as_json=as_json,

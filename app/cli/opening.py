@@ -96,7 +96,9 @@ def told(label: str) -> Callable[[str], None]:
 
 def answer(**values: object) -> None:
     """Prints one JSON object."""
-    print(json.dumps({name: value if isinstance(value, int | float) else str(value) for name, value in values.items()}))
+    print(
+        json.dumps({name: value if isinstance(value, int | float) else _plain(value) for name, value in values.items()})
+    )
 
 
 def table(rows: list[dict[str, Any]], *, as_json: bool) -> None:

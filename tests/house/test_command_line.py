@@ -175,6 +175,7 @@ def test_lists_are_tables_for_people_and_json_for_scripts(clinic: tuple[Settings
         assert (code, len(table.splitlines())) == (0, 2)
         rows: list[dict[str, Any]] = json.loads(command(*words, "--json", settings=settings)[1])
         assert field in rows[0]
+        assert rows[0]["created_at"].endswith("Z"), "as the contract writes moments"
     assert json.loads(command("devices", "list", "--clinic", clinic_id, "--json", settings=settings)[1]) == []
     assert command("users", "list", "--clinic", "01a22869-f6d5-72be-b73c-04f46379492f", settings=settings)[0] == 2
 
