@@ -40,6 +40,7 @@ from app.cohorts.routes import router as cohorts
 from app.devices.routes import open_router as enrolments
 from app.devices.routes import router as devices
 from app.drawing import Renderer
+from app.events.routes import router as events
 from app.exchange.routes import router as exports
 from app.migrating import head
 from app.moves.routes import router as moves
@@ -71,7 +72,7 @@ _GIVEN_HEADERS = [
 # Routes are matched in this order, so the most frequent ones come first.
 _ROUTERS = (
     check_ins, batches, relief, trend, worklist, sign_in, enrolments, me, catalogue, patients, devices, sessions,
-    cohorts, alert_list, alerts, moves, exports, plans, clinic_plans, my_due, clinic, people, clients, privacy,
+    events, cohorts, alert_list, alerts, moves, exports, plans, clinic_plans, my_due, clinic, people, clients, privacy,
     audit_log,
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ import app.api.models
 import app.audit.models
 import app.checkins.models
 import app.cohorts.models
+import app.events.models
 import app.patients.models
 import app.plans.models
 import app.sessions.models

@@ -1,8 +1,8 @@
-"""Background jobs: mail about urgent alerts, seals of the audit log, and, once an hour, deleting expired rows and
-computing folds of older releases again.
+"""Background jobs: mail about urgent alerts, seals of the audit log, rows that turned at midnight, and, once an hour,
+deleting expired rows and computing folds of older releases again.
 
 Several processes may run them. Each job is done by one process at a time, in short transactions of one clinic each. No
-job has to run at a clinic's midnight: what changes then is stored as dates, so every page is right without a write.
+job has to run at a clinic's midnight: what changes then is stored with its day, so every page is right without a write.
 """
 
 import asyncio
@@ -28,12 +28,15 @@ from app.patients import identifiers
 from app.patients import service as patients
 from app.storage import NO_CLINIC, Database, leases
 from app.storage.watching import watched
+from app.tracks.days import local_day
 
 logger = logging.getLogger("holdfast")
 
 _BREATH_SECONDS = 0.05
 _IDENTIFIERS_A_ROUND = 200
 _HOUR_SECONDS = 3_600.0
+_TURN_SECONDS = 600.0
+_TURNED_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
 # A lease lasts this much longer than the job's interval. If a process dies, its jobs wait until their leases run out:
@@ -57,6 +60,7 @@ def jobs(database: Database, mail: Mail | None) -> list[Job]:
         Job("seal", _SEAL_SECONDS, lambda: asyncio.to_thread(seal, database)),
         Job("expire", _HOUR_SECONDS, lambda: asyncio.to_thread(expire, database)),
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
+        Job("turn", _TURN_SECONDS, lambda: turn(database)),
         Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
         Job("snapshot", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_snapshots, database)),
     ]
@@ -151,6 +155,19 @@ async def _refold_clinic(database: Database, clinic_id: UUID) -> None:
             return
         before = folded
         await asyncio.sleep(_BREATH_SECONDS)
+
+
+async def turn(database: Database) -> None:
+    """Writes the domain rows whose day has come, in every clinic, a few patients in each transaction. Rows turn at
+    midnight and are written from an hour later on: whoever pages through a list as of yesterday still finds them."""
+    for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
+        try:
+            zone = await database.read(clinic_id, lambda db: access.time_zone(db, clinic_id))
+            day = local_day(clock.now() - _TURNED_AFTER, zone)
+            while await database.write(clinic_id, lambda db: patients.advance_domains(db, clinic_id, day)):
+                await asyncio.sleep(_BREATH_SECONDS)
+        except Exception as error:  # an error in one clinic must not stop the others
+            logger.warning("rows could not be turned: %s", type(error).__name__)
 
 
 async def run(database: Database, mail: Mail | None) -> None:

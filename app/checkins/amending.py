@@ -19,6 +19,8 @@ from app.errors import AlreadyRecorded, Fault, InsufficientScope, Invalid
 from app.facts import Fact, require_version
 from app.instruments import Scored
 from app.patients import service as patients
+from app.patients.models import Patient
+from app.plans.confirming import Confirming
 from app.storage import Transaction
 from app.tracks import answers
 from app.tracks import service as tracks
@@ -73,7 +75,8 @@ def amend(
     )
     raised = tracks.apply(db, act.clinic_id, [change], known)
     db.flush()
-    relief = _relief_now(db, act, caller, patient_id, [*scored, *_instruments(db, act.clinic_id, check_in_id)], known)
+    touched = [*scored, *_instruments(db, act.clinic_id, check_in_id)]
+    relief = _relief_now(db, act, caller, patient, touched, known)
     told = alerts.alerts_out(db, act.clinic_id, list({alert.id: alert for alert in raised}.values()))
     receipt = output.receipt(caller, new, rows, calendar, told, relief, own=caller.patient_id is not None)
     return Fact(receipt, (patient_id,), new.version, is_new=True)
@@ -156,14 +159,16 @@ def _relief_now(
     db: Transaction,
     act: Act,
     caller: Caller,
-    patient_id: UUID,
+    patient: Patient,
     instruments: Sequence[str],
     known: Mapping[UUID, PatientTracks],
 ) -> list[TrackOut]:
     """What relief says today of these instruments."""
     today = local_day(act.at, caller.time_zone)
-    readable = answers.readable(db, act.clinic_id, patient_id, known[patient_id], caller.time_zone, today)
-    return answers.tracks_out(readable, instruments, today)
+    readable = answers.readable(db, act.clinic_id, patient.id, known[patient.id], caller.time_zone, today)
+    plans = Confirming(db, act.clinic_id, caller.time_zone, [patient.id])
+    found = answers.tracks_out(readable, instruments, today)
+    return plans.told(patient.id, patient.care_status, readable, found, today)
 
 
 def _amended(scored: Mapping[str, Scored], caller: Caller, body: AmendmentIn) -> dict[str, Scored]:

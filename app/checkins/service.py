@@ -25,6 +25,7 @@ from app.facts import Fact, Outcome
 from app.logs import log_unexpected
 from app.patients import service as patients
 from app.patients import store as patients_store
+from app.plans.confirming import Confirming
 from app.storage import Transaction, is_lost, is_passing
 from app.tracks import answers
 from app.tracks import service as tracks
@@ -52,7 +53,7 @@ def record_many(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list
     """Records check-ins of one clinic. Returns a receipt or a problem for each, in the order given."""
     recorded = record(db, clinic_id, posts)
     repeats = [k.check_in.id for k in recorded.outcomes if isinstance(k, Decision) and not k.is_new]
-    receipts = _Receipts(db, clinic_id, recorded.gathered.known, recorded.raised | alerts_of(db, clinic_id, repeats))
+    receipts = _Receipts(db, clinic_id, recorded.gathered, recorded.raised | alerts_of(db, clinic_id, repeats))
     return [
         outcome if isinstance(outcome, Problem) else receipts.of(post, outcome)
         for post, outcome in zip(posts, recorded.outcomes, strict=True)
@@ -265,9 +266,11 @@ class _Receipts:
     """The receipts of a batch. Each patient's relief is computed once."""
 
     def __init__(
-        self, db: Transaction, clinic_id: UUID, known: dict[UUID, PatientTracks], raised: dict[UUID, list[AlertOut]]
+        self, db: Transaction, clinic_id: UUID, gathered: Gathered, raised: dict[UUID, list[AlertOut]]
     ) -> None:
-        self._db, self._clinic_id, self._known, self._raised = db, clinic_id, known, raised
+        self._db, self._clinic_id, self._known, self._raised = db, clinic_id, gathered.known, raised
+        self._patients = gathered.patients
+        self._plans: dict[ZoneInfo, Confirming] = {}
         self._calendars: dict[UUID, Calendar] = {}
         self._readable: dict[tuple[UUID, date], PatientTracks] = {}
         self._relief: dict[tuple[UUID, str, date], list[TrackOut]] = {}
@@ -301,5 +304,8 @@ class _Receipts:
             if known is None:
                 known = answers.readable(self._db, self._clinic_id, patient_id, self._known[patient_id], zone, today)
                 self._readable[patient_id, today] = known
-            found = self._relief[patient_id, code, today] = answers.tracks_out(known, [code], today)
+            plans = self._plans.setdefault(zone, Confirming(self._db, self._clinic_id, zone, list(self._patients)))
+            care_status = self._patients[patient_id].care_status
+            tracks = answers.tracks_out(known, [code], today)
+            found = self._relief[patient_id, code, today] = plans.told(patient_id, care_status, known, tracks, today)
         return found

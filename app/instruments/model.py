@@ -5,14 +5,17 @@ times the mean) for PEG, tenths of T for PROMIS. Thresholds are compared on poin
 floating-point rounding. `value` is the number that people read.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 Direction = Literal["lower_is_better", "higher_is_better"]
 Basis = Literal["percent", "points"]
 RuleKind = Literal["nhs", "published", "computed", "convention"]
 Answers = Sequence[int | None]
+
+CONVENTION = "convention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Rule:
     """The lines of one instrument, in points of severity (0 = none, larger = worse). Source: clinical reference 4.5.
 
     `response` and `partial` are improvements in percent of the baseline severity or, if `basis` is "points", in points.
+    `remission_needs_reliable_change`: in answers over many patients, remission needs a fall by the reliable change too.
     """
 
     entry: int
@@ -48,8 +52,10 @@ class Rule:
     partial: int
     reliable_change: int
     reliable_change_kind: RuleKind
+    reliable_change_source: str
     remission: int | None
     recall_days: int
+    remission_needs_reliable_change: bool = False
 
     def __post_init__(self) -> None:
         if not (0 < self.partial < self.response and self.entry > 0 and self.reliable_change > 0):
@@ -59,6 +65,16 @@ class Rule:
         """Whether severity fell from the baseline by `amount` (percent or points) or more, in exact integers."""
         fall = baseline - severity
         return fall >= amount if self.basis == "points" else 100 * fall >= amount * baseline
+
+    @property
+    def measurement_error(self) -> float:
+        """The standard error of measurement of one reading, in points: the reliable change / (1.96 x sqrt 2). Source:
+        Jacobson and Truax 1991 J Consult Clin Psychol 59:12."""
+        return self.reliable_change / (1.96 * math.sqrt(2))
+
+    def is_within_error(self, severity: int, line: int) -> bool:
+        """Whether a reading and a line are at most 1.96 standard errors of measurement apart, in exact integers."""
+        return 2 * (severity - line) ** 2 <= self.reliable_change**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A questionnaire or rating scale as data. `points` lists every attainable score, ascending."""
+    """A questionnaire or rating scale as data. `points` lists every attainable score, ascending. `rule` is that of the
+    newest version; `earlier_rules` those of earlier versions in which it was another one."""
 
     code: str
     name: str
@@ -103,6 +120,7 @@ class Instrument:
     total: Callable[[Answers], int]
     either_or: tuple[tuple[int, int], ...] = ()
     self_harm: SelfHarmItem | None = None
+    earlier_rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if list(self.points) != sorted(set(self.points)):
@@ -125,6 +143,10 @@ class Instrument:
     def points_of_severity(self, severity: int) -> int:
         """The inverse of `severity`."""
         return severity if self.direction == "lower_is_better" else self.points[-1] - severity
+
+    def worst_at_most(self, severity: int) -> int | None:
+        """The severity of the worst attainable score whose severity is at most this one; None if there is none."""
+        return max((found for found in map(self.severity, self.points) if found <= severity), default=None)
 
     def band(self, points: int) -> str | None:
         """The label of the severity band; None if the instrument has no bands."""

@@ -13,6 +13,7 @@ from app.checkins import reading
 from app.checkins import store as check_ins
 from app.checkins.models import CheckInOut
 from app.errors import Fault, Invalid, Merged, NotFound, ReferenceNotFound
+from app.events import moving as events
 from app.facts import Fact, require_version
 from app.moves import loading
 from app.moves.loading import Load, Side
@@ -106,6 +107,7 @@ def merge(
         lambda: alerts.of_merged(db, act.clinic_id, patient_id, body.into, load.place_of, target.at),
     )  # fmt: skip
     _follow(db, caller, act, target)
+    events.move_all(db, act, patient_id, body.into, source.at, body.reason)
     access.hand_over_devices(db, act.clinic_id, patient_id, body.into)
     if target.patient.care_status in ENDED:
         access.revoke_devices(db, act.clinic_id, body.into, act.at)
@@ -147,6 +149,7 @@ def undo(
     )  # fmt: skip
     _follow(db, caller, act, source)
     _follow(db, caller, act, target)
+    events.move_back(db, act, other, patient_id, since, target.at, body.reason)
     access.hand_back_devices(db, act.clinic_id, other, patient_id)
     value = UndoOut(
         patient_id=patient_id,

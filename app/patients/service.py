@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -224,6 +224,14 @@ def refold_outdated(db: Transaction, clinic_id: UUID, zone: ZoneInfo) -> Sequenc
     changes = [Change(subject_of(patient, zone)) for patient in patients]
     tracks.apply(db, clinic_id, changes, tracks.gather(db, clinic_id, patient_ids))
     return patient_ids
+
+
+def advance_domains(db: Transaction, clinic_id: UUID, day: date) -> int:
+    """Writes the domain rows of a few patients whose next day has come by `day`. Returns how many patients."""
+    patient_ids = tracks_store.turned(db, clinic_id, day, _PATIENTS_A_ROUND)
+    store.locked(db, clinic_id, patient_ids)
+    tracks.advance(db, clinic_id, patient_ids, day)
+    return len(patient_ids)
 
 
 def search(

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Id, MomentOut, RequestBody, ResponseBody, each_once, grows, with_examples
+from app.api.fields import Flag, Id, MomentOut, RequestBody, ResponseBody, each_once, grows, with_examples
 from app.instruments import INSTRUMENTS
 from app.plans.schedule import Item
 from app.storage import Moment, document, key
@@ -69,6 +69,7 @@ class ClinicPlanVersion(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=Moment)
     recorded_by_id: UUID = Field(sa_type=Uuid)
     items: list[dict[str, Any]] = Field(sa_type=document())
+    confirm: bool
 
 
 class PatientPlanVersion(SQLModel, table=True):
@@ -84,6 +85,7 @@ class PatientPlanVersion(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=Moment)
     recorded_by_id: UUID = Field(sa_type=Uuid)
     items: list[dict[str, Any]] | None = Field(sa_type=document())
+    confirm: bool
 
 
 class PlanItemIn(RequestBody):
@@ -104,19 +106,24 @@ class PlanItemIn(RequestBody):
 
 
 class ClinicPlanIn(RequestBody):
-    """What the clinic asks of its patients, from tomorrow on."""
+    """What the clinic asks of its patients, from tomorrow on. With `confirm` one more reading is asked six days after
+    one near the response line or past it, where the plan asks for none within a week."""
 
     model_config = with_examples(_EXAMPLE)
 
     items: Annotated[list[PlanItemIn], BodyField(max_length=200)]
+    confirm: Flag = True
 
 
 class PlanIn(RequestBody):
-    """What is asked of this patient, from tomorrow on; null: what the clinic asks of all."""
+    """What is asked of this patient, from tomorrow on; null: what the clinic asks of all, and `confirm` as the clinic
+    has it. With `confirm` one more reading is asked six days after one near the response line or past it, where the
+    plan asks for none within a week."""
 
     model_config = with_examples(_EXAMPLE, {"items": None})
 
     items: Annotated[list[PlanItemIn], BodyField(max_length=200)] | None
+    confirm: Flag = True
 
 
 class PlanItemOut(ResponseBody):
@@ -136,13 +143,14 @@ class PlanOut(ResponseBody):
     from_on: date | None
     recorded_at: MomentOut | None
     items: list[PlanItemOut]
+    confirm: bool
     version: int
 
 
 class DueOut(ResponseBody):
-    """One check-in that is asked for on account of a session, or of enrolment (`session_id` null), and what became of
-    it. `missing` are the instruments that no check-in answers; `declined`: everything was answered, but not every
-    item."""
+    """One check-in that is asked for, and what became of it: on account of a session (`session_id`), of a course, of
+    enrolment, or of a reading near the response line that one more would confirm (`reason`). `missing` are the
+    instruments that no check-in answers; `declined`: everything was answered, but not every item."""
 
     due_on: date
     window_ends_on: date
@@ -150,6 +158,7 @@ class DueOut(ResponseBody):
     state: str = grows("upcoming", "due", "overdue", "done", "declined", "missed")
     missing: list[str]
     session_id: Id | None
+    reason: str | None = grows("confirm")
 
 
 class DueList(ResponseBody):

@@ -32,10 +32,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A version of a plan, from `from_on` until the next applies. `items` None: the clinic's plan applies."""
+    """A version of a plan, from `from_on` until the next applies. `items` None: the clinic's plan applies. `confirm`:
+    it asks once more after a reading near the line; see `plans.confirming`."""
 
     from_on: date
     items: tuple[Item, ...] | None
+    confirm: bool = True
+
+    @property
+    def items_asked(self) -> tuple[Item, ...]:
+        return self.items or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A check-in due because of a session, or of enrolment (`session_id` None). `anchor_on` is the day
-    of that. `missing`: its
-    instruments without an answer, `declined`: those whose answer has unanswered items."""
+    """A check-in due because of a session, of enrolment, or, where `confirms`, of a reading near the line (in the last
+    two cases `session_id` is None). `anchor_on` is the day of that. `missing`: its instruments without an answer,
+    `declined`: those whose answer has unanswered items."""
 
     due_on: date
     window_ends_on: date
@@ -58,6 +64,7 @@ class Due:
     session_id: str | None
     early: int = 1
     anchor_on: date = date.min
+    confirms: bool = False
     missing: tuple[str, ...] = field(default=())
     declined: tuple[str, ...] = field(default=())
 
@@ -109,6 +116,7 @@ DEFAULT_ITEMS = (
     *(_fortnight(7 * week, 3) for week in range(2, 9)),
     *(_fortnight(7 * week, 7) for week in range(12, 53, 4)),
 )
+_DEFAULT = Template(date.min, DEFAULT_ITEMS)
 
 
 def due(
@@ -120,16 +128,19 @@ def due(
     answered: Mapping[str, Sequence[Answer]],
     first: date,
     last: date,
+    confirming: Sequence[Due] = (),
 ) -> list[Due]:
     """What is due from `first` to `last`, in order. Templates are in order of `from_on`. `answered` holds the answers
-    on each instrument. One answer serves one item, so items around the days asked for are looked at too. What a session
+    on each instrument, `confirming` what is asked once more. One answer serves one item, so items around the days asked for are looked at too. What a session
     asks for ends at the next session, which asks anew; what enrolment asks for ends at the first."""
     found: dict[tuple[date, date, int], Due] = {}
-    for item, anchor, until in _asked(clinic, patient, enrolled_on, infusions, positions):
+    everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
+    items = sorted(everything, key=lambda item: (item.offset, item.window, item.early, item.instruments))
+    for item, anchor, until in _asked(items, enrolled_on, infusions, positions):
         due_on = anchor[0] + timedelta(days=item.offset)
         if first - due_on > AROUND or due_on - last > AROUND or (until is not None and due_on >= until):
             continue
-        if item not in in_force(clinic, patient, due_on):
+        if item not in in_force(clinic, patient, due_on).items_asked:
             continue
         ends_on = due_on + timedelta(days=item.window)
         if item.after == "enrolment" and until is not None:
@@ -137,7 +148,7 @@ def due(
         same = found.get((due_on, ends_on, item.early))
         codes = tuple(dict.fromkeys([*(same.instruments if same else ()), *item.instruments]))
         found[due_on, ends_on, item.early] = Due(due_on, ends_on, codes, anchor[1], item.early, anchor[0])
-    asked = sorted(found.values(), key=lambda one: (one.due_on, one.window_ends_on, one.early))
+    asked = sorted([*found.values(), *confirming], key=lambda one: (one.due_on, one.window_ends_on, one.early))
     return [one for one in _served(asked, answered) if first <= one.due_on <= last]
 
 
@@ -164,26 +175,40 @@ def _served(asked: Sequence[Due], answered: Mapping[str, Sequence[Answer]]) -> l
     ]
 
 
-def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date) -> tuple[Item, ...]:
-    """The items that apply on a day. A change applies from the next day, so that no past day changes."""
+def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date) -> Template:
+    """The plan that applies on a day. A change applies from the next day, so that no past day changes."""
     for templates in (patient, clinic):
         begun = [template for template in templates if template.from_on <= day]
         if begun and begun[-1].items is not None:
-            return begun[-1].items
-    return DEFAULT_ITEMS
+            return begun[-1]
+    return _DEFAULT
+
+
+def asks_between(
+    plan: Template,
+    infusions: Sequence[Infusion],
+    positions: Mapping[str, InfusionPosition],
+    code: str,
+    first: date,
+    last: date,
+) -> bool:
+    """Whether a plan asks for an instrument on a day from `first` to `last`, on account of a session or a course."""
+    items = [item for item in plan.items_asked if code in item.instruments and item.after != "enrolment"]
+    return any(
+        first <= due_on <= last and (until is None or due_on < until)
+        for item, (anchor_on, _), until in _asked(items, date.min, infusions, positions)
+        for due_on in [anchor_on + timedelta(days=item.offset)]
+    )
 
 
 def _asked(
-    clinic: Sequence[Template],
-    patient: Sequence[Template],
+    items: Sequence[Item],
     enrolled_on: date,
     infusions: Sequence[Infusion],
     positions: Mapping[str, InfusionPosition],
 ) -> list[tuple[Item, tuple[date, str | None], date | None]]:
-    """Every item of every version with what it follows (a day, and a session or None), and the day of the next session
+    """Every item with what it follows (a day, and a session or None), and the day of the next session
     or None."""
-    everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
-    items = sorted(everything, key=lambda item: (item.offset, item.window, item.early, item.instruments))
     ordered = sorted(infusions, key=lambda infusion: (infusion.at, infusion.id))
     begins = ordered[0].day if ordered else None
     found: list[tuple[Item, tuple[date, str | None], date | None]] = [

@@ -14,7 +14,7 @@ from app.errors import Fault, Invalid
 from app.facts import Fact, require_version
 from app.instruments import INSTRUMENTS
 from app.patients import service as patients
-from app.plans import store
+from app.plans import confirming, store
 from app.plans.models import (
     LONGEST_WINDOW_DAYS,
     ClinicPlanIn,
@@ -27,7 +27,8 @@ from app.plans.models import (
     PlanItemOut,
     PlanOut,
 )
-from app.plans.schedule import AROUND, DEFAULT_ITEMS, DEFAULT_VERSION, Answer, Due, Item, Template, due
+from app.plans.schedule import AROUND, DEFAULT_ITEMS, DEFAULT_VERSION, Answer, Due, Item, due
+from app.plans.stored import from_on, template
 from app.storage import Transaction
 from app.tracks import store as tracks
 from app.tracks.days import local_day
@@ -53,7 +54,8 @@ def put_clinic_plan(
     require_version(expected, _version(versions))
     items = [item.model_dump() for item in body.items]
     stands = versions[-1].items if versions else [_stored_item(item) for item in DEFAULT_ITEMS]
-    if [_whole(item) for item in stands] == items:
+    confirms = versions[-1].confirm if versions else True
+    if [_whole(item) for item in stands] == items and confirms == body.confirm:
         plan = _clinic_plan_out(versions, caller.time_zone)
         return Fact(plan, version=plan.version)
     new = ClinicPlanVersion(
@@ -62,6 +64,7 @@ def put_clinic_plan(
         recorded_at=act.at,
         recorded_by_id=act.actor_id,
         items=items,
+        confirm=body.confirm,
     )
     db.add(new)
     return Fact(_clinic_plan_out([new], caller.time_zone), version=new.version)
@@ -80,10 +83,11 @@ def versions(db: Transaction, caller: Caller, patient_id: UUID) -> list[PlanOut]
     return [
         _plan_out(
             "clinic" if version.items is None else "patient",
-            _from_on(version, zone),
+            from_on(version, zone),
             version.recorded_at,
             version.items or (),
             version.version,
+            confirm=version.confirm,
         )
         for version in store.patient_versions(db, caller.clinic_id, patient_id)
     ]
@@ -98,7 +102,8 @@ def put_plan(
     require_version(expected, _version(versions))
     items = None if body.items is None else [item.model_dump() for item in body.items]
     stands = versions[-1].items if versions else None
-    if (None if stands is None else [_whole(item) for item in stands]) == items:
+    is_same = stands is None or not versions or versions[-1].confirm == body.confirm
+    if is_same and (None if stands is None else [_whole(item) for item in stands]) == items:
         plan = _patient_plan_out(db, caller, versions)
         return Fact(plan, (patient_id,), plan.version)
     new = PatientPlanVersion(
@@ -108,6 +113,7 @@ def put_plan(
         recorded_at=act.at,
         recorded_by_id=act.actor_id,
         items=items,
+        confirm=body.confirm,
     )
     db.add(new)
     return Fact(_patient_plan_out(db, caller, [new]), (patient_id,), new.version)
@@ -135,14 +141,15 @@ def due_of(
     for instrument, taken_at, whole in tracks.taken_between(db, caller.clinic_id, patient_id, since, until):
         answered.setdefault(instrument, []).append(Answer(local_day(taken_at, zone), whole))
     asked = due(
-        [_template(version, zone) for version in store.clinic_versions(db, caller.clinic_id)],
-        [_template(version, zone) for version in store.patient_versions(db, caller.clinic_id, patient_id)],
+        [template(version, zone) for version in store.clinic_versions(db, caller.clinic_id)],
+        [template(version, zone) for version in store.patient_versions(db, caller.clinic_id, patient_id)],
         local_day(patient.created_at, zone),
         calendar.events,
         calendar.positions,
         answered,
         first,
         last,
+        confirming.asked_once_more(db, caller.clinic_id, patient_id, calendar, (first - AROUND, last + AROUND), today),
     )
     shown = [_due_out(one, today, own=caller.patient_id is not None) for one in asked]
     return Fact(DueList(items=[one for one in shown if one is not None]), (patient_id,))
@@ -161,17 +168,8 @@ def _due_out(one: Due, today: date, *, own: bool) -> DueOut | None:
         state=seen.state(today),
         missing=list(missing),
         session_id=None if one.session_id is None else UUID(one.session_id),
+        reason="confirm" if one.confirms else None,
     )
-
-
-def _template(version: ClinicPlanVersion | PatientPlanVersion, zone: ZoneInfo) -> Template:
-    items = version.items
-    asked = None if items is None else tuple(PlanItemIn.model_validate(item).item() for item in items)
-    return Template(_from_on(version, zone), asked)
-
-
-def _from_on(version: ClinicPlanVersion | PatientPlanVersion, zone: ZoneInfo) -> date:
-    return local_day(version.recorded_at, zone) + timedelta(days=1)
 
 
 def _version(versions: Sequence[ClinicPlanVersion] | Sequence[PatientPlanVersion]) -> int:
@@ -181,24 +179,34 @@ def _version(versions: Sequence[ClinicPlanVersion] | Sequence[PatientPlanVersion
 def _clinic_plan_out(versions: Sequence[ClinicPlanVersion], zone: ZoneInfo) -> PlanOut:
     if not versions:
         items = [_stored_item(item) for item in DEFAULT_ITEMS]
-        return _plan_out("default", None, None, items, DEFAULT_VERSION)
+        return _plan_out("default", None, None, items, DEFAULT_VERSION, confirm=True)
     last = versions[-1]
-    return _plan_out("clinic", _from_on(last, zone), last.recorded_at, last.items, last.version)
+    return _plan_out("clinic", from_on(last, zone), last.recorded_at, last.items, last.version, confirm=last.confirm)
 
 
 def _patient_plan_out(db: Transaction, caller: Caller, versions: Sequence[PatientPlanVersion]) -> PlanOut:
     last = versions[-1] if versions else None
     if last is not None and last.items is not None:
         zone = caller.time_zone
-        return _plan_out("patient", _from_on(last, zone), last.recorded_at, last.items, last.version)
+        return _plan_out(
+            "patient", from_on(last, zone), last.recorded_at, last.items, last.version, confirm=last.confirm
+        )
     return clinic_plan(db, caller).value.model_copy(update={"version": _version(versions)})
 
 
 def _plan_out(
-    source: str, from_on: date | None, recorded_at: datetime | None, items: Sequence[dict[str, Any]], version: int
+    source: str,
+    from_on: date | None,
+    recorded_at: datetime | None,
+    items: Sequence[dict[str, Any]],
+    version: int,
+    *,
+    confirm: bool,
 ) -> PlanOut:
     shown = [PlanItemOut.model_validate(_whole(item)) for item in items]
-    return PlanOut(source=source, from_on=from_on, recorded_at=recorded_at, items=shown, version=version)
+    return PlanOut(
+        source=source, from_on=from_on, recorded_at=recorded_at, items=shown, confirm=confirm, version=version
+    )
 
 
 def _whole(item: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Queries on plans."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -19,5 +19,15 @@ def patient_versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequ
     """Oldest first."""
     query = select(PatientPlanVersion).where(
         col(PatientPlanVersion.clinic_id) == clinic_id, col(PatientPlanVersion.patient_id) == patient_id
+    )
+    return db.exec(query.order_by(col(PatientPlanVersion.version))).all()
+
+
+def versions_of_patients(
+    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]
+) -> Sequence[PatientPlanVersion]:
+    """Those of several patients, oldest first."""
+    query = select(PatientPlanVersion).where(
+        col(PatientPlanVersion.clinic_id) == clinic_id, col(PatientPlanVersion.patient_id).in_(patient_ids)
     )
     return db.exec(query.order_by(col(PatientPlanVersion.version))).all()

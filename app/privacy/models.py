@@ -4,6 +4,7 @@ from app.alerts.models import AlertOut
 from app.api.fields import MomentOut, Name, RequestBody, ResponseBody, with_examples
 from app.checkins.models import CheckInOut
 from app.devices.models import DeviceOut
+from app.events.models import EventOut
 from app.patients.models import PatientOut
 from app.plans.models import PlanOut
 from app.sessions.models import SessionVersionOut
@@ -19,14 +20,15 @@ class BasisVersionOut(ResponseBody):
 
 
 class PatientRecord(ResponseBody):
-    """Everything that is stored of one patient, as it stands. `sessions` and `check_ins` are every version, voided ones
-    too, oldest first. Who read or wrote it is at `GET /v1/audit-events?patient_id=`."""
+    """Everything that is stored of one patient, as it stands. `sessions`, `check_ins` and `events` are every version,
+    voided ones too, oldest first. Who read or wrote it is at `GET /v1/audit-events?patient_id=`."""
 
     patient: PatientOut
     made_at: MomentOut
     basis: list[BasisVersionOut]
     sessions: list[SessionVersionOut]
     check_ins: list[CheckInOut]
+    events: list[EventOut]
     alerts: list[AlertOut]
     devices: list[DeviceOut]
     plan: PlanOut

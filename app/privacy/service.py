@@ -8,6 +8,7 @@ from app.audit.service import Act
 from app.checkins import reading
 from app.devices import service as devices
 from app.errors import Fault, Invalid
+from app.events import service as events
 from app.facts import Fact
 from app.patients import service as patients
 from app.patients import store as patients_store
@@ -36,6 +37,7 @@ def record_of(db: Transaction, caller: Caller, act: Act, patient_id: UUID) -> Fa
         ],
         sessions=sessions.every_version(db, caller.clinic_id, patient_id),
         check_ins=reading.every_version(db, caller, patient_id),
+        events=events.every_version(db, caller.clinic_id, patient_id),
         alerts=alerts.of_patient(db, caller.clinic_id, patient_id),
         devices=devices.listed(db, caller.clinic_id, patient_id),
         plan=plans.plan(db, caller, patient_id).value,

@@ -1,10 +1,11 @@
 """Is relief holding, since when, and for how long? Pure functions: fold events, read the state on a day."""
 
+from app.relief.confirming import CONFIRM_FROM, CONFIRM_UNTIL, confirm_on
 from app.relief.courses import InfusionPosition, positions
 from app.relief.domains import Candidate, choose
 from app.relief.effects import Effect, effects
 from app.relief.events import Event, Infusion, Score, order
-from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS, VERSION
+from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLIER_VERSIONS, EARLY_TO_DAYS, STALE_AFTER_DAYS, VERSION
 from app.relief.onsets import Onset
 from app.relief.readings import Reading, readings
 from app.relief.spells import Boosters, Endpoint, Record, Spell
@@ -13,6 +14,9 @@ from app.relief.verdict import Verdict, assess, read, response_severity
 
 __all__ = [
     "BASELINE_LOOKBACK_DAYS",
+    "CONFIRM_FROM",
+    "CONFIRM_UNTIL",
+    "EARLIER_VERSIONS",
     "EARLY_TO_DAYS",
     "STALE_AFTER_DAYS",
     "VERSION",
@@ -32,6 +36,7 @@ __all__ = [
     "Verdict",
     "assess",
     "choose",
+    "confirm_on",
     "effects",
     "fold",
     "onsets",

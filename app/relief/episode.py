@@ -56,7 +56,7 @@ class Run(Immutable, frozen=True):
 class Episode(Immutable, frozen=True):
     """The current episode. `day` is the local day of the last event in it; `yesterday` the run that held at the end
     of the day before, `settled` the standing then: a later reading of the same day replaces the day's earlier one.
-    `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""
+    `first_session`, `induction_sessions`, `induction_ended_on`, `early` and `gaps` are what its Record will say."""
 
     position: InfusionPosition
     last_infusion: Infusion
@@ -67,6 +67,7 @@ class Episode(Immutable, frozen=True):
     yesterday: Run | None
     settled: Standing
     standing: Standing
+    first_session: str
     induction_sessions: int
     induction_ended_on: date
     early: Score | None = None

@@ -3,7 +3,9 @@
 Source: clinical reference 4.5. The five spans, the 28-day first course and `worse_than_best` are our own conventions.
 """
 
-VERSION = "2026.1"
+# The newest version, and those that can still be asked for.
+VERSION = "2026.2"
+EARLIER_VERSIONS = ("2026.1",)
 
 BASELINE_LOOKBACK_DAYS = 28
 COURSE_GAP_DAYS = 14

@@ -10,7 +10,17 @@ from datetime import date
 from itertools import accumulate
 from typing import Literal
 
+from msgspec.structs import replace
+
 from app.relief.values import Immutable
+
+# The letters of a spell's diary: what the day's representative shows, and, as the second of each pair, that a course of
+# infusions began on that day, after it. "Deep" is a fall of at least 75%.
+NO_READING, DEEP, SHALLOW, BELOW = ".,", "dD", "sS", "bB"
+_RESPONSES = "dDsS"
+_BEGUN = str.maketrans(".dsb", ",DSB")
+# No answer looks further ahead than this for the course that follows a reading.
+_COURSES_WITHIN_DAYS = 56
 
 Endpoint = Literal["loss_or_rescue", "loss"]
 Boosters = Literal["ignore", "censor"]
@@ -21,7 +31,8 @@ class Spell(Immutable, frozen=True):
     `through_on`, the latest representative). `course` is the course whose end the origin follows.
 
     `before_course_on` is the latest representative before the first later course, where no event had come by then;
-    `before_rescue_on` the latest one before a rescue. Other policies censor there.
+    `before_rescue_on` the latest one before a rescue. Other policies censor there. `diary` has a letter for each day
+    from the origin on, up to the onset or the latest representative; after that, only the first course begun.
     """
 
     episode: int
@@ -33,11 +44,17 @@ class Spell(Immutable, frozen=True):
     ascertained_on: date | None = None
     before_course_on: date | None = None
     before_rescue_on: date | None = None
+    diary: str = ""
 
     @property
     def days(self) -> int:
         """From the origin to the onset of the event, or to the latest representative."""
         return (self.through_on - self.origin_on).days
+
+    @property
+    def last_response_days(self) -> int:
+        """From the origin to the latest representative that shows response and is not after the end."""
+        return last_response(self.diary)
 
     @property
     def days_before_course(self) -> int | None:
@@ -57,17 +74,50 @@ class Spell(Immutable, frozen=True):
         return self.days, self.event is not None
 
 
+def last_response(diary: str) -> int:
+    """The last day of a diary on which a representative shows response."""
+    return max(map(diary.rfind, _RESPONSES))
+
+
+def seen(spell: Spell, day: date, letters: str) -> Spell:
+    """The spell with what a representative of a day after all others shows, before any event."""
+    before = spell.diary.ljust((day - spell.origin_on).days, NO_READING[0])
+    return replace(spell, through_on=day, diary=before + letters[0])
+
+
+def ended(spell: Spell, event: str, onset_on: date, ascertained_on: date) -> Spell:
+    """The spell, ended by an event."""
+    diary = spell.diary[: (onset_on - spell.origin_on).days + 1]
+    return replace(
+        spell, event=event, onset_on=onset_on, ascertained_on=ascertained_on, through_on=onset_on, diary=diary
+    )
+
+
+def with_course(spell: Spell, day: date) -> Spell:
+    """The spell with a later course that begins on a day. After the spell's end only the first one is kept."""
+    if spell.event is not None:
+        late = (day - spell.through_on).days > _COURSES_WITHIN_DAYS
+        if late or len(spell.diary) > spell.days + 1:
+            return spell
+    diary = spell.diary.ljust((day - spell.origin_on).days + 1, NO_READING[0])
+    return replace(spell, diary=diary[:-1] + diary[-1].translate(_BEGUN))
+
+
 class Record(Immutable, frozen=True):
     """One episode by one instrument. `baseline` and `early` are severities in points: of the baseline, and of the
-    latest representative 14 to 31 days after the first course, with no infusion between. `gaps`: how often each
-    number of days lay between one representative and the next."""
+    latest representative 14 to 31 days after the first course (`early_days` after it), with no infusion between.
+    `first_session` is the id of the episode's first infusion, on `first_session_on`. `gaps`: how often each number of
+    days lay between one representative and the next."""
 
     episode: int
+    first_session: str
+    first_session_on: date
     induction_sessions: int
     induction_ended_on: date
     baseline: int | None
     evaluable: bool
     early: int | None
+    early_days: int | None
     gaps: Mapping[int, int]
     followed: bool
     spell: Spell | None

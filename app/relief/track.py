@@ -15,7 +15,7 @@ from app.relief.episode import Episode, Loss, Standing, is_response, run_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, CONFIRMATION_DAYS, EARLY_FROM_DAYS, EARLY_TO_DAYS, STALE_AFTER_DAYS
 from app.relief.onsets import Onsets, begun, continued, is_running, over
-from app.relief.spells import Record, Spell
+from app.relief.spells import BELOW, DEEP, SHALLOW, Record, Spell, ended, seen, with_course
 from app.relief.values import Immutable
 
 
@@ -96,27 +96,30 @@ def _infuse(track: Track, infusion: Infusion, rule: Rule | None) -> Track:
 
 
 def _begin_episode(track: Track, infusion: Infusion, position: InfusionPosition, rule: Rule | None) -> Track:
-    ended, past = track.ended, onsets(track)
+    before, past = track.ended, onsets(track)
     if track.episode is not None:
-        ended = (*ended, _record(track.episode, _rescued(track.episode.standing, infusion.day)))
+        before = (*before, _record(track.episode, _followed_by_course(track.episode.standing, infusion.day)))
     baseline = track.latest_score
     if baseline is not None and (infusion.day - baseline.day).days > BASELINE_LOOKBACK_DAYS:
         baseline = None
     evaluable = baseline is not None and rule is not None and baseline.severity >= rule.entry
     nothing = Standing()
     day = infusion.day
-    episode = Episode(position, infusion, baseline, evaluable, False, day, None, nothing, nothing, 1, day)
-    return Track(infusion, track.latest_score, episode, ended, over(past))
+    episode = Episode(position, infusion, baseline, evaluable, False, day, None, nothing, nothing, infusion.id, 1, day)
+    return Track(infusion, track.latest_score, episode, before, over(past))
 
 
 def _record(episode: Episode, standing: Standing) -> Record:
     return Record(
         episode=episode.position.episode,
+        first_session=episode.first_session,
+        first_session_on=episode.position.episode_day,
         induction_sessions=episode.induction_sessions,
         induction_ended_on=episode.induction_ended_on,
         baseline=episode.baseline.severity if episode.baseline else None,
         evaluable=episode.evaluable,
         early=episode.early.severity if episode.early else None,
+        early_days=(episode.early.day - episode.induction_ended_on).days if episode.early else None,
         gaps=episode.gaps,
         followed=standing.latest is not None,
         spell=standing.spell,
@@ -136,7 +139,7 @@ def _heard(episode: Episode, score: Score) -> Episode:
 
 
 def _begin_course(standing: Standing, day: date) -> Standing:
-    standing = _rescued(standing, day)
+    standing = _followed_by_course(standing, day)
     spell = standing.spell
     if spell is not None and spell.event is None and spell.before_course_on is None and standing.latest is not None:
         spell = replace(spell, before_course_on=standing.latest.day)
@@ -152,21 +155,14 @@ def _begin_course(standing: Standing, day: date) -> Standing:
     )
 
 
-def _rescued(standing: Standing, day: date) -> Standing:
+def _followed_by_course(standing: Standing, day: date) -> Standing:
     """The standing once a later course or a new episode begins: a rescue if the latest is below response."""
     spell = standing.spell
-    if spell is None or spell.event is not None or standing.tail_on is None or standing.latest is None:
+    if spell is None:
         return standing
-    onset = standing.tail_on
-    rescued = replace(
-        spell,
-        event="rescue",
-        onset_on=onset,
-        ascertained_on=day,
-        through_on=onset,
-        before_rescue_on=standing.latest.day,
-    )
-    return replace(standing, spell=rescued)
+    if spell.event is None and standing.tail_on is not None and standing.latest is not None:
+        spell = replace(ended(spell, "rescue", standing.tail_on, day), before_rescue_on=standing.latest.day)
+    return replace(standing, spell=with_course(spell, day))
 
 
 def _infuse_again(standing: Standing, course: int) -> Standing:
@@ -182,7 +178,7 @@ def _infuse_again(standing: Standing, course: int) -> Standing:
 def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule | None) -> Standing:
     """The standing with `score` as the representative of its day."""
     overlaps = rule is not None and rule.recall_days > (score.day - episode.last_infusion.day).days
-    seen = replace(
+    heard = replace(
         standing,
         latest=score,
         latest_overlaps=overlaps,
@@ -191,23 +187,23 @@ def _represent(episode: Episode, standing: Standing, score: Score, rule: Rule | 
         only_overlapping=standing.only_overlapping and overlaps,
     )
     if rule is None or not episode.evaluable:
-        return seen
+        return heard
     if is_response(episode, score, rule):
-        return _respond(episode, standing, seen, score)
-    return _fall_short(episode, standing, _deteriorated(episode, seen, score, rule), score, rule)
+        return _respond(episode, standing, heard, score, rule)
+    return _fall_short(episode, standing, _deteriorated(episode, heard, score, rule), score, rule)
 
 
-def _deteriorated(episode: Episode, seen: Standing, score: Score, rule: Rule) -> Standing:
+def _deteriorated(episode: Episode, heard: Standing, score: Score, rule: Rule) -> Standing:
     """The standing with what a reading below response says of reliable deterioration."""
     assert episode.baseline is not None
     if score.severity - episode.baseline.severity < rule.reliable_change:
-        return seen
-    if is_running(seen.onsets, "reliable_deterioration"):
-        return replace(seen, onsets=continued(seen.onsets, "reliable_deterioration", score))
-    return replace(seen, onsets=begun(seen.onsets, "reliable_deterioration", score.day, score))
+        return heard
+    if is_running(heard.onsets, "reliable_deterioration"):
+        return replace(heard, onsets=continued(heard.onsets, "reliable_deterioration", score))
+    return replace(heard, onsets=begun(heard.onsets, "reliable_deterioration", score.day, score))
 
 
-def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score) -> Standing:
+def _respond(episode: Episode, standing: Standing, heard: Standing, score: Score, rule: Rule) -> Standing:
     best, second = standing.best, standing.second_best
     if not standing.responded or standing.state == "lost" or best is None:
         best, second = score, None
@@ -220,7 +216,7 @@ def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score)
     position = episode.position
     spell = standing.spell or Spell(position.episode, position.course, score.day, score.day)
     return replace(
-        seen,
+        heard,
         state="holding",
         responded=True,
         best=best,
@@ -228,12 +224,12 @@ def _respond(episode: Episode, standing: Standing, seen: Standing, score: Score)
         tail_on=None,
         holding_since_on=standing.holding_since_on if unbroken else score.day,
         loss=standing.loss and replace(standing.loss, recovered=True),
-        spell=_followed(spell, score),
-        onsets=over(seen.onsets),
+        spell=_seen(spell, score, DEEP if _is_deep(episode, score, rule) else SHALLOW),
+        onsets=over(heard.onsets),
     )
 
 
-def _fall_short(episode: Episode, standing: Standing, seen: Standing, score: Score, rule: Rule) -> Standing:
+def _fall_short(episode: Episode, standing: Standing, heard: Standing, score: Score, rule: Rule) -> Standing:
     assert episode.baseline is not None
     tail_on = standing.tail_on or score.day
     confirmed = (score.day - tail_on).days >= CONFIRMATION_DAYS
@@ -242,19 +238,19 @@ def _fall_short(episode: Episode, standing: Standing, seen: Standing, score: Sco
     else:
         partial = rule.falls_by(episode.baseline.severity, score.severity, rule.partial)
         state = "partial_response" if partial else "no_response"
-    loss, spell = standing.loss, standing.spell and _followed(standing.spell, score)
+    loss, spell = standing.loss, standing.spell and _seen(standing.spell, score, BELOW)
     if state == "lost" and standing.state != "lost":
         loss = Loss()
         if spell is not None and spell.event is None:
-            spell = replace(spell, event="lost", onset_on=tail_on, ascertained_on=score.day, through_on=tail_on)
+            spell = ended(spell, "lost", tail_on, score.day)
     return replace(
-        seen,
+        heard,
         state=state,
         tail_on=tail_on,
         holding_since_on=None,
         loss=loss,
         spell=spell,
-        onsets=_lost(standing, seen.onsets, state, tail_on, score),
+        onsets=_lost(standing, heard.onsets, state, tail_on, score),
     )
 
 
@@ -268,5 +264,10 @@ def _lost(standing: Standing, known: Onsets, state: str, tail_on: date, score: S
     return begun(known, "relief_lost", tail_on, score)
 
 
-def _followed(spell: Spell, score: Score) -> Spell:
-    return spell if spell.event is not None else replace(spell, through_on=score.day)
+def _seen(spell: Spell, score: Score, letters: str) -> Spell:
+    return spell if spell.event is not None else seen(spell, score.day, letters)
+
+
+def _is_deep(episode: Episode, score: Score, rule: Rule) -> bool:
+    """Whether a response is a fall of at least 75%; scales in points know no such depth."""
+    return rule.basis == "percent" and episode.baseline is not None and 4 * score.severity <= episode.baseline.severity

@@ -7,11 +7,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.instruments import INSTRUMENTS
-from app.relief import Score, Verdict, fold
+from app.relief import VERSION, Score, Verdict, fold
 from app.storage import Transaction
 from app.tracks import store
 from app.tracks.days import local_day
-from app.tracks.domains import blank_track, blank_verdict, chosen, rule, verdicts_on
+from app.tracks.domains import blank_track, blank_verdict, chosen, others, rule, verdicts_on
 from app.tracks.events import counting, events_of, incomplete_days
 from app.tracks.explanation import explain
 from app.tracks.explanation_for_patient import explain_to_patient
@@ -33,7 +33,13 @@ def relief_on(subject: Subject, known: PatientTracks, as_of: date) -> ReliefOnDa
     """The answers on `as_of`. The tracks must hold no later event."""
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
     domains = [
-        domain_out(domain, instrument, verdicts.get(instrument, blank), note)
+        domain_out(
+            domain,
+            instrument,
+            verdicts.get(instrument, blank),
+            note,
+            {code: verdicts[code] for code in others(known, verdicts, domain, instrument)},
+        )
         for domain, instrument, note in chosen(subject, known, verdicts)
     ]
     tracks = [_track_out(known, code, verdict) for code, verdict in verdicts.items()]
@@ -47,6 +53,13 @@ def for_patient(found: ReliefOnDay) -> ReliefOnDay:
 
 def in_words_for_patient(track: TrackOut) -> TrackOut:
     return track.model_copy(update={"explanation": explain_to_patient(track)})
+
+
+def asking_again(track: TrackOut, due_on: date) -> TrackOut:
+    """The track, of whose instrument one more reading is asked from a day on."""
+    asking = track.model_copy(update={"confirm_due_on": due_on})
+    asking.explanation = explain(asking)
+    return asking
 
 
 def readable(
@@ -69,9 +82,16 @@ def is_readable_on(known: PatientTracks, as_of: date) -> bool:
 
 
 def known_on(
-    db: Transaction, clinic_id: UUID, patient_id: UUID, zone: ZoneInfo, as_of: date, known_at: datetime | None
+    db: Transaction,
+    clinic_id: UUID,
+    patient_id: UUID,
+    zone: ZoneInfo,
+    as_of: date,
+    known_at: datetime | None,
+    version: str = VERSION,
 ) -> tuple[PatientTracks, datetime | None]:
-    """The state as known at `known_at`, folded up to `as_of`, and the newest infusion version's instant."""
+    """The state as known at `known_at`, folded up to `as_of` by a version of the rules, and the newest infusion
+    version's instant."""
     infusion_versions = store.infusions_known(db, clinic_id, [patient_id], known_at)
     infusions = counting(infusion_versions)
     by_instrument: dict[str, list[ScoreVersion]] = {}
@@ -81,7 +101,7 @@ def known_on(
     for code in by_instrument.keys() & FOLLOWED:
         events = [event for event in events_of(by_instrument[code], infusions, zone) if event.day <= as_of]
         if any(isinstance(event, Score) for event in events):
-            tracks[code] = fold(events, rule(code))
+            tracks[code] = fold(events, rule(code, version))
     by_then = [i for i in infusions if local_day(i.started_at, zone) <= as_of]
     incomplete_on = {
         code: max(days)
@@ -89,10 +109,10 @@ def known_on(
         if (days := [day for day in incomplete_days(rows, zone) if day <= as_of])
     }
     newest = max((v.recorded_at for v in infusion_versions), default=None)
-    return PatientTracks(by_then, blank_track(by_then, zone), tracks, incomplete_on), newest
+    return PatientTracks(by_then, blank_track(by_then, zone), tracks, incomplete_on, version=version), newest
 
 
 def _track_out(known: PatientTracks, code: str, verdict: Verdict) -> TrackOut:
-    track = track_out(INSTRUMENTS[code], verdict, known.incomplete_on.get(code))
+    track = track_out(INSTRUMENTS[code], verdict, known.incomplete_on.get(code), known.version)
     track.explanation = explain(track)
     return track

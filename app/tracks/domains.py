@@ -1,12 +1,13 @@
 """Each domain's answer: chooses the instrument that answers for it and builds the row that is stored."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
-from app.relief import STALE_AFTER_DAYS, Candidate, Track, Verdict, choose, fold, read
+from app.relief import STALE_AFTER_DAYS, VERSION, Candidate, Track, Verdict, choose, confirm_on, fold, read
 from app.tracks.events import infusion_events
 from app.tracks.patient_tracks import CountedInfusion, PatientTracks, Subject
 from app.tracks.priorities import Priority
@@ -25,18 +26,25 @@ _BY_STATUS = {
 }
 _SILENT_AFTER = {"lost": Priority.SILENT_AFTER_LOST, "fading": Priority.SILENT_AFTER_FADING}
 
+# The day from which a status dates that dates from none: rows without a day come last.
+ENDLESS = date(9999, 12, 31)
+
 # These names are both a domain and an indication.
 _INDICATED = ("ptsd", "ocd")
 
 
-def domain_values(subject: Subject, known: PatientTracks) -> list[dict[str, Any]]:
-    """A row per listed domain: its answer on the day of the last event, and the day from which it is stale."""
+def domain_values(subject: Subject, known: PatientTracks, today: date | None = None) -> list[dict[str, Any]]:
+    """A row per listed domain: its answer on the day of the last event, or on `today` if that is later, and what it
+    becomes on later days if nothing arrives."""
     as_of = max((track.last.day for track in (known.blank, *known.tracks.values()) if track.last), default=date.min)
     verdicts, blank = verdicts_on(known, as_of), blank_verdict(known, as_of)
-    return [
-        {"care_status": subject.care_status, **domain_row(domain, code, verdicts.get(code, blank))}
-        for domain, code, _ in chosen(subject, known, verdicts)
-    ]
+    rows = []
+    for domain, code, _ in chosen(subject, known, verdicts):
+        row = domain_row(domain, code, verdicts.get(code, blank))
+        stages = list(_stages(subject, known, domain, as_of, row))
+        whole = {"care_status": subject.care_status, **row, "stages": stages, "next_on": _first_day(stages)}
+        rows.append(whole if today is None else advanced(whole, today))
+    return rows
 
 
 def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
@@ -46,21 +54,69 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
         last_session_on = verdict.as_of - timedelta(days=verdict.days_since_last_session)
     value = None if latest is None else instrument.value(instrument.points_of_severity(latest.severity))
     state = verdict.last_known if verdict.status in ("awaiting_follow_up", "stale") else verdict.status
+    near = near_line(code, verdict)
     return {
         "domain": domain,
         "instrument": code,
         "priority": priority(verdict.status, state, verdict.flags),
-        "stale_priority": None if verdict.heard_on is None else priority("stale", state, ()),
         "status": verdict.status,
         "state": state,
         "flags": list(verdict.flags),
-        "since_on": verdict.since_on,
-        "stale_on": None if verdict.heard_on is None else verdict.heard_on + timedelta(days=STALE_AFTER_DAYS + 1),
+        "since_on": verdict.since_on or ENDLESS,
         "improvement_percent": None if tenths is None else tenths / 10,
         "latest_value": value,
         "latest_on": latest.day if latest else None,
+        "near_line": near,
+        "confirm_on": confirm_on(verdict, instrument.recall_days, near_line=bool(near)),
         "last_session_on": last_session_on,
     }
+
+
+def _stages(
+    subject: Subject, known: PatientTracks, domain: str, as_of: date, row: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """What a domain's row becomes on later days if nothing arrives: the values that change, and from when. Only silence
+    changes it: a track goes stale, or a flag is over."""
+    codes = [code for code in DOMAINS[domain] if code in known.tracks]
+    turns = {day for code in codes for day in _turns(verdict_on(known, code, as_of)) if day > as_of}
+    for day in sorted(turns):
+        verdicts = {code: verdict_on(known, code, day) for code in codes}
+        code, _ = _choice(subject, known, domain, verdicts)
+        then = domain_row(domain, code, verdicts.get(code) or blank_verdict(known, day))
+        changed = {name: value for name, value in then.items() if value != row[name]}
+        if changed:
+            yield {"from_on": day.isoformat(), **{name: _plain(value) for name, value in changed.items()}}
+        row = then
+
+
+def _turns(verdict: Verdict) -> Iterator[date]:
+    """The days on which silence changes what a track says."""
+    after = timedelta(days=STALE_AFTER_DAYS + 1)
+    if verdict.heard_on is not None:
+        yield verdict.heard_on + after
+    if verdict.flags and verdict.latest is not None:
+        yield verdict.latest.day + after
+
+
+def advanced(row: dict[str, Any], day: date) -> dict[str, Any]:
+    """A row as it is on a day, with the stages that are still to come."""
+    come = [stage for stage in row["stages"] if stage["from_on"] <= day.isoformat()]
+    left = row["stages"][len(come) :]
+    for stage in come:
+        row = {**row, **{name: _value(name, value) for name, value in stage.items() if name != "from_on"}}
+    return {**row, "stages": left, "next_on": _first_day(left)}
+
+
+def _first_day(stages: Sequence[Mapping[str, Any]]) -> date | None:
+    return date.fromisoformat(stages[0]["from_on"]) if stages else None
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _value(name: str, plain: Any) -> Any:
+    return date.fromisoformat(plain) if name.endswith("_on") and plain is not None else plain
 
 
 def priority(status: str, state: str | None, flags: Collection[str]) -> Priority:
@@ -80,16 +136,37 @@ def chosen(
     for domain, order in DOMAINS.items():
         scored = any(code in verdicts for code in order)
         indicated = domain in _INDICATED and domain in subject.indications
-        if not (domain in ALWAYS_LISTED or scored or indicated or domain in subject.primaries):
-            continue
-        candidates = {
-            code: Candidate(verdicts[code], score.at if (score := known.tracks[code].latest_score) else None)
-            for code in order
-            if code in verdicts
-        }
-        instrument, note = choose(order, candidates, subject.primaries.get(domain))
-        found.append((domain, instrument, note))
+        if domain in ALWAYS_LISTED or scored or indicated or domain in subject.primaries:
+            found.append((domain, *_choice(subject, known, domain, verdicts)))
     return found
+
+
+def _choice(
+    subject: Subject, known: PatientTracks, domain: str, verdicts: Mapping[str, Verdict]
+) -> tuple[str, str | None]:
+    order = DOMAINS[domain]
+    candidates = {
+        code: Candidate(verdicts[code], score.at if (score := known.tracks[code].latest_score) else None)
+        for code in order
+        if code in verdicts
+    }
+    return choose(order, candidates, subject.primaries.get(domain), known.version)
+
+
+def near_line(code: str, verdict: Verdict, version: str = VERSION) -> bool | None:
+    """Whether the latest reading and the response line are within measurement error; None without either. Source:
+    clinical reference 4.7 (c)."""
+    if verdict.response_severity is None or verdict.latest is None:
+        return None
+    line = line_severity(code, verdict.response_severity)
+    return None if line is None else rule(code, version).is_within_error(verdict.latest.severity, line)
+
+
+# Cached, because every reading is compared with the line, and the scores that an instrument can give are many.
+@lru_cache(maxsize=4_096)
+def line_severity(code: str, severity: int) -> int | None:
+    """The severity of the worst score that an instrument can give whose severity is at most this one."""
+    return INSTRUMENTS[code].worst_at_most(severity)
 
 
 def verdicts_on(known: PatientTracks, as_of: date) -> dict[str, Verdict]:
@@ -102,7 +179,7 @@ def verdict_on(known: PatientTracks, code: str, as_of: date) -> Verdict:
     verdict for the stored row, the alerts and the receipt."""
     track, earlier = known.tracks[code], known.read.get((code, as_of))
     if earlier is None or earlier[0] is not track:
-        earlier = known.read[code, as_of] = (track, read(track, rule(code), as_of))
+        earlier = known.read[code, as_of] = (track, read(track, rule(code, known.version), as_of))
     return earlier[1]
 
 
@@ -116,8 +193,19 @@ def blank_verdict(known: PatientTracks, as_of: date) -> Verdict:
     return read(known.blank, None, as_of)
 
 
-def rule(code: str) -> Rule:
-    """The rule of an instrument that has a track."""
-    found = INSTRUMENTS[code].rule
+def others(known: PatientTracks, verdicts: Mapping[str, Verdict], domain: str, chosen: str) -> list[str]:
+    """The other instruments of a domain that have a baseline or a score in the current episode."""
+    found = []
+    for code in DOMAINS[domain]:
+        track = known.tracks.get(code)
+        episode = track.episode if track is not None else None
+        if code != chosen and episode is not None and (episode.scored or episode.baseline is not None):
+            found.append(code)
+    return [code for code in found if code in verdicts]
+
+
+def rule(code: str, version: str = VERSION) -> Rule:
+    """The rule of an instrument that has a track, in a version of the rules."""
+    found = INSTRUMENTS[code].earlier_rules.get(version, INSTRUMENTS[code].rule)
     assert found is not None  # screening instruments have no track
     return found

@@ -1,6 +1,7 @@
 """Converts a track to one row per episode. Answers over many patients read these rows."""
 
 from typing import Any
+from uuid import UUID
 
 from app.relief import Record, Track, records
 
@@ -16,15 +17,20 @@ def _values(record: Record) -> dict[str, Any]:
     spell = record.spell
     return {
         "episode": record.episode,
+        "first_session_id": UUID(record.first_session),
+        "first_session_on": record.first_session_on,
         "induction_sessions": record.induction_sessions,
         "induction_ended_on": record.induction_ended_on,
         "baseline": record.baseline,
         "evaluable": record.evaluable,
         "followed": record.followed,
         "early": record.early,
+        "early_days": record.early_days,
         "median_gap_days": record.median_gap_days,
         "days": spell and spell.days,
         "event": spell and spell.event,
         "days_before_course": spell and spell.days_before_course,
         "days_before_rescue": spell and spell.days_before_rescue,
+        "last_response": spell and spell.last_response_days,
+        "diary": spell and spell.diary,
     }

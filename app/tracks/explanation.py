@@ -11,6 +11,9 @@ from app.tracks.output import TrackOut, Value
 
 _MONTHS = ("January", "February", "March", "April", "May", "June",
            "July", "August", "September", "October", "November", "December")  # fmt: skip
+SAID_OF_READINGS = ("holding", "fading", "lost", "partial_response", "no_response")
+_RELIABLE = 1.96 * 2**0.5  # a reliable change in standard errors of measurement
+_WHOLE_FROM = 3  # smaller uncertainties are said to one decimal
 _STATES = {
     "holding": "relief was holding",
     "fading": "relief was fading",
@@ -23,9 +26,12 @@ _STATES = {
 def explain(track: TrackOut) -> str:
     """One to four sentences: how the score compares with the lines, since when, and what is missing."""
     instrument = INSTRUMENTS[track.instrument]
-    sentences = [_SENTENCES[track.status](track, instrument), *_flag_sentences(track, instrument)]
+    sentences = [_SENTENCES[track.status](track, instrument), *_error(track, instrument), *_flags(track, instrument)]
     if track.provisional:
         sentences.append("Every reading since this course began also covers time before its infusion: provisional.")
+    if track.confirm_due_on is not None:
+        day = f"{track.confirm_due_on.day} {_MONTHS[track.confirm_due_on.month - 1]}"
+        sentences.append(f"One more reading from {day} would show whether it repeats.")
     return " ".join(sentences)
 
 
@@ -140,13 +146,26 @@ def _compared(track: TrackOut, instrument: Instrument, baseline: str) -> str:
     return f"{abs(percent)}% {'below' if percent >= 0 else 'above'} the baseline of {baseline}"
 
 
-def _flag_sentences(track: TrackOut, instrument: Instrument) -> list[str]:
+def _error(track: TrackOut, instrument: Instrument) -> list[str]:
+    """How sure the latest reading is, where the response line lies within its measurement error."""
+    if not track.near_line or track.latest is None or track.status not in SAID_OF_READINGS:
+        return []
+    value, line = number(track.latest.value), number(track.response_line)
+    place = "is at the line" if value == line else f"is within measurement error of the line, {line}"
+    around = 1.96 * track.measurement_error.points
+    about = f"{around:.0f}" if around >= _WHOLE_FROM else f"{around:.1f}".removesuffix(".0")
+    unit = "point" if about == "1" else "points"
+    by = ", by convention" if track.measurement_error.kind == "convention" else ""
+    return [f"{value} {place}; one reading of {instrument.name} is uncertain by about {about} {unit} either way{by}."]
+
+
+def _flags(track: TrackOut, instrument: Instrument) -> list[str]:
     if not track.flags:
         return []
-    rule = _rule(instrument)
-    published = rule.reliable_change_kind in ("nhs", "published", "computed")
-    amount = number(instrument.value(rule.reliable_change))
-    change = f"{amount} points, " + ("a reliable change" if published else "by convention a change beyond noise")
+    rule, error = _rule(instrument), track.measurement_error
+    amount = number(round(error.points * _RELIABLE, 1))
+    certain = error.kind != "convention"
+    change = f"{amount} points, " + ("a reliable change" if certain else "by convention a change beyond noise")
     entry, remission = _line(instrument, rule.entry), number(track.remission_line)
     words = {
         "emergent_symptoms": f"It has worsened by at least {change}, and has reached the entry line of {entry}.",

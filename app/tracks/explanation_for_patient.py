@@ -5,15 +5,20 @@ what to do.
 """
 
 from app.instruments import INSTRUMENTS
-from app.tracks.explanation import day_in_words, number
+from app.tracks.explanation import SAID_OF_READINGS, day_in_words, number
 from app.tracks.output import TrackOut
 
+_NEAR = "A single score this close to the response line can fall on either side of it by chance."
 _CLOSING = "This describes your answers only. Your care team can talk with you about them."
 
 
 def explain_to_patient(track: TrackOut) -> str:
     """Two to four sentences: how the latest score compares with before treatment, and what is missing."""
-    return f"{_SENTENCES[track.status](track, INSTRUMENTS[track.instrument].name)} {_CLOSING}"
+    near = f" {_NEAR}" if track.near_line and track.status in SAID_OF_READINGS else ""
+    again = ""
+    if track.confirm_due_on is not None:
+        again = f" One more score from {day_in_words(track.confirm_due_on)} would show whether it repeats."
+    return f"{_SENTENCES[track.status](track, INSTRUMENTS[track.instrument].name)}{near}{again} {_CLOSING}"
 
 
 def _not_started(_: TrackOut, name: str) -> str:

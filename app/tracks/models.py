@@ -5,6 +5,7 @@ Versions are append-only. A version is visible at an instant if it was recorded 
 """
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid, text
@@ -120,8 +121,8 @@ class FoldRow(SQLModel, table=True):
 
 class EpisodeRow(SQLModel, table=True):
     """One episode by one instrument, for answers over many patients. `baseline` and `early` are severities in points,
-    durations are in days: see `relief.Record` and `relief.Spell`. `last_on` is the day of the track's last event; the
-    values of the row stay the same on any later day."""
+    durations are in days: see `relief.Record` and `relief.Spell`. `first_session_id` began the episode. `last_on` is the
+    day of the track's last event; the values of the row stay the same on any later day."""
 
     __tablename__ = "episodes"
     __table_args__ = (
@@ -134,35 +135,38 @@ class EpisodeRow(SQLModel, table=True):
     patient_id: UUID = key()
     episode: int = Field(primary_key=True)
     last_on: date
+    first_session_id: UUID = Field(sa_type=Uuid)
+    first_session_on: date
     induction_sessions: int
     induction_ended_on: date
     baseline: int | None
     evaluable: bool
     followed: bool
     early: int | None
+    early_days: int | None
     median_gap_days: float | None
     days: int | None
     event: str | None
     days_before_course: int | None
     days_before_rescue: int | None
+    last_response: int | None
+    diary: str | None
 
 
 class DomainStatus(SQLModel, table=True):
-    """A domain's answer as of the patient's last event. `stale_on` is the day from which it is stale if no score
-    arrives. So a page of rows is right on any day without a write: before `stale_on` a row ranks at `priority` and
-    dates from `since_on`; from then on it ranks at `stale_priority` and dates from `stale_on`."""
+    """A domain's answer on the day it was written, and what it becomes on later days if nothing arrives: `stages`, each
+    with the values that change and the day `from_on` which it holds, and `next_on`, the first of these days. So a page of
+    rows is right on any day without a write. `since_on` is 9999-12-31 where the status dates from no day: rows are
+    ranked by it. `confirm_on`: the day from which one more reading would be asked for, if the plan asks for none."""
 
     __tablename__ = "domain_statuses"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(
-            "ix_domain_statuses_live",
-            *("clinic_id", "care_status", "priority", "stale_on", "since_on", "patient_id", "domain"),
+            "ix_domain_statuses_standing",
+            *("clinic_id", "care_status", "domain", "priority", "since_on", "patient_id"),
         ),
-        Index(
-            "ix_domain_statuses_stale",
-            *("clinic_id", "care_status", "stale_priority", "stale_on", "patient_id", "domain"),
-        ),
+        Index("ix_domain_statuses_next_on", "clinic_id", "care_status", "next_on"),
         rights("*", deletes=True),
     )
 
@@ -172,13 +176,15 @@ class DomainStatus(SQLModel, table=True):
     care_status: str
     instrument: str
     priority: int
-    stale_priority: int | None
     status: str
     state: str | None
     flags: list[str] = Field(sa_type=document())
-    since_on: date | None
-    stale_on: date | None
+    since_on: date
+    next_on: date | None
+    stages: list[dict[str, Any]] = Field(sa_type=document())
     improvement_percent: float | None
     latest_value: float | None
     latest_on: date | None
+    near_line: bool | None
+    confirm_on: date | None
     last_session_on: date | None

@@ -9,7 +9,8 @@ from pydantic import Field, WithJsonSchema
 
 from app.api.fields import MomentOut, ResponseBody, grows
 from app.instruments import INSTRUMENTS, Instrument
-from app.relief import Score, Spell, Verdict
+from app.relief import VERSION, Score, Spell, Verdict
+from app.tracks.domains import line_severity, near_line, rule
 
 Status = Literal[
     "not_started",
@@ -39,6 +40,15 @@ class LatestOut(ReadingOut):
     """The latest representative reading. `window` is `overlapping` when its recall reaches back past the infusion."""
 
     window: str = grows("clean", "overlapping")
+
+
+class MeasurementErrorOut(ResponseBody):
+    """The standard error of measurement of one reading, in the score's own unit: the reliable change / (1.96 x sqrt 2),
+    with the kind and the source of the reliable change."""
+
+    points: float
+    kind: str = grows("nhs", "published", "computed", "convention")
+    source: str
 
 
 class EpisodeOut(ResponseBody):
@@ -113,6 +123,13 @@ class TrackOut(ResponseBody):
     """The worst score that still is a response."""
     remission_line: Value | None
     """The worst score that still is remission; null where the instrument has no such line."""
+    measurement_error: MeasurementErrorOut
+    """How far one reading may be off by chance."""
+    near_line: bool | None
+    """Whether the latest reading and the response line are at most 1.96 standard errors of measurement apart; null
+    without either. It is said of one reading and is no status."""
+    confirm_due_on: date | None
+    """The day from which one more reading would show whether the latest one repeats, where the plan asks for it."""
     since_on: date | None
     """The first day of the unbroken run of days with this status."""
     holding_since_on: date | None
@@ -133,8 +150,17 @@ class TrackOut(ResponseBody):
     """The answer in words, made from this answer alone."""
 
 
+class OtherOut(ResponseBody):
+    """Another instrument of the domain, and what it says."""
+
+    instrument: str
+    status: str = _STATUS
+    last_known: str | None
+
+
 class DomainOut(ResponseBody):
-    """A domain's answer: the status of the instrument that answers for it."""
+    """A domain's answer: the status of the instrument that answers for it. `others` are the further instruments of the
+    domain that have a baseline or a score in the current episode."""
 
     domain: str
     instrument: str
@@ -144,11 +170,14 @@ class DomainOut(ResponseBody):
     since_on: date | None
     improvement_percent: float | None
     note: str | None = grows("instrument_changed")
+    others: list[OtherOut]
 
 
-def track_out(instrument: Instrument, verdict: Verdict, incomplete_on: date | None = None) -> TrackOut:
-    """Converts a verdict to a response body in the instrument's unit. `explanation` stays empty here; the caller makes
-    it from the result."""
+def track_out(
+    instrument: Instrument, verdict: Verdict, incomplete_on: date | None = None, version: str = VERSION
+) -> TrackOut:
+    """Converts a verdict by a version of the rules to a response body in the instrument's unit. `explanation` stays
+    empty here; the caller makes it from the result."""
     tenths = verdict.improvement_tenths
     return TrackOut(
         instrument=instrument.code,
@@ -165,6 +194,9 @@ def track_out(instrument: Instrument, verdict: Verdict, incomplete_on: date | No
         change=_change(instrument, verdict),
         response_line=line_of(instrument, verdict.response_severity),
         remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
+        measurement_error=_measurement_error(instrument.code, version),
+        near_line=near_line(instrument.code, verdict, version),
+        confirm_due_on=None,
         since_on=verdict.since_on,
         holding_since_on=verdict.holding_since_on,
         holding_through_on=verdict.holding_through_on,
@@ -178,7 +210,16 @@ def track_out(instrument: Instrument, verdict: Verdict, incomplete_on: date | No
     )
 
 
-def domain_out(domain: str, instrument: str, verdict: Verdict, note: str | None) -> DomainOut:
+@lru_cache(maxsize=256)
+def _measurement_error(code: str, version: str) -> MeasurementErrorOut:
+    instrument, by = INSTRUMENTS[code], rule(code, version)
+    points = round(by.measurement_error / instrument.per_unit, 2)
+    return MeasurementErrorOut(points=points, kind=by.reliable_change_kind, source=by.reliable_change_source)
+
+
+def domain_out(
+    domain: str, instrument: str, verdict: Verdict, note: str | None, others: Mapping[str, Verdict]
+) -> DomainOut:
     tenths = verdict.improvement_tenths
     return DomainOut(
         domain=domain,
@@ -189,6 +230,10 @@ def domain_out(domain: str, instrument: str, verdict: Verdict, note: str | None)
         since_on=verdict.since_on,
         improvement_percent=None if tenths is None else tenths / 10,
         note=note,
+        others=[
+            OtherOut(instrument=code, status=other.status, last_known=other.last_known)
+            for code, other in others.items()
+        ],
     )
 
 
@@ -246,15 +291,8 @@ def _change(instrument: Instrument, verdict: Verdict) -> Value | None:
 
 def line_of(instrument: Instrument, severity: int | None) -> Value | None:
     """The worst score that the instrument can give whose severity is at most `severity`."""
-    return None if severity is None else _line_of(instrument.code, severity)
-
-
-@lru_cache(maxsize=4_096)
-def _line_of(code: str, severity: int) -> Value | None:
-    instrument = INSTRUMENTS[code]
-    attainable = [points for points in instrument.points if instrument.severity(points) <= severity]
-    worst = max(attainable, key=instrument.severity, default=None)
-    return None if worst is None else instrument.value(worst)
+    worst = None if severity is None else line_severity(instrument.code, severity)
+    return None if worst is None else instrument.value(instrument.points_of_severity(worst))
 
 
 def _episode(verdict: Verdict) -> EpisodeOut | None:

@@ -15,7 +15,7 @@ from app.relief.values import Immutable
 FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
 # The version of a stored fold: the version of the rules, then the version of the storage format. A fold stored under
 # any other version is computed again.
-FOLD = f"{VERSION}/4"
+FOLD = f"{VERSION}/5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class PatientTracks:
     """What one patient's verdicts rest on now; the first five fields are those of Folded. `stored` is the state as it
     is in the database. `needs_fold` holds the instruments whose tracks must be folded again. `is_outdated` tells that
     the stored state is of another fold version; `before` then holds the tracks as they were before the current changes.
-    `read` caches verdicts by instrument and day, each with the track it was read from."""
+    `version` is that of the rules by which the tracks are folded and read. `read` caches verdicts by instrument and day,
+    each with the track it was read from."""
 
     infusions: list[CountedInfusion] = field(default_factory=list)
     blank: Track = _NOTHING.blank
@@ -71,6 +72,7 @@ class PatientTracks:
     needs_fold: set[str] = field(default_factory=set)
     is_outdated: bool = False
     before: dict[str, Track] = field(default_factory=dict)
+    version: str = VERSION
     read: dict[tuple[str, date], tuple[Track, Verdict]] = field(default_factory=dict)
 
     def is_before(self, moment: datetime) -> bool:

@@ -17,7 +17,7 @@ from app.storage import Transaction
 from app.tracks import store
 from app.tracks.changes import Change
 from app.tracks.days import local_day
-from app.tracks.domains import blank_track, domain_values, rule
+from app.tracks.domains import advanced, blank_track, domain_values, rule
 from app.tracks.episodes import episode_values
 from app.tracks.events import counting, events_of, in_order, incomplete_days, score_event
 from app.tracks.models import ScoreVersion
@@ -80,6 +80,13 @@ def apply(
     changed = changed_onsets(changes, known, before)
     zone = changes[0].subject.zone if changes else None
     return raised + following.follow(db, clinic_id, changed, zone, partial(store.check_ins_of, db, clinic_id))
+
+
+def advance(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], day: date) -> None:
+    """Writes the domain rows of these patients whose next day has come by `day`, under the patients' locks."""
+    rows = store.domain_statuses(db, clinic_id, patient_ids)
+    turned = [row.model_dump() for row in rows if row.next_on is not None and row.next_on <= day]
+    store.upsert_folds(db, [], [], [advanced(row, day) for row in turned])
 
 
 def _said(scores: Sequence[ScoreVersion], check_in_id: UUID) -> dict[str, Said]:
@@ -181,7 +188,7 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
             if track != mine.stored.tracks.get(code):
                 rows = _changed_episodes(db, clinic_id, subject.patient_id, mine, code)
                 episodes += [{**whose, "instrument": code, **row} for row in rows]
-        values = domain_values(subject, mine)
+        values = domain_values(subject, mine, _recorded_on(change))
         statuses += [{**whose, **row} for row in values]
         if not change.only_adds_scores or mine.is_outdated:
             store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])
@@ -190,6 +197,13 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
             folds.append({**whose, "rule": FOLD, "state": to_json(mine.stored)})
         mine.is_outdated = False
     store.upsert_folds(db, folds, episodes, statuses)
+
+
+def _recorded_on(change: Change) -> date | None:
+    """The day in the clinic on which a change was recorded; None for a change that only folds again."""
+    moments = [version.recorded_at for version in (*change.scores, *change.infusions)]
+    moments += [change.at] if change.at is not None else []
+    return local_day(max(moments), change.subject.zone) if moments else None
 
 
 def _changed_episodes(

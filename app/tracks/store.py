@@ -1,7 +1,7 @@
 """Queries on versions, tracks and domain statuses: a fixed number of statements for any size of batch."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -89,6 +89,9 @@ def _standing_and_superseded(db: Transaction, query: SelectOfScalar[ScoreVersion
     return [*db.exec(query.where(superseded_at.is_(None))), *db.exec(query.where(superseded_at.is_not(None)))]
 
 
+# Named, so that a query by day can use the index in which they come before it.
+CARE_STATUSES = ("active", "paused", "discharged", "deceased", "entered_in_error", "merged")
+
 _F = inspect(FoldRow).local_table.c
 # Built once and without the ORM, because every check-in and every answer runs this query.
 _FOLDS = rows_of(_F.patient_id, _F.rule, _F.state).where(
@@ -141,6 +144,16 @@ def domain_statuses(db: Transaction, clinic_id: UUID, patient_ids: Collection[UU
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id).in_(patient_ids)
     )
     return list(db.exec(query))
+
+
+def turned(db: Transaction, clinic_id: UUID, day: date, limit: int) -> list[UUID]:
+    """At most `limit` patients with a domain row whose next day has come by `day`."""
+    query = select(DomainStatus.patient_id).where(
+        col(DomainStatus.clinic_id) == clinic_id,
+        col(DomainStatus.care_status).in_(CARE_STATUSES),
+        col(DomainStatus.next_on) <= day,
+    )
+    return list(dict.fromkeys(db.exec(query.limit(limit))))
 
 
 def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, domains: Collection[str]) -> None:

@@ -35,6 +35,10 @@ class WorklistRowOut(ResponseBody):
     since_on: date | None
     improvement_percent: float | None
     latest_value: Value | None
+    near_line: bool | None
+    """Whether the latest reading and the response line are within measurement error."""
+    confirm_due_on: date | None
+    """The day from which one more reading would show whether the latest one repeats, where the plan asks for it."""
     days_since_last_score: int | None
     days_since_last_session: int | None
     open_alerts: list[OpenAlertOut]

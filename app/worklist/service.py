@@ -8,13 +8,15 @@ from app.access.service import Caller
 from app.alerts import store as alerts_store
 from app.patients import identifiers
 from app.patients.identifiers import Identity
-from app.relief import STALE_AFTER_DAYS
+from app.plans.confirming import Confirming, is_open
 from app.storage import Transaction
 from app.tracks import store as tracks_store
+from app.tracks.domains import ENDLESS, advanced
+from app.tracks.events import Calendar
 from app.tracks.models import DomainStatus
 from app.worklist import store
 from app.worklist.models import OpenAlertOut, WorklistPatientOut, WorklistRowOut
-from app.worklist.store import WorklistPosition
+from app.worklist.store import Asked, WorklistPosition
 
 Row = tuple[WorklistPosition, WorklistRowOut]
 
@@ -31,11 +33,8 @@ def listed(
     limit: int,
 ) -> list[Row]:
     """A page as of a day, of all patients or of one person's; one item more than `limit` if there are more."""
-    asked = (db, caller.clinic_id, day, care_status, domain, statuses)
-    if assigned_to is None:
-        positions = store.page(*asked, after, limit)
-    else:
-        positions = store.assigned_page(*asked, assigned_to, after, limit)
+    asked = Asked(caller.clinic_id, day, care_status, domain, frozenset(statuses), assigned_to)
+    positions = store.page(db, asked, after, limit)
     ids = list(dict.fromkeys(position.patient_id for position in positions))
     if not ids:
         return []
@@ -46,6 +45,7 @@ def listed(
         shown = OpenAlertOut(id=alert.id, kind=alert.kind, priority=alert.priority)
         alerts.setdefault((alert.patient_id, alert.domain), []).append(shown)
     unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, ids)
+    asked_again = _asked_again(db, caller, [rows[p.patient_id, p.domain] for p in positions], day)
     return [
         (
             position,
@@ -55,10 +55,27 @@ def listed(
                 day,
                 alerts.get((position.patient_id, position.domain), []),
                 unknown.get(position.patient_id),
+                asks_again=(position.patient_id, position.domain) in asked_again,
             ),
         )
         for position in positions
     ]
+
+
+def _asked_again(db: Transaction, caller: Caller, rows: Sequence[DomainStatus], day: date) -> set[tuple[UUID, str]]:
+    """The patients and domains of whom one more reading is asked; no query where no reading calls for one."""
+    called = [r for r in rows if r.care_status == "active" and r.confirm_on and is_open(r.confirm_on, day)]
+    if not called:
+        return set()
+    ids = list({row.patient_id for row in called})
+    plans = Confirming(db, caller.clinic_id, caller.time_zone, ids)
+    infusions = tracks_store.infusions_of(db, caller.clinic_id, ids)
+    calendars = {patient_id: Calendar(infusions.get(patient_id, []), caller.time_zone) for patient_id in ids}
+    return {
+        (row.patient_id, row.domain)
+        for row in called
+        if row.confirm_on and plans.is_asked(row.patient_id, row.instrument, row.confirm_on, calendars[row.patient_id])
+    }
 
 
 def cursor_of(day: date, position: WorklistPosition) -> list[object]:
@@ -79,22 +96,25 @@ def _row_out(
     day: date,
     open_alerts: list[OpenAlertOut],
     self_harm_unknown_since: datetime | None,
+    *,
+    asks_again: bool,
 ) -> WorklistRowOut:
-    is_silent = row.stale_on is not None and row.stale_on <= day
-    status = "stale" if is_silent else row.status
-    value = row.latest_value
-    old = row.latest_on is not None and (day - row.latest_on).days > STALE_AFTER_DAYS  # an old score has no flag
+    now = advanced(row.model_dump(), day)
+    value = now["latest_value"]
+    is_silent = now["status"] in ("stale", "awaiting_follow_up")
     return WorklistRowOut(
         patient=WorklistPatientOut(id=row.patient_id, external_id=identity.external_id, label=identity.label),
         domain=row.domain,
-        instrument=row.instrument,
-        status=status,
-        last_known=row.state if status in ("stale", "awaiting_follow_up") else None,
-        flags=[] if is_silent or old else row.flags,
-        since_on=row.stale_on if is_silent else row.since_on,
-        improvement_percent=row.improvement_percent,
-        latest_value=int(value) if value is not None and value.is_integer() else value,
-        days_since_last_score=_days(row.latest_on, day),
+        instrument=now["instrument"],
+        status=now["status"],
+        last_known=now["state"] if is_silent else None,
+        flags=now["flags"],
+        since_on=None if now["since_on"] == ENDLESS else now["since_on"],
+        improvement_percent=now["improvement_percent"],
+        latest_value=int(value) if value is not None and float(value).is_integer() else value,
+        near_line=now["near_line"],
+        confirm_due_on=row.confirm_on if asks_again else None,
+        days_since_last_score=_days(now["latest_on"], day),
         days_since_last_session=_days(row.last_session_on, day),
         open_alerts=open_alerts,
         self_harm_unknown_since=self_harm_unknown_since,

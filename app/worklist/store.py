@@ -1,52 +1,50 @@
-"""The query of the worklist: a union of index ranges over the stored domain rows, each already in order.
+"""The query of the worklist: the rows whose stored status still stands, in the order of an index, and the few whose day
+has come since they were written.
 
-Until its `stale_on` a row is *live*: it ranks at `priority` and dates from `since_on`. From then on it is *silent*: it
-ranks at `stale_priority` and dates from `stale_on`. A live row's `stale_on` is normally one of the next 37 days. So a
-priority is read as 38 ranges (one for each of these days, one for later days), in each of which `since_on` ascends, and
-one more for silent rows. A page reads at most its own length from each range, whatever the size of the clinic.
+A row *stands* until its `next_on`. From then on it says what its stages say; a job writes such rows shortly after each
+midnight, so there are few of them, and they are worked out and merged here. Standing rows are in order in the index, by
+domain. A page reads at most its own length from each range, whatever the size of the clinic. Rows with an open timely
+alert come before all others; their number is that of such alerts.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, Integer, String, Uuid, bindparam, text
+from sqlalchemy import Date, Integer, String, Uuid, bindparam, func, text
+from sqlalchemy import select as rows_of
 from sqlalchemy.sql.selectable import TextualSelect
+from sqlmodel import col
 
-from app.relief import STALE_AFTER_DAYS
+from app.access.models import CareTeamMember
+from app.alerts.models import Alert
+from app.instruments import DOMAINS
 from app.storage import Transaction
+from app.tracks.domains import advanced
+from app.tracks.models import DomainStatus
 from app.tracks.priorities import Priority
 
-_LIVE_STATUSES = {
-    Priority.LOST: "lost",
-    Priority.SILENT_AFTER_LOST: "awaiting_follow_up",
-    Priority.FADING: "fading",
-    Priority.SILENT_AFTER_FADING: "awaiting_follow_up",
-    Priority.DETERIORATED: "no_response",
-    Priority.NO_RESPONSE: "no_response",
-    Priority.PARTIAL_RESPONSE: "partial_response",
-    Priority.AWAITING: "awaiting_follow_up",
-    Priority.NO_BASELINE: "no_baseline",
-    Priority.NOT_EVALUABLE: "not_evaluable",
-    Priority.HOLDING: "holding",
-    Priority.NOT_STARTED: "not_started",
+_PRIORITIES = {
+    "lost": (Priority.LOST,),
+    "fading": (Priority.FADING,),
+    "stale": (Priority.SILENT_AFTER_LOST, Priority.SILENT_AFTER_FADING, Priority.STALE),
+    "no_response": (Priority.DETERIORATED, Priority.NO_RESPONSE),
+    "partial_response": (Priority.PARTIAL_RESPONSE,),
+    "awaiting_follow_up": (Priority.SILENT_AFTER_LOST, Priority.SILENT_AFTER_FADING, Priority.AWAITING),
+    "no_baseline": (Priority.NO_BASELINE,),
+    "not_evaluable": (Priority.NOT_EVALUABLE,),
+    "holding": (Priority.HOLDING,),
+    "not_started": (Priority.NOT_STARTED,),
 }
-_SILENT = (Priority.SILENT_AFTER_LOST, Priority.SILENT_AFTER_FADING, Priority.STALE)
-_NEVER_SILENT = (Priority.NO_BASELINE, Priority.NOT_EVALUABLE, Priority.NOT_STARTED)
-# These groups of priorities are read one after the other until the page is full.
-_CHUNKS = tuple(tuple(list(Priority)[first : first + 5]) for first in range(0, len(Priority), 5))
-# One day more than follows from the rule, because a score may be taken a few minutes into tomorrow.
-_DAYS_AHEAD = STALE_AFTER_DAYS + 2
-_ENDLESS = date(9999, 12, 31)
+_ALERTED = (Priority.ALERT_URGENT, Priority.ALERT_HIGH, Priority.ALERT_ROUTINE)
 _ONE_PLAN = text("set local plan_cache_mode = force_generic_plan")
 
 
-@dataclass(frozen=True, slots=True)
-class WorklistPosition:
+class WorklistPosition(NamedTuple):
     """The position of a row in the worklist. `since` is 9999-12-31 for rows without a date."""
 
     priority: int
@@ -55,163 +53,145 @@ class WorklistPosition:
     domain: str
 
 
-def page(
-    db: Transaction,
-    clinic_id: UUID,
-    day: date,
-    care_status: str,
-    domain: str | None,
-    statuses: Collection[str],
-    after: WorklistPosition | None,
-    limit: int,
-) -> list[WorklistPosition]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which rows are asked for: of a clinic, as of a day, with a care status, and, where given, of one domain, with
+    some statuses, or of the patients on whose care team a person is."""
+
+    clinic_id: UUID
+    day: date
+    care_status: str
+    domain: str | None
+    statuses: frozenset[str]
+    user_id: UUID | None = None
+
+
+def page(db: Transaction, asked: Asked, after: WorklistPosition | None, limit: int) -> list[WorklistPosition]:
     """The positions after `after`, in order. Returns one more than `limit` if there are more."""
-    values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
-    values |= {f"day{n}": day + timedelta(days=n) for n in range(1, _DAYS_AHEAD + 1)}
-    if domain is not None:
-        values["domain"] = domain
+    found = [place for place in _worked_out(db, asked) if after is None or place > after]
+    if asked.user_id is None:
+        found += _standing(db, asked, after, limit)
+    return sorted(found)[: limit + 1]
+
+
+def _worked_out(db: Transaction, asked: Asked) -> Iterator[WorklistPosition]:
+    """The positions of rows whose day has come, or, of a person's patients, those of all rows."""
+    rank = (
+        rows_of(func.min(col(Alert.rank)))
+        .where(col(Alert.clinic_id) == asked.clinic_id, col(Alert.state) == "open", col(Alert.late).is_(False))
+        .where(col(Alert.patient_id) == col(DomainStatus.patient_id), col(Alert.domain) == col(DomainStatus.domain))
+        .scalar_subquery()
+    )
+    row = DomainStatus
+    columns = (row.patient_id, row.domain, row.priority, row.status, row.since_on, row.stages)
+    query = rows_of(*(col(column) for column in columns), rank).where(
+        col(row.clinic_id) == asked.clinic_id, col(row.care_status) == asked.care_status
+    )
+    if asked.user_id is None:
+        query = query.where(col(row.next_on) <= asked.day)
+    else:
+        team = rows_of(col(CareTeamMember.patient_id)).where(
+            col(CareTeamMember.clinic_id) == asked.clinic_id, col(CareTeamMember.user_id) == asked.user_id
+        )
+        query = query.where(col(row.patient_id).in_(team))
+    if asked.domain is not None:
+        query = query.where(col(row.domain) == asked.domain)
+    for patient_id, domain, priority, status, since_on, stages, alert in db.execute(query):
+        stored = {"priority": priority, "status": status, "since_on": since_on, "stages": stages}
+        now = advanced(stored, asked.day)
+        if not asked.statuses or now["status"] in asked.statuses:
+            place = now["priority"] if alert is None else alert + _BY_RANK
+            yield WorklistPosition(place, now["since_on"], patient_id, domain)
+
+
+def _standing(db: Transaction, asked: Asked, after: WorklistPosition | None, limit: int) -> Iterable[WorklistPosition]:
+    values: dict[str, Any] = {"clinic": asked.clinic_id, "care": asked.care_status, "day": asked.day}
     if after is not None:
         values |= {"since": after.since, "patient": after.patient_id, "last_domain": after.domain}
-    found: list[WorklistPosition] = []
+        values |= {"after": after.priority}
     if db.get_bind().dialect.name == "postgresql":
-        # Planning two hundred ranges takes longer than reading them, and one generic plan fits every clinic and day.
+        # Planning the ranges takes longer than reading them, and one generic plan fits every clinic and day.
         db.execute(_ONE_PLAN)
-    for chunk in _CHUNKS:
-        first = min(Priority) if after is None else after.priority
-        asked = _statement(chunk, frozenset(statuses), domain is not None, first, after is not None)
-        if asked is not None:
-            statement, names = asked
-            most = limit + 1 - len(found)
-            rows = db.execute(statement, {name: values[name] for name in names} | {"most": most})
-            found += [WorklistPosition(*row) for row in rows]
-        if len(found) > limit:
-            break
-    return found
-
-
-def assigned_page(
-    db: Transaction,
-    clinic_id: UUID,
-    day: date,
-    care_status: str,
-    domain: str | None,
-    statuses: Collection[str],
-    user_id: UUID,
-    after: WorklistPosition | None,
-    limit: int,
-) -> list[WorklistPosition]:
-    """Like `page`, for the patients on whose care team a person is. Sorts all rows of those patients."""
-    values: dict[str, Any] = {"clinic": clinic_id, "care": care_status, "day": day, "endless": _ENDLESS}
-    values |= {"most": limit + 1, "user": user_id}
-    where = "clinic_id = :clinic and care_status = :care and patient_id in (select patient_id from care_team_members "
-    where += "where care_team_members.clinic_id = :clinic and user_id = :user)"
-    if domain is not None:
-        where += " and domain = :domain"
-        values["domain"] = domain
-    if statuses:
-        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
-        where += f" and {_STATUS} in ({listed})"
-    placed = (
-        f"select coalesce({_FIRST_RANK} + {_BY_RANK:d}, "
-        f"case when stale_on <= :day then stale_priority else priority end) as priority, "
-        f"{_SINCE} as since, patient_id, domain from domain_statuses where {where}"
-    )
-    sql = f"select priority, since, patient_id, domain from ({placed}) as placed"
-    if after is not None:
-        sql += " where (priority, since, patient_id, domain) > (:after, :since, :patient, :last_domain)"
-        values |= {"after": after.priority, "since": after.since}
-        values |= {"patient": after.patient_id, "last_domain": after.domain}
-    statement, _ = _bound(f"{sql} order by priority, since, patient_id, domain limit :most")
-    return [WorklistPosition(*row) for row in db.execute(statement, values)]
+    first = min(Priority) if after is None else after.priority
+    statement, names = _statement(asked.domain, asked.statuses, max(first, Priority.LOST), first, after is not None)
+    if statement is None:
+        return []
+    rows = db.execute(statement, {name: values[name] for name in names} | {"most": limit + 1})
+    return [WorklistPosition(*row) for row in rows]
 
 
 @lru_cache(maxsize=512)
 def _statement(
-    priorities: Sequence[Priority], statuses: frozenset[str], by_domain: bool, first: int, is_after: bool
-) -> tuple[TextualSelect, Sequence[str]] | None:
-    """One statement for the ranges of some priorities, and the names of its parameters; None if no range is left.
-    `first` is the priority to begin with; with `is_after` only what comes after a row of it."""
+    domain: str | None, statuses: frozenset[str], from_priority: int, from_alert: int, is_after: bool
+) -> tuple[TextualSelect | None, Sequence[str]]:
+    """One statement for all ranges that are left, and the names of its parameters. `from_alert` is the priority to
+    begin with, `from_priority` the one of rows without an alert; with `is_after` only what comes after a row of it."""
+    domains = tuple(DOMAINS) if domain is None else (domain,)
+    told = _in(statuses)
     ranges = [
-        part
-        for priority in priorities
-        if priority >= first
-        for part in _ranges(priority, statuses, by_domain, is_after=is_after and priority == first)
+        _alerted(priority, domain, told, is_after=is_after and priority == from_alert)
+        for priority in _ALERTED
+        if priority >= from_alert
     ]
+    if statuses:
+        left = sorted({p for status in statuses for p in _PRIORITIES[status] if p >= from_priority})
+        ranges += [
+            _range(name, told, priority, is_after=is_after and priority == from_alert)
+            for name in domains
+            for priority in left
+        ]
+    else:
+        ranges += [_range(name, told, None, is_after=is_after) for name in domains]
     if not ranges:
-        return None
+        return None, ()
     parts = " union all ".join(f"select * from ({part} limit :most) as r{n}" for n, part in enumerate(ranges))
-    return _bound(f"{parts} order by priority, since, patient_id, domain limit :most")
-
-
-def _bound(sql: str) -> tuple[TextualSelect, Sequence[str]]:
-    """A statement that returns a row's place in the order, and the names of its parameters other than `most`."""
-    types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "domain": String, "last_domain": String}
-    types |= {"most": Integer, "after": Integer, "user": Uuid}
+    sql = f"{parts} order by priority, since, patient_id, domain limit :most"
+    types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "last_domain": String}
+    types |= {"most": Integer, "after": Integer}
     names = sorted(set(re.findall(r":(\w+)", sql)))
     statement = text(sql).bindparams(*(bindparam(name, type_=types.get(name, Date)) for name in names))
     columns = {"priority": Integer, "since": Date, "patient_id": Uuid, "domain": String}
     return statement.columns(**columns), [name for name in names if name != "most"]
 
 
-def _ranges(priority: Priority, statuses: frozenset[str], by_domain: bool, *, is_after: bool) -> list[str]:
-    """The ranges of one priority as SQL. Each range is sorted."""
-    shared = "clinic_id = :clinic and care_status = :care" + (" and domain = :domain" if by_domain else "")
-    if priority <= Priority.ALERT_ROUTINE:
-        return [_alerted(priority, by_domain, statuses, is_after=is_after)]
-    shared += f" and not exists ({_ALERTED} and {_ITS_OWN})"
-    found = []
-    if not statuses or _LIVE_STATUSES.get(priority) in statuses:
-        dues = ["stale_on is null"] if priority in _NEVER_SILENT else _DUES
-        dues = dues if priority in _LIVE_STATUSES else []
-        live = [f"{shared} and priority = {priority:d} and {due}" for due in dues]
-        found += [_range(priority, "since_on", where, is_after=is_after) for where in live]
-    if priority in _SILENT and (not statuses or "stale" in statuses):
-        silent = f"{shared} and stale_priority = {priority:d} and stale_on <= :day"
-        found.append(_range(priority, "stale_on", silent, is_after=is_after))
-    return found
+def _in(statuses: frozenset[str]) -> str:
+    listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
+    return f" and status in ({listed})" if statuses else ""
 
 
-def _range(priority: Priority, since: str, where: str, *, is_after: bool) -> str:
-    shown = ":endless" if priority == Priority.NOT_STARTED else since
+def _range(domain: str, told: str, priority: int | None, *, is_after: bool) -> str:
+    """Standing rows of a domain without an open timely alert, in order: all of them, or those of one priority."""
+    where = f"clinic_id = :clinic and care_status = :care and domain = '{domain}' and {_STANDS}"
+    if priority is not None:
+        where += f" and priority = {priority:d}"
     if is_after:
-        compared, position = f"{since}, patient_id, domain", ":since, :patient, :last_domain"
-        if priority == Priority.NOT_STARTED:
-            compared, position = "patient_id, domain", ":patient, :last_domain"
-        where += f" and ({compared}) > ({position})"
-    return (
-        f"select {priority:d} as priority, {shown} as since, patient_id, domain from domain_statuses "
-        f"where {where} order by {since}, patient_id, domain"
-    )
+        own, given = ("", "") if priority is not None else ("priority, ", ":after, ")
+        where += f" and ({own}since_on, patient_id, domain) > ({given}:since, :patient, :last_domain)"
+    where += f" and not exists ({_OPEN} and {_ITS_OWN}){told}"
+    return f"select {_SHOWN} from domain_statuses where {where} order by priority, since_on, patient_id"
 
 
-def _alerted(priority: Priority, by_domain: bool, statuses: frozenset[str], *, is_after: bool) -> str:
-    """All rows whose most pressing open timely alert is of one priority, sorted; their number depends on the number of
-    such alerts. `care_status || ''` and `status is not null` keep SQLite from choosing an index that would scan the
-    whole clinic, so that it looks the rows up by patient."""
-    where = "clinic_id = :clinic and care_status || '' = :care" + (" and domain = :domain" if by_domain else "")
+def _alerted(priority: Priority, domain: str | None, told: str, *, is_after: bool) -> str:
+    """All standing rows whose most pressing open timely alert is of one priority, sorted; their number depends on the
+    number of such alerts. `care_status || ''` and `status is not null` keep SQLite from choosing an index that would
+    scan the whole clinic, so that it looks the rows up by patient."""
+    where = f"clinic_id = :clinic and care_status || '' = :care and {_STANDS}"
+    where += "" if domain is None else f" and domain = '{domain}'"
     where += " and (patient_id, domain) in (select patient_id, domain from alerts where alerts.clinic_id = :clinic and "
-    where += f"state = 'open' and late = false and rank = {priority - _BY_RANK:d}) and status is not null"
-    where += f" and {_FIRST_RANK} = {priority - _BY_RANK:d}"
-    if statuses:
-        listed = ", ".join(f"'{status}'" for status in sorted(statuses))  # of a fixed set
-        where += f" and {_STATUS} in ({listed})"
+    where += f"state = 'open' and late = false and rank = {priority - _BY_RANK:d}) and status is not null{told}"
+    where += f" and (select min(rank) from {_OPEN_ALERTS} and {_ITS_OWN}) = {priority - _BY_RANK:d}"
     if is_after:
-        where += f" and ({_SINCE}, patient_id, domain) > (:since, :patient, :last_domain)"
+        where += " and (since_on, patient_id, domain) > (:since, :patient, :last_domain)"
     return (
-        f"select {priority:d} as priority, {_SINCE} as since, patient_id, domain from domain_statuses "
+        f"select {priority:d} as priority, since_on as since, patient_id, domain from domain_statuses "
         f"where {where} order by 2, 3, 4"
     )
 
 
-# The last range holds rows that become stale even later: those recorded after the day for which an old cursor was made.
-_DUES = [*(f"stale_on = :day{n}" for n in range(1, _DAYS_AHEAD + 1)), f"stale_on > :day{_DAYS_AHEAD}"]
-_ALERTED = "select patient_id from alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_SHOWN = "priority, since_on as since, patient_id, domain"
+_STANDS = "(next_on is null or next_on > :day)"
+_OPEN_ALERTS = "alerts where alerts.clinic_id = :clinic and state = 'open' and not late"
+_OPEN = f"select patient_id from {_OPEN_ALERTS}"
 _ITS_OWN = "alerts.patient_id = domain_statuses.patient_id and alerts.domain = domain_statuses.domain"
-# The rank of the most pressing open timely alert of a row.
-_FIRST_RANK = (
-    f"(select min(rank) from alerts where alerts.clinic_id = :clinic and state = 'open' and not late and {_ITS_OWN})"
-)
 # An alert's rank and its place in the worklist differ by this.
 _BY_RANK = Priority.ALERT_URGENT
-_SINCE = "coalesce(case when stale_on <= :day then stale_on else since_on end, :endless)"
-_STATUS = "case when stale_on <= :day then 'stale' else status end"

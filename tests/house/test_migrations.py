@@ -24,6 +24,7 @@ from app.patients.models import Patient
 from app.people import service as people
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, open_engine
+from app.tracks.domains import advanced
 from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
 from app.tracks.patient_tracks import from_json
 from tests.conftest import ENGINES, fresh_settings
@@ -73,10 +74,12 @@ def contents(settings: Settings) -> dict[str, Any]:
     database = Database(settings.database_url, settings.secret)
     [clinic_id] = database.reading(NO_CLINIC, access_store.clinic_ids)
 
+    today = clock.now().date()
+
     def read(db: Session) -> dict[str, Any]:
         return {
             "folds": {row.patient_id: from_json(row.state).stored for row in db.exec(select(FoldRow))},
-            "domain_statuses": sorted(row.model_dump_json() for row in db.exec(select(DomainStatus))),
+            "domain_statuses": sorted(str(advanced(row.model_dump(), today)) for row in db.exec(select(DomainStatus))),
             "episodes": sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow))),
             "identities": identifiers.of_patients(db, clinic_id, list(db.exec(select(Patient.id)))),
         }

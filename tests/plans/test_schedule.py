@@ -104,11 +104,11 @@ def test_every_day_asked_lies_between_its_session_and_the_next(sessions: list[in
 def test_a_patients_plan_goes_before_the_clinics_and_may_go_back_to_it() -> None:
     clinic = [Template(date(2025, 1, 1), (SESSION,))]
     mine = [Template(date(2025, 2, 1), (COURSE,)), Template(date(2025, 3, 1), None)]
-    assert in_force(clinic, mine, date(2024, 12, 31)) == DEFAULT_ITEMS
-    assert in_force(clinic, mine, date(2025, 1, 31)) == (SESSION,)
-    assert in_force(clinic, mine, date(2025, 2, 28)) == (COURSE,)
-    assert in_force(clinic, mine, date(2025, 3, 1)) == (SESSION,)
-    assert in_force(clinic, [Template(date(2025, 1, 1), ())], date(2025, 1, 2)) == (), "nothing may be asked for"
+    assert in_force(clinic, mine, date(2024, 12, 31)).items == DEFAULT_ITEMS
+    assert in_force(clinic, mine, date(2025, 1, 31)).items == (SESSION,)
+    assert in_force(clinic, mine, date(2025, 2, 28)).items == (COURSE,)
+    assert in_force(clinic, mine, date(2025, 3, 1)).items == (SESSION,)
+    assert in_force(clinic, [Template(date(2025, 1, 1), ())], date(2025, 1, 2)).items == (), "nothing may be asked for"
 
 
 def served(items: tuple[Item, ...], answers: dict[str, list[int]], *days: int, whole: bool = True) -> list[str]:

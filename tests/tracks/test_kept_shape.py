@@ -18,7 +18,7 @@ _AT = datetime(2026, 1, 2, 15, 30, tzinfo=UTC)
 _DAY = date(2026, 1, 2)
 _SCORE = Score("01", _AT, _DAY, _AT, datetime(2026, 1, 2, 15, 31, 0, 5, tzinfo=UTC), 20, True)
 _INFUSION = Infusion("02", _AT, _DAY, date(2026, 1, 3))
-_SPELL = Spell(1, 2, _DAY, date(2026, 1, 4), "lost", date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7), None)
+_SPELL = Spell(1, 2, _DAY, date(2026, 1, 4), "lost", date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7), None, "d.b")
 _ONSET = Onset("relief_lost", _DAY, date(2026, 1, 9), "01", _AT, True, True)
 _STANDING = Standing(
     "holding",
@@ -38,9 +38,9 @@ _STANDING = Standing(
 )
 _EPISODE = Episode(
     InfusionPosition(3, 1, 2, "booster", _DAY, date(2026, 1, 8)), _INFUSION, _SCORE, True, False, _DAY,
-    Run("stale", "no_recent_score", _DAY), Standing(), _STANDING, 6, date(2026, 1, 9), _SCORE, {7: 2},
+    Run("stale", "no_recent_score", _DAY), Standing(), _STANDING, "02", 6, date(2026, 1, 9), _SCORE, {7: 2},
 )  # fmt: skip
-_RECORD = Record(1, 6, _DAY, 20, True, None, {3: 1}, True, _SPELL)
+_RECORD = Record(1, "02", _DAY, 6, _DAY, 20, True, None, None, {3: 1}, True, _SPELL)
 FOLDED = Folded(
     [CountedInfusion(UUID(int=7), _AT, None, ((_AT, _AT), (_AT, None)))],
     Track(_INFUSION, None, None, ()),
@@ -48,7 +48,7 @@ FOLDED = Folded(
     {"gad-7": _DAY},
     _AT,
 )
-_SPELL_KEPT = '[1,2,"2026-01-02","2026-01-04","lost","2026-01-05","2026-01-06","2026-01-07",null]'
+_SPELL_KEPT = '[1,2,"2026-01-02","2026-01-04","lost","2026-01-05","2026-01-06","2026-01-07",null,"d.b"]'
 _SCORE_KEPT = '["01","2026-01-02T15:30:00Z","2026-01-02","2026-01-02T15:30:00Z","2026-01-02T15:31:00.000005Z",20,true]'
 _ONSET_KEPT = '["relief_lost","2026-01-02","2026-01-09","01","2026-01-02T15:30:00Z",true,true]'
 _INFUSION_KEPT = '{"id":"02","at":"2026-01-02T15:30:00Z","day":"2026-01-02","end_day":"2026-01-03"}'
@@ -60,13 +60,13 @@ KEPT = (
     'true,false,"2026-01-02",["stale","no_recent_score","2026-01-02"],'
     "[null,false,null,null,null,null,false,false,null,true,null,null,null,[]],"
     f'["holding",true,{_SCORE_KEPT},5,"2026-01-02",null,true,false,{_SCORE_KEPT},false,"2026-01-02",'
-    f'[true,false],{_SPELL_KEPT},[{_ONSET_KEPT}]],6,"2026-01-09",{_SCORE_KEPT},{{"7":2}}],'
-    f'[[1,6,"2026-01-02",20,true,null,{{"3":1}},true,{_SPELL_KEPT}]],[{_ONSET_KEPT}]]}},{{"gad-7":"2026-01-02"}},"2026-01-02T15:30:00Z"]'
+    f'[true,false],{_SPELL_KEPT},[{_ONSET_KEPT}]],"02",6,"2026-01-09",{_SCORE_KEPT},{{"7":2}}],'
+    f'[[1,"02","2026-01-02",6,"2026-01-02",20,true,null,null,{{"3":1}},true,{_SPELL_KEPT}]],[{_ONSET_KEPT}]]}},{{"gad-7":"2026-01-02"}},"2026-01-02T15:30:00Z"]'
 )
 
 
 def test_a_fold_is_kept_in_this_shape_and_read_back_as_it_was() -> None:
-    assert FOLD.endswith("/4")
+    assert FOLD.endswith("/5")
     assert to_json(FOLDED) == KEPT
     found = from_json(KEPT)
     assert found.stored == FOLDED

@@ -125,6 +125,7 @@ def test_rows_say_what_relief_says_in_the_order_of_the_contract(clinic: Clinic, 
         if track is not None:
             latest = track.latest.value if track.latest else None
             told = (track.flags, latest, track.days_since_last_score, track.days_since_last_session)
+            assert (track.near_line, track.confirm_due_on) == (row.near_line, row.confirm_due_on)
             assert told == (row.flags, row.latest_value, row.days_since_last_score, row.days_since_last_session)
 
 
@@ -166,7 +167,8 @@ def test_over_http_a_cursor_pins_its_day_and_its_filters(clinic: Clinic) -> None
     row = body["items"][0]
     assert set(row) == {
         "patient", "domain", "instrument", "status", "last_known", "flags", "since_on", "improvement_percent",
-        "latest_value", "days_since_last_score", "days_since_last_session", "open_alerts", "self_harm_unknown_since",
+        "latest_value", "near_line", "confirm_due_on", "days_since_last_score", "days_since_last_session", "open_alerts",
+        "self_harm_unknown_since",
     }  # fmt: skip
     assert set(row["patient"]) == {"id", "external_id", "label"}
     assert [alert["kind"] for alert in row["open_alerts"]] == ["self_harm_item", "relief_lost"]

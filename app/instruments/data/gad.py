@@ -19,7 +19,7 @@ GAD_7 = Instrument(
     direction="lower_is_better",
     loinc="70274-6",
     bands=(Band("minimal", 0, 4), Band("mild", 5, 9), Band("moderate", 10, 14), Band("severe", 15, 21)),
-    rule=Rule(8, "percent", 50, 25, 4, "nhs", 4, 14),
+    rule=Rule(8, "percent", 50, 25, 4, "nhs", "NHS Talking Therapies", 4, 14),
     sources=(
         "Scoring and bands: Spitzer 2006 Arch Intern Med 166:1092",
         "Entry line of 8 and reliable change of 4 points: NHS Talking Therapies",

@@ -1,6 +1,6 @@
 """MADRS: depressive symptoms over a week, rated by a clinician."""
 
-from app.instruments.model import Band, Example, Instrument, Rule, SelfHarmItem, items, total_of_items
+from app.instruments.model import CONVENTION, Band, Example, Instrument, Rule, SelfHarmItem, items, total_of_items
 
 MADRS = Instrument(
     code="madrs",
@@ -30,7 +30,7 @@ MADRS = Instrument(
     direction="lower_is_better",
     loinc=None,
     bands=(Band("none", 0, 6), Band("mild", 7, 19), Band("moderate", 20, 34), Band("severe", 35, 60)),
-    rule=Rule(20, "percent", 50, 25, 7, "convention", 10, 7),
+    rule=Rule(20, "percent", 50, 25, 7, "convention", CONVENTION, 10, 7),
     sources=(
         "Remission at 10 or less: Salloum 2020 J Affect Disord",
         "Response of 50%: usual in trials; partial line of 25% and reliable change of 7 points: convention",

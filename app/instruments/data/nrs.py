@@ -1,6 +1,6 @@
 """Numeric rating scales 0-10 about now: pain, mood (10 is best) and anxiety."""
 
-from app.instruments.model import Band, Direction, Example, Instrument, Rule, total_of_items
+from app.instruments.model import CONVENTION, Band, Direction, Example, Instrument, Rule, total_of_items
 
 _RIGHTS = "Generic; free."
 
@@ -41,7 +41,7 @@ NRS_PAIN = _scale(
     "Pain 0-10",
     "pain",
     "lower_is_better",
-    Rule(4, "percent", 30, 15, 3, "convention", None, 0),
+    Rule(4, "percent", 30, 15, 3, "convention", CONVENTION, None, 0),
     (Band("none", 0, 0), Band("mild", 1, 3), Band("moderate", 4, 6), Band("severe", 7, 10)),
     "72514-3",
     (
@@ -54,7 +54,7 @@ NRS_MOOD = _scale(
     "Mood 0-10 (10 is best)",
     "mood",
     "higher_is_better",
-    Rule(4, "percent", 50, 25, 3, "convention", None, 0),
+    Rule(4, "percent", 50, 25, 3, "convention", CONVENTION, None, 0),
     (),
     None,
     ("No standard anchors: 0 is worst and 10 is best here. All lines: convention",),
@@ -64,7 +64,7 @@ NRS_ANXIETY = _scale(
     "Anxiety 0-10",
     "anxiety",
     "lower_is_better",
-    Rule(4, "percent", 50, 25, 3, "convention", None, 0),
+    Rule(4, "percent", 50, 25, 3, "convention", CONVENTION, None, 0),
     (),
     None,
     ("No standard anchors: 0 is none and 10 is worst here. All lines: convention",),

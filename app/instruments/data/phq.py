@@ -35,7 +35,7 @@ PHQ_9 = Instrument(
         Band("moderately severe", 15, 19),
         Band("severe", 20, 27),
     ),
-    rule=Rule(10, "percent", 50, 25, 6, "nhs", 4, 14),
+    rule=Rule(10, "percent", 50, 25, 6, "nhs", "NHS Talking Therapies", 4, 14),
     sources=(
         "Scoring and bands: Kroenke, Spitzer, Williams 2001 J Gen Intern Med 16:606",
         "Response and remission: McInnes 2022 J Affect Disord 301:486",

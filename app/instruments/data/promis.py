@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.instruments.model import Answers, Band, Example, Instrument, Rule, items, total_of_items
+from app.instruments.model import CONVENTION, Answers, Band, Example, Instrument, Rule, items, total_of_items
 
 # T scores in tenths for raw sums 4 to 20. Source: clinical reference 1.15.
 _DEPRESSION = (410, 490, 518, 539, 557, 573, 589, 605, 622, 639, 657, 675, 694, 712, 733, 757, 794)
@@ -42,7 +42,7 @@ def _short_form(
             Band("moderate", 600, 699),
             Band("severe", 700, 1000),
         ),
-        rule=Rule(600, "points", 100, 50, 10 * reliable, "convention", 549, 7),
+        rule=Rule(600, "points", 100, 50, 10 * reliable, "convention", CONVENTION, 549, 7),
         sources=(
             "T scores: PROMIS short form 4a tables (US general population, mean 50, SD 10)",
             f"Response of 10 points, partial line of 5 and reliable change of {reliable} points: convention; a percent "

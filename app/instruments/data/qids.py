@@ -1,6 +1,6 @@
 """QIDS-SR16: depressive symptoms over a week; sixteen items make nine domains."""
 
-from app.instruments.model import Answers, Band, Example, Instrument, Rule, SelfHarmItem, items
+from app.instruments.model import CONVENTION, Answers, Band, Example, Instrument, Rule, SelfHarmItem, items
 
 _LABELS = (
     "falling asleep",
@@ -47,7 +47,7 @@ QIDS_SR16 = Instrument(
         Band("severe", 16, 20),
         Band("very severe", 21, 27),
     ),
-    rule=Rule(11, "percent", 50, 25, 6, "convention", 5, 7),
+    rule=Rule(11, "percent", 50, 25, 6, "convention", CONVENTION, 5, 7),
     sources=(
         "Scoring: Rush 2003 Biol Psychiatry 54:573",
         "Bands, response and remission: the owners' site, ids-qids.org",

@@ -1,6 +1,6 @@
 """WHO-5: wellbeing over two weeks; higher is better."""
 
-from app.instruments.model import Answers, Band, Example, Instrument, Rule, items, total_of_items
+from app.instruments.model import CONVENTION, Answers, Band, Example, Instrument, Rule, items, total_of_items
 
 
 def _percentage_score(answers: Answers) -> int:
@@ -21,7 +21,7 @@ WHO_5 = Instrument(
     direction="higher_is_better",
     loinc=None,
     bands=(Band("low wellbeing", 0, 48), Band("not low", 52, 100)),
-    rule=Rule(50, "percent", 50, 25, 24, "convention", None, 14),
+    rule=Rule(50, "percent", 50, 25, 24, "convention", CONVENTION, None, 14),
     sources=(
         "Scoring and cut of 50: WHO/UCN/MSD/MHE/2024.1",
         "Response of 50% of severity, partial line of 25% and reliable change of 24 points: convention",

@@ -1,6 +1,6 @@
 """Y-BOCS: obsessions and compulsions over a week, rated by a clinician."""
 
-from app.instruments.model import Band, Example, Instrument, Rule, items, total_of_items
+from app.instruments.model import CONVENTION, Band, Example, Instrument, Rule, items, total_of_items
 
 _ASPECTS = ("time", "interference", "distress", "resistance", "control")
 
@@ -23,7 +23,7 @@ Y_BOCS = Instrument(
         Band("severe", 24, 31),
         Band("extreme", 32, 40),
     ),
-    rule=Rule(16, "percent", 35, 25, 5, "convention", 12, 7),
+    rule=Rule(16, "percent", 35, 25, 5, "convention", CONVENTION, 12, 7),
     sources=(
         "Response of 35%, partial line of 25%, remission at 12 or less: Mataix-Cols 2016 World Psychiatry",
         "Reliable change of 5 points: convention",

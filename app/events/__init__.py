@@ -1,0 +1,1 @@
+"""What else happened to a patient: drug changes, other treatments, admissions. Drawn and recorded, never in a verdict."""
