@@ -44,9 +44,13 @@ from app.events.routes import router as events
 from app.exchange.routes import router as exports
 from app.migrating import head
 from app.moves.routes import router as moves
+from app.outlook.routes import router as outlook
 from app.patients.routes import router as patients
 from app.people.routes import me_router as me
 from app.people.routes import router as people
+from app.pictures.routes import RENDERER
+from app.pictures.routes import cohort_router as cohort_pictures
+from app.pictures.routes import router as pictures
 from app.plans.routes import clinic_router as clinic_plans
 from app.plans.routes import me_router as my_due
 from app.plans.routes import router as plans
@@ -59,7 +63,6 @@ from app.settings import Settings
 from app.sign_in.routes import router as sign_in
 from app.storage import Database, Joined
 from app.storage.watching import watched
-from app.trend.routes import RENDERER
 from app.trend.routes import router as trend
 from app.worklist.routes import router as worklist
 
@@ -71,9 +74,9 @@ _GIVEN_HEADERS = [
 
 # Routes are matched in this order, so the most frequent ones come first.
 _ROUTERS = (
-    check_ins, batches, relief, trend, worklist, sign_in, enrolments, me, catalogue, patients, devices, sessions,
-    events, cohorts, alert_list, alerts, moves, exports, plans, clinic_plans, my_due, clinic, people, clients, privacy,
-    audit_log,
+    check_ins, batches, relief, trend, worklist, pictures, sign_in, enrolments, me, catalogue, patients, devices,
+    sessions, events, outlook, cohorts, cohort_pictures, alert_list, alerts, moves, exports, plans, clinic_plans,
+    my_due, clinic, people, clients, privacy, audit_log,
 )  # fmt: skip
 
 _TITLE = "Holdfast"

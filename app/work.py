@@ -28,6 +28,7 @@ from app.patients import identifiers
 from app.patients import service as patients
 from app.storage import NO_CLINIC, Database, leases
 from app.storage.watching import watched
+from app.tracks import store as tracks
 from app.tracks.days import local_day
 
 logger = logging.getLogger("holdfast")
@@ -162,12 +163,17 @@ async def turn(database: Database) -> None:
     midnight and are written from an hour later on: whoever pages through a list as of yesterday still finds them."""
     for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
         try:
-            zone = await database.read(clinic_id, lambda db: access.time_zone(db, clinic_id))
-            day = local_day(clock.now() - _TURNED_AFTER, zone)
-            while await database.write(clinic_id, lambda db: patients.advance_domains(db, clinic_id, day)):
-                await asyncio.sleep(_BREATH_SECONDS)
+            await _turn_clinic(database, clinic_id)
         except Exception as error:  # an error in one clinic must not stop the others
             logger.warning("rows could not be turned: %s", type(error).__name__)
+
+
+async def _turn_clinic(database: Database, clinic_id: UUID) -> None:
+    zone = await database.read(clinic_id, lambda db: access.time_zone(db, clinic_id))
+    day = local_day(clock.now() - _TURNED_AFTER, zone)
+    while await database.read(clinic_id, lambda db: tracks.has_turned(db, clinic_id, day)):
+        await database.write(clinic_id, lambda db: patients.advance_domains(db, clinic_id, day))
+        await asyncio.sleep(_BREATH_SECONDS)
 
 
 async def run(database: Database, mail: Mail | None) -> None:

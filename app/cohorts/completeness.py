@@ -1,11 +1,12 @@
 """How complete the data behind a cohort answer are, and which of its groups may be shown to the caller."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 
-from app.cohorts.models import CompletenessOut
+from app.cohorts.models import BesidesOut, CompletenessOut
 from app.cohorts.policies import Sight, shown, shown_counts
-from app.cohorts.tallies import Tallies, Trait
+from app.cohorts.tallies import Mix, Tallies, Trait
+from app.instruments import INSTRUMENTS
 
 
 def groups_shown(
@@ -21,6 +22,22 @@ def groups_shown(
 def people_of(traits: set[Trait], people: Mapping[Trait, int]) -> int:
     """The number of patients with these traits."""
     return sum(people.get(trait, 0) for trait in traits)
+
+
+def besides(instrument: str, mixes: Iterable[Mix]) -> BesidesOut | None:
+    """What a group is made of; None where nothing is known of it."""
+    mix = sum(mixes, Mix())
+    if mix.episodes == 0:
+        return None
+    scale = INSTRUMENTS[instrument]
+    mean = mix.baselines / mix.episodes / scale.per_unit
+    shown = mean if scale.direction == "lower_is_better" else scale.points[-1] / scale.per_unit - mean
+    return BesidesOut(
+        episodes=mix.episodes,
+        mean_baseline=round(shown, 2),
+        resistance_known=mix.known,
+        treatment_resistant=mix.resistant,
+    )
 
 
 def completeness(found: Tallies, *, sight: Sight) -> CompletenessOut:

@@ -1,13 +1,16 @@
 """Response bodies of answers over many patients, and their snapshots. The rows of episodes belong to `tracks`."""
 
 from datetime import date, datetime
+from typing import get_args
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import MomentOut, ResponseBody, grows
+from app.cohorts.tallies import GroupBy
 from app.storage import Moment, key
+from app.tracks.output import Value
 
 _REASON = grows("one_group", "groups_overlap", "groups_suppressed", "nothing_to_compare")
 
@@ -68,8 +71,10 @@ class StepOut(ResponseBody):
 
 
 class HoldingOut(ResponseBody):
-    """The curve read at a day, and its bounds were every censored spell lost at once (`lowest`) or still holding
-    (`highest`; both null without the scope patients:read). Null where too few are at risk."""
+    """The curve read at a day. `survival` is null where too few are at risk; once nobody holds it stays 0. `lowest` and
+    `highest` bound it and need nobody at risk: shares of all spells, were each lost on the day after its last response,
+    and were every censored one still holding. `by_last_response` is the second curve. The last three are null without
+    the scope patients:read."""
 
     day: int
     at_risk: int | None
@@ -78,13 +83,47 @@ class HoldingOut(ResponseBody):
     ci_high: float | None
     lowest: float | None
     highest: float | None
+    by_last_response: float | None
+
+
+class AtRiskOut(ResponseBody):
+    """How many spells were in response and followed until a day."""
+
+    day: int
+    at_risk: int
 
 
 class RestrictedMeanOut(ResponseBody):
-    """Mean days of relief within the first `tau` days; null where `tau` lies past what is known or shown."""
+    """Mean days of relief within the first `tau` days, with its standard error and 95% interval; null where `tau` lies
+    past what is known or shown. The interval is null without the scope patients:read."""
 
     tau: int
     value: float | None
+    se: float | None
+    ci: list[float] | None
+
+
+class IncidenceOut(ResponseBody):
+    """From `day` on: the share of spells that a loss has ended, and the share that a rescue has ended before any loss
+    could be seen (Aalen-Johansen). `events` and `competing` are the losses and rescues on that day."""
+
+    day: int
+    at_risk: int
+    events: int
+    competing: int
+    loss: float
+    standard_error: float
+    rescue: float
+
+
+class BesidesOut(ResponseBody):
+    """What else groups differ in: the mean baseline, in the instrument's own unit, and, of the episodes whose number of
+    failed antidepressant trials is known, how many are of treatment-resistant patients."""
+
+    episodes: int
+    mean_baseline: float
+    resistance_known: int
+    treatment_resistant: int
 
 
 class DurabilityGroupOut(ResponseBody):
@@ -98,13 +137,28 @@ class DurabilityGroupOut(ResponseBody):
     """Spells: first durable responses, one per patient and episode."""
     events: int | None
     censored: int | None
-    median_days: int | None
+    censored_below: int | None
+    """Of the censored, those whose latest reading is short of response; null without the scope patients:read."""
+    median_days: Value | None
     """The first day on which at most half still hold; null where the curve does not come down to that."""
-    median_ci: list[int | None] | None
+    median_ci: list[Value | None] | None
     """The days on which the curve's limits come down to one half; null where one does not."""
     restricted_mean_days: RestrictedMeanOut | None
+    followed_to_day: int | None
+    """The last day with enough at risk for the curve to be shown."""
+    median_follow_up_days: Value | None
+    """By the reverse estimate, in which events are censored; null where half were not followed so long, and without the
+    scope patients:read."""
+    numbers_at_risk: list[AtRiskOut] | None
+    """Every 7 days, as far as the curve is shown."""
     curve: list[StepOut] | None
+    by_last_response: list[StepOut] | None
+    """The same estimate, with censored spells censored at their last response; null without the scope patients:read."""
+    incidence: list[IncidenceOut] | None
+    """Under endpoint `loss` only, where rescue competes; null without the scope patients:read."""
     still_holding: list[HoldingOut] | None
+    besides: BesidesOut | None
+    """Null without a grouping, and without the scope patients:read."""
 
 
 class LogRankOut(ResponseBody):
@@ -121,7 +175,9 @@ class CohortDurabilityOut(ResponseBody):
     instrument: str
     endpoint: str = grows("loss_or_rescue", "loss")
     boosters: str = grows("ignore", "censor")
-    group_by: str = grows("none", "indication", "treatment_resistant", "induction_sessions")
+    median: str = grows("first_day", "midpoint")
+    """How a median is read where the curve is one half for some days."""
+    group_by: str = grows(*get_args(GroupBy))
     as_of: date
     known_at: MomentOut
     snapshot_on: date | None
@@ -154,7 +210,8 @@ class BoundsOut(ResponseBody):
 
 class OutcomeGroupOut(ResponseBody):
     """How one group stood 14 to 31 days after the first course. Everything is null where the group is hidden;
-    `remission` where the instrument has no such line; `response_bounds` without the scope patients:read."""
+    `remission`, which needs a response, where the instrument has no such line; `response_bounds` without the scope
+    patients:read."""
 
     group: str
     suppressed: bool
@@ -163,14 +220,20 @@ class OutcomeGroupOut(ResponseBody):
     partial: RateOut | None
     remission: RateOut | None
     deterioration: RateOut | None
+    overlapping: RateOut | None
+    """Readings whose recall window reaches back to the first course."""
+    provisional: RateOut | None
+    """Readings that show no response and whose recall window reaches back to the first course."""
     response_bounds: BoundsOut | None
+    besides: BesidesOut | None
+    """Null without a grouping, and without the scope patients:read."""
 
 
 class CohortOutcomesOut(ResponseBody):
     """How many had responded 14 to 31 days after their first course, over the clinic's patients."""
 
     instrument: str
-    group_by: str = grows("none", "indication", "treatment_resistant", "induction_sessions")
+    group_by: str = grows(*get_args(GroupBy))
     as_of: date
     known_at: MomentOut
     snapshot_on: date | None

@@ -9,11 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.cohorts.tallies import GroupBy, Trait
+from app.cohorts.tallies import RESISTANT_FROM_TRIALS, GroupBy, Trait
 
 # With fewer patients at risk a curve is too uncertain to be drawn.
 SMALLEST_AT_RISK = 5
-RESISTANT_FROM_TRIALS = 2
 
 # Each of these counts is contained in the one before. Responders and patients with an early reading are both contained
 # in the last. The number of all patients is not listed: it is the same for every instrument, so it would appear next to

@@ -3,11 +3,11 @@
 from collections import Counter
 from datetime import datetime
 
-from app.cohorts.completeness import completeness, groups_shown, people_of
+from app.cohorts.completeness import besides, completeness, groups_shown, people_of
 from app.cohorts.method import outcomes_method
 from app.cohorts.models import BoundsOut, CohortOutcomesOut, OutcomeGroupOut, RateOut
 from app.cohorts.policies import Sight, members
-from app.cohorts.tallies import Question, Tallies, Trait
+from app.cohorts.tallies import Early, Question, Tallies, Trait
 from app.instruments import Rule
 from app.relief import VERSION
 from app.statistics import wilson
@@ -25,21 +25,22 @@ def rates(question: Question, found: Tallies, known_at: datetime, *, sight: Sigh
         known_at=known_at,
         snapshot_on=None if sight.sees_all else question.as_of,
         rule=VERSION,
-        method=outcomes_method(sight=sight),
+        method=outcomes_method(question, sight=sight),
         groups=[
-            _group(name, traits, found, rule(question.instrument), sight=sight) if name in visible else _hidden(name)
+            _group(name, traits, found, question.instrument, sight=sight) if name in visible else _hidden(name)
             for name, traits in groups.items()
         ],
         completeness=completeness(found, sight=sight),
     )
 
 
-def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sight: Sight) -> OutcomeGroupOut:
+def _group(name: str, traits: set[Trait], found: Tallies, instrument: str, *, sight: Sight) -> OutcomeGroupOut:
+    by = rule(instrument)
     counts: Counter[str] = Counter()
-    for (trait, baseline, severity), n in found.early.items():
-        if trait in traits:
+    for early, n in found.early.items():
+        if early.trait in traits:
             counts["of"] += n
-            counts.update(dict.fromkeys(_reached(baseline, severity, by), n))
+            counts.update(dict.fromkeys(_reached(early, by), n))
     missing = sum(found.early_missing.get(trait, 0) for trait in traits)
     people = people_of(traits, found.early_people)
     return OutcomeGroupOut(
@@ -50,18 +51,28 @@ def _group(name: str, traits: set[Trait], found: Tallies, by: Rule, *, sight: Si
         partial=_rate(counts["partial"], counts["of"]),
         remission=_rate(counts["remission"], counts["of"]) if by.remission is not None else None,
         deterioration=_rate(counts["deterioration"], counts["of"]),
+        overlapping=_rate(counts["overlapping"], counts["of"]),
+        provisional=_rate(counts["provisional"], counts["of"]),
         response_bounds=_bounds(counts["response"], counts["of"], missing) if sight.sees_all else None,
+        besides=besides(instrument, [found.early_mix[trait] for trait in traits if trait in found.early_mix])
+        if sight.sees_all
+        else None,
     )
 
 
-def _reached(baseline: int, severity: int, by: Rule) -> list[str]:
-    """The outcomes that a reading reaches against its baseline. Source: clinical reference 4.1, 4.5 and 4.6."""
+def _reached(early: Early, by: Rule) -> list[str]:
+    """The outcomes that a reading reaches against its baseline. Remission needs a response, and, where the rule says
+    so, a fall by the reliable change. Source: clinical reference 4.1, 4.5, 4.6 and 4.7 (d)."""
+    baseline, severity = early.baseline, early.severity
     responds = by.falls_by(baseline, severity, by.response)
+    enough = not by.remission_needs_reliable_change or baseline - severity >= by.reliable_change
     reached = {
         "response": responds,
         "partial": not responds and by.falls_by(baseline, severity, by.partial),
-        "remission": by.remission is not None and severity <= by.remission,
+        "remission": responds and enough and by.remission is not None and severity <= by.remission,
         "deterioration": severity - baseline >= by.reliable_change,
+        "overlapping": early.overlaps,
+        "provisional": early.overlaps and not responds,
     }
     return [outcome for outcome, is_reached in reached.items() if is_reached]
 
@@ -82,13 +93,5 @@ def _percent(n: int, of: int) -> float | None:
 
 
 def _hidden(name: str) -> OutcomeGroupOut:
-    return OutcomeGroupOut(
-        group=name,
-        suppressed=True,
-        small=True,
-        response=None,
-        partial=None,
-        remission=None,
-        deterioration=None,
-        response_bounds=None,
-    )
+    nothing = dict.fromkeys(OutcomeGroupOut.model_fields)
+    return OutcomeGroupOut.model_validate(nothing | {"group": name, "suppressed": True, "small": True})

@@ -1,9 +1,11 @@
 """Routes of cohorts."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from app.access.dependencies import DoorOf, GuardedRoute
 from app.access.door import Door
@@ -11,7 +13,7 @@ from app.api.fields import DayIn, MomentIn
 from app.api.problems import problems
 from app.cohorts import service
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
-from app.cohorts.tallies import GroupBy, Question
+from app.cohorts.tallies import GroupBy, MedianRead, Question
 from app.facts import Fact
 from app.relief import Boosters, Endpoint
 from app.storage import Transaction
@@ -21,7 +23,13 @@ T = TypeVar("T")
 router = APIRouter(prefix="/v1/cohorts", tags=["cohorts"], route_class=GuardedRoute)
 
 Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])]
-Grouping = Annotated[GroupBy, Query(description="Indications overlap; unknown is a group of its own")]
+Grouping = Annotated[
+    GroupBy,
+    Query(
+        description="Indications overlap; unknown is a group of its own. By route, dose, quarter or age, of the "
+        "episode's first session, only with patients:read"
+    ),
+]
 AsOf = Annotated[
     DayIn | None, Query(description="A day in the clinic's zone; today by default. Another one needs patients:read")
 ]
@@ -39,9 +47,21 @@ Tau = Annotated[
 ]
 
 
-@router.get("/durability", summary="How long does relief last?", responses=problems())
-async def get_durability(
-    door: DoorOf,
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """A question about durability as it was asked."""
+
+    instrument: str
+    endpoint: Endpoint
+    boosters: Boosters
+    group_by: GroupBy
+    as_of: date | None
+    known_at: datetime | None
+    tau: int | None
+    median: MedianRead
+
+
+def _cohort(
     instrument: Instrument,
     endpoint: Annotated[Endpoint, Query(description="`loss` censors a rescue")] = "loss_or_rescue",
     boosters: Annotated[Boosters, Query(description="What a course begun during response does to a spell")] = "ignore",
@@ -49,14 +69,25 @@ async def get_durability(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     tau: Tau = None,
-) -> CohortDurabilityOut:
+    median: Annotated[
+        MedianRead,
+        Query(
+            description="Where the curve is one half for some days: the first of them, or the middle, as in R and SAS"
+        ),
+    ] = "first_day",
+) -> Cohort:
+    return Cohort(instrument, endpoint, boosters, group_by, as_of, known_at, tau, median)
+
+
+CohortOf = Annotated[Cohort, Depends(_cohort)]
+
+
+@router.get("/durability", summary="How long does relief last?", responses=problems())
+async def get_durability(door: DoorOf, cohort: CohortOf) -> CohortDurabilityOut:
     """From the first durable response of each episode to loss of response or rescue: curve, median, restricted mean and
     comparison of groups. Without the scope patients:read a snapshot answers, which is renewed at most weekly; small
     groups, and those in which few patients changed, are hidden, and days come in weeks."""
-    question = Question(instrument, group_by, as_of or service.today(door.caller, door.act.at), endpoint, boosters)
-    return await _answered(
-        door, lambda db: service.durability_of(db, door.caller, question, known_at, tau, door.act.at)
-    )
+    return await answered(door, cohort)
 
 
 @router.get("/outcomes", summary="How many responded?", responses=problems())
@@ -67,6 +98,14 @@ async def get_outcome_rates(
     Without the scope patients:read a snapshot answers, and small groups are hidden."""
     question = Question(instrument, group_by, as_of or service.today(door.caller, door.act.at))
     return await _answered(door, lambda db: service.outcomes_of(db, door.caller, question, known_at, door.act.at))
+
+
+async def answered(door: Door, cohort: Cohort) -> CohortDurabilityOut:
+    """The answer to a question about durability."""
+    as_of = cohort.as_of or service.today(door.caller, door.act.at)
+    question = Question(cohort.instrument, cohort.group_by, as_of, cohort.endpoint, cohort.boosters)
+    read = (cohort.known_at, cohort.tau, cohort.median, door.act.at)
+    return await _answered(door, lambda db: service.durability_of(db, door.caller, question, *read))
 
 
 async def _answered(door: Door, work: Callable[[Transaction], Fact[T]]) -> T:

@@ -1,22 +1,26 @@
 """Use cases of cohorts: collect the counts, compute the answer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.access import store as access_store
 from app.access.service import Caller
 from app.cohorts import snapshots, store
-from app.cohorts.durability import WEEK, durability
+from app.cohorts.curves import WEEK
+from app.cohorts.durability import durability
+from app.cohorts.kept import kept_record
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
 from app.cohorts.policies import Sight, members
 from app.cohorts.rates import rates
 from app.cohorts.snapshots import Snapshot
-from app.cohorts.tallies import Question, Tallies, Trait
+from app.cohorts.tallies import BY_EPISODE, MedianRead, Question, Tallies, Trait
+from app.cohorts.traits import beginnings
 from app.errors import Busy, Fault, InsufficientScope, Invalid
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
@@ -29,6 +33,7 @@ from app.tracks.domains import rule
 from app.tracks.events import counting, events_of
 from app.tracks.models import InfusionVersion, ScoreVersion
 
+T = TypeVar("T")
 Version = TypeVar("Version", InfusionVersion, ScoreVersion)
 
 _PATIENTS_AT_ONCE = 500
@@ -36,13 +41,19 @@ _FOLDING = Lock()
 
 
 def durability_of(
-    db: Transaction, caller: Caller, question: Question, known_at: datetime | None, tau: int | None, now: datetime
+    db: Transaction,
+    caller: Caller,
+    question: Question,
+    known_at: datetime | None,
+    tau: int | None,
+    median_read: MedianRead,
+    now: datetime,
 ) -> Fact[CohortDurabilityOut]:
     """How long first durable responses lasted. Raises Invalid, InsufficientScope for a past date, and NoSnapshot."""
     if tau is not None and tau % WEEK and not sees_patients(caller):
         raise Invalid(errors=[Fault("parameter", "tau", "must be a multiple of 7 without the scope patients:read")])
     seen = _seen(db, caller, question, known_at, now, store.spells)
-    return Fact(durability(seen.question, seen.found, seen.known_at, tau, sight=seen.sight))
+    return Fact(durability(seen.question, seen.found, seen.known_at, tau, median_read, sight=seen.sight))
 
 
 def outcomes_of(
@@ -135,10 +146,11 @@ def _gathered(
     """The counts, from stored episodes where those can answer, otherwise folded anew: the same either way."""
     is_past = known_at is not None or question.as_of != today(caller, now)
     if not is_past and not store.is_outdated(db, caller.clinic_id):
-        found = stored(db, caller.clinic_id, question)
+        read = _one_by_one if question.group_by in BY_EPISODE else stored
+        found = read(db, caller.clinic_id, question)
         if found.last_on is None or found.last_on <= question.as_of:  # may fail in the minutes before midnight
             return found
-    return _alone(lambda: _folded(db, caller, question, known_at))
+    return alone(lambda: _folded(db, caller, question, known_at))
 
 
 def _check(db: Transaction, caller: Caller, question: Question, known_at: datetime | None, now: datetime) -> None:
@@ -147,17 +159,24 @@ def _check(db: Transaction, caller: Caller, question: Question, known_at: dateti
     if instrument is None or instrument.rule is None:
         with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
         raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
-    if question.as_of > today(caller, now):
-        raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
-    if known_at is not None and known_at > now + timedelta(minutes=5) and known_at > _newest(db, caller):
-        raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
+    check_moment(db, caller, question.as_of, known_at, now)
+    if question.group_by in BY_EPISODE and not sees_patients(caller):
+        raise InsufficientScope(f"group_by={question.group_by} needs the scope patients:read")
     is_past = known_at is not None or question.as_of != today(caller, now)
     if is_past and not sees_patients(caller):
         # The difference between two answers could reveal a single patient.
         raise InsufficientScope("a past as_of or known_at needs the scope patients:read")
 
 
-def _alone(work: Callable[[], Tallies]) -> Tallies:
+def check_moment(db: Transaction, caller: Caller, as_of: date, known_at: datetime | None, now: datetime) -> None:
+    """Raises Invalid for a day or a moment in the future."""
+    if as_of > today(caller, now):
+        raise Invalid(errors=[Fault("parameter", "as_of", "must not be after today in the clinic")])
+    if known_at is not None and known_at > now + timedelta(minutes=5) and known_at > _newest(db, caller):
+        raise Invalid(errors=[Fault("parameter", "known_at", "must not be more than 5 minutes in the future")])
+
+
+def alone(work: Callable[[], T]) -> T:
     """Runs `work` unless another thread is running such work; then raises Busy. Folding a whole clinic takes long, so
     one question at a time does it, and the other reader threads stay free."""
     if not _FOLDING.acquire(blocking=False):
@@ -168,17 +187,53 @@ def _alone(work: Callable[[], Tallies]) -> Tallies:
         _FOLDING.release()
 
 
-def _folded(db: Transaction, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:
+def _one_by_one(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
+    """The counts of stored episodes for groupings that the database cannot make."""
     found = Tallies()
-    for trait, known in _records_known(db, caller, question, known_at):
-        found.add(question, trait, known)
+    people = store.started(db, clinic_id)
+    for first in range(0, len(people), _PATIENTS_AT_ONCE):
+        some = people[first : first + _PATIENTS_AT_ONCE]
+        kept: dict[UUID, list[Record]] = {patient_id: [] for patient_id, _, _ in some}
+        for patient_id, last_on, session_id, session_on, *values in store.episodes_of(
+            db, clinic_id, question.instrument, kept
+        ):
+            kept[patient_id].append(kept_record(values, str(session_id), session_on))
+            found.last_on = max(found.last_on or last_on, last_on)
+        _add(db, clinic_id, question, found, some, kept)
     return found
 
 
-def _records_known(
+def _folded(db: Transaction, caller: Caller, question: Question, known_at: datetime | None) -> Tallies:
+    found = Tallies()
+    for some, known in records_known(db, caller, question, known_at):
+        _add(db, caller.clinic_id, question, found, some, known)
+    return found
+
+
+def _add(
+    db: Transaction,
+    clinic_id: UUID,
+    question: Question,
+    found: Tallies,
+    people: Sequence[Any],
+    known: Mapping[UUID, Sequence[Record]],
+) -> None:
+    """Adds these people, who have had a session, to the counts: id, indications as stored, failed trials."""
+    every = [record for records in known.values() for record in records]
+    begun = beginnings(db, clinic_id, question.group_by, known.keys(), every)
+    for patient_id, indications, trials in people:
+        trait: Trait = question.instrument
+        if question.group_by == "indication":
+            trait = indications
+        elif question.group_by == "treatment_resistant":
+            trait = trials
+        found.add(question, partial(begun.trait, question, patient_id, trait), known[patient_id], trials)
+
+
+def records_known(
     db: Transaction, caller: Caller, question: Question, known_at: datetime | None
-) -> Iterator[tuple[Trait, Sequence[Record]]]:
-    """Trait and episodes of every patient with a session by `as_of`, as known at `known_at`, in batches."""
+) -> Iterator[tuple[list[Any], dict[UUID, Sequence[Record]]]]:
+    """Every patient with a session by `as_of`, and their episodes, as known at `known_at`, in batches."""
     zone, after = caller.time_zone, None
     while True:
         page = store.cohort(db, caller.clinic_id, known_at, after, _PATIENTS_AT_ONCE)
@@ -187,17 +242,14 @@ def _records_known(
         ids: list[UUID] = [row[0] for row in page]
         infusions = _by_patient(tracks_store.infusions_known(db, caller.clinic_id, ids, known_at))
         scores = _by_patient(tracks_store.scores_known(db, caller.clinic_id, ids, known_at, question.instrument))
-        for patient_id, indications, trials in page:
+        known: dict[UUID, Sequence[Record]] = {}
+        for patient_id, _, _ in page:
             mine = counting(infusions.get(patient_id, []))
             seen = events_of(scores.get(patient_id, []), mine, zone)
             track = fold((event for event in seen if event.day <= question.as_of), rule(question.instrument))
             if track.episode is not None:
-                trait: Trait = question.instrument
-                if question.group_by == "indication":
-                    trait = indications
-                elif question.group_by == "treatment_resistant":
-                    trait = trials
-                yield trait, records(track)
+                known[patient_id] = records(track)
+        yield [row for row in page if row[0] in known], known
         db.expunge_all()
         after = ids[-1]
 

@@ -13,22 +13,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, cast, get_args
+from functools import partial
+from typing import Any, get_args
 from uuid import UUID
 
 from app.cohorts import store
+from app.cohorts.kept import kept_record
 from app.cohorts.models import CohortSnapshot
 from app.cohorts.policies import groups_of
-from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
-from app.relief import Record, Spell
+from app.cohorts.tallies import BY_EPISODE, GroupBy, Question, Tallies, Trait
+from app.relief import Record
 from app.storage import Transaction
 
 _RENEWED_AFTER = timedelta(days=7)
-# Answers count days from the origin of a spell, whatever its date.
-_ORIGIN = date(2000, 1, 1)
 # What is said of patients whatever the instrument: who they are, and what they are treated for.
 _NO_INSTRUMENT = ""
-_GROUPINGS: tuple[GroupBy, ...] = get_args(GroupBy)
+_GROUPINGS: tuple[GroupBy, ...] = tuple(by for by in get_args(GroupBy) if by not in BY_EPISODE)
 
 # The episodes of one patient by one instrument: see `store.episodes`.
 Episodes = list[list[Any]]
@@ -69,18 +69,22 @@ class Snapshot:
         """The counts that answer a question, as of the snapshot's day."""
         found = Tallies()
         for person in self.people.values():
-            trait: Trait = question.instrument
-            if question.group_by == "indication":
-                trait = person.indications
-            elif question.group_by == "treatment_resistant":
-                trait = person.trials
-            found.add(question, trait, [_record(values) for values in person.episodes.get(question.instrument, [])])
+            records = [kept_record(values) for values in person.episodes.get(question.instrument, [])]
+            found.add(question, partial(_trait_of, question, person), records, person.trials)
         return found
 
     def hidden(self, question: Question, groups: Iterable[str]) -> frozenset[str]:
         """Those of these groups of which too few patients have changed."""
         shown = self.shown.get(question.instrument, self.shown[_NO_INSTRUMENT])
         return frozenset(set(groups) - set(shown[question.group_by]))
+
+
+def _trait_of(question: Question, person: Person, record: Record) -> Trait:
+    if question.group_by == "induction_sessions":
+        return record.induction_sessions
+    if question.group_by == "indication":
+        return person.indications
+    return person.trials if question.group_by == "treatment_resistant" else question.instrument
 
 
 def current(db: Transaction, clinic_id: UUID) -> Snapshot | None:
@@ -186,11 +190,22 @@ _Change = tuple[Person | None, Person | None]
 def _changed(after: dict[str, Person], before: dict[str, Person], code: str) -> list[_Change]:
     """Patients of whom something has changed that an answer about an instrument could show: now, and then."""
 
-    def said(one: Person | None) -> Any:
-        return one and (one.indications, one.trials, one.episodes.get(code))
-
     pairs = [(after.get(name), before.get(name)) for name in after.keys() | before.keys()]
-    return [(now, then) for now, then in pairs if said(now) != said(then)]
+    return [(now, then) for now, then in pairs if not _says_the_same(now, then, code)]
+
+
+def _says_the_same(now: Person | None, then: Person | None, code: str) -> bool:
+    """Whether an answer says the same of both. An earlier release kept fewer values of an episode: those are compared
+    that both have."""
+    if now is None or then is None:
+        return now is then
+    mine, theirs = now.episodes.get(code), then.episodes.get(code)
+    if (now.indications, now.trials, mine is None) != (then.indications, then.trials, theirs is None):
+        return False
+    if mine is None or theirs is None:
+        return True
+    alike = all(a == b for one, other in zip(mine, theirs, strict=False) for a, b in zip(one, other, strict=False))
+    return len(mine) == len(theirs) and alike
 
 
 def _is_safe(changes: Sequence[_Change], code: str, group_by: GroupBy, names: Sequence[str], smallest: int) -> bool:
@@ -228,29 +243,3 @@ def _read(row: CohortSnapshot) -> Snapshot:
         code: (datetime.fromisoformat(at), date.fromisoformat(day)) for code, (at, day) in content["moments"].items()
     }
     return Snapshot(row.taken_at, row.day, people, moments, content["shown"])
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An episode as it is stored, which answers like `relief.Record`."""
-
-    episode: int
-    induction_sessions: int
-    induction_ended_on: date
-    baseline: int | None
-    evaluable: bool
-    followed: bool
-    early: int | None
-    median_gap_days: float | None
-    spell: Spell | None
-
-
-def _record(values: Sequence[Any]) -> Record:
-    episode, sessions, ended_on, baseline, evaluable, followed, early, gap, days, event, *before = values
-    spell = None
-    if days is not None:
-        ends = [None if lasted is None else _ORIGIN + timedelta(days=lasted) for lasted in before]
-        spell = Spell(episode, 1, _ORIGIN, _ORIGIN + timedelta(days=days), event, None, None, *ends)
-    ended = date.fromisoformat(ended_on)
-    kept = _Kept(episode, sessions, ended, baseline, bool(evaluable), bool(followed), early, gap, spell)
-    return cast("Record", kept)

@@ -1,7 +1,7 @@
 """Queries on episodes. Each returns counts, so that the number of rows read does not grow with the cohort."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,11 @@ from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
 from app.cohorts.models import CohortSnapshot
-from app.cohorts.tallies import GroupBy, Question, Tallies, Trait
+from app.cohorts.tallies import RESISTANT_FROM_TRIALS, Early, GroupBy, Held, Mix, Question, Tallies, Trait
+from app.instruments import INSTRUMENTS
 from app.patients.models import Patient
+from app.relief import Outcome
+from app.sessions.models import InfusionSession, SessionVersion
 from app.storage import Transaction
 from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
 from app.tracks.patient_tracks import FOLD
@@ -35,7 +38,10 @@ def is_outdated(db: Transaction, clinic_id: UUID) -> bool:
 def spells(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     """The counts of stored episodes for a question about durability."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
-    found.spells = _counted(db, clinic_id, question, [trait, *_ending(question)], _HELD)
+    counted = _counted(db, clinic_id, question, [trait, *_outcome(question)], _HELD)
+    found.spells = Counter({Held(mine, Outcome(*ended)): n for (mine, *ended), n in counted.items()})
+    if question.group_by != "none":
+        found.held_mix = _mixes(db, clinic_id, question, _HELD)
     found.people = _people(db, clinic_id, question, trait, _HELD, found.responders)
     found.people_overlap = question.group_by == "induction_sessions" and _overlap(db, clinic_id, question, _HELD)
     return found
@@ -44,7 +50,11 @@ def spells(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
 def early(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     """The counts of stored episodes for a question about early outcomes."""
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
-    found.early = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early)], _EARLY)
+    overlaps = col(_E.early_days) < INSTRUMENTS[question.instrument].recall_days
+    counted = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early), overlaps], _EARLY)
+    found.early = Counter({Early(mine, was, is_, bool(back)): n for (mine, was, is_, back), n in counted.items()})
+    if question.group_by != "none":
+        found.early_mix = _mixes(db, clinic_id, question, _EARLY)
     found.early_people = _people(db, clinic_id, question, trait, _EARLY, found.with_early_reading)
     found.early_missing = _one_column(_counted(db, clinic_id, question, [trait], _missing(question)))
     found.early_overlap = question.group_by == "induction_sessions" and _overlap(db, clinic_id, question, _EARLY)
@@ -70,17 +80,46 @@ def cohort(
     return db.execute(columns.order_by(col(Patient.id)).limit(limit)).all()
 
 
+# What answers are made of, in the order of `kept.kept_record`. Snapshots hold these values: new ones come last.
+EPISODE_VALUES = (
+    _E.episode, _E.induction_sessions, _E.induction_ended_on, _E.baseline, _E.evaluable, _E.followed, _E.early,
+    _E.median_gap_days, _E.days, _E.event, _E.days_before_course, _E.days_before_rescue, _E.last_response,
+    _E.early_days,
+)  # fmt: skip
+
+
 def episodes(db: Transaction, clinic_id: UUID) -> Sequence[Any]:
     """All episodes of patients who are not left out: patient, instrument, and the values that answers are made of."""
-    columns = (
-        _E.patient_id, _E.instrument, _E.episode, _E.induction_sessions, _E.induction_ended_on, _E.baseline,
-        _E.evaluable, _E.followed, _E.early, _E.median_gap_days, _E.days, _E.event, _E.days_before_course,
-        _E.days_before_rescue,
-    )  # fmt: skip
+    columns = (_E.patient_id, _E.instrument, *EPISODE_VALUES)
     query = rows_of(*(col(column) for column in columns)).where(
-        col(_E.clinic_id) == clinic_id, col(_E.patient_id).not_in(_mistaken(clinic_id))
+        col(_E.clinic_id) == clinic_id, col(_E.patient_id).not_in(mistaken(clinic_id))
     )
     return db.execute(query.order_by(col(_E.patient_id), col(_E.instrument), col(_E.episode))).all()
+
+
+def episodes_of(db: Transaction, clinic_id: UUID, instrument: str, patient_ids: Collection[UUID]) -> Sequence[Any]:
+    """The episodes of these patients by one instrument: patient, day of the last event, id and day of the first
+    session, and the values that answers are made of."""
+    columns = (_E.patient_id, _E.last_on, _E.first_session_id, _E.first_session_on, *EPISODE_VALUES)
+    query = rows_of(*(col(column) for column in columns)).where(
+        col(_E.clinic_id) == clinic_id, col(_E.instrument) == instrument, col(_E.patient_id).in_(patient_ids)
+    )
+    return db.execute(query.order_by(col(_E.patient_id), col(_E.episode))).all()
+
+
+def contents(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID]) -> Sequence[Any]:
+    """The id and the current content of these sessions."""
+    query = rows_of(col(InfusionSession.id), col(SessionVersion.content)).join_from(
+        InfusionSession,
+        SessionVersion,
+        and_(
+            col(SessionVersion.clinic_id) == col(InfusionSession.clinic_id),
+            col(SessionVersion.session_id) == col(InfusionSession.id),
+            col(SessionVersion.version) == col(InfusionSession.version),
+        ),
+    )
+    mine = (col(InfusionSession.clinic_id) == clinic_id, col(InfusionSession.id).in_(session_ids))
+    return db.execute(query.where(*mine)).all()
 
 
 def started(db: Transaction, clinic_id: UUID) -> Sequence[Any]:
@@ -120,15 +159,33 @@ def _trait(group_by: GroupBy) -> Any:
     return col(_E.induction_sessions) if group_by == "induction_sessions" else col(_E.instrument)
 
 
-def _ending(question: Question) -> tuple[Any, Any]:
-    """The days of a spell and whether an event ended it, by the rules of `relief.Spell.ending`."""
-    censoring = []
-    if question.boosters == "censor":
-        censoring.append(col(_E.days_before_course))
-    if question.endpoint == "loss":
-        censoring.append(col(_E.days_before_rescue))
-    days = func.coalesce(*censoring, col(_E.days)) if censoring else col(_E.days)
-    return days, and_(col(_E.event).is_not(None), *(column.is_(None) for column in censoring))
+def _outcome(question: Question) -> tuple[Any, Any, Any, Any]:
+    """What became of a spell, by the rules of `relief.Spell.outcome`."""
+    whole = (col(_E.days), col(_E.event), col(_E.last_response), col(_E.days_before_rescue))
+    if question.boosters == "ignore":
+        return whole
+    days, event, last_response, before_rescue = whole
+    before_course = col(_E.days_before_course)
+    return (
+        func.coalesce(before_course, days),
+        case((before_course.is_(None), event)),
+        func.coalesce(before_course, last_response),
+        case((before_course.is_(None), before_rescue)),
+    )
+
+
+def _mixes(db: Transaction, clinic_id: UUID, question: Question, which: ColumnElement[bool]) -> dict[Trait, Mix]:
+    """What the groups of a question are made of, by trait."""
+    trait, trials = _trait(question.group_by), col(Patient.failed_antidepressant_trials)
+    columns = [
+        trait,
+        func.count(),
+        func.sum(col(_E.baseline)),
+        func.count(trials),
+        func.sum(case((trials >= RESISTANT_FROM_TRIALS, 1), else_=0)),
+    ]
+    query = _of(clinic_id, question, columns, with_patients=True).where(which)
+    return {row[0]: Mix(*map(int, row[1:])) for row in db.execute(query.group_by(trait))}
 
 
 def _missing(question: Question) -> ColumnElement[bool]:
@@ -139,20 +196,22 @@ def _has_gap() -> ColumnElement[bool]:
     return and_(col(_E.evaluable), col(_E.median_gap_days).is_not(None))
 
 
-def _of(clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False) -> Any:
+def _of(
+    clinic_id: UUID, question: Question, columns: Sequence[Any], *, by_trait: bool = False, with_patients: bool = False
+) -> Any:
     """The episodes of patients who are not left out, joined with patients if the trait is a column of theirs."""
     query = rows_of(*columns).where(
         col(_E.clinic_id) == clinic_id,
         col(_E.instrument) == question.instrument,
-        col(_E.patient_id).not_in(_mistaken(clinic_id)),
+        col(_E.patient_id).not_in(mistaken(clinic_id)),
     )
-    if by_trait and question.group_by in ("indication", "treatment_resistant"):
+    if with_patients or (by_trait and question.group_by in ("indication", "treatment_resistant")):
         whose = and_(col(Patient.clinic_id) == col(_E.clinic_id), col(Patient.id) == col(_E.patient_id))
         query = query.join_from(EpisodeRow, Patient, whose)
     return query
 
 
-def _mistaken(clinic_id: UUID) -> Any:
+def mistaken(clinic_id: UUID) -> Any:
     """The patients who are left out of every answer."""
     return select(DomainStatus.patient_id).where(
         col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.care_status).in_(_LEFT_OUT)

@@ -1,22 +1,60 @@
 """A cohort as counts: a few hundred numbers, whatever its size, from which every answer is computed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from app.relief import EARLY_TO_DAYS, Boosters, Endpoint, Record
+from app.instruments import INSTRUMENTS
+from app.relief import EARLY_TO_DAYS, Boosters, Endpoint, Outcome, Record
 
-GroupBy = Literal["none", "indication", "treatment_resistant", "induction_sessions"]
+GroupBy = Literal[
+    "none", "indication", "treatment_resistant", "induction_sessions", "route", "dose_band", "quarter", "age_band"
+]
+MedianRead = Literal["first_day", "midpoint"]
+# Groupings by what an episode began with. Only callers who may see patients are answered by them.
+BY_EPISODE: tuple[GroupBy, ...] = ("route", "dose_band", "quarter", "age_band")
 Trait = str | int | None
+RESISTANT_FROM_TRIALS = 2
+
+
+class Held(NamedTuple):
+    """A first durable response: its trait, and what became of it."""
+
+    trait: Trait
+    outcome: Outcome
+
+
+class Early(NamedTuple):
+    """An early reading: its trait, the baseline and the reading as severities in points, and whether its recall window
+    reaches back to the first course."""
+
+    trait: Trait
+    baseline: int
+    severity: int
+    overlaps: bool
+
+
+class Mix(NamedTuple):
+    """What a group is made of: its evaluable episodes with an outcome, the sum of their baselines in points, and of how
+    many the number of failed trials is known, and is two or more."""
+
+    episodes: int = 0
+    baselines: int = 0
+    known: int = 0
+    resistant: int = 0
+
+    def __add__(self, other: object) -> "Mix":
+        assert isinstance(other, Mix)
+        return Mix(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question about a cohort. A *trait* is the value that `group_by` groups by: the indications (as stored), the
-    number of failed antidepressant trials, or the number of sessions in the episode's first course. Without a grouping
-    it is the instrument, which all share."""
+    number of failed antidepressant trials, the number of sessions in the episode's first course, or the group itself
+    (`BY_EPISODE`). Without a grouping it is the instrument, which all share."""
 
     instrument: str
     group_by: GroupBy
@@ -34,20 +72,22 @@ class Question:
 class Tallies:
     """Counts of episodes and of patients, for one instrument.
 
-    `spells`: (trait, days, ended by an event) of each first durable response. `people`: patients with such a response,
-    by trait. `early`: (trait, baseline, severity 14 to 31 days after the first course) of evaluable episodes, in
-    points. `early_people`: patients with such a reading. `early_missing`: episodes whose window closed without a
-    reading. `gaps`: the median days between readings of each evaluable episode. `people_overlap` and `early_overlap`:
-    whether some patient is counted under two traits. `last_on`: the day of the last event behind the stored episodes;
-    their values stay the same on any later day.
-    """
+    `spells`: each first durable response. `people`: patients with such a response, by trait. `early`: the readings 14
+    to 31 days after the first course of evaluable episodes. `early_people`: patients with such a reading.
+    `early_missing`: episodes whose window closed without a reading. `held_mix` and `early_mix`: by trait, what the
+    episodes with a response and those with a reading are; empty without a grouping. `gaps`: the median days between
+    readings of each evaluable episode. `people_overlap` and `early_overlap`: whether some patient is counted under two
+    traits. `last_on`: the day of the last event behind the stored episodes; their values stay the same on any later
+    day."""
 
     last_on: date | None = field(default=None, compare=False)
-    spells: Counter[tuple[Trait, int, bool]] = field(default_factory=Counter)
+    spells: Counter[Held] = field(default_factory=Counter)
     people: Counter[Trait] = field(default_factory=Counter)
-    early: Counter[tuple[Trait, int, int]] = field(default_factory=Counter)
+    early: Counter[Early] = field(default_factory=Counter)
     early_people: Counter[Trait] = field(default_factory=Counter)
     early_missing: Counter[Trait] = field(default_factory=Counter)
+    held_mix: dict[Trait, Mix] = field(default_factory=dict)
+    early_mix: dict[Trait, Mix] = field(default_factory=dict)
     gaps: Counter[float] = field(default_factory=Counter)
     people_overlap: bool = False
     early_overlap: bool = False
@@ -65,12 +105,16 @@ class Tallies:
         """The number of spells beyond the first of each patient."""
         return self.spell_count - self.responders
 
-    def add(self, question: Question, trait: Trait, records: Sequence[Record]) -> None:
-        """Adds one patient who has had a session to the counts."""
-
-        def trait_of(record: Record) -> Trait:
-            return record.induction_sessions if question.group_by == "induction_sessions" else trait
-
+    def add(
+        self,
+        question: Question,
+        trait_of: Callable[[Record], Trait],
+        records: Sequence[Record],
+        trials: int | None,
+    ) -> None:
+        """Adds one patient who has had a session to the counts; `trials` is the number of failed antidepressant
+        trials."""
+        recall_days = INSTRUMENTS[question.instrument].recall_days
         evaluable = [r for r in records if r.evaluable]
         held = {r.episode: trait_of(r) for r in evaluable if r.spell is not None}
         early = {r.episode: trait_of(r) for r in evaluable if r.early is not None}
@@ -85,12 +129,18 @@ class Tallies:
         self.people_overlap |= len(set(held.values())) > 1
         self.early_overlap |= len(set(early.values())) > 1
         for record in evaluable:
+            for mixes, is_of in ((self.held_mix, record.spell), (self.early_mix, record.early)):
+                if is_of is not None and question.group_by != "none":
+                    mine, known = trait_of(record), trials is not None
+                    mix = Mix(1, record.baseline or 0, known, (trials or 0) >= RESISTANT_FROM_TRIALS)
+                    mixes[mine] = mixes.get(mine, Mix()) + mix
             if record.spell is not None:
                 self.spell_count += 1
-                self.spells[(trait_of(record), *record.spell.ending(question.endpoint, question.boosters))] += 1
+                self.spells[Held(trait_of(record), record.spell.outcome(question.boosters))] += 1
             if record.early is not None and record.baseline is not None:
                 self.early_count += 1
-                self.early[(trait_of(record), record.baseline, record.early)] += 1
+                overlaps = record.early_days is not None and recall_days > record.early_days
+                self.early[Early(trait_of(record), record.baseline, record.early, overlaps)] += 1
             elif record.induction_ended_on < question.early_closed_on:
                 self.early_missing[trait_of(record)] += 1
             if record.median_gap_days is not None:

@@ -60,7 +60,7 @@ def effects_of(db: Transaction, clinic_id: UUID, patient_id: UUID, calendar: Cal
     found = {}
     for code in with_rule:
         if code in rows:
-            told, _ = readings(events_of(rows[code], calendar.infusions, calendar.zone), rule(code))
+            told = readings(events_of(rows[code], calendar.infusions, calendar.zone), rule(code)).scores
             found[code] = effects(calendar.events, calendar.positions, told, as_of)
     return Effects(calendar, found)
 

@@ -1,1 +1,2 @@
-"""What else happened to a patient: drug changes, other treatments, admissions. Drawn and recorded, never in a verdict."""
+"""What else happened to a patient: drug changes, other treatments, admissions. Drawn and recorded, never in a
+verdict."""

@@ -91,7 +91,8 @@ class EventRecorderOut(ResponseBody):
 
 
 class EventOut(ResponseBody):
-    """What else happened to a patient. It is drawn on the pictures and is part of the record; no verdict rests on it."""
+    """What else happened to a patient. It is drawn on the pictures and is part of the record; no verdict rests on
+    it."""
 
     id: Id
     patient_id: Id

@@ -1,4 +1,5 @@
-"""Moving events to another record and back: each ends in a version that says where it goes on, and begins there anew."""
+"""Moving events to another record and back: each ends in a version that says where it goes on, and begins there
+anew."""
 
 from datetime import datetime
 from uuid import UUID

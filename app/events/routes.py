@@ -14,6 +14,8 @@ from app.facts import Fact
 
 REPEATED: Responses = {200: {"model": EventOut | WrittenOut, "description": "Recorded before: as it stands now"}}
 
+UNCHANGED: Responses = {200: {"model": EventOut | WrittenOut, "description": "Nothing changed: as it stands now"}}
+
 router = APIRouter(prefix="/v1/patients/{patient_id}/events", tags=["events"], route_class=GuardedRoute)
 
 
@@ -26,8 +28,8 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/events", tags=["events"], r
     | problems("not_found", "merged", "already_recorded", "idempotency_key_reused", "request_in_progress"),
 )
 async def record_event(door: DoorOf, patient_id: UUID, body: EventIn, keyed: KeyOf) -> Response:
-    """A change of medication, another treatment, an admission, a missed session: what a verdict beside it may owe to it.
-    No verdict rests on it. The client may choose the id; the same id with the same content answers 200."""
+    """A change of medication, another treatment, an admission, a missed session: what a verdict beside it may owe to
+    it. No verdict rests on it. The client may choose the id; the same id with the same content answers 200."""
     render = door.showing("sessions:read", _created)
     done = await door.write(lambda db: service.record(db, door.caller, door.act, patient_id, body), render, keyed)
     return done.response()
@@ -63,7 +65,7 @@ async def list_event_versions(door: DoorOf, patient_id: UUID, event_id: UUID) ->
     summary="Amend an event, or take it back",
     status_code=201,
     response_model=EventOut | WrittenOut,
-    responses={200: {"model": EventOut | WrittenOut, "description": "Nothing changed: as it stands now"}}
+    responses=UNCHANGED
     | problems(
         "not_found",
         "merged",

@@ -226,12 +226,11 @@ def refold_outdated(db: Transaction, clinic_id: UUID, zone: ZoneInfo) -> Sequenc
     return patient_ids
 
 
-def advance_domains(db: Transaction, clinic_id: UUID, day: date) -> int:
-    """Writes the domain rows of a few patients whose next day has come by `day`. Returns how many patients."""
+def advance_domains(db: Transaction, clinic_id: UUID, day: date) -> None:
+    """Writes the domain rows of a few patients whose next day has come by `day`."""
     patient_ids = tracks_store.turned(db, clinic_id, day, _PATIENTS_A_ROUND)
     store.locked(db, clinic_id, patient_ids)
     tracks.advance(db, clinic_id, patient_ids, day)
-    return len(patient_ids)
 
 
 def search(

@@ -86,7 +86,7 @@ def asked_once_more(
 
 def _due_days(code: str, events: Sequence[Event], calendar: Calendar) -> Iterator[date]:
     by = rule(code)
-    counted = [reading for reading in readings(events, by)[0] if reading.counts]
+    counted = [reading for reading in readings(events, by).scores if reading.counts]
     for reading, following in zip_longest(counted, counted[1:]):
         score, due_on = reading.score, reading.score.day + CONFIRM_FROM
         if reading.status not in ("holding", "fading") or (following and following.score.day < due_on):
@@ -99,5 +99,6 @@ def _due_days(code: str, events: Sequence[Event], calendar: Calendar) -> Iterato
 
 
 def is_open(due_on: date, day: date) -> bool:
-    """Whether a confirming check-in is asked for on a day: from its reading's day on, to the last on which it counts."""
+    """Whether a confirming check-in is asked for on a day: from its reading's day on, to the last on which it
+    counts."""
     return due_on - CONFIRM_FROM <= day <= due_on - CONFIRM_FROM + CONFIRM_UNTIL

@@ -131,8 +131,9 @@ def due(
     confirming: Sequence[Due] = (),
 ) -> list[Due]:
     """What is due from `first` to `last`, in order. Templates are in order of `from_on`. `answered` holds the answers
-    on each instrument, `confirming` what is asked once more. One answer serves one item, so items around the days asked for are looked at too. What a session
-    asks for ends at the next session, which asks anew; what enrolment asks for ends at the first."""
+    on each instrument, `confirming` what is asked once more. One answer serves one item, so items around the days asked
+    for are looked at too. What a session asks for ends at the next session, which asks anew; what enrolment asks for
+    ends at the first."""
     found: dict[tuple[date, date, int], Due] = {}
     everything = {item for template in (*clinic, *patient) for item in template.items or ()} | set(DEFAULT_ITEMS)
     items = sorted(everything, key=lambda item: (item.offset, item.window, item.early, item.instruments))

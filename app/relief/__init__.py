@@ -7,8 +7,8 @@ from app.relief.effects import Effect, effects
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import BASELINE_LOOKBACK_DAYS, EARLIER_VERSIONS, EARLY_TO_DAYS, STALE_AFTER_DAYS, VERSION
 from app.relief.onsets import Onset
-from app.relief.readings import Reading, readings
-from app.relief.spells import Boosters, Endpoint, Record, Spell
+from app.relief.readings import Reading, Readings, readings
+from app.relief.spells import Boosters, Endpoint, Outcome, Record, Spell
 from app.relief.track import Track, fold, onsets, records, step
 from app.relief.verdict import Verdict, assess, read, response_severity
 
@@ -28,7 +28,9 @@ __all__ = [
     "Infusion",
     "InfusionPosition",
     "Onset",
+    "Outcome",
     "Reading",
+    "Readings",
     "Record",
     "Score",
     "Spell",

@@ -1,4 +1,5 @@
-"""Asking once more: when one more reading would show whether the latest one repeats. Source: clinical reference 4.7 (h).
+"""Asking once more: when one more reading would show whether the latest one repeats. Source: clinical reference 4.7
+(h).
 
 It changes no status. Six, seven and two days are conventions.
 """

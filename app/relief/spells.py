@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import date
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,6 +24,23 @@ _COURSES_WITHIN_DAYS = 56
 
 Endpoint = Literal["loss_or_rescue", "loss"]
 Boosters = Literal["ignore", "censor"]
+
+
+class Outcome(NamedTuple):
+    """What became of a spell: its days, the event that ended it (`lost`, `rescue` or None), and, in days too, its last
+    response and, where a rescue ended it, the latest representative before that."""
+
+    days: int
+    event: str | None
+    last_response: int
+    before_rescue: int | None = None
+
+    def ending(self, endpoint: Endpoint) -> tuple[int, bool]:
+        """Days, and whether an event ended them. Endpoint `loss` censors a rescue at the latest representative before
+        it."""
+        if endpoint == "loss" and self.before_rescue is not None:
+            return self.before_rescue, False
+        return self.days, self.event is not None
 
 
 class Spell(Immutable, frozen=True):
@@ -64,14 +81,12 @@ class Spell(Immutable, frozen=True):
     def days_before_rescue(self) -> int | None:
         return None if self.before_rescue_on is None else (self.before_rescue_on - self.origin_on).days
 
-    def ending(self, endpoint: Endpoint, boosters: Boosters) -> tuple[int, bool]:
-        """Days, and whether an event ended them. Endpoint `loss` censors a rescue at the last representative before
-        it; boosters `censor` ends the spell at the last representative before the first later course."""
+    def outcome(self, boosters: Boosters) -> Outcome:
+        """What became of the spell. With boosters `censor` it ends at the latest representative before the first later
+        course, which shows response."""
         if boosters == "censor" and self.days_before_course is not None:
-            return self.days_before_course, False
-        if endpoint == "loss" and self.days_before_rescue is not None:
-            return self.days_before_rescue, False
-        return self.days, self.event is not None
+            return Outcome(self.days_before_course, None, self.days_before_course)
+        return Outcome(self.days, self.event, self.last_response_days, self.days_before_rescue)
 
 
 def last_response(diary: str) -> int:

@@ -68,19 +68,33 @@ def kaplan_meier(times: Times) -> list[Step]:
     return steps
 
 
-def median(steps: Sequence[Step]) -> int | None:
-    """The smallest time at which survival is at most one half; None if the curve never gets there."""
-    return next((step.time for step in steps if step.survival <= 0.5 + _ROUNDING), None)
+def median(steps: Sequence[Step], *, midpoint: bool = False) -> float | None:
+    """The smallest time at which survival is at most one half; None if the curve never gets there. With `midpoint`,
+    where the curve is one half from one step to a lower one, the middle of the two, as R's survfit and SAS give it."""
+    return _reached([(step.time, step.survival) for step in steps], midpoint=midpoint)
 
 
-def median_interval(steps: Sequence[Step]) -> tuple[int | None, int | None]:
-    """The times at which the lower and the upper limit of the curve reach one half; None for a limit that never does.
+def median_interval(steps: Sequence[Step], *, midpoint: bool = False) -> tuple[float | None, float | None]:
+    """The times at which the lower and the upper limit of the curve reach one half, read as the median is; None for a
+    limit that never does.
 
     Source: Brookmeyer and Crowley 1982 Biometrics 38:29.
     """
-    low = next((step.time for step in steps if step.low is not None and step.low <= 0.5 + _ROUNDING), None)
-    high = next((step.time for step in steps if step.high is not None and step.high <= 0.5 + _ROUNDING), None)
-    return low, high
+    low = [(step.time, step.low) for step in steps if step.low is not None]
+    high = [(step.time, step.high) for step in steps if step.high is not None]
+    return _reached(low, midpoint=midpoint), _reached(high, midpoint=midpoint)
+
+
+def _reached(curve: Sequence[tuple[int, float]], *, midpoint: bool) -> float | None:
+    """The time at which a falling curve is at one half or under."""
+    at = next((index for index, (_, value) in enumerate(curve) if value <= 0.5 + _ROUNDING), None)
+    if at is None:
+        return None
+    time, value = curve[at]
+    lower = next((later for later, below in curve[at:] if below < value - _ROUNDING), None)
+    if not midpoint or abs(value - 0.5) > _ROUNDING or lower is None:
+        return time
+    return (time + lower) / 2
 
 
 def restricted_mean(times: Times, steps: Sequence[Step], tau: int) -> float | None:
@@ -96,6 +110,25 @@ def restricted_mean(times: Times, steps: Sequence[Step], tau: int) -> float | No
         end = tau if following is None else min(following.time, tau)
         area += step.survival * max(0, end - step.time)
     return area
+
+
+def restricted_mean_variance(steps: Sequence[Step], tau: int) -> float:
+    """The variance of `restricted_mean`: over the times of events up to `tau`, the square of the area under the curve
+    from there to `tau`, times d / (n (n - d)). A time at which all who are at risk have the event adds nothing, because
+    nothing is left under the curve.
+
+    Source: Irwin 1949 J Hyg 47:188; Kaplan and Meier 1958 J Am Stat Assoc 53:457.
+    """
+    variance, area, end = 0.0, 0.0, tau
+    for step in reversed(steps):
+        if step.time > tau:
+            continue
+        area += step.survival * (end - step.time)
+        end = step.time
+        left = step.at_risk - step.events
+        if step.events and left:
+            variance += area * area * step.events / (step.at_risk * left)
+    return variance
 
 
 def _step(time: int, at_risk: int, events: int, survival: float, hazard_variance: float) -> Step:

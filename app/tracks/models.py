@@ -121,8 +121,8 @@ class FoldRow(SQLModel, table=True):
 
 class EpisodeRow(SQLModel, table=True):
     """One episode by one instrument, for answers over many patients. `baseline` and `early` are severities in points,
-    durations are in days: see `relief.Record` and `relief.Spell`. `first_session_id` began the episode. `last_on` is the
-    day of the track's last event; the values of the row stay the same on any later day."""
+    durations are in days: see `relief.Record` and `relief.Spell`. `first_session_id` began the episode. `last_on` is
+    the day of the track's last event; the values of the row stay the same on any later day."""
 
     __tablename__ = "episodes"
     __table_args__ = (
@@ -155,8 +155,8 @@ class EpisodeRow(SQLModel, table=True):
 
 class DomainStatus(SQLModel, table=True):
     """A domain's answer on the day it was written, and what it becomes on later days if nothing arrives: `stages`, each
-    with the values that change and the day `from_on` which it holds, and `next_on`, the first of these days. So a page of
-    rows is right on any day without a write. `since_on` is 9999-12-31 where the status dates from no day: rows are
+    with the values that change and the day `from_on` which it holds, and `next_on`, the first of these days. So a page
+    of rows is right on any day without a write. `since_on` is 9999-12-31 where the status dates from no day: rows are
     ranked by it. `confirm_on`: the day from which one more reading would be asked for, if the plan asks for none."""
 
     __tablename__ = "domain_statuses"

@@ -60,8 +60,8 @@ class PatientTracks:
     """What one patient's verdicts rest on now; the first five fields are those of Folded. `stored` is the state as it
     is in the database. `needs_fold` holds the instruments whose tracks must be folded again. `is_outdated` tells that
     the stored state is of another fold version; `before` then holds the tracks as they were before the current changes.
-    `version` is that of the rules by which the tracks are folded and read. `read` caches verdicts by instrument and day,
-    each with the track it was read from."""
+    `version` is that of the rules by which the tracks are folded and read. `read` caches verdicts by instrument and
+    day, each with the track it was read from."""
 
     infusions: list[CountedInfusion] = field(default_factory=list)
     blank: Track = _NOTHING.blank

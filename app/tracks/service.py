@@ -201,7 +201,7 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
 
 def _recorded_on(change: Change) -> date | None:
     """The day in the clinic on which a change was recorded; None for a change that only folds again."""
-    moments = [version.recorded_at for version in (*change.scores, *change.infusions)]
+    moments = [score.recorded_at for score in change.scores] + [one.recorded_at for one in change.infusions]
     moments += [change.at] if change.at is not None else []
     return local_day(max(moments), change.subject.zone) if moments else None
 

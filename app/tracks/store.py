@@ -156,6 +156,11 @@ def turned(db: Transaction, clinic_id: UUID, day: date, limit: int) -> list[UUID
     return list(dict.fromkeys(db.exec(query.limit(limit))))
 
 
+def has_turned(db: Transaction, clinic_id: UUID, day: date) -> bool:
+    """Whether a domain row's next day has come by `day`."""
+    return bool(turned(db, clinic_id, day, 1))
+
+
 def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, domains: Collection[str]) -> None:
     """Deletes the statuses of the patient's domains that are not in `domains`."""
     db.execute(

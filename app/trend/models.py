@@ -3,6 +3,7 @@
 from datetime import date
 
 from app.api.fields import Id, MomentOut, ResponseBody, grows
+from app.events.models import HappenedOut
 from app.tracks.output import ReadingOut, Value
 
 
@@ -17,8 +18,8 @@ class TrendBandOut(ResponseBody):
 class PointOut(ResponseBody):
     """One score. `session_id` is the latest session before it, `days_since_session` counts from its day. `window` is
     `overlapping` where the recall reaches back past that session. `status` is the verdict of the whole day; `counts` is
-    false for scores that are only charted: before any session, on a session's day after it, or replaced by a later one
-    of their day. Null: there is none."""
+    false for scores that are only charted: before any session, on a session's day after it (`acute`), or replaced by a
+    later one of their day. Null: there is none."""
 
     score_id: Id
     taken_at: MomentOut
@@ -31,7 +32,16 @@ class PointOut(ResponseBody):
     days_since_session: int | None
     window: str | None = grows("clean", "overlapping")
     counts: bool
+    acute: bool
     status: str | None
+
+
+class StatusRunOut(ResponseBody):
+    """An unbroken run of days with one status, both ends included."""
+
+    from_on: date
+    to_on: date
+    status: str
 
 
 class BucketOut(ResponseBody):
@@ -68,9 +78,10 @@ class TrendEpisodeOut(ResponseBody):
 
 
 class TrendOut(ResponseBody):
-    """Every score of one instrument between two days, with what surrounds it. Status, baseline and lines are those of
-    `to_on`, in the instrument's unit; `episodes` has each episode's own. `description` says in words what the picture
-    shows."""
+    """Every score of one instrument between two days, with what surrounds it. Status, baseline, latest reading and
+    lines are those of `to_on`, in the instrument's unit; `episodes` has each episode's own, `statuses` the status of
+    every day from the first session on, `events` what else happened (for callers with the scope sessions:read).
+    `description` says in words what the picture shows."""
 
     patient_id: Id
     instrument: str
@@ -84,12 +95,19 @@ class TrendOut(ResponseBody):
     status: str | None
     """The verdict on `to_on`; null for a screen, which has none."""
     last_known: str | None
+    reason: str | None
+    """Why the status is `no_baseline`, `not_evaluable` or `stale`."""
     baseline: ReadingOut | None
+    latest: ReadingOut | None
+    """The latest reading that counts."""
+    days_since_last_score: int | None
     response_line: Value | None
     remission_line: Value | None
     bands: list[TrendBandOut]
     points: list[PointOut]
+    statuses: list[StatusRunOut]
     buckets: list[BucketOut]
     sessions: list[TrendSessionOut]
     episodes: list[TrendEpisodeOut]
+    events: list[HappenedOut]
     description: str

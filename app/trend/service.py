@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from statistics import median
 from typing import Literal
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from app.access.service import Caller
 from app.checkins.policies import phase
 from app.errors import Fault, Invalid
+from app.events.service import happened
 from app.facts import Fact
 from app.instruments import INSTRUMENTS, Instrument, Rule
 from app.patients import service as patients
@@ -21,7 +23,15 @@ from app.tracks.days import local_day
 from app.tracks.events import Calendar, events_of
 from app.tracks.models import ScoreVersion
 from app.tracks.output import line_of, reading_out
-from app.trend.models import BucketOut, PointOut, TrendBandOut, TrendEpisodeOut, TrendOut, TrendSessionOut
+from app.trend.models import (
+    BucketOut,
+    PointOut,
+    StatusRunOut,
+    TrendBandOut,
+    TrendEpisodeOut,
+    TrendOut,
+    TrendSessionOut,
+)
 from app.trend.words import described
 
 Bucket = Literal["none", "day", "week", "month"]
@@ -54,7 +64,7 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
     scores = tracks_store.scores(db, caller.clinic_id, [patient_id], [instrument.code], with_answers=False)
     by = instrument.rule  # none for a screen: then only infusions are told apart
     events = events_of(scores, calendar.infusions, caller.time_zone)
-    found, track = readings(events, by)
+    found, track, turns = readings(events, by)
     rows = {str(score.id): score for score in scores}
     shown = [r for r in found if (question.first is None or r.score.day >= question.first) and r.score.day <= last]
     points = [_point(r, rows[r.score.id], instrument, calendar) for r in shown]
@@ -74,6 +84,9 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
         to_on=last,
         status=current.status if instrument.rule else None,
         last_known=current.last_known if instrument.rule else None,
+        reason=current.reason if instrument.rule else None,
+        latest=reading_out(instrument, current.latest) if instrument.rule else None,
+        days_since_last_score=current.days_since_last_score if instrument.rule else None,
         baseline=reading_out(instrument, current.baseline) if instrument.rule else None,
         response_line=line_of(instrument, current.response_severity) if instrument.rule else None,
         remission_line=line_of(instrument, instrument.rule.remission if instrument.rule else None),
@@ -82,9 +95,11 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
             for band in instrument.bands
         ],
         points=points,
+        statuses=list(_runs(turns, first, last)) if instrument.rule else [],
         buckets=_buckets(question, points, last),
         sessions=_sessions(db, caller, patient_id, calendar, first, last),
         episodes=[e for e in _episodes(track, calendar, instrument, instrument.rule) if e.first_session_on <= last],
+        events=happened(db, caller, patient_id, first, last),
         description="",
     )
     if caller.patient_id is not None and caller.clinic.patient_view != "all":
@@ -96,7 +111,17 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
 def _without_verdicts(trend: TrendOut) -> TrendOut:
     """The trend for a patient whose clinic shows patients their scores but not the statuses."""
     points = [point.model_copy(update={"status": None}) for point in trend.points]
-    return trend.model_copy(update={"status": None, "last_known": None, "points": points})
+    hidden: dict[str, object] = {"status": None, "last_known": None, "reason": None, "statuses": []}
+    return trend.model_copy(update={**hidden, "points": points})
+
+
+def _runs(turns: Sequence[tuple[date, str]], first: date | None, last: date) -> Iterator[StatusRunOut]:
+    """The runs of days with one status, as far as they are shown."""
+    for (from_on, status), following in zip_longest(turns, turns[1:]):
+        begins = max(from_on, first or from_on)
+        ends = last if following is None else min(last, following[0] - timedelta(days=1))
+        if begins <= ends:
+            yield StatusRunOut(from_on=begins, to_on=ends, status=status)
 
 
 def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calendar: Calendar) -> PointOut:
@@ -115,6 +140,7 @@ def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calend
         days_since_session=None if infusion is None else (reading.score.day - infusion.day).days,
         window=None if infusion is None else "overlapping" if recall_reaches_back else "clean",
         counts=reading.counts,
+        acute=infusion is not None and reading.is_acute,
         status=reading.status if has_rule else None,
     )
 

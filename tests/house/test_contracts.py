@@ -54,8 +54,8 @@ BREACHES = [
     ("Only tables and stores build SQL", "tracks/explanation_for_patient.py", "import sqlalchemy"),
     ("Only tables and stores build SQL", "relief_answers/service.py", "from sqlmodel import select"),
     ("Only tables and stores build SQL", "patients/service.py", "import psycopg"),
-    ("Only the drawing process loads the renderer", "trend/picture.py", "import vl_convert"),
-    ("Nothing imports the drawing process", "trend/routes.py", "from app.drawing.child import main"),
+    ("Only the drawing process loads the renderer", "pictures/panel.py", "import vl_convert"),
+    ("Nothing imports the drawing process", "pictures/routes.py", "from app.drawing.child import main"),
 ]
 
 

@@ -19,7 +19,7 @@ OPERATIONS = [
     for method, operation in operations.items()
 ]
 PROTECTED = [o for o in OPERATIONS if o[2]["operationId"] not in OPEN_OPERATIONS]
-IDS = ("patient_id", "session_id", "check_in_id", "alert_id", "device_id", "user_id", "client_id")
+IDS = ("patient_id", "session_id", "check_in_id", "alert_id", "device_id", "user_id", "client_id", "event_id")
 by_operation = pytest.mark.parametrize(
     ("method", "path", "operation"), PROTECTED, ids=[o[2]["operationId"] for o in PROTECTED]
 )
@@ -59,6 +59,7 @@ class World:
             f"/v1/patients/{patient_id}/check-ins",
             {"taken_at": "2025-01-20T09:00:00-05:00", "responses": [{"instrument": "phq-9", "answers": answers}]},
         ).json()
+        event = api.post(f"/v1/patients/{patient_id}/events", {"kind": "tms", "on": "2025-01-25"}).json()
         enrolled = new_device(api, patient_id)
         devices = api.get(f"/v1/patients/{patient_id}/devices").json()["items"]
         assert enrolled.get("/v1/me").status_code == 200
@@ -66,6 +67,7 @@ class World:
             "patient_id": patient_id,
             "session_id": session["id"],
             "check_in_id": check_in["id"],
+            "event_id": event["id"],
             "alert_id": check_in["alerts"][0]["id"],
             "device_id": devices[0]["id"],
             "user_id": str(new_person(api.server, api.clinic_id, "clinician").caller_id),
@@ -118,6 +120,7 @@ def test_a_patient_cannot_reach_another_patients_object_under_their_own_address(
         (device, "check-ins", "check_in_id"),
         (world.api, "check-ins", "check_in_id"),
         (world.api, "sessions", "session_id"),
+        (world.api, "events", "event_id"),
     ):
         mine = f"/v1/patients/{own['patient_id']}/{kind}"
         assert caller.get(f"{mine}/{own[identifier]}").status_code == 200

@@ -159,7 +159,7 @@ def as_record(record: Record) -> dict[str, object]:
         "followed": record.followed,
         "early": record.early,
         "gaps": gaps,
-        "endings": spell and {policy: spell.ending(*policy) for policy in policies},
+        "endings": spell and {policy: spell.outcome(policy[1]).ending(policy[0]) for policy in policies},
     }
 
 

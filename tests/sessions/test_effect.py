@@ -183,7 +183,7 @@ def test_every_score_after_a_session_belongs_to_one_effect_and_each_days_status_
     assert rule
     infusions, scores, _ = random_timeline(rng, code, zone)
     everything = events(infusions, scores, zone, None)
-    told, track = readings(everything, rule)
+    told, track, _ = readings(everything, rule)
     for reading in told:
         assert reading.status == assess(everything, rule, reading.score.day).status
     given_ = sorted((e for e in everything if isinstance(e, Infusion)), key=lambda i: (i.at, i.id))

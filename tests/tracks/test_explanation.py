@@ -60,8 +60,8 @@ def test_every_answer_has_words_without_holes_or_claims() -> None:
 @pytest.mark.parametrize(("scores", "as_of", "words"), [
     ((("01-06", 20), ("02-07", 4), ("03-07", 8), ("03-21", 10)), "2025-03-21",
      "PHQ-9 is 10, half of the baseline of 20 and so at the response line; it has been at or under the line at every "
-     "reading from 7 February to 21 March 2025, 42 days. 10 is at the line; one reading of PHQ-9 is uncertain by about 4 "
-     "points either way."),
+     "reading from 7 February to 21 March 2025, 42 days. 10 is at the line; one reading of PHQ-9 is uncertain by about "
+     "4 points either way."),
     ((("01-06", 20), ("01-20", 12)), "2025-01-25",
      "PHQ-9 is 12 (5 days ago), 40.0% below the baseline of 20; the response line is 10: a partial response, short of "
      "a response. 12 is within measurement error of the line, 10; one reading of PHQ-9 is uncertain by about 4 points "
@@ -118,8 +118,8 @@ def test_every_answer_has_words_for_the_patient_without_holes_claims_or_advice()
      "Your latest PHQ-9 score is 132 days old, so how things stand is not known."),
     ("phq-9", (("01-06", 20), ("02-07", 4), ("03-07", 10)), "2025-03-08", "holding",
      "Your PHQ-9 score is 10: 50% better than the 20 from before your first infusion. It has been at or past the "
-     "response line since 7 February 2025. A single score this close to the response line can fall on either side of it "
-     "by chance."),
+     "response line since 7 February 2025. A single score this close to the response line can fall on either side of "
+     "it by chance."),
     ("phq-9", (("01-06", 20), ("02-07", 4), ("03-07", 12)), "2025-03-08", "fading",
      "Your PHQ-9 score is 12: 40% better than the 20 from before your first infusion. Earlier scores were at or past "
      "the response line; the latest is not. A single score this close to the response line can fall on either side of "

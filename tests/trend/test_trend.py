@@ -17,7 +17,7 @@ from app import clock
 from app.drawing import Renderer
 from app.errors import Busy
 from app.instruments import INSTRUMENTS
-from app.trend.routes import RENDERER
+from app.pictures.routes import RENDERER
 from tests.conftest import Api, app_of, new_device
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -167,8 +167,8 @@ def test_over_http_a_cursor_pins_its_day_and_its_filters(clinic: Clinic) -> None
     row = body["items"][0]
     assert set(row) == {
         "patient", "domain", "instrument", "status", "last_known", "flags", "since_on", "improvement_percent",
-        "latest_value", "near_line", "confirm_due_on", "days_since_last_score", "days_since_last_session", "open_alerts",
-        "self_harm_unknown_since",
+        "latest_value", "near_line", "confirm_due_on", "days_since_last_score", "days_since_last_session",
+        "open_alerts", "self_harm_unknown_since",
     }  # fmt: skip
     assert set(row["patient"]) == {"id", "external_id", "label"}
     assert [alert["kind"] for alert in row["open_alerts"]] == ["self_harm_item", "relief_lost"]

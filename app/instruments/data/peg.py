@@ -36,8 +36,8 @@ PEG = Instrument(
         "Scoring: Krebs 2009 J Gen Intern Med 24:733",
         "Response of 30%: common usage in chronic pain",
         "Entry line of 4 and partial line of 15%: convention",
-        "Reliable change of 3 points of the mean: computed from the standard error of measurement in six trials, 0.78 to "
-        "1.22 on the mean, middle 1.0 (Reed 2024 J Pain 25:142). Rule 2026.1 had 2 points, by convention",
+        "Reliable change of 3 points of the mean: computed from the standard error of measurement in six trials, 0.78 "
+        "to 1.22 on the mean, middle 1.0 (Reed 2024 J Pain 25:142). Rule 2026.1 had 2 points, by convention",
     ),
     rights="Free to use. Wording is not shipped.",
     examples=(Example((7, 6, 8), 7.0), Example((6, 7, 4), 5.67), Example((10, 10, 10), 10.0)),

@@ -1,0 +1,126 @@
+"""A patient's own series: how many days of relief each session brought, and what the change per booster is."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import zip_longest
+from typing import Any
+
+from app.effects.models import ChangePerBoosterOut, InstrumentEffectOut
+from app.instruments import INSTRUMENTS
+from app.pictures.panel import KINDS
+from app.pictures.style import GREY, INK, WIDTH, Layer, framed, midnight, time_axis
+from app.pictures.trend import Heading, titled
+from app.trend.words import day_in_words
+
+_HEIGHT = 240
+# How a session's relief ended, where that was not measured: then it lasted at least so long.
+_AT_LEAST = ("next_session", "still_holding", "unknown")
+
+
+class Bar:
+    """One session that counts: its day, its kind, and what it did by the instrument (None: nothing is known)."""
+
+    def __init__(self, day: date, kind: str, effect: InstrumentEffectOut | None) -> None:
+        self.day, self.kind, self.effect = day, kind, effect
+
+    @property
+    def days(self) -> int | None:
+        """Days of relief; 0 where none came."""
+        if self.effect is None:
+            return None
+        return 0 if self.effect.relief_ended_by == "never_responded" else self.effect.relief_days
+
+
+def effects_picture(
+    instrument: str, bars: Sequence[Bar], change: ChangePerBoosterOut | None, heading: Heading
+) -> dict[str, Any]:
+    """The specification of days of relief by session, beside the days to the next one. `bars` are in order of time."""
+    first, last = (bars[0].day, heading.today) if bars else (heading.today, heading.today)
+    values, spans = [], []
+    for bar, following in zip_longest(bars, bars[1:]):
+        until = heading.today if following is None else following.day
+        spans.append({"at": midnight(bar.day), "value": (until - bar.day).days})
+        if bar.days is not None and bar.effect is not None:
+            at_least = bar.effect.relief_ended_by in _AT_LEAST
+            values.append(
+                {
+                    "at": midnight(bar.day),
+                    "value": bar.days,
+                    "kind": bar.kind,
+                    "measured": not at_least,
+                    "said": f"{bar.kind} on {day_in_words(bar.day)}: {_lasted(bar, at_least=at_least)}",
+                }
+            )
+    top = max([7, *(one["value"] for one in (*values, *spans))])
+    layers: list[Layer] = []
+    if spans:
+        layers.append(
+            {"data": {"values": spans}, "mark": {"type": "bar", "color": "#E2E2E2", "width": 6, "aria": False}}
+        )
+    if values:
+        kinds = [kind for kind in KINDS if any(one["kind"] == kind for one in values)]
+        layers.append(
+            {
+                "data": {"values": values},
+                "mark": {"type": "point", "size": 70, "strokeWidth": 1.8, "opacity": 1},
+                "encoding": {
+                    "shape": {
+                        "field": "kind", "type": "nominal",
+                        "scale": {"domain": kinds, "range": [KINDS[kind][0] for kind in kinds]},
+                    },
+                    "stroke": {"value": INK},
+                    "fill": {"condition": {"test": "datum.measured", "value": INK}, "value": "white"},
+                    "description": {"field": "said"},
+                },
+            }
+        )  # fmt: skip
+    else:
+        layers.append(
+            {
+                "data": {"values": [{"text": "no session with a reading after it yet"}]},
+                "mark": {"type": "text", "fontSize": 14, "color": GREY},
+                "encoding": {"x": {"value": WIDTH / 2}, "y": {"value": _HEIGHT / 2}, "text": {"field": "text"}},
+            }
+        )
+    subtitle = [
+        "symbols: days of relief; hollow: at least so long · grey: days to the next session, or to today",
+        changed(change),
+    ]
+    axis = {"title": "days", "grid": True, "gridColor": "#EEEEEE", "tickCount": 5}
+    y = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top], "nice": True}, "axis": axis}
+    return {
+        **framed(
+            titled(f"Relief by session: {INSTRUMENTS[instrument].name}", heading), subtitle,
+            described(bars, change), synthetic=heading.synthetic,
+        ),
+        "width": WIDTH,
+        "height": _HEIGHT,
+        "encoding": {"x": time_axis(first, max(last, first + timedelta(days=1))), "y": y},
+        "layer": layers,
+    }  # fmt: skip
+
+
+def described(bars: Sequence[Bar], change: ChangePerBoosterOut | None) -> str:
+    """The series in words."""
+    told = [
+        f"{bar.kind} on {day_in_words(bar.day)}: {_lasted(bar, at_least=bar.effect.relief_ended_by in _AT_LEAST)}."
+        for bar in bars
+        if bar.effect is not None and bar.days is not None
+    ]
+    return " ".join([*(told or ["No session with a reading after it yet."]), f"{changed(change)}."])
+
+
+def changed(change: ChangePerBoosterOut | None) -> str:
+    """The change per booster in words, with its interval."""
+    if change is None or change.change_days is None:
+        return "change per booster: not known with fewer than five later sessions, or too few measured endings"
+    low, high = change.ci or [None, None]
+    ends = f"{'unbounded' if low is None else f'{low:+g}'} to {'unbounded' if high is None else f'{high:+g}'}"
+    return f"change per booster: {change.change_days:+g} days (95% {ends}), over {change.sessions} later sessions"
+
+
+def _lasted(bar: Bar, *, at_least: bool) -> str:
+    if bar.days == 0 and not at_least:
+        return "no response"
+    days = f"{bar.days} day{'' if bar.days == 1 else 's'} of relief"
+    return f"at least {days}" if at_least else days

@@ -1,0 +1,95 @@
+"""Mood, anxiety and pain over one time axis, with sessions, statuses and what else happened."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+
+from app.events.models import HappenedOut
+from app.instruments import INSTRUMENTS
+from app.pictures.key import key, signs_of
+from app.pictures.lane import lane
+from app.pictures.panel import notes, panel, strip
+from app.pictures.style import GREY, WIDTH, framed
+from app.pictures.trend import Heading, answered, stacked, titled, without_line
+from app.trend.models import TrendOut
+from app.trend.words import day_in_words
+
+_HEIGHT = 110
+_HEAD_HEIGHT = 16
+
+
+def overview_picture(
+    trends: Mapping[str, TrendOut],
+    missing: Sequence[str],
+    events: Sequence[HappenedOut],
+    days: tuple[date, date],
+    heading: Heading,
+) -> dict[str, Any]:
+    """The specification of a patient's domains, by the instrument that answers for each; `missing` are those without a
+    score. All share the axis of `days`."""
+    first, last = days
+    signs = signs_of(trends.values())
+    parts: list[Callable[..., dict[str, Any]]] = [partial(key, signs)] if signs else []
+    for domain, trend in trends.items():
+        parts.append(partial(_head, domain, trend, heading))
+        parts.append(partial(panel, trend, heading.zone, first, last, _HEIGHT))
+        if trend.statuses:
+            parts.append(partial(strip, trend, first, last))
+    if events:
+        parts.append(partial(lane, events, first, last))
+    shown = f"today, {day_in_words(last)}" if last == heading.today else day_in_words(last)
+    lines = [f"{day_in_words(first)} to {shown}" if first != last else shown]
+    if missing:
+        lines[0] += f" · no scores yet: {', '.join(missing)}"
+    told = [note for trend in trends.values() for note in notes(trend).split("; ") if note]
+    lines += ["; ".join(dict.fromkeys(told))] if told else []
+    return {
+        **framed(titled("Overview", heading), lines, described(trends, missing, events), synthetic=heading.synthetic),
+        "vconcat": stacked(parts) or [_nothing()],
+        "spacing": 10,
+        "bounds": "flush",
+    }
+
+
+def described(trends: Mapping[str, TrendOut], missing: Sequence[str], events: Sequence[HappenedOut]) -> str:
+    """The overview in words: what each domain's picture shows, and what else happened."""
+    parts = [f"{domain.capitalize()}: {trend.description}" for domain, trend in trends.items()]
+    if missing:
+        parts.append(f"No scores yet: {', '.join(missing)}.")
+    if events:
+        told = ", ".join(
+            f"{event.label or event.kind.replace('_', ' ')} on {day_in_words(event.on)}" for event in events
+        )
+        parts.append(f"What else happened: {told}.")
+    return " ".join(parts) or "No scores yet."
+
+
+def _nothing() -> dict[str, Any]:
+    return {
+        "width": WIDTH,
+        "height": _HEIGHT,
+        "data": {"values": [{"text": "no scores yet"}]},
+        "mark": {"type": "text", "fontSize": 14, "color": GREY},
+        "encoding": {"x": {"value": WIDTH / 2}, "y": {"value": _HEIGHT / 2}, "text": {"field": "text"}},
+    }
+
+
+def _head(domain: str, trend: TrendOut, heading: Heading, *, is_last: bool) -> dict[str, Any]:
+    """The name of a domain's panel, with its status and why it has no line."""
+    del is_last  # never: a panel follows
+    name = INSTRUMENTS[trend.instrument].name
+    said = [f"{domain.capitalize()}: {name}"]
+    if trend.status is not None:
+        said.append(trend.status.replace("_", " "))
+    said += [f"baseline {trend.baseline.value:g}"] if trend.baseline else []
+    said += [f"latest {trend.latest.value:g}"] if trend.latest else []
+    said += [*answered(trend, heading.today), *([why] if (why := without_line(trend)) else [])]
+    return {
+        "width": WIDTH,
+        "height": _HEAD_HEIGHT,
+        "view": {"stroke": None},
+        "data": {"values": [{"text": " · ".join(said)}]},
+        "mark": {"type": "text", "align": "left", "fontSize": 12, "fontWeight": "bold", "color": GREY},
+        "encoding": {"x": {"value": 0}, "y": {"value": 0}, "text": {"field": "text"}},
+    }

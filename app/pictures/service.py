@@ -1,0 +1,106 @@
+"""What pictures of one patient need: whose they are, every domain's trend, and what each session did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from app.access.service import Caller
+from app.effects.service import effects_of
+from app.errors import Fault, Invalid
+from app.facts import Fact
+from app.instruments import INSTRUMENTS
+from app.patients import identifiers
+from app.patients import service as patients
+from app.pictures.effects import Bar, effects_picture
+from app.pictures.overview import overview_picture
+from app.pictures.trend import Heading, trend_picture
+from app.storage import Transaction
+from app.tracks import service as tracks
+from app.tracks import store as tracks_store
+from app.tracks.answers import readable, relief_on
+from app.tracks.days import local_day
+from app.tracks.events import Calendar
+from app.trend import service as trends
+from app.trend.models import TrendOut
+from app.trend.service import Question
+
+_DOMAINS = ("mood", "anxiety", "pain")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A specification, and the name and the text alternative of what it draws."""
+
+    specification: dict[str, Any]
+    name: str
+
+    @property
+    def description(self) -> str:
+        return str(self.specification["description"])
+
+
+def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Question, now: datetime) -> Fact[Picture]:
+    """The picture of one instrument's trend. Raises NotFound, Merged, Invalid."""
+    found = trends.trend_of(db, caller, patient_id, question, now)
+    specification = trend_picture(found.value, _heading(db, caller, patient_id, now))
+    return Fact(Picture(specification, INSTRUMENTS[question.instrument].name), (patient_id,))
+
+
+def overview_of(
+    db: Transaction, caller: Caller, patient_id: UUID, first: date | None, last: date | None, now: datetime
+) -> Fact[Picture]:
+    """The picture of mood, anxiety and pain, each by the instrument that answers for it now. Raises NotFound, Merged,
+    Invalid."""
+    subject = patients.subject_of(patients.find(db, caller.clinic_id, patient_id), caller.time_zone)
+    today = local_day(now, caller.time_zone)
+    known = tracks.gather(db, caller.clinic_id, [patient_id])[patient_id]
+    known = readable(db, caller.clinic_id, patient_id, known, caller.time_zone, today)
+    chosen = {one.domain: one.instrument for one in relief_on(subject, known, today).domains if one.domain in _DOMAINS}
+    shown: dict[str, TrendOut] = {}
+    for domain, code in chosen.items():
+        found = trends.trend_of(db, caller, patient_id, Question(code, first, last, "none"), now).value
+        if found.points:
+            shown[domain] = found
+    days = _days(shown, first, min(last or today, today))
+    events = next((trend.events for trend in shown.values()), [])
+    missing = [domain for domain in chosen if domain not in shown]
+    specification = overview_picture(shown, missing, events, days, _heading(db, caller, patient_id, now))
+    return Fact(Picture(specification, "Overview"), (patient_id,))
+
+
+def effects(db: Transaction, caller: Caller, patient_id: UUID, instrument: str, now: datetime) -> Fact[Picture]:
+    """The picture of how many days of relief each session of the current episode brought. Raises NotFound, Merged,
+    Invalid."""
+    if instrument not in INSTRUMENTS or INSTRUMENTS[instrument].rule is None:
+        with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
+        raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
+    patients.find(db, caller.clinic_id, patient_id)
+    calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
+    today = local_day(now, caller.time_zone)
+    found = effects_of(db, caller.clinic_id, patient_id, calendar, today)
+    current = max((position.episode for position in calendar.positions.values()), default=0)
+    bars = []
+    for infusion in calendar.events:
+        position = calendar.positions[infusion.id]
+        if position.episode == current and infusion.day <= today:
+            mine = next((one for one in found.of(UUID(infusion.id)) if one.instrument == instrument), None)
+            bars.append(Bar(infusion.day, position.kind, mine))
+    change = next((one for one in found.changes() if one.instrument == instrument), None)
+    specification = effects_picture(instrument, bars, change, _heading(db, caller, patient_id, now))
+    return Fact(Picture(specification, f"Relief by session: {INSTRUMENTS[instrument].name}"), (patient_id,))
+
+
+def _days(shown: Mapping[str, TrendOut], first: date | None, last: date) -> tuple[date, date]:
+    begins = [trend.from_on for trend in shown.values() if trend.from_on is not None]
+    return first or min(begins, default=last), last
+
+
+def _heading(db: Transaction, caller: Caller, patient_id: UUID, now: datetime) -> Heading:
+    """Whose picture it is. The label is shown to the patient, and to callers who may see patients."""
+    label = None
+    if caller.patient_id is not None or "patients:read" in caller.scopes:
+        label = identifiers.of_patients(db, caller.clinic_id, [patient_id])[patient_id].label
+    zone, clinic = caller.time_zone, caller.clinic
+    return Heading(label, clinic.name, zone, local_day(now, zone), clinic.synthetic)
