@@ -35,14 +35,14 @@ class EventVersion(SQLModel, table=True):
     """One version of an event. The latest one stands. `moved_to`: it ended here, because the record or the event was
     another patient's, and goes on under that id."""
 
-    __tablename__ = "event_versions"
+    __tablename__ = "events"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
         Index(None, "clinic_id", "patient_id"),
     )
 
     clinic_id: UUID = key()
-    event_id: UUID = key()
+    id: UUID = key()
     version: int = Field(primary_key=True)
     patient_id: UUID = Field(sa_type=Uuid)
     recorded_at: datetime = Field(sa_type=Moment)

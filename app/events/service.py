@@ -31,7 +31,7 @@ def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: Ev
     _check(caller, act.at, body.on)
     new = EventVersion(
         clinic_id=act.clinic_id,
-        event_id=event_id,
+        id=event_id,
         version=1,
         patient_id=patient_id,
         recorded_at=act.at,
@@ -110,7 +110,7 @@ def happened(db: Transaction, caller: Caller, patient_id: UUID, first: date | No
     if "sessions:read" not in caller.scopes:
         return []
     return [
-        HappenedOut(id=version.event_id, kind=version.kind, on=version.on_day, label=version.label)
+        HappenedOut(id=version.id, kind=version.kind, on=version.on_day, label=version.label)
         for version in store.between(db, caller.clinic_id, patient_id, first, last)
     ]
 
@@ -119,7 +119,7 @@ def next_version(last: EventVersion, act: Act, at: datetime, reason: str) -> Eve
     """The version that follows one, with the same content."""
     return EventVersion(
         clinic_id=last.clinic_id,
-        event_id=last.event_id,
+        id=last.id,
         version=last.version + 1,
         patient_id=last.patient_id,
         recorded_at=at,
@@ -138,7 +138,7 @@ def next_version(last: EventVersion, act: Act, at: datetime, reason: str) -> Eve
 def event_out(version: EventVersion) -> EventOut:
     """The response body of a version."""
     return EventOut(
-        id=version.event_id,
+        id=version.id,
         patient_id=version.patient_id,
         kind=version.kind,
         on=version.on_day,

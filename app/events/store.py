@@ -15,7 +15,7 @@ from app.storage import Transaction, below
 
 def versions(db: Transaction, clinic_id: UUID, event_id: UUID) -> Sequence[EventVersion]:
     """Every version of an event, oldest first; none where there is no such event."""
-    query = select(EventVersion).where(col(EventVersion.clinic_id) == clinic_id, col(EventVersion.event_id) == event_id)
+    query = select(EventVersion).where(col(EventVersion.clinic_id) == clinic_id, col(EventVersion.id) == event_id)
     return db.exec(query.order_by(col(EventVersion.version))).all()
 
 
@@ -24,7 +24,7 @@ def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequenc
     query = select(EventVersion).where(
         col(EventVersion.clinic_id) == clinic_id, col(EventVersion.patient_id) == patient_id
     )
-    order = (col(EventVersion.recorded_at), col(EventVersion.event_id), col(EventVersion.version))
+    order = (col(EventVersion.recorded_at), col(EventVersion.id), col(EventVersion.version))
     return db.exec(query.order_by(*order)).all()
 
 
@@ -35,8 +35,8 @@ def page(
     query = _standing(clinic_id, patient_id)
     if after is not None:
         place = (date.fromisoformat(after[0]), UUID(after[1]))
-        query = query.where(below((col(EventVersion.on_day), col(EventVersion.event_id)), place))
-    order = (col(EventVersion.on_day).desc(), col(EventVersion.event_id).desc())
+        query = query.where(below((col(EventVersion.on_day), col(EventVersion.id)), place))
+    order = (col(EventVersion.on_day).desc(), col(EventVersion.id).desc())
     found: Sequence[EventVersion] = db.exec(query.order_by(*order).limit(limit + 1)).all()
     return found
 
@@ -45,13 +45,9 @@ def between(
     db: Transaction, clinic_id: UUID, patient_id: UUID, first: date | None, last: date
 ) -> Sequence[EventVersion]:
     """The events that stand and are not taken back, of some days, in order."""
-    query = _standing(clinic_id, patient_id).where(
-        col(EventVersion.voided).is_(False), col(EventVersion.on_day) <= last
-    )
-    if first is not None:
-        query = query.where(col(EventVersion.on_day) >= first)
-    found: Sequence[EventVersion] = db.exec(query.order_by(col(EventVersion.on_day), col(EventVersion.event_id))).all()
-    return found
+    standing = {version.id: version for version in every_version(db, clinic_id, patient_id)}
+    shown = [one for one in standing.values() if not one.voided and one.on_day <= last]
+    return sorted((one for one in shown if first is None or one.on_day >= first), key=lambda one: (one.on_day, one.id))
 
 
 def _standing(clinic_id: UUID, patient_id: UUID) -> Any:
@@ -61,7 +57,7 @@ def _standing(clinic_id: UUID, patient_id: UUID) -> Any:
         col(EventVersion.patient_id) == patient_id,
         ~exists().where(
             col(newer.clinic_id) == clinic_id,
-            col(newer.event_id) == col(EventVersion.event_id),
+            col(newer.id) == col(EventVersion.id),
             col(newer.version) > col(EventVersion.version),
         ),
     )

@@ -113,9 +113,9 @@ def restricted_mean(times: Times, steps: Sequence[Step], tau: int) -> float | No
 
 
 def restricted_mean_variance(steps: Sequence[Step], tau: int) -> float:
-    """The variance of `restricted_mean`: over the times of events up to `tau`, the square of the area under the curve
-    from there to `tau`, times d / (n (n - d)). A time at which all who are at risk have the event adds nothing, because
-    nothing is left under the curve.
+    """The variance of `restricted_mean`: over the times of events up to `tau`, d / (n (n - d)) times the square of the
+    area under the curve between that time and `tau`. A time at which all who are at risk have the event adds nothing,
+    because nothing is left under the curve.
 
     Source: Irwin 1949 J Hyg 47:188; Kaplan and Meier 1958 J Am Stat Assoc 53:457.
     """

@@ -98,9 +98,9 @@ def _required_on_sqlite(table: str, name: str) -> None:
 
 def _events() -> None:
     op.create_table(
-        "event_versions",
+        "events",
         sa.Column("clinic_id", sa.Uuid(), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("patient_id", sa.Uuid(), nullable=False),
         sa.Column("recorded_at", _moment(), nullable=False),
@@ -116,23 +116,21 @@ def _events() -> None:
         sa.ForeignKeyConstraint(
             ["clinic_id", "patient_id"],
             ["patients.clinic_id", "patients.id"],
-            name="fk_event_versions_clinic_id_patient_id",
+            name="fk_events_clinic_id_patient_id",
         ),
-        sa.PrimaryKeyConstraint("clinic_id", "event_id", "version", name="pk_event_versions"),
+        sa.PrimaryKeyConstraint("clinic_id", "id", "version", name="pk_events"),
     )
-    op.create_index("ix_event_versions_clinic_id_patient_id", "event_versions", ["clinic_id", "patient_id"])
+    op.create_index("ix_events_clinic_id_patient_id", "events", ["clinic_id", "patient_id"])
     if _is_postgresql():
-        op.execute("alter table event_versions enable row level security")
-        op.execute("alter table event_versions force row level security")
+        op.execute("alter table events enable row level security")
+        op.execute("alter table events force row level security")
         clinic = "nullif(current_setting('holdfast.clinic_id', true), '')::uuid"
-        op.execute(
-            f"create policy one_clinic on event_versions using (clinic_id = {clinic}) with check (clinic_id = {clinic})"
-        )
+        op.execute(f"create policy one_clinic on events using (clinic_id = {clinic}) with check (clinic_id = {clinic})")
 
 
 def downgrade() -> None:
     _forced(False)
-    op.drop_table("event_versions")
+    op.drop_table("events")
     for table in ("clinic_plan_versions", "patient_plan_versions"):
         op.drop_column(table, "confirm")
     op.execute("delete from episodes")

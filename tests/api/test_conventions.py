@@ -214,7 +214,7 @@ def test_instruments_are_open_and_cacheable(server: TestClient) -> None:
     assert (again.status_code, again.content) == (304, b"")
     phq = server.get("/v1/instruments/phq-9").json()
     assert phq["rule"] == {
-        "version": "2026.1", "scale": "severity", "basis": "percent", "entry": 10, "response": 50, "partial": 25,
+        "version": "2026.2", "scale": "severity", "basis": "percent", "entry": 10, "response": 50, "partial": 25,
         "reliable_change": 6, "reliable_change_kind": "nhs", "remission": 4,
     }  # fmt: skip
     assert phq["items"][0] == {"number": 1, "label": "interest", "min": 0, "max": 3, "loinc": "44250-9"}

@@ -20,8 +20,9 @@ PATIENTS = 300
 _WHOLE_ON_SQLITE = r"SCAN (?!\(subquery|r\d|CONSTANT)|SEARCH \w+ .*\(clinic_id=\?\)"
 # PostgreSQL plans carry the clinic of row-level security: an index that is searched for it alone finds all of a clinic.
 _THE_CLINIC = r"\(?clinic_id = (\(NULLIF\(.*?\)\)::uuid|'[0-9a-f-]+'::uuid|\$\d+)\)?"
-# A clinic has few alerts next to its scores, so PostgreSQL may read all of them to find the open ones.
-_FEW = r" on (alerts|ix_alerts_\w+|pk_alerts)\b"
+# A clinic has few alerts next to its scores, so PostgreSQL may read all of them to find the open ones; and a plan has
+# few versions, all of which are read.
+_FEW = r" on (alerts|ix_alerts_\w+|pk_alerts|clinic_plan_versions|pk_clinic_plan_versions)\b"
 _NOT_EXPLAINED = ("BEGIN",)
 
 
@@ -32,6 +33,8 @@ def filled(request: pytest.FixtureRequest, settings: Settings, server: TestClien
     ids = [api.patient() for _ in range(PATIENTS)]
     for patient_id in ids:
         api.session(patient_id, days_ago(30))
+    for patient_id in ids[::3]:
+        api.post(f"/v1/patients/{patient_id}/events", {"kind": "tms", "on": days_ago(20)[:10]})
     items = [
         {"patient_id": patient_id, "taken_at": days_ago(day + n / 10_000),
          "responses": [{"instrument": "phq-9", "score": 20 - day % 7}, {"instrument": "nrs-pain", "score": 5}]}
@@ -88,7 +91,7 @@ def scanned(database: Database, text: str) -> list[str]:
     """The tables of which a plan reads every row, or every row of a clinic."""
     lines = [line.strip() for line in text.splitlines()]
     if database.is_sqlite:
-        return [line for line in lines if re.match(_WHOLE_ON_SQLITE, line)]
+        return [line for line in lines if re.match(_WHOLE_ON_SQLITE, line) and "clinic_plan_versions" not in line]
     looks = [line.startswith("Index Cond:") and "=" in re.sub(_THE_CLINIC, "", line) for line in lines]
     walks = [
         line

@@ -167,7 +167,7 @@ def test_the_rules_are_those_of_the_reference() -> None:
         "nrs-pain": (4, 30, 15, 3, None, 0),
         "nrs-mood": (4, 50, 25, 3, None, 0),
         "nrs-anxiety": (4, 50, 25, 3, None, 0),
-        "peg": (12, 30, 15, 6, None, 7),
+        "peg": (12, 30, 15, 9, None, 7),
         "pcl-5": (31, 30, 15, 15, 28, 30),
         "y-bocs": (16, 35, 25, 5, 12, 7),
         "who-5": (50, 50, 25, 24, None, 14),
@@ -176,7 +176,7 @@ def test_the_rules_are_those_of_the_reference() -> None:
         "promis-pain-interference-4a": (600, 100, 50, 60, 549, 7),
     }
     kinds = {code: i.rule.reliable_change_kind for code, i in INSTRUMENTS.items() if i.rule}
-    assert {c for c, kind in kinds.items() if kind != "convention"} == {"phq-9", "gad-7", "pcl-5"}
+    assert {c for c, kind in kinds.items() if kind != "convention"} == {"phq-9", "gad-7", "pcl-5", "peg"}
 
 
 @pytest.mark.parametrize("wrong", [{"partial": 0}, {"response": 25}, {"entry": 0}, {"reliable_change": 0}])

@@ -232,7 +232,7 @@ def render() -> str:
         "# Is relief holding? The rules by example",
         "",
         "Made from the tests (`make docs` writes it, the suite checks it). Every row is asserted day by day, in the",
-        "engine and over HTTP. Times are the clinic's local ones; the rules are those of version 2026.1.",
+        "engine and over HTTP. Times are the clinic's local ones; the rules are those of version 2026.2.",
     ]
     for timeline in BOOK:
         lines += ["", f"## {timeline.title}", "", f"Instrument `{timeline.instrument}`, zone `{timeline.zone}`.", ""]

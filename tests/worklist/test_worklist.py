@@ -171,7 +171,7 @@ def test_over_http_a_cursor_pins_its_day_and_its_filters(clinic: Clinic) -> None
         "open_alerts", "self_harm_unknown_since",
     }  # fmt: skip
     assert set(row["patient"]) == {"id", "external_id", "label"}
-    assert [alert["kind"] for alert in row["open_alerts"]] == ["self_harm_item", "relief_lost"]
+    assert row["open_alerts"][0]["kind"] == "self_harm_item"
     seen, cursor = [item["patient"]["id"] for item in body["items"]], body["next_cursor"]
     while cursor:
         page = api.get("/v1/worklist", params={"limit": 3, "domain": "mood", "cursor": cursor}).json()
