@@ -13,7 +13,7 @@ from app.pictures.panel import notes, panel, strip
 from app.pictures.style import GREY, WIDTH, framed
 from app.pictures.trend import Heading, answered, stacked, titled, without_line
 from app.trend.models import TrendOut
-from app.trend.words import day_in_words
+from app.trend.words import day_in_words, happened_in_words
 
 _HEIGHT = 110
 _HEAD_HEIGHT = 16
@@ -57,11 +57,7 @@ def described(trends: Mapping[str, TrendOut], missing: Sequence[str], events: Se
     parts = [f"{domain.capitalize()}: {trend.description}" for domain, trend in trends.items()]
     if missing:
         parts.append(f"No scores yet: {', '.join(missing)}.")
-    if events:
-        told = ", ".join(
-            f"{event.label or event.kind.replace('_', ' ')} on {day_in_words(event.on)}" for event in events
-        )
-        parts.append(f"What else happened: {told}.")
+    parts += [happened] if (happened := happened_in_words(events)) else []
     return " ".join(parts) or "No scores yet."
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from app.access.service import Caller
 from app.effects.service import effects_of
 from app.errors import Fault, Invalid
+from app.events.service import happened
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
 from app.patients import identifiers
@@ -25,6 +26,7 @@ from app.tracks.events import Calendar
 from app.trend import service as trends
 from app.trend.models import TrendOut
 from app.trend.service import Question
+from app.trend.words import described
 
 _DOMAINS = ("mood", "anxiety", "pain")
 
@@ -62,9 +64,11 @@ def overview_of(
     for domain, code in chosen.items():
         found = trends.trend_of(db, caller, patient_id, Question(code, first, last, "none"), now).value
         if found.points:
+            found.events = []  # told once, for all domains
+            found.description = described(found, INSTRUMENTS[code].name)
             shown[domain] = found
     days = _days(shown, first, min(last or today, today))
-    events = next((trend.events for trend in shown.values()), [])
+    events = happened(db, caller, patient_id, *days) if shown else []
     missing = [domain for domain in chosen if domain not in shown]
     specification = overview_picture(shown, missing, events, days, _heading(db, caller, patient_id, now))
     return Fact(Picture(specification, "Overview"), (patient_id,))

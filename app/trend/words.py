@@ -1,22 +1,42 @@
 """The trend in words, for people who cannot see the picture. Made from the response body alone."""
 
+from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
+from app.events.models import HappenedOut
 from app.relief import STALE_AFTER_DAYS
 from app.trend.models import TrendBandOut, TrendOut
 
+_MOST_RUNS = 6
 _DIRECTIONS = {"lower_is_better": "lower is better", "higher_is_better": "higher is better"}
 
 
 def described(trend: TrendOut, name: str) -> str:
-    """Describes the scale and bands, the scores, lines, sessions and gaps, and the status at the end."""
-    parts = [_scale(trend, name), _scores(trend), _lines(trend), _sessions(trend), _gaps(trend), _status(trend)]
+    """Describes the scale and bands, the scores, lines, sessions, what else happened, gaps and statuses."""
+    happened = happened_in_words(trend.events)
+    parts = [_scale(trend, name), _scores(trend), _lines(trend), _sessions(trend), happened, _gaps(trend)]
+    parts += [_runs(trend), _status(trend)]
     return " ".join(part for part in parts if part)
 
 
 def day_in_words(day: date) -> str:
     return f"{day.day} {day:%B} {day.year}"
+
+
+def happened_in_words(events: Sequence[HappenedOut]) -> str:
+    """What else happened, by day; empty where nothing did."""
+    told = ", ".join(f"{one.label or one.kind.replace('_', ' ')} on {day_in_words(one.on)}" for one in events)
+    return f"What else happened: {told}." if told else ""
+
+
+def _runs(trend: TrendOut) -> str:
+    """The last runs of days with one status."""
+    shown = trend.statuses[-_MOST_RUNS:]
+    if len(trend.statuses) < 2:
+        return ""
+    told = "; ".join(f"{run.status.replace('_', ' ')} from {day_in_words(run.from_on)}" for run in shown)
+    return f"Day by day: {told}."
 
 
 def _scale(trend: TrendOut, name: str) -> str:

@@ -176,6 +176,8 @@ def test_the_words_say_what_the_picture_says(api: Api, patient: str) -> None:
         f"PHQ-9, 0 to 27, lower is better {BANDS}. 7 scores from 6 January 2025 to 14 April 2025, between 4 and 20, "
         "the first 20, the latest 12. Baseline 20, response line 10. Remission line 4. 3 sessions (3 induction), "
         "the last on 17 January 2025. No score between 7 February 2025 and 4 April 2025. "
+        "Day by day: awaiting follow up from 6 January 2025; partial response from 10 January 2025; holding from "
+        "24 January 2025; stale from 15 March 2025; fading from 4 April 2025; lost from 14 April 2025. "
         "Status on 16 April 2025: lost."
     )
     nobody = api.patient()
