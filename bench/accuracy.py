@@ -17,6 +17,7 @@ from pathlib import Path
 from app.demo.law import Person, check_in_days, people
 from app.instruments import INSTRUMENTS
 from app.relief import Infusion, Score, Track, Verdict, fold, order, read, step
+from bench import asking, outlook
 
 PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 LAST_DAY = date(2026, 6, 30)
@@ -92,7 +93,8 @@ def main(count: int) -> None:
         taken = [d for d in check_in_days(person, LAST_DAY) if d == person.first_day or rng.random() > person.misses]
         for code in person.baselines:
             observe(person, code, taken, rng, seen[code])
-    PAGE.write_text(page(count, seen), encoding="utf-8")
+    more = [*asking.section(count), "", *outlook.section(4 * count)]
+    PAGE.write_text("\n".join([page(count, seen), *more]) + "\n", encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 
 

@@ -6,12 +6,13 @@ Identities are encrypted one by one, each under a key of its own, as the service
 in a folder: HOLDFAST_BENCH_FOLDER, or /var/tmp/holdfast-bench, which survives a restart.
 """
 
+import asyncio
 import json
 import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +30,7 @@ from app.patients import identifiers
 from app.patients.identifiers import Identity
 from app.settings import Settings
 from app.storage import Database, open_engine
+from app.work import turn
 from bench import clinics
 from bench.load import LOAD_CORE
 
@@ -87,7 +89,7 @@ def large(engine: str, patients: int, *, anew: bool = False) -> Iterator[Large]:
         yield _found(about, settings) or _build(about, settings, url, patients)
         return
     with postgres(folder / "data") as owner:
-        settings = _roles(owner, _secret(folder))
+        settings = roles(owner, _secret(folder))
         yield _found(about, settings) or _build(about, settings, owner, patients)
 
 
@@ -99,7 +101,7 @@ def _secret(folder: Path) -> str:
     return path.read_text()
 
 
-def _roles(owner: str, secret: str) -> Settings:
+def roles(owner: str, secret: str) -> Settings:
     admin = create_engine(make_url(owner).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         if connection.execute(text("select 1 from pg_roles where rolname = 'service'")).scalar() is None:
@@ -129,11 +131,12 @@ def _build(about: Path, settings: Settings, owner: str, patients: int) -> Large:
     originals = min(TEMPLATE, patients)
     template = clinics.filled(database, originals, DAYS, 41, ENDING)
     copies = patients // originals - 1
+    asyncio.run(turn(database))  # the rows of a clinic whose last check-ins are old have turned long ago
     engine = open_engine(owner)
     with engine.connect() as connection:
-        _copy(connection, template.id, copies)
+        copy(connection, copies)
     engine.dispose()
-    _identities(database, template.id)
+    identities_for(database, template.id)
     with database.engine.connect() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"select set_config('holdfast.clinic_id', '{template.id}', false)")
@@ -146,8 +149,8 @@ def _build(about: Path, settings: Settings, owner: str, patients: int) -> Large:
     return Large(settings, template.id, template.caller.id, asked, len(ids), scores, about.parent)
 
 
-def _copy(connection: Connection, clinic_id: UUID, copies: int) -> None:
-    """Rows of every table that holds a patient's record, some copies at a time."""
+def copy(connection: Connection, copies: int, only: Collection[str] = ()) -> None:
+    """Rows of every table that holds a patient's record, or of some of them, some copies at a time."""
     sqlite = connection.dialect.name == "sqlite"
 
     def fresh(column: str) -> str:
@@ -173,10 +176,10 @@ def _copy(connection: Connection, clinic_id: UUID, copies: int) -> None:
         "domain_statuses": {
             "patient_id": fresh("patient_id"),
             "since_on": earlier("since_on"),
-            "stale_on": earlier("stale_on"),
         },
         "episodes": {"patient_id": fresh("patient_id")},
     }
+    tables = {table: changed for table, changed in tables.items() if not only or table in only}
     columns_of = (
         "select name from pragma_table_info('{}')"
         if sqlite
@@ -223,7 +226,7 @@ def _unguarded(connection: Connection) -> None:
     connection.exec_driver_sql("begin")
 
 
-def _identities(database: Database, clinic_id: UUID) -> None:
+def identities_for(database: Database, clinic_id: UUID) -> None:
     """An identity for everyone who has none yet."""
 
     def some(db: Session) -> int:
