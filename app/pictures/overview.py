@@ -9,7 +9,9 @@ from app.events.models import HappenedOut
 from app.instruments import INSTRUMENTS
 from app.pictures.key import key, signs_of
 from app.pictures.lane import lane
-from app.pictures.panel import notes, panel, strip
+from app.pictures.panel import panel
+from app.pictures.scores import notes
+from app.pictures.strip import strip
 from app.pictures.style import GREY, WIDTH, framed
 from app.pictures.trend import Heading, answered, stacked, titled, without_line
 from app.trend.models import TrendOut

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from app.instruments import INSTRUMENTS
 from app.pictures.key import key, signs_of
 from app.pictures.lane import lane
-from app.pictures.panel import notes, panel, strip
+from app.pictures.panel import panel
+from app.pictures.scores import notes
+from app.pictures.strip import strip
 from app.pictures.style import framed
 from app.trend.models import TrendOut
 from app.trend.words import day_in_words

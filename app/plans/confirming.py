@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from app.instruments import INSTRUMENTS
 from app.plans import store
 from app.plans.schedule import Due, Template, asks_between, in_force
-from app.plans.stored import template
+from app.plans.stored import template_of
 from app.relief import CONFIRM_FROM, CONFIRM_UNTIL, Event, assess, confirm_on, readings
 from app.storage import Transaction
 from app.tracks import store as tracks_store
@@ -24,7 +24,7 @@ from app.tracks.patient_tracks import FOLLOWED, PatientTracks
 
 class Confirming:
     """Of which instruments one more reading is asked of these patients. Plans are read when the first reading calls for
-    it: two queries, whatever the number of patients. A reading is judged by the plan that was in force on its day."""
+    it: one query, whatever the number of patients. A reading is judged by the plan that was in force on its day."""
 
     def __init__(self, db: Transaction, clinic_id: UUID, zone: ZoneInfo, patient_ids: Collection[UUID]) -> None:
         self._db, self._clinic_id, self._zone, self._patient_ids = db, clinic_id, zone, patient_ids
@@ -44,24 +44,26 @@ class Confirming:
         due_on = confirm_on(verdict, INSTRUMENTS[code].recall_days, near_line=bool(near))
         if due_on is None or not is_open(due_on, as_of):
             return track
-        calendar = Calendar(known.infusions, self._zone)
-        return asking_again(track, due_on) if self.is_asked(patient_id, code, due_on, calendar) else track
+        assert track.days_since_last_session is not None  # there is a response
+        infused_on = as_of - timedelta(days=track.days_since_last_session)
+        return asking_again(track, due_on) if self.is_asked(patient_id, code, due_on, infused_on) else track
 
-    def is_asked(self, patient_id: UUID, code: str, due_on: date, calendar: Calendar) -> bool:
-        """Whether one more reading of an instrument is asked: where the plan says so, and asks for none meanwhile."""
+    def is_asked(self, patient_id: UUID, code: str, due_on: date, infused_on: date) -> bool:
+        """Whether one more reading of an instrument is asked: where the plan says so, and asks for none meanwhile.
+        `infused_on` is the day of the latest infusion."""
         clinic, own = self._templates
         on = due_on - CONFIRM_FROM
         plan = in_force(clinic, own.get(patient_id, ()), on)
-        following = (on + timedelta(days=1), on + CONFIRM_UNTIL)
-        return plan.confirm and not asks_between(plan, calendar.events, calendar.positions, code, *following)
+        return plan.confirm and not asks_between(plan, code, infused_on, on + timedelta(days=1), on + CONFIRM_UNTIL)
 
     @cached_property
     def _templates(self) -> tuple[Sequence[Template], Mapping[UUID, Sequence[Template]]]:
-        clinic = [template(version, self._zone) for version in store.clinic_versions(self._db, self._clinic_id)]
-        own: dict[UUID, list[Template]] = {}
-        for version in store.versions_of_patients(self._db, self._clinic_id, self._patient_ids):
-            own.setdefault(version.patient_id, []).append(template(version, self._zone))
-        return clinic, own
+        found: dict[UUID | None, list[Template]] = {}
+        for patient_id, recorded_at, items, confirm in store.every_version(
+            self._db, self._clinic_id, self._patient_ids
+        ):
+            found.setdefault(patient_id, []).append(template_of(recorded_at, items, self._zone, confirm=confirm))
+        return found.pop(None, []), {patient_id: own for patient_id, own in found.items() if patient_id is not None}
 
 
 def asked_once_more(
@@ -77,7 +79,8 @@ def asked_once_more(
     for code, scores in rows.items():
         events = [event for event in events_of(scores, calendar.infusions, calendar.zone) if event.day <= today]
         for due_on in _due_days(code, events, calendar):
-            if span[0] <= due_on <= span[1] and plans.is_asked(patient_id, code, due_on, calendar):
+            infused_on = max(one.day for one in calendar.events if one.day <= due_on - CONFIRM_FROM)
+            if span[0] <= due_on <= span[1] and plans.is_asked(patient_id, code, due_on, infused_on):
                 ends_on = due_on - CONFIRM_FROM + CONFIRM_UNTIL
                 anchor_on = due_on - CONFIRM_FROM
                 found.append(Due(due_on, ends_on, (code,), None, early=0, anchor_on=anchor_on, confirms=True))

@@ -185,20 +185,13 @@ def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date)
     return _DEFAULT
 
 
-def asks_between(
-    plan: Template,
-    infusions: Sequence[Infusion],
-    positions: Mapping[str, InfusionPosition],
-    code: str,
-    first: date,
-    last: date,
-) -> bool:
-    """Whether a plan asks for an instrument on a day from `first` to `last`, on account of a session or a course."""
-    items = [item for item in plan.items_asked if code in item.instruments and item.after != "enrolment"]
+def asks_between(plan: Template, code: str, infused_on: date, first: date, last: date) -> bool:
+    """Whether a plan asks for an instrument on a day from `first` to `last`, if the latest infusion was on
+    `infused_on`: what earlier ones asked for ended with it, and it is the last one of its course so far."""
     return any(
-        first <= due_on <= last and (until is None or due_on < until)
-        for item, (anchor_on, _), until in _asked(items, date.min, infusions, positions)
-        for due_on in [anchor_on + timedelta(days=item.offset)]
+        first <= infused_on + timedelta(days=item.offset) <= last
+        for item in plan.items_asked
+        if item.after != "enrolment" and code in item.instruments
     )
 
 

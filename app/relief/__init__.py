@@ -10,7 +10,7 @@ from app.relief.onsets import Onset
 from app.relief.readings import Reading, Readings, readings
 from app.relief.spells import Boosters, Endpoint, Outcome, Record, Spell
 from app.relief.track import Track, fold, onsets, records, step
-from app.relief.verdict import Verdict, assess, read, response_severity
+from app.relief.verdict import Verdict, assess, read, response_severity, silenced
 
 __all__ = [
     "BASELINE_LOOKBACK_DAYS",
@@ -48,5 +48,6 @@ __all__ = [
     "readings",
     "records",
     "response_severity",
+    "silenced",
     "step",
 ]

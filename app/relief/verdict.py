@@ -1,7 +1,9 @@
 """The verdict: what a track says on a day. Source: clinical reference 4.6."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
+
+from msgspec.structs import replace
 
 from app.instruments import Rule
 from app.relief.episode import Episode, Standing, improvement_tenths, is_response, last_heard_on, run_on
@@ -102,6 +104,21 @@ def read(track: Track, rule: Rule | None, as_of: date) -> Verdict:
         previous_spells=tuple(record.spell for record in track.ended if record.spell),
         heard_on=last_heard_on(episode) if evaluable else None,
     )
+
+
+def silenced(verdict: Verdict, day: date) -> Verdict:
+    """What a verdict becomes on a later day if nothing arrives, in as far as it tells a domain's answer: its status,
+    its flags and since when. `read` says the same, and more."""
+    if verdict.heard_on is not None:
+        stale_on = verdict.heard_on + timedelta(days=STALE_AFTER_DAYS + 1)
+        if day < stale_on or verdict.status == "stale":
+            return verdict
+        state = verdict.last_known if verdict.status == "awaiting_follow_up" else verdict.status
+        reason = "never_followed_up" if verdict.status == "awaiting_follow_up" else "no_recent_score"
+        return replace(verdict, status="stale", reason=reason, last_known=state, flags=(), since_on=stale_on)
+    if verdict.flags and verdict.latest is not None and (day - verdict.latest.day).days > STALE_AFTER_DAYS:
+        return replace(verdict, flags=())
+    return verdict
 
 
 def response_severity(baseline: int, rule: Rule) -> int:

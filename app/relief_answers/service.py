@@ -51,7 +51,7 @@ def relief_of_many(
     db: Transaction, clinic_id: UUID, questions: Sequence[Question]
 ) -> list[Fact[ReliefOut] | Problem | None]:
     """The answers to questions of one clinic, or their refusals, from stored tracks, in two queries for all of them, or
-    four where a reading may call for one more. An answer is None if `known_at` is given, or if the stored tracks are
+    three where a reading may call for one more. An answer is None if `known_at` is given, or if the stored tracks are
     outdated or hold a later event. The caller then asks `relief_of`, in a transaction of its own, so that the other
     questions need not wait."""
     patients_found, known = _gathered(db, clinic_id, questions)

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
-from app.relief import STALE_AFTER_DAYS, VERSION, Candidate, Track, Verdict, choose, confirm_on, fold, read
+from app.relief import STALE_AFTER_DAYS, VERSION, Candidate, Track, Verdict, choose, confirm_on, fold, read, silenced
 from app.tracks.events import infusion_events
 from app.tracks.patient_tracks import CountedInfusion, PatientTracks, Subject
 from app.tracks.priorities import Priority
@@ -29,6 +29,8 @@ _SILENT_AFTER = {"lost": Priority.SILENT_AFTER_LOST, "fading": Priority.SILENT_A
 # The day from which a status dates that dates from none: rows without a day come last.
 ENDLESS = date(9999, 12, 31)
 
+# Said of a reading just taken: nothing of it is left when silence changes a row.
+_ASKED_NOW = ("confirm_on",)
 # These names are both a domain and an indication.
 _INDICATED = ("ptsd", "ocd")
 
@@ -77,16 +79,28 @@ def _stages(
 ) -> Iterator[dict[str, Any]]:
     """What a domain's row becomes on later days if nothing arrives: the values that change, and from when. Only silence
     changes it: a track goes stale, or a flag is over."""
-    codes = [code for code in DOMAINS[domain] if code in known.tracks]
-    turns = {day for code in codes for day in _turns(verdict_on(known, code, as_of)) if day > as_of}
+    now = {code: verdict_on(known, code, as_of) for code in DOMAINS[domain] if code in known.tracks}
+    turns = {day for verdict in now.values() for day in _turns(verdict) if day > as_of}
     for day in sorted(turns):
-        verdicts = {code: verdict_on(known, code, day) for code in codes}
-        code, _ = _choice(subject, known, domain, verdicts)
-        then = domain_row(domain, code, verdicts.get(code) or blank_verdict(known, day))
-        changed = {name: value for name, value in then.items() if value != row[name]}
+        verdicts = {code: silenced(verdict, day) for code, verdict in now.items()}
+        code = _choice(subject, known, domain, verdicts)[0] if len(verdicts) > 1 else row["instrument"]
+        verdict = verdicts.get(code) or blank_verdict(known, day)
+        then = _fallen_silent(row, verdict) if code == row["instrument"] else domain_row(domain, code, verdict)
+        changed = {name: value for name, value in then.items() if value != row[name] and name not in _ASKED_NOW}
         if changed:
             yield {"from_on": day.isoformat(), **{name: _plain(value) for name, value in changed.items()}}
         row = then
+
+
+def _fallen_silent(row: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
+    """A row whose instrument has gone stale, or whose flags are over: the rest stays as it was."""
+    return {
+        **row,
+        "priority": priority(verdict.status, row["state"], verdict.flags),
+        "status": verdict.status,
+        "flags": list(verdict.flags),
+        "since_on": verdict.since_on or ENDLESS,
+    }
 
 
 def _turns(verdict: Verdict) -> Iterator[date]:

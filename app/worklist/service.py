@@ -12,7 +12,6 @@ from app.plans.confirming import Confirming, is_open
 from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.domains import ENDLESS, advanced
-from app.tracks.events import Calendar
 from app.tracks.models import DomainStatus
 from app.worklist import store
 from app.worklist.models import OpenAlertOut, WorklistPatientOut, WorklistRowOut
@@ -69,12 +68,11 @@ def _asked_again(db: Transaction, caller: Caller, rows: Sequence[DomainStatus], 
         return set()
     ids = list({row.patient_id for row in called})
     plans = Confirming(db, caller.clinic_id, caller.time_zone, ids)
-    infusions = tracks_store.infusions_of(db, caller.clinic_id, ids)
-    calendars = {patient_id: Calendar(infusions.get(patient_id, []), caller.time_zone) for patient_id in ids}
     return {
         (row.patient_id, row.domain)
         for row in called
-        if row.confirm_on and plans.is_asked(row.patient_id, row.instrument, row.confirm_on, calendars[row.patient_id])
+        if row.confirm_on and row.last_session_on
+        if plans.is_asked(row.patient_id, row.instrument, row.confirm_on, row.last_session_on)
     }
 
 

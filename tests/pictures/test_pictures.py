@@ -282,3 +282,56 @@ def test_a_key_breaks_into_rows() -> None:
     many = key([Sign(f"a name that takes some room, {n}", "#000000") for n in range(9)])
     assert many["height"] > key([Sign("one", "#000000")])["height"]
     assert key([])["layer"][0]["mark"]["opacity"] == 0
+
+
+def test_each_episodes_line_is_named_where_it_ends(api: Api) -> None:
+    patient_id = story(api, "phq-9", [400, 100], [(400.1, 20), (380, 8), (100.1, 14), (80, 6)])
+    assert {"response 10", "response 7"} <= texts(trend(api, patient_id))
+
+
+def test_days_without_a_score_have_empty_buckets(api: Api) -> None:
+    spec = trend(api, story(api, "phq-9", [30], []), bucket="week", **{"from": days_ago(30)[:10]})
+    assert "no scores yet" in texts(spec)
+    assert not [layer for layer in layers(spec) if layer["mark"]["type"] == "line"]
+
+
+def test_many_scores_of_session_days_are_no_part_of_the_weekly_line(api: Api) -> None:
+    patient_id = api.patient()
+    api.session(patient_id, days_ago(200))
+    items = [
+        {"patient_id": patient_id, "taken_at": days_ago(ago), "responses": [{"instrument": "nrs-pain", "score": 4}]}
+        for ago in (199.999, *range(1, 190))
+    ]
+    assert api.post("/v1/check-ins/batch", {"items": items}).status_code == 200
+    spec = trend(api, patient_id, "nrs-pain")
+    assert any("line: weekly medians" in line for line in spec["title"]["subtitle"])
+    [line] = [layer for layer in layers(spec) if layer["mark"]["type"] == "line"]
+    assert 26 <= len(line["data"]["values"]) <= 29
+
+
+def test_a_session_without_a_reading_has_no_mark_of_relief(api: Api) -> None:
+    patient_id = story(api, "gad-7", [60, 30], [(60.1, 15), (50, 5)])
+    spec = picture(api, f"/v1/patients/{patient_id}/effects", instrument="phq-9")
+    assert "no session with a reading after it yet" in texts(spec)
+    [bars] = [layer for layer in layers(spec) if layer["mark"]["type"] == "bar"]
+    assert [value["value"] for value in bars["data"]["values"]] == [30, 30]
+
+
+def test_the_overview_of_three_domains_and_what_a_patient_may_see_of_it(api: Api) -> None:
+    patient_id = story(api, "phq-9", [60], [(20, 9)])
+    for code in ("gad-7", "nrs-pain"):
+        api.check_in(patient_id, days_ago(20), code, 5)
+    spec = picture(api, f"/v1/patients/{patient_id}/overview")
+    assert len(spec["title"]["subtitle"]) == 1, "there is nothing to explain and nothing missing"
+    assert "No scores yet" not in spec["description"]
+    version = api.get("/v1/clinic").headers["etag"]
+    changed = api.request(
+        "PATCH", "/v1/clinic", json={"patient_view": "scores_and_trend"}, headers={"If-Match": version}
+    )
+    assert changed.status_code == 200
+    device = new_device(api, patient_id)
+    mine = picture(device, f"/v1/patients/{patient_id}/overview")
+    assert "no baseline" not in mine["description"].lower().split("status")[-1]
+    assert not [layer for layer in layers(mine) if layer["mark"]["type"] == "rect" and "stroke" in layer["mark"]]
+    early = story(api, "phq-9", [], [(20, 9)])
+    assert "hollow" in picture(api, f"/v1/patients/{early}/overview")["title"]["subtitle"][-1]

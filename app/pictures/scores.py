@@ -1,0 +1,138 @@
+"""The scores of a trend, as they are drawn: one by one, or by the bucket."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.pictures.style import GREY, INK, Layer, instant, local
+from app.relief import STALE_AFTER_DAYS
+from app.trend.models import TrendOut
+from app.trend.words import day_in_words
+
+_MANY = 150
+
+
+def notes(trend: TrendOut) -> str:
+    """The meaning of the signs that no legend explains."""
+    found = []
+    if trend.buckets:
+        found.append("dots and line: median of each period; bars: lowest to highest")
+    elif _are_many(trend):
+        found.append("line: weekly medians")
+    if not trend.buckets and any(not point.counts and not point.acute for point in trend.points):
+        found.append("hollow: before the first session, or replaced by a later score of its day")
+    if not trend.buckets and any(point.acute for point in trend.points):
+        found.append("crosses: on a session's day after it, not counted")
+    return "; ".join(found)
+
+
+def _are_many(trend: TrendOut) -> bool:
+    return len(trend.points) > _MANY
+
+
+def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
+    """Scores and a line through them, or, where they are many, through their weekly medians. The line breaks where
+    two points are so far apart that the earlier score was stale, and passes scores of a session's own day by: they are
+    crosses. Other scores that do not count are hollow."""
+    scores = [
+        {
+            "at": local(p.taken_at, zone),
+            "value": p.value,
+            "counts": p.counts,
+            "acute": p.acute,
+            "said": f"{day_in_words(p.day)}: {p.value:g}" + ("" if p.counts else ", not counted"),
+        }
+        for p in trend.points
+    ]
+    lined = [point for point in trend.points if not point.acute]
+    many = _are_many(trend)
+    through = _weekly_medians(trend) if many else [(p.day, local(p.taken_at, zone), p.value) for p in lined]
+    if through:
+        yield {
+            "data": {"values": _unbroken(through)},
+            "mark": {"type": "line", "color": INK, "strokeWidth": 2 if many else 1.5, "aria": False},
+            "encoding": {"detail": {"field": "run", "type": "nominal"}},
+        }
+    size, width, opacity = (9, 0.5, 0.4) if many else (38, 1.5, 1)
+    plain, acute = ([score for score in scores if score["acute"] == is_acute] for is_acute in (False, True))
+    if plain:
+        yield {
+            "data": {"values": plain},
+            "mark": {
+                "type": "point", "filled": False, "stroke": INK, "strokeWidth": width, "size": size,
+                "opacity": opacity,
+            },
+            "encoding": {
+                "fill": {"condition": {"test": "datum.counts", "value": INK}, "value": "white"},
+                "description": {"field": "said"},
+            },
+        }  # fmt: skip
+    if acute:
+        yield {
+            "data": {"values": acute},
+            "mark": {
+                "type": "point",
+                "shape": "cross",
+                "filled": True,
+                "color": GREY,
+                "size": size,
+                "opacity": opacity,
+            },
+            "encoding": {"description": {"field": "said"}},
+        }
+
+
+def buckets_drawn(trend: TrendOut) -> Iterator[Layer]:
+    """The median of each bucket, and a bar from its lowest to its highest score."""
+    values = [
+        {
+            "at": instant(datetime.combine(b.start_on, time()) + (b.end_on + timedelta(days=1) - b.start_on) / 2),
+            "value": b.median,
+            "low": b.min,
+            "high": b.max,
+            "said": f"{day_in_words(b.start_on)} to {day_in_words(b.end_on)}: median {b.median:g} of {b.n}",
+        }
+        for b in trend.buckets
+        if b.median is not None
+    ]
+    if not values:
+        return
+    days = [b.start_on for b in trend.buckets if b.median is not None]
+    through = [(day, value["at"], value["value"]) for day, value in zip(days, values, strict=True)]
+    yield {
+        "data": {"values": values},
+        "mark": {"type": "rule", "color": GREY, "strokeWidth": 2, "opacity": 0.5, "aria": False},
+        "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+    }
+    yield {
+        "data": {"values": _unbroken(through)},
+        "mark": {"type": "line", "color": INK, "strokeWidth": 1.5, "aria": False},
+        "encoding": {"detail": {"field": "run", "type": "nominal"}},
+    }
+    yield {
+        "data": {"values": values},
+        "mark": {"type": "point", "filled": True, "color": INK, "size": 38, "opacity": 1},
+        "encoding": {"description": {"field": "said"}},
+    }
+
+
+def _weekly_medians(trend: TrendOut) -> list[tuple[date, str, float]]:
+    """The median of each week that has scores, placed at noon of its Thursday."""
+    weeks: dict[date, list[float]] = {}
+    for point in trend.points:
+        if not point.acute:
+            weeks.setdefault(point.day - timedelta(days=point.day.weekday()), []).append(point.value)
+    noon = timedelta(days=3, hours=12)
+    return [(day, instant(datetime.combine(day, time()) + noon), median(values)) for day, values in weeks.items()]
+
+
+def _unbroken(points: list[tuple[date, Any, Any]]) -> list[dict[str, Any]]:
+    """The points, each with the number of the unbroken piece of line that it belongs to."""
+    run, before, found = 0, points[0][0], []
+    for day, at, value in points:
+        run += (day - before).days > STALE_AFTER_DAYS
+        before = day
+        found.append({"at": at, "value": value, "run": run})
+    return found
