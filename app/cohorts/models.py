@@ -210,8 +210,8 @@ class BoundsOut(ResponseBody):
 
 class OutcomeGroupOut(ResponseBody):
     """How one group stood 14 to 31 days after the first course. Everything is null where the group is hidden;
-    `remission`, which needs a response, where the instrument has no such line; `response_bounds` without the scope
-    patients:read."""
+    `overlapping` and `provisional` in answers from a snapshot of an earlier release; `remission`, which needs a
+    response, where the instrument has no such line; `response_bounds` without the scope patients:read."""
 
     group: str
     suppressed: bool

@@ -51,8 +51,8 @@ def _group(name: str, traits: set[Trait], found: Tallies, instrument: str, *, si
         partial=_rate(counts["partial"], counts["of"]),
         remission=_rate(counts["remission"], counts["of"]) if by.remission is not None else None,
         deterioration=_rate(counts["deterioration"], counts["of"]),
-        overlapping=_rate(counts["overlapping"], counts["of"]),
-        provisional=_rate(counts["provisional"], counts["of"]),
+        overlapping=None if counts["unknown"] else _rate(counts["overlapping"], counts["of"]),
+        provisional=None if counts["unknown"] else _rate(counts["provisional"], counts["of"]),
         response_bounds=_bounds(counts["response"], counts["of"], missing) if sight.sees_all else None,
         besides=besides(instrument, [found.early_mix[trait] for trait in traits if trait in found.early_mix])
         if sight.sees_all
@@ -71,8 +71,9 @@ def _reached(early: Early, by: Rule) -> list[str]:
         "partial": not responds and by.falls_by(baseline, severity, by.partial),
         "remission": responds and enough and by.remission is not None and severity <= by.remission,
         "deterioration": severity - baseline >= by.reliable_change,
-        "overlapping": early.overlaps,
-        "provisional": early.overlaps and not responds,
+        "overlapping": bool(early.overlaps),
+        "provisional": bool(early.overlaps) and not responds,
+        "unknown": early.overlaps is None,
     }
     return [outcome for outcome, is_reached in reached.items() if is_reached]
 

@@ -23,13 +23,12 @@ from app.cohorts.tallies import BY_EPISODE, MedianRead, Question, Tallies, Trait
 from app.cohorts.traits import beginnings
 from app.errors import Busy, Fault, InsufficientScope, Invalid
 from app.facts import Fact
-from app.instruments import INSTRUMENTS
 from app.patients import store as patients
 from app.relief import Record, fold, records
 from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.days import local_day
-from app.tracks.domains import rule
+from app.tracks.domains import checked_instrument, rule
 from app.tracks.events import counting, events_of
 from app.tracks.models import InfusionVersion, ScoreVersion
 
@@ -146,8 +145,10 @@ def _gathered(
     """The counts, from stored episodes where those can answer, otherwise folded anew: the same either way."""
     is_past = known_at is not None or question.as_of != today(caller, now)
     if not is_past and not store.is_outdated(db, caller.clinic_id):
-        read = _one_by_one if question.group_by in BY_EPISODE else stored
-        found = read(db, caller.clinic_id, question)
+        if question.group_by in BY_EPISODE:
+            found = alone(lambda: _one_by_one(db, caller.clinic_id, question))
+        else:
+            found = stored(db, caller.clinic_id, question)
         if found.last_on is None or found.last_on <= question.as_of:  # may fail in the minutes before midnight
             return found
     return alone(lambda: _folded(db, caller, question, known_at))
@@ -155,10 +156,7 @@ def _gathered(
 
 def _check(db: Transaction, caller: Caller, question: Question, known_at: datetime | None, now: datetime) -> None:
     """Raises Invalid for what cannot be asked, InsufficientScope for what this caller may not ask."""
-    instrument = INSTRUMENTS.get(question.instrument)
-    if instrument is None or instrument.rule is None:
-        with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
-        raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
+    checked_instrument(question.instrument)
     check_moment(db, caller, question.as_of, known_at, now)
     if question.group_by in BY_EPISODE and not sees_patients(caller):
         raise InsufficientScope(f"group_by={question.group_by} needs the scope patients:read")
@@ -177,10 +175,10 @@ def check_moment(db: Transaction, caller: Caller, as_of: date, known_at: datetim
 
 
 def alone(work: Callable[[], T]) -> T:
-    """Runs `work` unless another thread is running such work; then raises Busy. Folding a whole clinic takes long, so
-    one question at a time does it, and the other reader threads stay free."""
+    """Runs `work` unless another thread is running such work; then raises Busy. Going through a whole clinic patient by
+    patient takes long, so one question at a time does it, and the other reader threads stay free."""
     if not _FOLDING.acquire(blocking=False):
-        raise Busy("another question about the past is being answered")
+        raise Busy("another question that goes through the whole clinic is being answered")
     try:
         return work()
     finally:

@@ -52,7 +52,12 @@ def early(db: Transaction, clinic_id: UUID, question: Question) -> Tallies:
     found, trait = _complete(db, clinic_id, question), _trait(question.group_by)
     overlaps = col(_E.early_days) < INSTRUMENTS[question.instrument].recall_days
     counted = _counted(db, clinic_id, question, [trait, col(_E.baseline), col(_E.early), overlaps], _EARLY)
-    found.early = Counter({Early(mine, was, is_, bool(back)): n for (mine, was, is_, back), n in counted.items()})
+    found.early = Counter(
+        {
+            Early(mine, was, is_, None if back is None else bool(back)): n
+            for (mine, was, is_, back), n in counted.items()
+        }
+    )
     if question.group_by != "none":
         found.early_mix = _mixes(db, clinic_id, question, _EARLY)
     found.early_people = _people(db, clinic_id, question, trait, _EARLY, found.with_early_reading)

@@ -28,12 +28,12 @@ class Held(NamedTuple):
 
 class Early(NamedTuple):
     """An early reading: its trait, the baseline and the reading as severities in points, and whether its recall window
-    reaches back to the first course."""
+    reaches back to the first course (None: an earlier release did not keep that)."""
 
     trait: Trait
     baseline: int
     severity: int
-    overlaps: bool
+    overlaps: bool | None
 
 
 class Mix(NamedTuple):
@@ -139,7 +139,7 @@ class Tallies:
                 self.spells[Held(trait_of(record), record.spell.outcome(question.boosters))] += 1
             if record.early is not None and record.baseline is not None:
                 self.early_count += 1
-                overlaps = record.early_days is not None and recall_days > record.early_days
+                overlaps = None if record.early_days is None else recall_days > record.early_days
                 self.early[Early(trait_of(record), record.baseline, record.early, overlaps)] += 1
             elif record.induction_ended_on < question.early_closed_on:
                 self.early_missing[trait_of(record)] += 1

@@ -35,7 +35,8 @@ class Beginnings:
             return f"{record.first_session_on.year}-Q{(record.first_session_on.month + 2) // 3}"
         if question.group_by == "age_band":
             born = self.births.get(patient_id)
-            return _UNKNOWN if born is None else _band(record.first_session_on.year - born, _AGES)
+            age = -1 if born is None else record.first_session_on.year - born
+            return _UNKNOWN if age < 0 else _band(age, _AGES)
         route, dose = self.sessions.get(record.first_session, (None, None))
         if question.group_by == "route":
             return route or _UNKNOWN

@@ -1,7 +1,7 @@
 """The table of events, as versions, and the bodies of requests and responses."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 from pydantic import MISSING
@@ -24,16 +24,12 @@ Kind = Literal[
     "life_event",
     "other",
 ]
-_KINDS = (
-    "medication_started", "medication_changed", "medication_stopped", "tms", "ect", "psychotherapy", "admission",
-    "missed_session", "life_event", "other",
-)  # fmt: skip
 Label = Annotated[Text, BodyField(min_length=1, max_length=200)]
 
 
 class EventVersion(SQLModel, table=True):
-    """One version of an event. The latest one stands. `moved_to`: it ended here, because the record or the event was
-    another patient's, and goes on under that id."""
+    """One version of an event. The latest one stands. `moved_to`: it ended here, because the record goes on in another
+    one, and goes on there under that id."""
 
     __tablename__ = "events"
     __table_args__ = (
@@ -96,7 +92,7 @@ class EventOut(ResponseBody):
 
     id: Id
     patient_id: Id
-    kind: str = grows(*_KINDS)
+    kind: str = grows(*get_args(Kind))
     on: date
     label: str | None
     status: str = grows("recorded", "voided", "moved")
@@ -127,6 +123,6 @@ class HappenedOut(ResponseBody):
     """An event as a mark on a picture."""
 
     id: Id
-    kind: str = grows(*_KINDS)
+    kind: str = grows(*get_args(Kind))
     on: date
     label: str | None

@@ -1,7 +1,7 @@
 """Use cases of events: recording, amending, reading. No verdict rests on an event."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from pydantic import MISSING
@@ -101,7 +101,7 @@ def listed(
 
 
 def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[EventOut]:
-    """Every version of every event of a patient, oldest first."""
+    """Every version of every event of a patient, event by event, oldest first."""
     return [event_out(version) for version in store.every_version(db, clinic_id, patient_id)]
 
 
@@ -116,13 +116,13 @@ def happened(db: Transaction, caller: Caller, patient_id: UUID, first: date | No
 
 
 def next_version(last: EventVersion, act: Act, at: datetime, reason: str) -> EventVersion:
-    """The version that follows one, with the same content."""
+    """The version that follows one, with the same content, recorded later than it."""
     return EventVersion(
         clinic_id=last.clinic_id,
         id=last.id,
         version=last.version + 1,
         patient_id=last.patient_id,
-        recorded_at=at,
+        recorded_at=max(at, last.recorded_at + timedelta(microseconds=1)),
         recorded_by_kind=act.actor_kind,
         recorded_by_id=act.actor_id,
         kind=last.kind,

@@ -20,12 +20,11 @@ def versions(db: Transaction, clinic_id: UUID, event_id: UUID) -> Sequence[Event
 
 
 def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[EventVersion]:
-    """Every version of a patient's events, oldest first."""
+    """Every version of a patient's events, event by event, oldest first."""
     query = select(EventVersion).where(
         col(EventVersion.clinic_id) == clinic_id, col(EventVersion.patient_id) == patient_id
     )
-    order = (col(EventVersion.recorded_at), col(EventVersion.id), col(EventVersion.version))
-    return db.exec(query.order_by(*order)).all()
+    return db.exec(query.order_by(col(EventVersion.id), col(EventVersion.version))).all()
 
 
 def page(

@@ -9,21 +9,21 @@ from app.access.service import Caller
 from app.cohorts import service as cohorts
 from app.cohorts import store as cohorts_store
 from app.cohorts.tallies import Question as Cohort
-from app.errors import Fault, Invalid
+from app.errors import Merged, NotFound
 from app.facts import Fact
-from app.instruments import INSTRUMENTS
 from app.outlook import store
 from app.outlook.estimating import ahead
 from app.outlook.models import DepthOut, OutlookOut
 from app.outlook.words import explain
 from app.patients import service as patients
+from app.patients import store as patients_store
 from app.relief import VERSION, Verdict
 from app.relief.outlook import Contribution, contribution
 from app.storage import Transaction
 from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks.days import local_day
-from app.tracks.domains import blank_verdict, rule, verdicts_on
+from app.tracks.domains import blank_verdict, checked_instrument, rule, verdicts_on
 
 _Compared = list[tuple[UUID, Contribution]]
 
@@ -42,10 +42,8 @@ class Question:
 def outlook_of(db: Transaction, caller: Caller, question: Question, now: datetime) -> Fact[OutlookOut]:
     """What became of the clinic's earlier spells that were in response about as long. Raises NotFound, Merged, Invalid,
     and Busy while another question about the past is being answered."""
-    if question.instrument not in INSTRUMENTS or INSTRUMENTS[question.instrument].rule is None:
-        with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
-        raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
-    patients.find(db, caller.clinic_id, question.patient_id)
+    checked_instrument(question.instrument)
+    _check_there(db, caller, question)
     today = local_day(now, caller.time_zone)
     as_of = question.as_of or today
     cohorts.check_moment(db, caller, as_of, question.known_at, now)
@@ -56,11 +54,23 @@ def outlook_of(db: Transaction, caller: Caller, question: Question, now: datetim
         return _answer(caller, question, as_of, now, reason=reason)
     held = spell.days
     is_past = question.known_at is not None or as_of != today
-    if is_past or cohorts_store.is_outdated(db, caller.clinic_id):
+    compared = None
+    if not is_past and not cohorts_store.is_outdated(db, caller.clinic_id):
+        compared = store.contributions(db, caller.clinic_id, question.instrument, question.patient_id, held, as_of)
+    if compared is None:
         compared = cohorts.alone(lambda: list(_folded(db, caller, question, as_of, held)))
-    else:
-        compared = list(store.contributions(db, caller.clinic_id, question.instrument, question.patient_id, held))
     return _answer(caller, question, as_of, now, held, compared, verdict)
+
+
+def _check_there(db: Transaction, caller: Caller, question: Question) -> None:
+    """Raises NotFound, and Merged unless what is asked for was known before the merge."""
+    patient = patients_store.find(db, caller.clinic_id, question.patient_id)
+    if patient is None:
+        raise NotFound
+    then = question.known_at
+    is_before = then is not None and patient.merged_at is not None and then < patient.merged_at
+    if patient.merged_into is not None and not is_before:
+        raise Merged(patients.goes_on_in(db, caller.clinic_id, patient.id))
 
 
 def _verdict(db: Transaction, caller: Caller, question: Question, as_of: date) -> Verdict:

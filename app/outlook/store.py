@@ -1,6 +1,6 @@
 """The query of the outlook: the spells that may be compared."""
 
-from collections.abc import Iterator
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import func
@@ -16,13 +16,15 @@ _E = EpisodeRow
 
 
 def contributions(
-    db: Transaction, clinic_id: UUID, instrument: str, patient_id: UUID, held: int
-) -> Iterator[tuple[UUID, Contribution]]:
-    """What other patients' spells contribute, by patient. Reads of each diary only what the answer depends on, and only
-    spells that were followed long enough."""
+    db: Transaction, clinic_id: UUID, instrument: str, patient_id: UUID, held: int, as_of: date
+) -> list[tuple[UUID, Contribution]] | None:
+    """What other patients' spells contribute, by patient; None where a spell holds an event after `as_of`, as it may in
+    the minutes before midnight. Reads of each diary only what the answer depends on, and only spells that were followed
+    long enough."""
     first = max(0, held - MATCHED_WITHIN_DAYS)
     columns = (
         col(_E.patient_id),
+        col(_E.last_on),
         col(_E.days),
         col(_E.event),
         func.substr(col(_E.diary), first + 1, DIARY_NEEDED_DAYS),
@@ -34,7 +36,11 @@ def contributions(
         col(_E.days) > first,
         col(_E.patient_id).not_in(mistaken(clinic_id)),
     )
-    for whose, days, event, diary in db.execute(query):
-        found = contribution(diary, days - first, is_event=event is not None, held=held - first)
-        if found is not None:
-            yield whose, found
+    found = []
+    for whose, last_on, days, event, diary in db.execute(query):
+        if last_on > as_of:
+            return None
+        mine = contribution(diary, days - first, is_event=event is not None, held=held - first)
+        if mine is not None:
+            found.append((whose, mine))
+    return found

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from app.access.service import Caller
 from app.effects.service import effects_of
-from app.errors import Fault, Invalid
 from app.events.service import happened
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
@@ -22,6 +21,7 @@ from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.answers import readable, relief_on
 from app.tracks.days import local_day
+from app.tracks.domains import checked_instrument
 from app.tracks.events import Calendar
 from app.trend import service as trends
 from app.trend.models import TrendOut
@@ -77,9 +77,7 @@ def overview_of(
 def effects(db: Transaction, caller: Caller, patient_id: UUID, instrument: str, now: datetime) -> Fact[Picture]:
     """The picture of how many days of relief each session of the current episode brought. Raises NotFound, Merged,
     Invalid."""
-    if instrument not in INSTRUMENTS or INSTRUMENTS[instrument].rule is None:
-        with_rule = ", ".join(code for code, known in INSTRUMENTS.items() if known.rule)
-        raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
+    checked_instrument(instrument)
     patients.find(db, caller.clinic_id, patient_id)
     calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
     today = local_day(now, caller.time_zone)

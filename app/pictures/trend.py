@@ -90,8 +90,8 @@ def answered(trend: TrendOut, today: date) -> list[str]:
 
 
 def without_line(trend: TrendOut) -> str:
-    """Why a picture has no response line; empty where it has one, or where its instrument never has."""
-    if trend.response_line is not None or INSTRUMENTS[trend.instrument].rule is None:
+    """Why a picture has no response line; empty where it has one, or where nothing is said of verdicts."""
+    if trend.response_line is not None or trend.status is None:  # a screen, or a patient who is shown no verdicts
         return ""
     if not trend.episodes:
         return "no response line: no session yet"

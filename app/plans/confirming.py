@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from app.instruments import INSTRUMENTS
 from app.plans import store
 from app.plans.schedule import Due, Template, asks_between, in_force
 from app.plans.stored import template_of
-from app.relief import CONFIRM_FROM, CONFIRM_UNTIL, Event, assess, confirm_on, readings
+from app.relief import CONFIRM_FROM, CONFIRM_UNTIL, Event, Track, confirm_on, order, read, readings, step
 from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.answers import asking_again
@@ -79,8 +79,10 @@ def asked_once_more(
     for code, scores in rows.items():
         events = [event for event in events_of(scores, calendar.infusions, calendar.zone) if event.day <= today]
         for due_on in _due_days(code, events, calendar):
+            if not span[0] <= due_on <= span[1]:
+                continue
             infused_on = max(one.day for one in calendar.events if one.day <= due_on - CONFIRM_FROM)
-            if span[0] <= due_on <= span[1] and plans.is_asked(patient_id, code, due_on, infused_on):
+            if plans.is_asked(patient_id, code, due_on, infused_on):
                 ends_on = due_on - CONFIRM_FROM + CONFIRM_UNTIL
                 anchor_on = due_on - CONFIRM_FROM
                 found.append(Due(due_on, ends_on, (code,), None, early=0, anchor_on=anchor_on, confirms=True))
@@ -90,15 +92,21 @@ def asked_once_more(
 def _due_days(code: str, events: Sequence[Event], calendar: Calendar) -> Iterator[date]:
     by = rule(code)
     counted = [reading for reading in readings(events, by).scores if reading.counts]
+    called = {}
     for reading, following in zip_longest(counted, counted[1:]):
         score, due_on = reading.score, reading.score.day + CONFIRM_FROM
         if reading.status not in ("holding", "fading") or (following and following.score.day < due_on):
             continue
-        if any(infusion.at >= score.at and infusion.day <= due_on for infusion in calendar.events):
-            continue
-        verdict = assess((event for event in events if event.day <= score.day), by, score.day)
-        if confirm_on(verdict, by.recall_days, near_line=bool(near_line(code, verdict))):
-            yield due_on
+        if not any(infusion.at >= score.at and infusion.day <= due_on for infusion in calendar.events):
+            called[score.day] = due_on
+    track = Track()
+    for day, of_day in groupby(sorted(events, key=order), key=lambda event: event.day):
+        for event in of_day:
+            track = step(track, event, by)
+        if day in called:
+            verdict = read(track, by, day)
+            if confirm_on(verdict, by.recall_days, near_line=bool(near_line(code, verdict))):
+                yield called[day]
 
 
 def is_open(due_on: date, day: date) -> bool:

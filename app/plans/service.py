@@ -151,11 +151,13 @@ def due_of(
         last,
         confirming.asked_once_more(db, caller.clinic_id, patient_id, calendar, (first - AROUND, last + AROUND), today),
     )
-    shown = [_due_out(one, today, own=caller.patient_id is not None) for one in asked]
+    # Why one more is asked for tells a patient of the verdict.
+    tells_why = caller.patient_id is None or caller.clinic.patient_view == "all"
+    shown = [_due_out(one, today, own=caller.patient_id is not None, tells_why=tells_why) for one in asked]
     return Fact(DueList(items=[one for one in shown if one is not None]), (patient_id,))
 
 
-def _due_out(one: Due, today: date, *, own: bool) -> DueOut | None:
+def _due_out(one: Due, today: date, *, own: bool, tells_why: bool) -> DueOut | None:
     codes = [code for code in one.instruments if not own or INSTRUMENTS[code].rater == "self"]
     if not codes:
         return None
@@ -168,7 +170,7 @@ def _due_out(one: Due, today: date, *, own: bool) -> DueOut | None:
         state=seen.state(today),
         missing=list(missing),
         session_id=None if one.session_id is None else UUID(one.session_id),
-        reason="confirm" if one.confirms else None,
+        reason="confirm" if one.confirms and tells_why else None,
     )
 
 

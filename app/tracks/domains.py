@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.errors import Fault, Invalid
 from app.instruments import ALWAYS_LISTED, DOMAINS, INSTRUMENTS, Rule
 from app.relief import STALE_AFTER_DAYS, VERSION, Candidate, Track, Verdict, choose, confirm_on, fold, read, silenced
 from app.tracks.events import infusion_events
@@ -29,8 +30,6 @@ _SILENT_AFTER = {"lost": Priority.SILENT_AFTER_LOST, "fading": Priority.SILENT_A
 # The day from which a status dates that dates from none: rows without a day come last.
 ENDLESS = date(9999, 12, 31)
 
-# Said of a reading just taken: nothing of it is left when silence changes a row.
-_ASKED_NOW = ("confirm_on",)
 # These names are both a domain and an indication.
 _INDICATED = ("ptsd", "ocd")
 
@@ -86,14 +85,15 @@ def _stages(
         code = _choice(subject, known, domain, verdicts)[0] if len(verdicts) > 1 else row["instrument"]
         verdict = verdicts.get(code) or blank_verdict(known, day)
         then = _fallen_silent(row, verdict) if code == row["instrument"] else domain_row(domain, code, verdict)
-        changed = {name: value for name, value in then.items() if value != row[name] and name not in _ASKED_NOW}
+        changed = {name: value for name, value in then.items() if value != row[name]}
         if changed:
             yield {"from_on": day.isoformat(), **{name: _plain(value) for name, value in changed.items()}}
         row = then
 
 
 def _fallen_silent(row: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
-    """A row whose instrument has gone stale, or whose flags are over: the rest stays as it was."""
+    """A row whose instrument has gone stale, or whose flags are over: the rest stays as it was, `confirm_on` too, whose
+    day is long past by then."""
     return {
         **row,
         "priority": priority(verdict.status, row["state"], verdict.flags),
@@ -216,6 +216,14 @@ def others(known: PatientTracks, verdicts: Mapping[str, Verdict], domain: str, c
         if code != chosen and episode is not None and (episode.scored or episode.baseline is not None):
             found.append(code)
     return [code for code in found if code in verdicts]
+
+
+def checked_instrument(code: str) -> str:
+    """The code of an instrument with a rule. Raises Invalid for the parameter `instrument` otherwise."""
+    if code not in INSTRUMENTS or INSTRUMENTS[code].rule is None:
+        with_rule = ", ".join(known for known, instrument in INSTRUMENTS.items() if instrument.rule)
+        raise Invalid(errors=[Fault("parameter", "instrument", f"must be one of: {with_rule}")])
+    return code
 
 
 def rule(code: str, version: str = VERSION) -> Rule:

@@ -12,7 +12,6 @@ from app.tracks.output import TrackOut, Value
 _MONTHS = ("January", "February", "March", "April", "May", "June",
            "July", "August", "September", "October", "November", "December")  # fmt: skip
 SAID_OF_READINGS = ("holding", "fading", "lost", "partial_response", "no_response")
-_RELIABLE = 1.96 * 2**0.5  # a reliable change in standard errors of measurement
 _WHOLE_FROM = 3  # smaller uncertainties are said to one decimal
 _STATES = {
     "holding": "relief was holding",
@@ -163,7 +162,7 @@ def _flags(track: TrackOut, instrument: Instrument) -> list[str]:
     if not track.flags:
         return []
     rule, error = _rule(instrument), track.measurement_error
-    amount = number(round(error.points * _RELIABLE, 1))
+    amount = number(error.reliable_change)
     certain = error.kind != "convention"
     change = f"{amount} points, " + ("a reliable change" if certain else "by convention a change beyond noise")
     entry, remission = _line(instrument, rule.entry), number(track.remission_line)

@@ -47,6 +47,8 @@ class MeasurementErrorOut(ResponseBody):
     with the kind and the source of the reliable change."""
 
     points: float
+    reliable_change: Value
+    """The smallest change between two readings that is more than chance."""
     kind: str = grows("nhs", "published", "computed", "convention")
     source: str
 
@@ -213,8 +215,12 @@ def track_out(
 @lru_cache(maxsize=256)
 def _measurement_error(code: str, version: str) -> MeasurementErrorOut:
     instrument, by = INSTRUMENTS[code], rule(code, version)
-    points = round(by.measurement_error / instrument.per_unit, 2)
-    return MeasurementErrorOut(points=points, kind=by.reliable_change_kind, source=by.reliable_change_source)
+    return MeasurementErrorOut(
+        points=round(by.measurement_error / instrument.per_unit, 2),
+        reliable_change=instrument.value(by.reliable_change),
+        kind=by.reliable_change_kind,
+        source=by.reliable_change_source,
+    )
 
 
 def domain_out(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from app.access.service import Caller
@@ -12,7 +13,6 @@ from app.plans.confirming import Confirming, is_open
 from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.domains import ENDLESS, advanced
-from app.tracks.models import DomainStatus
 from app.worklist import store
 from app.worklist.models import OpenAlertOut, WorklistPatientOut, WorklistRowOut
 from app.worklist.store import Asked, WorklistPosition
@@ -38,7 +38,8 @@ def listed(
     if not ids:
         return []
     people = identifiers.of_patients(db, caller.clinic_id, ids)
-    rows = {(r.patient_id, r.domain): r for r in tracks_store.domain_statuses(db, caller.clinic_id, ids)}
+    stored = tracks_store.domain_statuses(db, caller.clinic_id, ids)
+    rows = {(row.patient_id, row.domain): advanced(row.model_dump(), day) for row in stored}
     alerts: dict[tuple[UUID, str], list[OpenAlertOut]] = {}
     for alert in alerts_store.open_of(db, caller.clinic_id, ids):
         shown = OpenAlertOut(id=alert.id, kind=alert.kind, priority=alert.priority)
@@ -61,18 +62,17 @@ def listed(
     ]
 
 
-def _asked_again(db: Transaction, caller: Caller, rows: Sequence[DomainStatus], day: date) -> set[tuple[UUID, str]]:
+def _asked_again(db: Transaction, caller: Caller, rows: Sequence[dict[str, Any]], day: date) -> set[tuple[UUID, str]]:
     """The patients and domains of whom one more reading is asked; no query where no reading calls for one."""
-    called = [r for r in rows if r.care_status == "active" and r.confirm_on and is_open(r.confirm_on, day)]
+    called = [row for row in rows if row["care_status"] == "active" and row["confirm_on"] and row["last_session_on"]]
+    called = [row for row in called if is_open(row["confirm_on"], day)]
     if not called:
         return set()
-    ids = list({row.patient_id for row in called})
-    plans = Confirming(db, caller.clinic_id, caller.time_zone, ids)
+    plans = Confirming(db, caller.clinic_id, caller.time_zone, list({row["patient_id"] for row in called}))
     return {
-        (row.patient_id, row.domain)
+        (row["patient_id"], row["domain"])
         for row in called
-        if row.confirm_on and row.last_session_on
-        if plans.is_asked(row.patient_id, row.instrument, row.confirm_on, row.last_session_on)
+        if plans.is_asked(row["patient_id"], row["instrument"], row["confirm_on"], row["last_session_on"])
     }
 
 
@@ -89,7 +89,7 @@ def position_at(cursor: Sequence[str]) -> tuple[date, WorklistPosition]:
 
 
 def _row_out(
-    row: DomainStatus,
+    now: dict[str, Any],
     identity: Identity,
     day: date,
     open_alerts: list[OpenAlertOut],
@@ -97,12 +97,11 @@ def _row_out(
     *,
     asks_again: bool,
 ) -> WorklistRowOut:
-    now = advanced(row.model_dump(), day)
     value = now["latest_value"]
     is_silent = now["status"] in ("stale", "awaiting_follow_up")
     return WorklistRowOut(
-        patient=WorklistPatientOut(id=row.patient_id, external_id=identity.external_id, label=identity.label),
-        domain=row.domain,
+        patient=WorklistPatientOut(id=now["patient_id"], external_id=identity.external_id, label=identity.label),
+        domain=now["domain"],
         instrument=now["instrument"],
         status=now["status"],
         last_known=now["state"] if is_silent else None,
@@ -111,9 +110,9 @@ def _row_out(
         improvement_percent=now["improvement_percent"],
         latest_value=int(value) if value is not None and float(value).is_integer() else value,
         near_line=now["near_line"],
-        confirm_due_on=row.confirm_on if asks_again else None,
+        confirm_due_on=now["confirm_on"] if asks_again else None,
         days_since_last_score=_days(now["latest_on"], day),
-        days_since_last_session=_days(row.last_session_on, day),
+        days_since_last_session=_days(now["last_session_on"], day),
         open_alerts=open_alerts,
         self_harm_unknown_since=self_harm_unknown_since,
     )

@@ -130,6 +130,9 @@ def _events() -> None:
 
 def downgrade() -> None:
     _forced(False)
+    if _is_postgresql():
+        op.execute("alter table events no force row level security")
+    _refuse_to_lose()
     op.drop_table("events")
     for table in ("clinic_plan_versions", "patient_plan_versions"):
         op.drop_column(table, "confirm")
@@ -140,6 +143,18 @@ def downgrade() -> None:
     op.execute("update folds set rule = ''")
     _domain_statuses_before()
     _forced(True)
+
+
+def _refuse_to_lose() -> None:
+    """The release before knows no events, and no plan that asks for no confirming check-in."""
+    connection = op.get_bind()
+    for table, which in (
+        ("events", ""),
+        ("clinic_plan_versions", " where not confirm"),
+        ("patient_plan_versions", " where not confirm"),
+    ):
+        if connection.execute(sa.text(f"select 1 from {table}{which} limit 1")).first() is not None:
+            raise RuntimeError(f"{table} holds what the release before cannot keep: nothing was changed")
 
 
 def _domain_statuses_before() -> None:
@@ -167,7 +182,9 @@ def _domain_statuses_before() -> None:
                 rows.c.domain == row.domain,
             )
             day = date.fromisoformat(stage["from_on"])
-            connection.execute(rows.update().where(*mine).values(stale_priority=stage["priority"], stale_on=day))
+            connection.execute(
+                rows.update().where(*mine).values(stale_priority=stage.get("priority", row.priority), stale_on=day)
+            )
     if _is_postgresql():
         op.alter_column(table, "since_on", nullable=True)
         op.execute(f"update {table} set since_on = null where since_on = '{_ENDLESS}'")

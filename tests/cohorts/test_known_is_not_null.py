@@ -1,11 +1,16 @@
 """Durability that bounds and says what is known; outcomes in which remission never exceeds response; finer groups."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.cohorts.tallies import BY_EPISODE
+from app import clock
+from app.cohorts.kept import kept_record
+from app.cohorts.policies import Sight
+from app.cohorts.rates import rates
+from app.cohorts.tallies import BY_EPISODE, Question, Tallies
 from tests.cohorts.conftest import Demo, at
 from tests.cohorts.test_durability import durability, post_spells
 from tests.conftest import Api, new_client, new_clinic
@@ -129,6 +134,7 @@ def grouped(server: TestClient) -> Api:
         ("iv", {"dose_mg_per_kg": 0.5}, 1990, 3),
         ("im", {"dose_mg": 84, "weight_kg": 80}, 1950, 0),
         (None, {}, None, None),
+        (None, {}, 2026, None),  # recorded as born after the session: no age
     ):
         patient_id = api.patient(birth_year=year, failed_antidepressant_trials=trials)
         api.session(patient_id, at(0, 1), **({"route": route} if route else {}), **dose)
@@ -146,7 +152,7 @@ def grouped(server: TestClient) -> Api:
 def test_groups_by_how_an_episode_began(grouped: Api, group_by: str, names: list[str]) -> None:
     answer = durability(grouped, group_by=group_by)
     assert [group["group"] for group in answer["groups"]] == names
-    assert sum(group["responders"] for group in answer["groups"]) == 3
+    assert sum(group["responders"] for group in answer["groups"]) == 4
     rates = grouped.get("/v1/cohorts/outcomes", params={"instrument": "phq-9", "group_by": group_by}).json()
     assert [group["group"] for group in rates["groups"]] == names
     assert all(group["besides"]["mean_baseline"] == 20 for group in (*answer["groups"], *rates["groups"]))
@@ -155,7 +161,7 @@ def test_groups_by_how_an_episode_began(grouped: Api, group_by: str, names: list
 def test_the_answer_says_what_groups_differ_in_besides(grouped: Api) -> None:
     answer = durability(grouped, group_by="route")
     iv = next(group for group in answer["groups"] if group["group"] == "iv")
-    assert iv["besides"] == {"episodes": 2, "mean_baseline": 20, "resistance_known": 1, "treatment_resistant": 1}
+    assert iv["besides"] == {"episodes": 3, "mean_baseline": 20, "resistance_known": 1, "treatment_resistant": 1}
     assert any("besides" in caution for caution in answer["method"]["cautions"])
     assert durability(grouped)["groups"][0]["besides"] is None
 
@@ -177,3 +183,16 @@ def test_who_may_not_see_patients_gets_no_bound_and_no_second_curve(demo: Demo, 
     assert group["followed_to_day"] == group["curve"][-1]["day"]
     assert [one["at_risk"] for one in group["numbers_at_risk"]] == [step["at_risk"] for step in group["curve"]]
     assert {one["lowest"] for one in group["still_holding"]} == {None}
+
+
+def test_what_an_earlier_release_did_not_keep_is_not_known() -> None:
+    """A snapshot of the release before holds no days of early readings, and no last responses."""
+    values = [1, 6, "2025-01-17", 40, True, True, 20, 7.0, 30, None, None, None]
+    record = kept_record(values)
+    assert (record.early_days, record.spell and record.spell.days) == (None, 30)
+    found = Tallies()
+    found.add(Question("pcl-5", "none", date(2025, 6, 1)), lambda _: "pcl-5", [record], None)
+    [group] = rates(Question("pcl-5", "none", date(2025, 6, 1)), found, clock.now(), sight=Sight(True, 5)).groups
+    assert (group.overlapping, group.provisional) == (None, None)
+    assert group.response is not None
+    assert group.response.n == 1

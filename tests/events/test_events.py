@@ -153,3 +153,17 @@ def test_a_merge_takes_events_along_and_its_undo_brings_them_back(api: Api) -> N
         f"{path(two)}/{moved['id']}/amendments", {"reason": "x", "void": False}, headers={"If-Match": '"3"'}
     )
     assert refused.status_code == 422
+
+
+def test_a_clock_that_fell_behind_revives_no_event(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient_id = api.patient()
+    event = record(api, patient_id, on=days_ago(30)[:10])
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now - timedelta(seconds=30))
+    gone = api.post(
+        f"{path(patient_id)}/{event['id']}/amendments", {"reason": "x", "void": True}, headers={"If-Match": '"1"'}
+    )
+    assert gone.status_code == 201
+    assert gone.json()["recorded_at"] > event["recorded_at"]
+    trend = api.get(f"/v1/patients/{patient_id}/trend", params={"instrument": "phq-9"}).json()
+    assert trend["events"] == []

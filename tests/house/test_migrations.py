@@ -14,9 +14,13 @@ from sqlmodel import Session, select
 from app import clock, work
 from app.access import service as access
 from app.access import store as access_store
+from app.access.models import User
 from app.access.tokens import Claims
+from app.audit.service import Act
 from app.clinic import service as clinics
 from app.demo.clinic import fill
+from app.events import service as events
+from app.events.models import EventIn
 from app.main import create_app
 from app.migrating import config, upgrade
 from app.patients import identifiers
@@ -130,3 +134,47 @@ def test_a_schema_that_is_behind_is_not_ready(filled: Settings) -> None:
         answer = server.get("/readyz")
         assert answer.status_code == 503
         assert "migrate" in answer.json()["reason"]
+
+
+def as_owner(settings: Settings, statement: str) -> None:
+    """Runs a statement as the owner, whom row-level security does not hold meanwhile."""
+    engine = open_engine(owner_url(settings))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("alter table domain_statuses no force row level security"))
+        connection.execute(text(statement))
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("alter table domain_statuses force row level security"))
+    engine.dispose()
+
+
+def test_a_row_whose_silence_changes_no_priority_steps_down_and_up(filled: Settings) -> None:
+    """Silence after a loss is as pressing as awaiting after one: the stage then holds no priority."""
+    stage = '[{"from_on": "2099-01-01", "status": "stale", "since_on": "2099-01-01"}]'
+    as_owner(
+        filled,
+        "update domain_statuses set status = 'awaiting_follow_up', state = 'lost', priority = 2, "
+        f"next_on = '2099-01-01', stages = '{stage}' where domain = 'mood'",
+    )
+    command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    as_owner(filled, "update domain_statuses set flags = flags where stale_priority = 2 and stale_on = '2099-01-01'")
+    upgrade(filled)
+
+
+def test_a_step_down_refuses_to_lose_an_event(filled: Settings) -> None:
+    database = Database(filled.database_url, filled.secret)
+    database.unlock(clock.now())
+    [clinic_id] = database.reading(NO_CLINIC, access_store.clinic_ids)
+    [patient_id, *_] = database.reading(clinic_id, lambda db: list(db.exec(select(Patient.id))))
+    [user_id] = database.reading(clinic_id, lambda db: list(db.exec(select(User.id))))
+    caller = database.reading(
+        clinic_id, lambda db: access.caller_of_token(db, Claims("user", user_id, clinic_id, "", 0))
+    )
+    act = Act(clinic_id, "user", user_id, "record_event", "x", clock.now())
+    body = EventIn(kind="tms", on="2025-02-03")  # type: ignore[arg-type]
+    database.writing(clinic_id, lambda db: events.record(db, caller, act, patient_id, body))
+    database.close()
+    before = counts(filled)
+    with pytest.raises(RuntimeError, match="events holds what the release before cannot keep"):
+        command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    assert counts(filled) == before

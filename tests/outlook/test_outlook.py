@@ -104,10 +104,12 @@ def test_without_a_spell_to_compare_it_says_why_not(clinic: tuple[Api, str]) -> 
     api.check_in(again, days_ago(14), "phq-9", 15)
     ended = outlook(api, again)
     assert (ended["reason"], ended["ahead"], ended["n"], ended["by_depth"]) == ("spell_ended", [], None, None)
-    between = holder(api)
-    api.session(between, days_ago(20))
-    api.session(between, days_ago(0.1))
-    assert outlook(api, between)["reason"] in ("no_spell", "not_holding")
+    between = api.patient()
+    api.check_in(between, days_ago(10.1), "phq-9", 20)
+    for ago in (10, 4):
+        api.session(between, days_ago(ago))
+    api.check_in(between, days_ago(8), "phq-9", 5)  # a response, and then one more infusion of the same course
+    assert outlook(api, between)["reason"] == "no_spell"
     assert outlook(api, api.patient())["reason"] == "not_holding"
     assert all(outlook(api, one)["explanation"] for one in (lost, again, between))
 
@@ -174,3 +176,14 @@ def _answer(n: int, ahead: list[AheadOut], reason: str | None) -> OutlookOut:
         patient_id=new_id(), instrument="phq-9", as_of=clock.now().date(), known_at=clock.now(), rule="2026.2",
         days_held=1, n=n, patients=n, smallest_group=11, reason=reason, ahead=ahead, by_depth=None, explanation="",
     )  # fmt: skip
+
+
+def test_before_a_merge_it_answers_as_then(server: TestClient) -> None:
+    api = new_clinic(server, zone="UTC")
+    mine, other = holder(api), api.patient()
+    then = clock.now().isoformat()
+    merged = api.post(f"/v1/patients/{mine}/merge", {"into": other, "reason": "twice"}, headers={"If-Match": '"1"'})
+    assert merged.status_code == 201
+    assert outlook(api, mine, known_at=then)["reason"] == "too_few"
+    gone = api.get(f"/v1/patients/{mine}/relief/outlook", params={"instrument": "phq-9"})
+    assert (gone.status_code, gone.json()["into"]) == (410, other)

@@ -174,6 +174,12 @@ def test_nobody_is_asked_who_is_not_in_care_and_patients_see_their_own(api: Api)
     assert [one["reason"] for one in device.get("/v1/me/due").json()["items"]].count("confirm") == 1
     mine = device.get(f"/v1/patients/{patient_id}/relief").json()["tracks"][0]
     assert "One more score from " in mine["explanation"]
+    api.patch("/v1/clinic", {"patient_view": "scores_and_trend"}, 1)
+    items = new_device(api, patient_id).get("/v1/me/due").json()["items"]
+    assert [one["instruments"] for one in items if one["due_on"] == (today() + timedelta(days=6)).isoformat()] == [
+        ["phq-9"]
+    ]
+    assert {one["reason"] for one in items} == {None}, "why it is asked would tell of the verdict"
     api.patch(f"/v1/patients/{patient_id}", {"care_status": "paused"}, 1)
     assert asked(api, patient_id) == []
     assert track(api, patient_id)["confirm_due_on"] is None

@@ -17,7 +17,7 @@ from app.cohorts.tallies import Held, Tallies
 from app.instruments import DOMAINS, INSTRUMENTS, Rule
 from app.outlook.estimating import ahead
 from app.plans.confirming import _due_days
-from app.relief import Candidate, Endpoint, Infusion, Outcome, Score, assess, choose, fold, records
+from app.relief import Candidate, Endpoint, Infusion, Outcome, Score, assess, choose, confirm_on, fold, records
 from app.relief.outlook import LOOKED_AHEAD_DAYS, Contribution, contribution
 from app.statistics import cumulative_incidence, kaplan_meier
 from app.tracks.domains import near_line
@@ -147,6 +147,9 @@ def test_one_more_reading_is_asked_for_when_the_second_engine_asks(seed: int) ->
     mine = list(_due_days(code, seen, calendar))
     assert mine == second.confirming_days(parameters(rule), attainable(code), infusions, scores, zone, last)
     verdict = assess(seen, rule, last)
+    due = confirm_on(verdict, rule.recall_days, near_line=bool(near_line(code, verdict)))
+    if due is not None and not any(e.day > last for e in every if isinstance(e, Infusion)):
+        assert due in mine, "what relief says of its latest reading is what is due"
     if verdict.response_severity is not None and verdict.latest is not None and verdict.baseline is not None:
         expected = second.is_near(
             parameters(rule), attainable(code), verdict.baseline.severity, verdict.latest.severity

@@ -80,11 +80,8 @@ def test_pegs_reliable_change_is_three_points_and_was_two(api: Api) -> None:
     api.check_in(patient_id, days_ago(10), "peg", 7.33)
     now, before = api.track(patient_id, "peg"), api.track(patient_id, "peg", rule="2026.1")
     assert (now["flags"], before["flags"]) == ([], ["reliable_deterioration"])
-    assert now["measurement_error"] == {
-        "points": 1.08,
-        "kind": "computed",
-        "source": now["measurement_error"]["source"],
-    }
+    error = now["measurement_error"]
+    assert (error["points"], error["reliable_change"], error["kind"]) == (1.08, 3, "computed")
     assert "Reed 2024" in now["measurement_error"]["source"]
     assert (before["measurement_error"]["points"], before["measurement_error"]["kind"]) == (0.72, "convention")
     assert "by at least 2 points, by convention" in before["explanation"]
@@ -131,6 +128,15 @@ def test_the_worklist_follows_the_silence_of_forty_days_without_a_write_and_with
     api.check_in(both, days_ago(20), "peg", 3)
     api.check_in(both, days_ago(1), "nrs-pain", 3)
     patients.append(both)
+    # PEG answers and falls silent on the day on which a rating near the line still asks for one more.
+    asked = api.patient()
+    for ago, code, value in ((60.2, "peg", 7), (60.1, "nrs-pain", 8)):
+        api.check_in(asked, days_ago(ago), code, value)
+    api.session(asked, days_ago(60))
+    api.check_in(asked, days_ago(34), "peg", 3)
+    api.check_in(asked, days_ago(20), "nrs-pain", 3)
+    api.check_in(asked, days_ago(0.01), "nrs-pain", 5)
+    patients.append(asked)
     claims = Claims("user", api.caller_id, api.clinic_id, "", 0)
     caller = database.reading(api.clinic_id, lambda db: access.caller_of_token(db, claims))
 
@@ -140,12 +146,19 @@ def test_the_worklist_follows_the_silence_of_forty_days_without_a_write_and_with
         def read(db: Any) -> set[tuple[str, str]]:
             day = local_day(later, caller.time_zone)
             rows = worklist.listed(db, caller, day, "active", "pain", (), None, None, 50)
-            told = {row.patient.id: (row.instrument, row.status, row.last_known, row.since_on) for _, row in rows}
+            told = {row.patient.id: row for _, row in rows}
             for patient_id in map(UUID, patients):
                 answer = relief_answers.relief_of(db, question(caller, patient_id, later)).value
                 said = next(one for one in answer.domains if one.domain == "pain")
-                assert told[patient_id] == (said.instrument, said.status, said.last_known, said.since_on)
-            return {(instrument, status) for instrument, status, _, _ in told.values()}
+                track = next(one for one in answer.tracks if one.instrument == said.instrument)
+                row = told[patient_id]
+                assert (row.instrument, row.status, row.last_known, row.since_on) == (
+                    said.instrument, said.status, said.last_known, said.since_on,
+                )  # fmt: skip
+                assert (row.flags, row.near_line, row.confirm_due_on) == (
+                    track.flags, track.near_line, track.confirm_due_on,
+                )  # fmt: skip
+            return {(row.instrument, row.status) for row in told.values()}
 
         return database.reading(api.clinic_id, read)
 
@@ -158,3 +171,20 @@ def test_the_worklist_follows_the_silence_of_forty_days_without_a_write_and_with
             monkeypatch.undo()
         seen |= on(later)
     assert {("nrs-pain", "holding"), ("peg", "stale"), ("peg", "holding")} <= seen
+
+
+def test_an_infusion_of_the_same_course_ends_the_confirming_check_in_everywhere(api: Api) -> None:
+    """A rating about now, past the line, before an infusion of its day: nothing reaches back, and yet it is over."""
+    patient_id = api.patient()
+    for ago in (15, 9):
+        api.session(patient_id, days_ago(ago))
+    for since, value in ((15.1, 8), (8, 2)):
+        api.check_in(patient_id, days_ago(since), "nrs-pain", value)
+    api.check_in(patient_id, days_ago(0.2), "nrs-pain", 7)
+    api.session(patient_id, days_ago(0.1))
+    assert api.track(patient_id, "nrs-pain")["status"] in ("fading", "awaiting_follow_up")
+    assert api.track(patient_id, "nrs-pain")["confirm_due_on"] is None
+    due = api.get(f"/v1/patients/{patient_id}/plan/due").json()["items"]
+    assert [one for one in due if one["reason"] == "confirm"] == []
+    rows = api.get("/v1/worklist", params={"domain": "pain"}).json()["items"]
+    assert [row["confirm_due_on"] for row in rows if row["patient"]["id"] == patient_id] == [None]
