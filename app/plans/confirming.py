@@ -33,20 +33,19 @@ class Confirming:
         self, patient_id: UUID, care_status: str, known: PatientTracks, tracks: Iterable[TrackOut], as_of: date
     ) -> list[TrackOut]:
         """The tracks; those of which one more reading is asked say so, up to the last day on which it counts."""
-        return [self._told(patient_id, care_status, known, track, as_of) for track in tracks]
+        if care_status != "active":
+            return list(tracks)
+        return [self._told(patient_id, known, track, as_of) if _may_call(track) else track for track in tracks]
 
-    def _told(self, patient_id: UUID, care_status: str, known: PatientTracks, track: TrackOut, as_of: date) -> TrackOut:
-        if care_status != "active" or track.status not in ("holding", "fading"):
+    def _told(self, patient_id: UUID, known: PatientTracks, track: TrackOut, as_of: date) -> TrackOut:
+        verdict = verdict_on(known, track.instrument, as_of)
+        recall_days = INSTRUMENTS[track.instrument].recall_days
+        due_on = confirm_on(verdict, recall_days, near_line=bool(track.near_line))
+        if due_on is None or track.days_since_last_session is None:
             return track
-        code = track.instrument
-        verdict = verdict_on(known, code, as_of)
-        near = near_line(code, verdict, known.version)
-        due_on = confirm_on(verdict, INSTRUMENTS[code].recall_days, near_line=bool(near))
-        if due_on is None or not is_open(due_on, as_of):
-            return track
-        assert track.days_since_last_session is not None  # there is a response
         infused_on = as_of - timedelta(days=track.days_since_last_session)
-        return asking_again(track, due_on) if self.is_asked(patient_id, code, due_on, infused_on) else track
+        is_asked = self.is_asked(patient_id, track.instrument, due_on, infused_on)
+        return asking_again(track, due_on) if is_asked else track
 
     def is_asked(self, patient_id: UUID, code: str, due_on: date, infused_on: date) -> bool:
         """Whether one more reading of an instrument is asked: where the plan says so, and asks for none meanwhile.
@@ -107,6 +106,12 @@ def _due_days(code: str, events: Sequence[Event], calendar: Calendar) -> Iterato
             verdict = read(track, by, day)
             if confirm_on(verdict, by.recall_days, near_line=bool(near_line(code, verdict))):
                 yield called[day]
+
+
+def _may_call(track: TrackOut) -> bool:
+    """Whether the latest reading of a track is so fresh, and so near the line or past it, that it may call for one."""
+    is_fresh = track.days_since_last_score is not None and track.days_since_last_score <= CONFIRM_UNTIL.days
+    return is_fresh and (track.status == "fading" or (track.status == "holding" and bool(track.near_line)))
 
 
 def is_open(due_on: date, day: date) -> bool:

@@ -48,8 +48,8 @@ class Spell(Immutable, frozen=True):
     `through_on`, the latest representative). `course` is the course whose end the origin follows.
 
     `before_course_on` is the latest representative before the first later course, where no event had come by then;
-    `before_rescue_on` the latest one before a rescue. Other policies censor there. `diary` has a letter for each day
-    from the origin on, up to the onset or the latest representative; after that, only the first course begun.
+    `before_rescue_on` the latest one before a rescue. Other policies censor there. `diary` has a letter for each day of
+    the spell, beginning with its origin; after its end, only the first course begun.
     """
 
     episode: int

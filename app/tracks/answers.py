@@ -38,7 +38,7 @@ def relief_on(subject: Subject, known: PatientTracks, as_of: date) -> ReliefOnDa
             instrument,
             verdicts.get(instrument, blank),
             note,
-            {code: verdicts[code] for code in others(known, verdicts, domain, instrument)},
+            {code: verdicts[code] for code in others(known, domain, instrument)} if len(verdicts) > 1 else {},
         )
         for domain, instrument, note in chosen(subject, known, verdicts)
     ]

@@ -207,15 +207,14 @@ def blank_verdict(known: PatientTracks, as_of: date) -> Verdict:
     return read(known.blank, None, as_of)
 
 
-def others(known: PatientTracks, verdicts: Mapping[str, Verdict], domain: str, chosen: str) -> list[str]:
+def others(known: PatientTracks, domain: str, chosen: str) -> list[str]:
     """The other instruments of a domain that have a baseline or a score in the current episode."""
-    found = []
-    for code in DOMAINS[domain]:
-        track = known.tracks.get(code)
-        episode = track.episode if track is not None else None
-        if code != chosen and episode is not None and (episode.scored or episode.baseline is not None):
-            found.append(code)
-    return [code for code in found if code in verdicts]
+    return [
+        code
+        for code in DOMAINS[domain]
+        if code != chosen and code in known.tracks
+        if (episode := known.tracks[code].episode) is not None and (episode.scored or episode.baseline is not None)
+    ]
 
 
 def checked_instrument(code: str) -> str:

@@ -1,16 +1,23 @@
 """Converts a track to one row per episode. Answers over many patients read these rows."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from app.relief import Record, Track, records
 
 
-def episode_values(track: Track) -> list[dict[str, Any]]:
-    """One row per episode, the current one last; none before the first infusion."""
+def episode_values(track: Track, stood: Track | None = None) -> list[dict[str, Any]]:
+    """One row per episode, the current one last, without those that are as they were in the track that `stood` before;
+    none before the first infusion."""
     if track.last is None:
         return []
-    return [{"last_on": track.last.day, **_values(record)} for record in records(track)]
+    was: Sequence[Record] = ()
+    if stood is not None and stood.last is not None and stood.last.day == track.last.day:
+        was = records(stood)
+    every = enumerate(records(track))
+    changed = (record for n, record in every if n >= len(was) or was[n] != record)
+    return [{"last_on": track.last.day, **_values(record)} for record in changed]
 
 
 def _values(record: Record) -> dict[str, Any]:

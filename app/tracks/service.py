@@ -12,7 +12,7 @@ from uuid import UUID
 from app.alerts import following, raising
 from app.alerts.models import Alert
 from app.alerts.raising import Amended, Answered, Said
-from app.relief import Track, fold, step
+from app.relief import Track, fold, records, step
 from app.storage import Transaction
 from app.tracks import store
 from app.tracks.changes import Change
@@ -210,11 +210,11 @@ def _changed_episodes(
     db: Transaction, clinic_id: UUID, patient_id: UUID, known: PatientTracks, code: str
 ) -> list[dict[str, Any]]:
     """The rows of the episodes that differ from the stored ones. Deletes episodes that the track lost."""
-    before = known.stored.tracks.get(code)
-    now, stood = episode_values(known.tracks[code]), episode_values(before) if before else []
-    if len(stood) > len(now):
-        store.delete_episodes(db, clinic_id, patient_id, code, len(now))
-    return [values for values in now if values not in stood]
+    before, track = known.stored.tracks.get(code), known.tracks[code]
+    left = len(records(track))
+    if before is not None and len(records(before)) > left:
+        store.delete_episodes(db, clinic_id, patient_id, code, left)
+    return episode_values(track, before)
 
 
 def _answered(change: Change, score: ScoreVersion) -> Answered:

@@ -84,6 +84,7 @@ def test_every_other_operation_there_is_gone(api: Api, method: str, path: str, o
     ids = {
         "patient_id": twice.one, "check_in_id": twice.mine["id"], "session_id": twice.booster["id"],
         "device_id": api.get(f"/v1/patients/{twice.one}/devices").json()["items"][0]["id"],
+        "event_id": api.post(f"/v1/patients/{twice.one}/events", {"kind": "tms", "on": "2025-01-06"}).json()["id"],
     }  # fmt: skip
     body = body_of(operation)
     for name in ("to_patient_id", "into"):
