@@ -123,10 +123,10 @@ def section(count: int) -> list[str]:
     lines = [
         "## How sure a reading is, and asking once more",
         "",
-        "PHQ-9, under three laws (`bench/laws.py`): the demo's; one without any link between how deep relief is and how",
-        "long it lasts; and the demo's, but who is past the response line answers only one time in five. Three plans: the",
-        "default (from the last session of a course weekly from week 2 to 8, then every four weeks), one that asks every",
-        "week, and one that asks every four weeks.",
+        f"PHQ-9, {count} patients a law (seed {SEED}), under three laws (`bench/laws.py`): the demo's; one without any link",
+        "between how deep relief is and how long it lasts; and the demo's, but who is past the response line answers only one",
+        "time in five. Three plans: the default (from the last session of a course weekly from week 2 to 8, then every four",
+        "weeks), one that asks every week, and one that asks every four weeks.",
         "",
         "Of readings whose status was `holding`: the share whose true severity was on that side of the line, for readings",
         "clear of the line and for those within measurement error of it (`near_line`).",
@@ -168,7 +168,8 @@ def section(count: int) -> list[str]:
         "",
         "A weekly plan asks within a week anyway, so hardly anything is added to it. What is told more is bought with some",
         "more false alarms: two readings past the line in a row are also what noise makes now and then. Where those who",
-        "lost relief stop answering, asking once more changes little.",
+        "lost relief stop answering, asking once more changes little. Extra readings are",
+        "counted only if they were answered, over all days of all patients.",
     ]
     return lines
 
