@@ -25,28 +25,30 @@ def run() -> None:
         url = settings.migration_database_url or settings.database_url
     say = context.config.attributes.get("say", lambda _: None)
     engine = open_engine(url)
-    with engine.connect() as connection:
-        sqlite = connection.dialect.name == "sqlite"
-        if sqlite:
-            # A batch migration copies tables; with foreign keys on, dropping the old one could delete its children.
-            # Said to the driver itself, because inside a transaction SQLite ignores it.
-            connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
-        context.configure(
-            connection=connection,
-            target_metadata=metadata,
-            render_as_batch=sqlite,
-            compare_server_default=False,
-            render_item=_renders,
-            on_version_apply=lambda step, **_: say(str(step.up_revision_id)),
-        )
-        with connection.begin():
-            context.run_migrations()
-            # A migration makes a table; whether row-level security holds it is declared on the table's model.
-            for name in set(inspect(connection).get_table_names()) & set(metadata.tables):
-                secure(connection, metadata.tables[name])
-            if sqlite and connection.execute(text("PRAGMA foreign_key_check")).first() is not None:
-                raise RuntimeError("a foreign key points nowhere after the migration; nothing was changed")
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            sqlite = connection.dialect.name == "sqlite"
+            if sqlite:
+                # A batch migration copies tables; with foreign keys on, dropping the old one could delete its children.
+                # Said to the driver itself, because inside a transaction SQLite ignores it.
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+            context.configure(
+                connection=connection,
+                target_metadata=metadata,
+                render_as_batch=sqlite,
+                compare_server_default=False,
+                render_item=_renders,
+                on_version_apply=lambda step, **_: say(str(step.up_revision_id)),
+            )
+            with connection.begin():
+                context.run_migrations()
+                # A migration makes a table; whether row-level security holds it is declared on the table's model.
+                for name in set(inspect(connection).get_table_names()) & set(metadata.tables):
+                    secure(connection, metadata.tables[name])
+                if sqlite and connection.execute(text("PRAGMA foreign_key_check")).first() is not None:
+                    raise RuntimeError("a foreign key points nowhere after the migration; nothing was changed")
+    finally:
+        engine.dispose()
 
 
 run()

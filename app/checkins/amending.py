@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import MISSING
 
@@ -13,7 +14,7 @@ from app.audit.service import Act
 from app.checkins import output, store
 from app.checkins.deciding import score_version, scored_of
 from app.checkins.models import AmendmentIn, CheckInReceipt, CheckInVersion, ResponseAmendment
-from app.checkins.policies import OWN_CORRECTION, check_before_infusion, check_taken_at, score_responses
+from app.checkins.policies import OWN_CORRECTION, check_before_infusion, check_taken_at, is_prompt, score_responses
 from app.checkins.reading import find
 from app.errors import AlreadyRecorded, Fault, InsufficientScope, Invalid
 from app.facts import Fact, require_version
@@ -60,7 +61,13 @@ def amend(
     new = _next_version(current, act, body.reason, patients.next_moment(patient, act.at), taken_at, voided)
     check_in.version, check_in.taken_at, check_in.voided = new.version, taken_at, voided
     rows = [
-        score_version(new, code, response, late=_is_late(stood.get(code), first, new))
+        score_version(
+            new,
+            code,
+            response,
+            late=_is_late(stood.get(code), first, new),
+            prompt=_is_prompt(stood.get(code), first, new, caller.time_zone),
+        )
         for code, response in scored.items()
     ]
     db.add_all([patient, check_in, new])
@@ -109,6 +116,16 @@ def _is_late(stood: ScoreVersion | None, first: CheckInVersion, new: CheckInVers
     if first.moved_from is not None:  # it was recorded elsewhere before
         return stood.late and is_late(new.taken_at, first.recorded_at)
     return not first.clock_suspect and is_late(new.taken_at, first.recorded_at)
+
+
+def _is_prompt(stood: ScoreVersion | None, first: CheckInVersion, new: CheckInVersion, zone: ZoneInfo) -> bool:
+    """Whether an amended score was first recorded soon after it was taken: what it was, unless it is said to be of
+    another time. A total that is only known now is as old as the amendment."""
+    if stood is None or stood.points is None:
+        return is_prompt(new.taken_at, new.recorded_at, zone)
+    if stood.taken_at == new.taken_at or first.moved_from is not None:
+        return stood.prompt
+    return is_prompt(new.taken_at, first.recorded_at, zone)
 
 
 def _decided(current: CheckInVersion, body: AmendmentIn, calendar: Calendar, now: datetime) -> tuple[datetime, bool]:

@@ -18,6 +18,7 @@ from app.checkins.policies import (
     compared,
     digest,
     identity,
+    is_prompt,
     looks_slow,
     score_responses,
     taken,
@@ -160,7 +161,8 @@ def decide(clinic_id: UUID, post: Post, moment: Taken | Problem, gathered: Gathe
     if sorted_out.new:
         check_in, version = _rows(clinic_id, post, patient, moment, known_as or new_id())
         late = not moment.is_suspect and is_late(moment.at, version.recorded_at)
-        scores = [score_version(version, code, response, late=late) for code, response in sorted_out.new]
+        prompt = is_prompt(moment.at, version.recorded_at, caller.time_zone)
+        scores = [score_version(version, code, response, late=late, prompt=prompt) for code, response in sorted_out.new]
         kept = Decision(check_in, version, scores)
         gathered.check_ins[check_in.id] = kept
         for score in scores:
@@ -195,10 +197,13 @@ def _complete(
         reason="completed",
     )
     check_in.version = version.version
+    # A total that was known keeps when it was recorded; one that is known only now is as old as its last answers.
+    is_whole_soon = is_prompt(old.taken_at, version.recorded_at, post.caller.time_zone)
     scores = [
         _score_row(
             **{name: getattr(score, name) for name in _KEPT_OF_SCORES},
             **_answered(score if score.instrument != code else response),
+            prompt=score.prompt if score.points is not None or score.instrument != code else is_whole_soon,
             id=new_id(),
             version=version.version,
             recorded_at=version.recorded_at,
@@ -305,7 +310,7 @@ def scored_of(score: ScoreVersion) -> Scored:
     return Scored(score.points, None if score.answers is None else tuple(score.answers), score.self_harm_item)
 
 
-def score_version(version: CheckInVersion, code: str, response: Scored, *, late: bool) -> ScoreVersion:
+def score_version(version: CheckInVersion, code: str, response: Scored, *, late: bool, prompt: bool) -> ScoreVersion:
     """A row for one score of a check-in's version."""
     return _score_row(
         clinic_id=version.clinic_id,
@@ -318,6 +323,7 @@ def score_version(version: CheckInVersion, code: str, response: Scored, *, late:
         taken_at=version.taken_at,
         stated_before_at=version.stated_before_at,
         late=late,
+        prompt=prompt,
         instrument=code,
         **_answered(response),
     )

@@ -44,7 +44,7 @@ def move(
         new.session_id = one.session_id
         new.moved_from = one.check_in.id if one.back is None else one.back[1].moved_from
         db.add_all([ended, new])
-        scores += [score_version(new, s.instrument, scored_of(s), late=s.late) for s in one.scores]
+        scores += [score_version(new, s.instrument, scored_of(s), late=s.late, prompt=s.prompt) for s in one.scores]
     db.flush()
     return scores
 

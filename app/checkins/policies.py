@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from app.access.service import Caller
 from app.checkins.models import CheckInIn, ResponseIn
@@ -27,6 +28,8 @@ _OLDEST = timedelta(days=400)
 RIGHT_WITHIN = timedelta(minutes=5)
 RIGHT_FOR = timedelta(days=30)
 _SLOW_AFTER = timedelta(hours=1)
+# A reading that was recorded within so many days may call for one more. Source: clinical reference 4.7 (h).
+_PROMPT_WITHIN_DAYS = 2
 # A patient may correct an own check-in for this long.
 OWN_CORRECTION = timedelta(hours=1)
 
@@ -128,6 +131,11 @@ def score_responses(responses: Sequence[ResponseIn], caller: Caller) -> list[tup
                 raise AnswersRequired(errors=[Fault("pointer", f"{pointer}/answers", "is required")])
         found.append((instrument.code, score(instrument, response.answers, response.score, pointer)))
     return found
+
+
+def is_prompt(taken_at: datetime, recorded_at: datetime, zone: ZoneInfo) -> bool:
+    """Whether a score was recorded soon enough that one more reading may be asked for to confirm it."""
+    return (local_day(recorded_at, zone) - local_day(taken_at, zone)).days <= _PROMPT_WITHIN_DAYS
 
 
 def phase(taken_at: datetime, stated_before_at: datetime | None, calendar: Calendar) -> str:

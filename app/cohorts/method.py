@@ -3,6 +3,7 @@
 from app.cohorts.models import MethodOut
 from app.cohorts.policies import SMALLEST_AT_RISK, Sight
 from app.cohorts.tallies import MedianRead, Question
+from app.instruments import INSTRUMENTS
 
 _EVENTS = {
     "loss_or_rescue": "loss of response on two readings at least 5 days apart, or a later course begun while the "
@@ -36,6 +37,7 @@ _OUTCOMES = (
     "response, partial response, remission (a response at or under the line) and reliable deterioration against the "
     "episode's baseline; provisional: no response, by a reading whose recall window reaches back to the course"
 )
+_REMISSION = "; remission moreover needs a fall by at least the instrument's reliable change"
 _FLAT = "median: the first day on which the curve is at or under one half; where it is exactly one half for some days, "
 _MEDIANS = {
     "first_day": f"{_FLAT}R and SAS take the middle of them (median=midpoint)",
@@ -45,7 +47,10 @@ _MEDIANS = {
 
 def durability_method(question: Question, median_read: MedianRead, *, sight: Sight) -> MethodOut:
     """The method of `CohortDurabilityOut`."""
-    competes = "cumulative incidence of loss, with which rescue competes: Aalen and Johansen 1978 Scand J Stat 5:141"
+    competes = (
+        "cumulative incidence of loss, with which rescue competes and is dated at its onset, so that more are at risk "
+        "than under the curve, which censors at the reading before: Aalen and Johansen 1978 Scand J Stat 5:141"
+    )
     return MethodOut(
         unit="one spell per patient and episode of infusions, by one instrument",
         origin="the first reading after the last infusion of its course that shows response",
@@ -69,10 +74,11 @@ def durability_method(question: Question, median_read: MedianRead, *, sight: Sig
 
 def outcomes_method(question: Question, *, sight: Sight) -> MethodOut:
     """The method of `CohortOutcomesOut`."""
+    rule = INSTRUMENTS[question.instrument].rule
     return MethodOut(
         unit="one first course per patient and episode of infusions, by one instrument",
         origin="the latest reading 14 to 31 days after the last infusion of the first course, with no infusion between",
-        event=_OUTCOMES,
+        event=_OUTCOMES + (_REMISSION if rule and rule.remission_needs_reliable_change else ""),
         censoring="episodes without such a reading are missing; the bounds count them as no response, and as response",
         statistics=["95% interval: Wilson 1927 J Am Stat Assoc 22:209", "window: McInnes 2022 J Affect Disord 301:486"],
         shown=_groups_shown(sight=sight),

@@ -1,15 +1,14 @@
 """The table of events, as versions, and the bodies of requests and responses."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 from pydantic import MISSING
-from pydantic import Field as BodyField
 from sqlalchemy import ForeignKeyConstraint, Index, Uuid
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import DayIn, Flag, Id, MomentOut, Name, RequestBody, ResponseBody, Text, grows, with_examples
+from app.api.fields import DayIn, Flag, Id, MomentOut, Name, RequestBody, ResponseBody, grows, with_examples
 from app.storage import Moment, key
 
 Kind = Literal[
@@ -24,7 +23,6 @@ Kind = Literal[
     "life_event",
     "other",
 ]
-Label = Annotated[Text, BodyField(min_length=1, max_length=200)]
 
 
 class EventVersion(SQLModel, table=True):
@@ -34,7 +32,7 @@ class EventVersion(SQLModel, table=True):
     __tablename__ = "events"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
-        Index(None, "clinic_id", "patient_id"),
+        Index(None, "clinic_id", "patient_id", "id", "version"),
     )
 
     clinic_id: UUID = key()
@@ -62,7 +60,7 @@ class EventIn(RequestBody):
     id: Id | None = None
     kind: Kind
     on: DayIn
-    label: Label | None = None
+    label: Name | None = None
 
 
 class EventAmendmentIn(RequestBody):
@@ -75,7 +73,7 @@ class EventAmendmentIn(RequestBody):
     reason: Name
     kind: Kind | MISSING = MISSING
     on: DayIn | MISSING = MISSING
-    label: Label | MISSING | None = MISSING
+    label: Name | MISSING | None = MISSING
     void: Flag | MISSING = MISSING
 
 

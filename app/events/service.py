@@ -105,7 +105,7 @@ def every_version(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Ev
     return [event_out(version) for version in store.every_version(db, clinic_id, patient_id)]
 
 
-def happened(db: Transaction, caller: Caller, patient_id: UUID, first: date | None, last: date) -> list[HappenedOut]:
+def happened(db: Transaction, caller: Caller, patient_id: UUID, first: date, last: date) -> list[HappenedOut]:
     """What happened on some days, in order, for the pictures; nothing for callers who may not read sessions."""
     if "sessions:read" not in caller.scopes:
         return []

@@ -40,13 +40,11 @@ def page(
     return found
 
 
-def between(
-    db: Transaction, clinic_id: UUID, patient_id: UUID, first: date | None, last: date
-) -> Sequence[EventVersion]:
+def between(db: Transaction, clinic_id: UUID, patient_id: UUID, first: date, last: date) -> Sequence[EventVersion]:
     """The events that stand and are not taken back, of some days, in order."""
     standing = {version.id: version for version in every_version(db, clinic_id, patient_id)}
     shown = [one for one in standing.values() if not one.voided and one.on_day <= last]
-    return sorted((one for one in shown if first is None or one.on_day >= first), key=lambda one: (one.on_day, one.id))
+    return sorted((one for one in shown if one.on_day >= first), key=lambda one: (one.on_day, one.id))
 
 
 def _standing(clinic_id: UUID, patient_id: UUID) -> Any:

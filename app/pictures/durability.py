@@ -5,7 +5,22 @@ from typing import Any
 from app.cohorts.models import CohortDurabilityOut, DurabilityGroupOut
 from app.instruments import INSTRUMENTS
 from app.pictures.key import Sign, key
-from app.pictures.style import BLUE, GREEN, GREY, INK, LABEL_HEIGHT, ORANGE, PURPLE, SKY, WIDTH, YELLOW, Layer, framed
+from app.pictures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LABEL_HEIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    WIDTH,
+    YELLOW,
+    Layer,
+    framed,
+    shortened,
+    titled,
+)
 from app.trend.words import day_in_words
 
 _HEIGHT = 320
@@ -44,7 +59,7 @@ def durability_picture(answer: CohortDurabilityOut, clinic: str, *, synthetic: b
         "layer": layers or [_nothing()],
     }
     name = INSTRUMENTS[answer.instrument].name
-    title = f"How long relief lasts: {name} · {clinic}"
+    title = titled(f"How long relief lasts: {name}", clinic)
     return {
         **framed(title, _subtitle(answer), described(answer), synthetic=synthetic),
         "vconcat": [*([key(signs)] if signs else []), curves, *([_table(shown, last)] if shown else [])],
@@ -77,6 +92,11 @@ def _subtitle(answer: CohortDurabilityOut) -> list[str]:
     if any(group.suppressed for group in answer.groups):
         hidden = ", ".join(_named(group) for group in answer.groups if group.suppressed)
         lines.append(f"hidden, because too few patients are in it: {hidden}")
+    few = [
+        f"{_named(group)} ({group.responders})" for group in answer.groups if not group.suppressed and not group.curve
+    ]
+    if few:
+        lines.append(f"no curve, because too few spells are in it: {', '.join(few)}")
     lines.append(
         "A curve ends (bar) where too few are at risk. A loss needs two readings; sparse readings make it late."
     )
@@ -85,10 +105,6 @@ def _subtitle(answer: CohortDurabilityOut) -> list[str]:
 
 def _named(group: DurabilityGroupOut) -> str:
     return "all patients" if group.group == "all" else group.group.replace("_", " ")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _ends_on(group: DurabilityGroupOut) -> int:
@@ -140,7 +156,12 @@ def _table(shown: list[DurabilityGroupOut], last: int) -> dict[str, Any]:
         if one.day % step == 0
     ]
     names = [
-        {"day": 0, "row": LABEL_HEIGHT * (index + 1.5), "text": _short(_named(group)), "ink": _COLOURS[index % 7]}
+        {
+            "day": 0,
+            "row": LABEL_HEIGHT * (index + 1.5),
+            "text": shortened(_named(group), _LONGEST),
+            "ink": _COLOURS[index % 7],
+        }
         for index, group in enumerate(shown)
     ]
     heading = [{"day": 0, "row": LABEL_HEIGHT / 2, "text": "at risk", "ink": GREY}]

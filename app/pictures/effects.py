@@ -8,8 +8,8 @@ from typing import Any
 from app.effects.models import ChangePerBoosterOut, InstrumentEffectOut
 from app.instruments import INSTRUMENTS
 from app.pictures.panel import KINDS
-from app.pictures.style import GREY, INK, WIDTH, Layer, framed, midnight, time_axis
-from app.pictures.trend import Heading, titled
+from app.pictures.style import GREY, INK, WIDTH, Layer, framed, midnight, time_axis, titled
+from app.pictures.trend import Heading
 from app.trend.words import day_in_words
 
 _HEIGHT = 240
@@ -90,7 +90,7 @@ def effects_picture(
     y = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top], "nice": True}, "axis": axis}
     return {
         **framed(
-            titled(f"Relief by session: {INSTRUMENTS[instrument].name}", heading), subtitle,
+            titled(f"Relief by session: {INSTRUMENTS[instrument].name}", heading.label, heading.clinic), subtitle,
             described(bars, change), synthetic=heading.synthetic,
         ),
         "width": WIDTH,

@@ -5,36 +5,30 @@ from datetime import date
 from typing import Any
 
 from app.events.models import HappenedOut
-from app.pictures.style import LABEL_HEIGHT, PURPLE, WIDTH, Layer, midnight, place, time_axis, width_of
+from app.pictures.style import LABEL_HEIGHT, PURPLE, WIDTH, Layer, midnight, place, shortened, time_axis, width_of
 from app.trend.words import day_in_words
 
-_ROWS = 3
+_ROWS = 6
 _LONGEST = 28
 _GAP = 10
 
 
 def lane(events: Sequence[HappenedOut], first: date, last: date, *, is_last: bool) -> dict[str, Any]:
-    """A mark for each event, and its name where it overprints none: names take the first row in which they fit."""
-    ends = [0.0] * _ROWS
-    values: list[dict[str, Any]] = []
-    for event in events:
-        name = named(event)
-        at, wide = place(event.on, first, last), width_of(name) + _GAP
-        to_left = at + wide > WIDTH
-        begins = at - wide if to_left else at
-        row = next((row for row, end in enumerate(ends) if begins >= end), None)
-        if row is not None:
-            ends[row] = at + _GAP if to_left else at + wide
-        values.append(
-            {
-                "at": midnight(event.on),
-                "row": LABEL_HEIGHT * (0.5 + (0 if row is None else row)),
-                "name": "" if row is None else name,
-                "to_left": to_left,
-                "said": f"{name} on {day_in_words(event.on)}",
-            }
-        )
-    height = LABEL_HEIGHT * max(1, sum(end > 0 for end in ends))
+    """A mark for each event between two days, and its name where it overprints none. Marks without a name are in a row
+    of their own under the others, where no name is."""
+    found = placed(events, first, last)
+    rows = 1 + max((row for _, row, _ in found if row is not None), default=-1)
+    height = LABEL_HEIGHT * (rows + any(row is None for _, row, _ in found))
+    values: list[dict[str, Any]] = [
+        {
+            "at": midnight(event.on),
+            "row": LABEL_HEIGHT * (0.5 + (rows if row is None else row)),
+            "name": "" if row is None else named(event),
+            "to_left": to_left,
+            "said": f"{named(event)} on {day_in_words(event.on)}",
+        }
+        for event, row, to_left in found
+    ]
     y = {"field": "row", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
     sides: list[Layer] = [
         {
@@ -46,7 +40,7 @@ def lane(events: Sequence[HappenedOut], first: date, last: date, *, is_last: boo
             "encoding": {"y": y, "text": {"field": "name"}},
         }
         for is_left, align, dx in ((False, "left", 6), (True, "right", -6))
-        if (side := [value for value in values if value["to_left"] == is_left])
+        if (side := [value for value in values if value["name"] and value["to_left"] == is_left])
     ]  # fmt: skip
     mark = {"type": "point", "shape": "triangle-up", "filled": True, "size": 40, "color": PURPLE, "opacity": 1}
     dots: Layer = {"data": {"values": values}, "mark": mark, "encoding": {"y": y, "description": {"field": "said"}}}
@@ -59,7 +53,28 @@ def lane(events: Sequence[HappenedOut], first: date, last: date, *, is_last: boo
     }
 
 
+def placed(events: Sequence[HappenedOut], first: date, last: date) -> list[tuple[HappenedOut, int | None, bool]]:
+    """Each event, in order of time, with the first row in which its name fits (None: it fits in none), and whether its
+    name stands left of its mark."""
+    ends = [0.0] * _ROWS
+    found = []
+    for event in events:
+        at, wide = place(event.on, first, last), width_of(named(event)) + _GAP
+        to_left = at + wide > WIDTH
+        begins = at - wide if to_left else at - _GAP / 2
+        row = next((row for row, end in enumerate(ends) if begins >= end), None)
+        if row is not None:
+            ends[row] = at + _GAP if to_left else at + wide
+        found.append((event, row, to_left))
+    return found
+
+
+def without_room(events: Sequence[HappenedOut], first: date, last: date) -> list[str]:
+    """What a picture says of events that it shows without their names; nothing where all are named."""
+    count = sum(row is None for _, row, _ in placed(events, first, last))
+    return [f"{count} of {len(events)} events are marked without a name, for want of room"] if count else []
+
+
 def named(event: HappenedOut) -> str:
     """The name of an event on a picture."""
-    name = event.label or event.kind.replace("_", " ")
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return shortened(event.label or event.kind.replace("_", " "), _LONGEST)

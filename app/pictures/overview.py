@@ -8,12 +8,12 @@ from typing import Any
 from app.events.models import HappenedOut
 from app.instruments import INSTRUMENTS
 from app.pictures.key import key, signs_of
-from app.pictures.lane import lane
+from app.pictures.lane import lane, without_room
 from app.pictures.panel import panel
 from app.pictures.scores import notes
 from app.pictures.strip import strip
-from app.pictures.style import GREY, WIDTH, framed
-from app.pictures.trend import Heading, answered, stacked, titled, without_line
+from app.pictures.style import GREY, WIDTH, framed, titled
+from app.pictures.trend import Heading, answered, stacked, without_line
 from app.trend.models import TrendOut
 from app.trend.words import day_in_words, happened_in_words
 
@@ -27,10 +27,13 @@ def overview_picture(
     events: Sequence[HappenedOut],
     days: tuple[date, date],
     heading: Heading,
+    *,
+    is_whole: bool,
 ) -> dict[str, Any]:
     """The specification of a patient's domains, by the instrument that answers for each; `missing` are those without a
-    score. All share the axis of `days`."""
+    score. All share the axis of `days`; `is_whole`: these are all days up to today."""
     first, last = days
+    none = "no scores yet" if is_whole else "no scores in these days"
     signs = signs_of(trends.values())
     parts: list[Callable[..., dict[str, Any]]] = [partial(key, signs)] if signs else []
     for domain, trend in trends.items():
@@ -43,31 +46,37 @@ def overview_picture(
     shown = f"today, {day_in_words(last)}" if last == heading.today else day_in_words(last)
     lines = [f"{day_in_words(first)} to {shown}" if first != last else shown]
     if missing:
-        lines[0] += f" · no scores yet: {', '.join(missing)}"
+        lines[0] += f" · {none}: {', '.join(missing)}"
     told = [note for trend in trends.values() for note in notes(trend).split("; ") if note]
     lines += ["; ".join(dict.fromkeys(told))] if told else []
+    lines += without_room(events, first, last)
     return {
-        **framed(titled("Overview", heading), lines, described(trends, missing, events), synthetic=heading.synthetic),
-        "vconcat": stacked(parts) or [_nothing()],
+        **framed(
+            titled("Overview", heading.label, heading.clinic),
+            lines,
+            described(trends, missing, events, none),
+            synthetic=heading.synthetic,
+        ),
+        "vconcat": stacked(parts) or [_nothing(none)],
         "spacing": 10,
         "bounds": "flush",
     }
 
 
-def described(trends: Mapping[str, TrendOut], missing: Sequence[str], events: Sequence[HappenedOut]) -> str:
+def described(trends: Mapping[str, TrendOut], missing: Sequence[str], events: Sequence[HappenedOut], none: str) -> str:
     """The overview in words: what each domain's picture shows, and what else happened."""
     parts = [f"{domain.capitalize()}: {trend.description}" for domain, trend in trends.items()]
     if missing:
-        parts.append(f"No scores yet: {', '.join(missing)}.")
+        parts.append(f"{none.capitalize()}: {', '.join(missing)}.")
     parts += [happened] if (happened := happened_in_words(events)) else []
-    return " ".join(parts) or "No scores yet."
+    return " ".join(parts) or f"{none.capitalize()}."
 
 
-def _nothing() -> dict[str, Any]:
+def _nothing(none: str) -> dict[str, Any]:
     return {
         "width": WIDTH,
         "height": _HEIGHT,
-        "data": {"values": [{"text": "no scores yet"}]},
+        "data": {"values": [{"text": none}]},
         "mark": {"type": "text", "fontSize": 14, "color": GREY},
         "encoding": {"x": {"value": WIDTH / 2}, "y": {"value": _HEIGHT / 2}, "text": {"field": "text"}},
     }

@@ -13,7 +13,6 @@ from app.pictures.style import (
     GREEN,
     GREY,
     INK,
-    ORANGE,
     PURPLE,
     SHADES,
     WIDTH,
@@ -27,7 +26,7 @@ from app.pictures.style import (
 from app.trend.models import TrendOut
 from app.trend.words import day_in_words
 
-KINDS = {"induction": ("triangle-down", INK), "maintenance": ("diamond", PURPLE), "booster": ("square", ORANGE)}
+KINDS = {"induction": ("triangle-down", INK), "maintenance": ("diamond", PURPLE), "booster": ("circle", BLUE)}
 STRIP_HEIGHT = 16
 _MANY = 150
 _AXIS_LABELS = 34  # how far left of the plot the names of bands end, to leave room for the scores
@@ -178,8 +177,9 @@ def _rules(values: list[dict[str, Any]], colour: str, dash: list[int]) -> Iterat
 
 def _nothing(trend: TrendOut, height: int) -> Iterator[Layer]:
     if not trend.points:
+        text = "no scores yet" if trend.from_on is None else "no scores in these days"
         yield {
-            "data": {"values": [{"text": "no scores yet"}]},
+            "data": {"values": [{"text": text}]},
             "mark": {"type": "text", "fontSize": 14, "color": GREY},
             "encoding": {"x": {"value": WIDTH / 2}, "y": {"value": height / 2}, "text": {"field": "text"}},
         }

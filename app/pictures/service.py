@@ -70,7 +70,8 @@ def overview_of(
     days = _days(shown, first, min(last or today, today))
     events = happened(db, caller, patient_id, *days) if shown else []
     missing = [domain for domain in chosen if domain not in shown]
-    specification = overview_picture(shown, missing, events, days, _heading(db, caller, patient_id, now))
+    heading, is_whole = _heading(db, caller, patient_id, now), first is None and days[1] == today
+    specification = overview_picture(shown, missing, events, days, heading, is_whole=is_whole)
     return Fact(Picture(specification, "Overview"), (patient_id,))
 
 
@@ -100,9 +101,9 @@ def _days(shown: Mapping[str, TrendOut], first: date | None, last: date) -> tupl
 
 
 def _heading(db: Transaction, caller: Caller, patient_id: UUID, now: datetime) -> Heading:
-    """Whose picture it is. The label is shown to the patient, and to callers who may see patients."""
+    """Whose picture it is. The label is the clinic's own: only callers who may see patients are shown it."""
     label = None
-    if caller.patient_id is not None or "patients:read" in caller.scopes:
+    if "patients:read" in caller.scopes:
         label = identifiers.of_patients(db, caller.clinic_id, [patient_id])[patient_id].label
     zone, clinic = caller.time_zone, caller.clinic
     return Heading(label, clinic.name, zone, local_day(now, zone), clinic.synthetic)

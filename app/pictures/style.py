@@ -15,6 +15,7 @@ DARK_GREEN = "#00664A"  # the same hue, darker, for text on white
 YELLOW, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 SHADES = ("#FFFFFF", "#F6F6F6", "#ECECEC", "#E2E2E2", "#D8D8D8")
 LABEL_HEIGHT = 14
+_TITLE = 100  # characters that fit into a title
 _CHARACTER = 6.2  # the mean width of a character at the size of labels
 STATUS_COLOURS = {
     "holding": GREEN,
@@ -108,6 +109,17 @@ def instant(moment: datetime) -> str:
 def width_of(text: str) -> float:
     """About how wide a label is, in pixels."""
     return len(text) * _CHARACTER
+
+
+def titled(title: str, *whose: str | None) -> str:
+    """A title with whose picture it is. Long names are cut: a title must not be wider than the picture."""
+    longest = (_TITLE - len(title)) // max(1, len(whose))
+    return " · ".join([title, *(shortened(name, longest) for name in whose if name)])
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most so many characters; one that is cut ends in an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def ink_on(status: str) -> str:

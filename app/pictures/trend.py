@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from app.instruments import INSTRUMENTS
 from app.pictures.key import key, signs_of
-from app.pictures.lane import lane
+from app.pictures.lane import lane, without_room
 from app.pictures.panel import panel
 from app.pictures.scores import notes
 from app.pictures.strip import strip
-from app.pictures.style import framed
+from app.pictures.style import framed, titled
 from app.trend.models import TrendOut
 from app.trend.words import day_in_words
 
@@ -45,23 +45,20 @@ def trend_picture(trend: TrendOut, heading: Heading) -> dict[str, Any]:
     parts += [partial(lane, trend.events, first, last)] if trend.events else []
     return {
         **framed(
-            titled(f"{name} ({direction})", heading), _subtitle(trend, heading), trend.description,
+            titled(f"{name} ({direction})", heading.label, heading.clinic),
+            _subtitle(trend, heading),
+            trend.description,
             synthetic=heading.synthetic,
         ),
         "vconcat": stacked(parts),
         "spacing": _SPACING,
         "bounds": "flush",
-    }  # fmt: skip
+    }
 
 
 def stacked(parts: Sequence[Callable[..., dict[str, Any]]]) -> list[dict[str, Any]]:
     """Parts, one under the other, over one time axis; the last one has the dates."""
     return [part(is_last=index == len(parts) - 1) for index, part in enumerate(parts)]
-
-
-def titled(title: str, heading: Heading) -> str:
-    """A title with whose picture it is."""
-    return " · ".join([title, *([heading.label] if heading.label else []), heading.clinic])
 
 
 def _subtitle(trend: TrendOut, heading: Heading) -> list[str]:
@@ -78,7 +75,7 @@ def _subtitle(trend: TrendOut, heading: Heading) -> list[str]:
         lines.append(why)
     if signs := notes(trend):
         lines.append(signs)
-    return lines
+    return lines + without_room(trend.events, trend.from_on or trend.to_on, trend.to_on)
 
 
 def answered(trend: TrendOut, today: date) -> list[str]:

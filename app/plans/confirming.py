@@ -53,7 +53,9 @@ class Confirming:
         clinic, own = self._templates
         on = due_on - CONFIRM_FROM
         plan = in_force(clinic, own.get(patient_id, ()), on)
-        return plan.confirm and not asks_between(plan, code, infused_on, on + timedelta(days=1), on + CONFIRM_UNTIL)
+        return bool(plan.confirm) and not asks_between(
+            plan, code, infused_on, on + timedelta(days=1), on + CONFIRM_UNTIL
+        )
 
     @cached_property
     def _templates(self) -> tuple[Sequence[Template], Mapping[UUID, Sequence[Template]]]:

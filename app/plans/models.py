@@ -74,7 +74,7 @@ class ClinicPlanVersion(SQLModel, table=True):
 
 class PatientPlanVersion(SQLModel, table=True):
     """A version of what is asked of one patient. It takes effect on the day after it was recorded. `items` None means
-    that the clinic's plan applies. Version 1 is that, and is not stored."""
+    that the clinic's plan applies, `confirm` None that its `confirm` does. Version 1 is that, and is not stored."""
 
     __tablename__ = "patient_plan_versions"
     __table_args__ = (ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),)
@@ -85,7 +85,7 @@ class PatientPlanVersion(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=Moment)
     recorded_by_id: UUID = Field(sa_type=Uuid)
     items: list[dict[str, Any]] | None = Field(sa_type=document())
-    confirm: bool
+    confirm: bool | None
 
 
 class PlanItemIn(RequestBody):
@@ -116,14 +116,14 @@ class ClinicPlanIn(RequestBody):
 
 
 class PlanIn(RequestBody):
-    """What is asked of this patient, from tomorrow on; null: what the clinic asks of all, and `confirm` as the clinic
-    has it. With `confirm` one more reading is asked six days after one near the response line or past it, where the
-    plan asks for none within a week."""
+    """What is asked of this patient, from tomorrow on; null: what the clinic asks of all. With `confirm` one more
+    reading is asked six days after one near the response line or past it, where the plan asks for none within a week.
+    `confirm` null: true, or as the clinic has it where `items` is null too."""
 
     model_config = with_examples(_EXAMPLE, {"items": None})
 
     items: Annotated[list[PlanItemIn], BodyField(max_length=200)] | None
-    confirm: Flag = True
+    confirm: Flag | None = None
 
 
 class PlanItemOut(ResponseBody):
@@ -137,13 +137,14 @@ class PlanItemOut(ResponseBody):
 
 
 class PlanOut(ResponseBody):
-    """The plan as last set. `source` is whose it is; `from_on` the first day it asks on, null where it always did."""
+    """The plan as last set. `source` is whose it is; `from_on` the first day it asks on, null where it always did.
+    `confirm` is null only in a record, of a version by which the clinic's counted."""
 
     source: str = grows("default", "clinic", "patient")
     from_on: date | None
     recorded_at: MomentOut | None
     items: list[PlanItemOut]
-    confirm: bool
+    confirm: bool | None
     version: int
 
 

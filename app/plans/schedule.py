@@ -32,12 +32,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A version of a plan, from `from_on` until the next applies. `items` None: the clinic's plan applies. `confirm`:
-    it asks once more after a reading near the line; see `plans.confirming`."""
+    """A version of a plan, from `from_on` until the next applies. `confirm`: it asks once more after a
+    reading near the line; see `plans.confirming`. Where one of a patient is None, the clinic's applies."""
 
     from_on: date
     items: tuple[Item, ...] | None
-    confirm: bool = True
+    confirm: bool | None = None
 
     @property
     def items_asked(self) -> tuple[Item, ...]:
@@ -116,7 +116,7 @@ DEFAULT_ITEMS = (
     *(_fortnight(7 * week, 3) for week in range(2, 9)),
     *(_fortnight(7 * week, 7) for week in range(12, 53, 4)),
 )
-_DEFAULT = Template(date.min, DEFAULT_ITEMS)
+_DEFAULT = Template(date.min, DEFAULT_ITEMS, confirm=True)
 
 
 def due(
@@ -178,11 +178,15 @@ def _served(asked: Sequence[Due], answered: Mapping[str, Sequence[Answer]]) -> l
 
 def in_force(clinic: Sequence[Template], patient: Sequence[Template], day: date) -> Template:
     """The plan that applies on a day. A change applies from the next day, so that no past day changes."""
-    for templates in (patient, clinic):
-        begun = [template for template in templates if template.from_on <= day]
-        if begun and begun[-1].items is not None:
-            return begun[-1]
-    return _DEFAULT
+    own, all_patients = (
+        next((template for template in reversed(templates) if template.from_on <= day), None)
+        for templates in (patient, clinic)
+    )
+    shared = all_patients or _DEFAULT
+    if own is None:
+        return shared
+    confirm = shared.confirm if own.confirm is None else own.confirm
+    return replace(own, items=shared.items if own.items is None else own.items, confirm=confirm)
 
 
 def asks_between(plan: Template, code: str, infused_on: date, first: date, last: date) -> bool:

@@ -102,7 +102,8 @@ def put_plan(
     require_version(expected, _version(versions))
     items = None if body.items is None else [item.model_dump() for item in body.items]
     stands = versions[-1].items if versions else None
-    is_same = stands is None or not versions or versions[-1].confirm == body.confirm
+    confirm = True if body.confirm is None and items is not None else body.confirm
+    is_same = (versions[-1].confirm if versions else None) == confirm
     if is_same and (None if stands is None else [_whole(item) for item in stands]) == items:
         plan = _patient_plan_out(db, caller, versions)
         return Fact(plan, (patient_id,), plan.version)
@@ -113,7 +114,7 @@ def put_plan(
         recorded_at=act.at,
         recorded_by_id=act.actor_id,
         items=items,
-        confirm=body.confirm,
+        confirm=confirm,
     )
     db.add(new)
     return Fact(_patient_plan_out(db, caller, [new]), (patient_id,), new.version)
@@ -187,13 +188,12 @@ def _clinic_plan_out(versions: Sequence[ClinicPlanVersion], zone: ZoneInfo) -> P
 
 
 def _patient_plan_out(db: Transaction, caller: Caller, versions: Sequence[PatientPlanVersion]) -> PlanOut:
-    last = versions[-1] if versions else None
+    last, clinic = versions[-1] if versions else None, clinic_plan(db, caller).value
+    confirm = clinic.confirm if last is None or last.confirm is None else last.confirm
     if last is not None and last.items is not None:
-        zone = caller.time_zone
-        return _plan_out(
-            "patient", from_on(last, zone), last.recorded_at, last.items, last.version, confirm=last.confirm
-        )
-    return clinic_plan(db, caller).value.model_copy(update={"version": _version(versions)})
+        since = from_on(last, caller.time_zone)
+        return _plan_out("patient", since, last.recorded_at, last.items, last.version, confirm=confirm)
+    return clinic.model_copy(update={"version": _version(versions), "confirm": confirm})
 
 
 def _plan_out(
@@ -203,7 +203,7 @@ def _plan_out(
     items: Sequence[dict[str, Any]],
     version: int,
     *,
-    confirm: bool,
+    confirm: bool | None,
 ) -> PlanOut:
     shown = [PlanItemOut.model_validate(_whole(item)) for item in items]
     return PlanOut(

@@ -41,7 +41,7 @@ _EVERY = union_all(
 
 def every_version(
     db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]
-) -> list[tuple[UUID | None, datetime, list[dict[str, Any]] | None, bool]]:
+) -> list[tuple[UUID | None, datetime, list[dict[str, Any]] | None, bool | None]]:
     """(patient, recorded_at, items, confirm) of every version of the clinic's plan (patient None) and of these
     patients' own, each oldest first."""
     rows = db.connection().execute(_EVERY, {"clinic": clinic_id, "patients": list(patient_ids)})

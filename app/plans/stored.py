@@ -16,7 +16,7 @@ def template(version: ClinicPlanVersion | PatientPlanVersion, zone: ZoneInfo) ->
 
 
 def template_of(
-    recorded_at: datetime, items: Sequence[Mapping[str, Any]] | None, zone: ZoneInfo, *, confirm: bool
+    recorded_at: datetime, items: Sequence[Mapping[str, Any]] | None, zone: ZoneInfo, *, confirm: bool | None
 ) -> Template:
     """The same, from what a version holds."""
     asked = None if items is None else tuple(PlanItemIn.model_validate(item).item() for item in items)

@@ -27,7 +27,7 @@ class Infusion:
 class Score(Immutable, frozen=True):
     """One score that counts. `at` orders it (the infusion's start where it was answered before the infusion);
     `taken_at` is when it was taken, `recorded_at` when its check-in's version was recorded. `late`: it was recorded
-    long after it was taken, so that what it says is no news."""
+    long after it was taken, so that what it says is no news. `prompt`: it was first recorded within two days."""
 
     id: str
     at: datetime
@@ -36,6 +36,7 @@ class Score(Immutable, frozen=True):
     recorded_at: datetime
     severity: int
     late: bool = False
+    prompt: bool = True
 
 
 Event = Infusion | Score

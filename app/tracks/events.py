@@ -68,7 +68,8 @@ def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfu
 def score_event(score: ScoreVersion, points: int, infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> Score:
     at = counted_at(score.taken_at, score.stated_before_at, infusions, zone)
     severity = INSTRUMENTS[score.instrument].severity(points)
-    return Score(str(score.id), at, local_day(at, zone), score.taken_at, score.recorded_at, severity, score.late)
+    moments = at, local_day(at, zone), score.taken_at, score.recorded_at
+    return Score(str(score.id), *moments, severity, score.late, score.prompt)
 
 
 def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Event]:

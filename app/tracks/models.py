@@ -49,7 +49,8 @@ class InfusionVersion(SQLModel, table=True):
 class ScoreVersion(SQLModel, table=True):
     """One score of one version of a check-in, in points; `points` is null where items are unanswered: then it is no
     reading. A voided version has no scores. `stated_before_at`: when it was stated that it was answered before the
-    infusion; null where it was not. `late`: recorded so long after it was taken that it is no news."""
+    infusion; null where it was not. `late`: recorded so long after it was taken that it is no news.
+    `prompt`: first recorded within two days of being taken, in the clinic's days."""
 
     __tablename__ = "score_versions"
     __table_args__ = (
@@ -96,6 +97,7 @@ class ScoreVersion(SQLModel, table=True):
     taken_at: datetime = Field(sa_type=Moment)
     stated_before_at: datetime | None = Field(sa_type=Moment)
     late: bool
+    prompt: bool
     instrument: str
     points: int | None
     answers: list[int | None] | None = Field(sa_type=document())

@@ -15,7 +15,7 @@ from app.relief.values import Immutable
 FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
 # The version of a stored fold: the version of the rules, then the version of the storage format. A fold stored under
 # any other version is computed again.
-FOLD = f"{VERSION}/5"
+FOLD = f"{VERSION}/6"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,14 @@ from app.trend.words import described
 Bucket = Literal["none", "day", "week", "month"]
 
 _MOST_BUCKETS = 4_000
+_BEFORE_THE_FIRST = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """Which trend is asked for. `first` and `last` are days in the clinic, both included. `first` None means the first
-    score or session; `last` None means today, and a later day counts as today."""
+    score or session, or the first event of the 90 days before it; `last` None means today, and a later day counts as
+    today."""
 
     instrument: str
     first: date | None
@@ -70,6 +72,10 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
     points = [_point(r, rows[r.score.id], instrument, calendar) for r in shown]
     known = [*(point.day for point in points), *(event.day for event in calendar.events if event.day <= last)]
     first = question.first or min(known, default=None)
+    # A drug that was changed shortly before the first score belongs to the picture; one of years before does not.
+    happenings = happened(db, caller, patient_id, question.first or (first or last) - _BEFORE_THE_FIRST, last)
+    if question.first is None and happenings:
+        first = min(first or happenings[0].on, happenings[0].on)
     stands = track.last is None or track.last.day <= last
     current = read(track, by, last) if stands else assess(events, by, last)
     trend = TrendOut(
@@ -99,7 +105,7 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
         buckets=_buckets(question, points, last),
         sessions=_sessions(db, caller, patient_id, calendar, first, last),
         episodes=[e for e in _episodes(track, calendar, instrument, instrument.rule) if e.first_session_on <= last],
-        events=happened(db, caller, patient_id, first, last),
+        events=happenings,
         description="",
     )
     if caller.patient_id is not None and caller.clinic.patient_view != "all":

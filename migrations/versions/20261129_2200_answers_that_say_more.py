@@ -18,7 +18,7 @@ branch_labels = None
 depends_on = None
 
 _ENDLESS = "9999-12-31"
-_FILLED = ("domain_statuses", "episodes", "clinic_plan_versions", "patient_plan_versions", "folds")
+_FILLED = ("score_versions", "domain_statuses", "episodes", "clinic_plan_versions", "patient_plan_versions", "folds")
 _STANDING = ["clinic_id", "care_status", "domain", "priority", "since_on", "patient_id"]
 _LIVE = ["clinic_id", "care_status", "priority", "stale_on", "since_on", "patient_id", "domain"]
 _STALE = ["clinic_id", "care_status", "stale_priority", "stale_on", "patient_id", "domain"]
@@ -52,8 +52,11 @@ def upgrade() -> None:
     for name in ("early_days", "last_response"):
         op.add_column("episodes", sa.Column(name, sa.Integer(), nullable=True))
     op.add_column("episodes", sa.Column("diary", sa.String(), nullable=True))
-    for table in ("clinic_plan_versions", "patient_plan_versions"):
-        op.add_column(table, sa.Column("confirm", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.add_column("clinic_plan_versions", sa.Column("confirm", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.add_column("patient_plan_versions", sa.Column("confirm", sa.Boolean(), nullable=True))
+    op.add_column("score_versions", sa.Column("prompt", sa.Boolean(), nullable=False, server_default=sa.true()))
+    two_days = "interval '2 days'" if _is_postgresql() else str(2 * 86_400 * 1_000_000)
+    op.execute(f"update score_versions set prompt = false where recorded_at - taken_at > {two_days}")
     _events()
     _forced(True)
 
@@ -120,7 +123,7 @@ def _events() -> None:
         ),
         sa.PrimaryKeyConstraint("clinic_id", "id", "version", name="pk_events"),
     )
-    op.create_index("ix_events_clinic_id_patient_id", "events", ["clinic_id", "patient_id"])
+    op.create_index("ix_events_clinic_id_patient_id_id_version", "events", ["clinic_id", "patient_id", "id", "version"])
     if _is_postgresql():
         op.execute("alter table events enable row level security")
         op.execute("alter table events force row level security")
@@ -136,6 +139,7 @@ def downgrade() -> None:
     op.drop_table("events")
     for table in ("clinic_plan_versions", "patient_plan_versions"):
         op.drop_column(table, "confirm")
+    op.drop_column("score_versions", "prompt")
     op.execute("delete from episodes")
     for name in ("first_session_id", "first_session_on", "early_days", "last_response", "diary"):
         op.drop_column("episodes", name)

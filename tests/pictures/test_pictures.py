@@ -71,7 +71,7 @@ def test_the_header_says_whose_it_is_and_how_things_stand(api: Api, told: str) -
     assert "ago" not in earlier
     integration = new_client(api.server, api.clinic_id, "outcomes:read")
     assert "A.B." not in trend(integration, told)["title"]["text"], "a label is for those who may see patients"
-    assert "A.B." in trend(new_device(api, told), told)["title"]["text"]
+    assert "A.B." not in trend(new_device(api, told), told)["title"]["text"], "the label is the clinic's own"
 
 
 def test_the_strip_has_the_status_of_each_day(api: Api, told: str) -> None:
@@ -152,7 +152,7 @@ def test_a_bucket_is_drawn_by_its_median_and_its_range(api: Api, told: str) -> N
     assert [value["value"] for value in line["data"]["values"]] == [one["median"] for one in filled]
     assert "bars: lowest to highest" in spec["title"]["subtitle"][-1]
     nothing = trend(api, story(api, "phq-9", [30], []), bucket="week")
-    assert "no scores yet" in texts(nothing)
+    assert "no scores in these days" in texts(nothing)
 
 
 def test_what_else_happened_stands_under_the_axis_and_overprints_nothing(api: Api, told: str) -> None:
@@ -166,6 +166,59 @@ def test_what_else_happened_stands_under_the_axis_and_overprints_nothing(api: Ap
     assert names
     assert all(len(name) <= 28 for name in names)
     assert len(names) == 1, "the others are cut to the same name"
+
+
+def test_events_of_one_time_are_all_marked_and_no_mark_stands_on_a_name(api: Api, told: str) -> None:
+    for n in range(9):
+        body = {"kind": "other", "on": days_ago(60)[:10], "label": f"what else happened, {n}"}
+        assert api.post(f"/v1/patients/{told}/events", body).status_code == 201
+    spec = trend(api, told)
+    assert "3 of 9 events are marked without a name, for want of room" in spec["title"]["subtitle"]
+    [marks] = [one for one in layers(spec) if one["mark"].get("shape") == "triangle-up"]
+    values = marks["data"]["values"]
+    named = {value["row"] for value in values if value["name"]}
+    assert (len(values), len(named)) == (9, 6), "a row for each name"
+    assert not named & {value["row"] for value in values if not value["name"]}
+    assert spec["description"].count("what else happened, ") == 9
+    overview = picture(api, f"/v1/patients/{told}/overview")
+    assert "3 of 9 events are marked without a name, for want of room" in overview["title"]["subtitle"]
+
+
+def test_an_event_shortly_before_the_first_score_is_drawn_and_one_of_years_before_is_not(api: Api, told: str) -> None:
+    for on, label in ((days_ago(150)[:10], "lithium stopped"), ("1999-01-01", "long ago")):
+        api.post(f"/v1/patients/{told}/events", {"kind": "medication_stopped", "on": on, "label": label})
+    spec = trend(api, told)
+    assert "lithium stopped" in texts(spec)
+    assert "long ago" not in texts(spec)
+    answer = api.get(f"/v1/patients/{told}/trend", params={"instrument": "phq-9"}).json()
+    assert answer["from_on"] == days_ago(150)[:10]
+    assert [event["label"] for event in answer["events"]] == ["lithium stopped"]
+
+
+def test_a_patient_with_nothing_but_events_has_a_picture_of_the_usual_size(api: Api) -> None:
+    """A mark outside of the axis would widen the picture without bound."""
+    patient_id = api.patient()
+    for on in ("1999-01-01", days_ago(9)[:10]):
+        api.post(f"/v1/patients/{patient_id}/events", {"kind": "tms", "on": on})
+    svg = api.get(f"/v1/patients/{patient_id}/trend.svg", params={"instrument": "phq-9"})
+    width = float(ElementTree.fromstring(svg.text).get("width") or 0)
+    assert 760 < width < 1_200
+    assert api.get(f"/v1/patients/{patient_id}/trend.png", params={"instrument": "phq-9"}).status_code == 200
+
+
+def test_long_names_are_cut(api: Api) -> None:
+    patient_id = story(api, "phq-9", [30], [(30.1, 20)], label="L" * 200)
+    for path in ("trend", "effects"):
+        title = picture(api, f"/v1/patients/{patient_id}/{path}", instrument="phq-9")["title"]["text"]
+        assert "L…" in title
+        assert len(title) <= 110
+
+
+def test_an_overview_of_some_days_does_not_say_that_there_are_no_scores_yet(api: Api, told: str) -> None:
+    day = days_ago(90)[:10]
+    spec = picture(api, f"/v1/patients/{told}/overview", **{"from": day, "to": day})
+    assert "no scores in these days: mood, anxiety, pain" in spec["title"]["subtitle"][0]
+    assert spec["description"] == "No scores in these days: mood, anxiety, pain."
 
 
 def test_the_overview_has_each_domain_by_its_own_instrument_over_one_axis(api: Api, told: str) -> None:
@@ -267,6 +320,11 @@ def test_hidden_groups_are_said_to_be_hidden(cohort: Api) -> None:
     assert "unknown: hidden" in spec["description"]
 
 
+def test_groups_without_a_curve_are_named(cohort: Api) -> None:
+    spec = picture(cohort, "/v1/cohorts/durability", instrument="phq-9", group_by="treatment_resistant")
+    assert "no curve, because too few spells are in it: unknown (3)" in spec["title"]["subtitle"]
+
+
 def test_a_clinic_without_spells_has_nothing_to_draw(api: Api) -> None:
     spec = picture(api, "/v1/cohorts/durability", instrument="phq-9")
     assert "nothing to show" in texts(spec)
@@ -291,7 +349,7 @@ def test_each_episodes_line_is_named_where_it_ends(api: Api) -> None:
 
 def test_days_without_a_score_have_empty_buckets(api: Api) -> None:
     spec = trend(api, story(api, "phq-9", [30], []), bucket="week", **{"from": days_ago(30)[:10]})
-    assert "no scores yet" in texts(spec)
+    assert "no scores in these days" in texts(spec)
     assert not [layer for layer in layers(spec) if layer["mark"]["type"] == "line"]
 
 

@@ -2,7 +2,7 @@
 asks for none within a week. It shows in what is due, on the worklist and in the words of relief, and changes no
 status."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from app import clock
 from app.access import service as access
 from app.access.tokens import Claims
 from app.plans import service as plans
-from app.plans.schedule import Answer, Due, Template, due
+from app.plans.schedule import Answer, Due, Template, due, in_force
 from app.relief_answers import service as relief_answers
 from app.storage import Database
 from app.tracks.days import local_day
@@ -144,6 +144,66 @@ def test_a_reading_that_came_late_calls_for_none(api: Api) -> None:
         api.post(f"/v1/patients/{patient_id}/check-ins", body)
     assert track(api, patient_id)["status"] == "fading"
     assert asked(api, patient_id) == []
+
+
+@pytest.mark.parametrize(("days", "is_asked"), [(2, True), (3, False)])
+def test_a_reading_calls_for_one_if_it_was_recorded_within_two_of_the_clinics_days(
+    api: Api, days: int, is_asked: bool
+) -> None:
+    patient_id = responder(api, 50, 6)
+    morning = datetime.combine(today() - timedelta(days=days), time(0, 5), ZoneInfo(ZONE))
+    body = {"taken_at": morning.isoformat(), "responses": [{"instrument": "phq-9", "score": 11}]}
+    api.post(f"/v1/patients/{patient_id}/check-ins", body)
+    assert bool(asked(api, patient_id)) is is_asked
+    assert bool(track(api, patient_id)["confirm_due_on"]) is is_asked
+
+
+def test_an_amendment_of_something_else_and_a_completion_do_not_take_the_call_back(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    four_days_ago = clock.now() - timedelta(days=4)
+    monkeypatch.setattr(clock, "now", lambda: four_days_ago)
+    patient_id = responder(api, 50, 6)
+    body = {
+        "taken_at": days_ago(0.001),
+        "responses": [{"instrument": "phq-9", "score": 11}, {"instrument": "gad-7", "score": 5}],
+    }
+    check_in = api.post(f"/v1/patients/{patient_id}/check-ins", body).json()
+    due_on = track(api, patient_id)["confirm_due_on"]
+    assert due_on is not None
+    monkeypatch.undo()
+    path = f"/v1/patients/{patient_id}/check-ins/{check_in['id']}/amendments"
+    change = {"reason": "keying error", "responses": [{"instrument": "gad-7", "score": 6}]}
+    assert api.post(path, change, headers={"If-Match": '"1"'}).status_code == 201
+    assert track(api, patient_id)["confirm_due_on"] == due_on
+    items = {"instrument": "phq-9", "answers": [2, 2, 2, 2, 1, 1, 1, 0, 0]}
+    whole = api.post(f"/v1/patients/{patient_id}/check-ins", {"taken_at": body["taken_at"], "responses": [items]})
+    assert whole.status_code == 200, whole.text
+    assert track(api, patient_id)["confirm_due_on"] == due_on, "the answers complete a total that was known"
+    assert [one["due_on"] for one in asked(api, patient_id)] == [due_on]
+
+
+def test_a_patients_plan_may_differ_from_the_clinics_in_this_alone(api: Api) -> None:
+    patient_id = responder(api, 0.001)
+    path = f"/v1/patients/{patient_id}/plan"
+
+    def put(version: int, **body: Any) -> Any:
+        answer = api.request("PUT", path, json={"items": None, **body}, headers={"If-Match": f'"{version}"'})
+        assert answer.status_code == 200
+        return answer.json()
+
+    assert (put(1, confirm=False)["source"], put(2, confirm=False)["confirm"]) == ("default", False)
+    assert put(2, confirm=False)["version"] == 2, "nothing changed"
+    assert (put(2)["confirm"], api.get(path).json()["version"]) == (True, 3)
+
+
+def test_the_plan_in_force_takes_from_each_what_it_says() -> None:
+    day = date(2025, 1, 1)
+    clinic = [Template(day, (), confirm=False)]
+    assert in_force(clinic, [Template(day, None)], day).confirm is False
+    assert in_force(clinic, [Template(day, None, confirm=True)], day).confirm is True
+    assert in_force(clinic, [Template(day, None, confirm=True)], day).items == ()
+    assert in_force([], [Template(day, None, confirm=False)], day).confirm is False
 
 
 def test_a_plan_may_ask_for_none_and_says_so(api: Api) -> None:

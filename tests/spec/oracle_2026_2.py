@@ -202,6 +202,7 @@ def confirming_days(
     all_infusions = _existing_infusions(infusions, ZoneInfo(zone), None)
     all_scores = _existing_scores(scores, ZoneInfo(zone), None)
     found = []
+    first_recorded = {each.id: each.recorded_at for each in scores if each.version == 1}
     first = min([score.day for score in all_scores], default=last)
     for n in range((last - first).days + 1):
         day = first + timedelta(days=n)
@@ -215,7 +216,8 @@ def confirming_days(
         is_past = not history.responses[-1]
         if not is_past and not is_near(parameters, attainable, history.baseline.severity, latest.severity):
             continue
-        if latest.recorded - latest.taken > timedelta(days=2):
+        recorded_on = first_recorded[latest.id].astimezone(ZoneInfo(zone)).date()
+        if (recorded_on - day).days > 2:
             continue
         due = day + timedelta(days=6)
         infused = max(i.day for course in episodes[-1] for i in course)

@@ -97,7 +97,9 @@ def events(
         if score.counts:
             at = score.taken_at.astimezone(UTC)
             day = score.taken_at.astimezone(local).date()
-            found.append(Score(score.id, at, day, at, score.recorded_at, score.severity))
+            first = next(one for one in scores if one.id == score.id)  # versions are in order
+            prompt = (first.recorded_at.astimezone(local).date() - day).days <= 2
+            found.append(Score(score.id, at, day, at, score.recorded_at, score.severity, prompt=prompt))
     return found
 
 

@@ -16,7 +16,7 @@ from app.tracks.patient_tracks import FOLD, CountedInfusion, Folded, from_json, 
 
 _AT = datetime(2026, 1, 2, 15, 30, tzinfo=UTC)
 _DAY = date(2026, 1, 2)
-_SCORE = Score("01", _AT, _DAY, _AT, datetime(2026, 1, 2, 15, 31, 0, 5, tzinfo=UTC), 20, True)
+_SCORE = Score("01", _AT, _DAY, _AT, datetime(2026, 1, 2, 15, 31, 0, 5, tzinfo=UTC), 20, True, False)
 _INFUSION = Infusion("02", _AT, _DAY, date(2026, 1, 3))
 _SPELL = Spell(1, 2, _DAY, date(2026, 1, 4), "lost", date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7), None, "d.b")
 _ONSET = Onset("relief_lost", _DAY, date(2026, 1, 9), "01", _AT, True, True)
@@ -49,7 +49,9 @@ FOLDED = Folded(
     _AT,
 )
 _SPELL_KEPT = '[1,2,"2026-01-02","2026-01-04","lost","2026-01-05","2026-01-06","2026-01-07",null,"d.b"]'
-_SCORE_KEPT = '["01","2026-01-02T15:30:00Z","2026-01-02","2026-01-02T15:30:00Z","2026-01-02T15:31:00.000005Z",20,true]'
+_SCORE_KEPT = (
+    '["01","2026-01-02T15:30:00Z","2026-01-02","2026-01-02T15:30:00Z","2026-01-02T15:31:00.000005Z",20,true,false]'
+)
 _ONSET_KEPT = '["relief_lost","2026-01-02","2026-01-09","01","2026-01-02T15:30:00Z",true,true]'
 _INFUSION_KEPT = '{"id":"02","at":"2026-01-02T15:30:00Z","day":"2026-01-02","end_day":"2026-01-03"}'
 KEPT = (
@@ -66,7 +68,7 @@ KEPT = (
 
 
 def test_a_fold_is_kept_in_this_shape_and_read_back_as_it_was() -> None:
-    assert FOLD.endswith("/5")
+    assert FOLD.endswith("/6")
     assert to_json(FOLDED) == KEPT
     found = from_json(KEPT)
     assert found.stored == FOLDED
