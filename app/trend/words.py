@@ -64,7 +64,7 @@ def _scores(trend: TrendOut) -> str:
 
 
 def _lines(trend: TrendOut) -> str:
-    if trend.status is None:  # a screening instrument has neither a baseline nor lines
+    if trend.status is None and trend.response_line is None:  # a screening instrument has neither baseline nor lines
         return ""
     found = []
     for episode in trend.episodes:

@@ -391,5 +391,8 @@ def test_the_overview_of_three_domains_and_what_a_patient_may_see_of_it(api: Api
     mine = picture(device, f"/v1/patients/{patient_id}/overview")
     assert "no baseline" not in mine["description"].lower().split("status")[-1]
     assert not [layer for layer in layers(mine) if layer["mark"]["type"] == "rect" and "stroke" in layer["mark"]]
+    measured = story(api, "phq-9", [60], [(60.1, 20), (20, 9)])
+    for reader in (api, new_device(api, measured)):
+        assert "Baseline 20, response line 10." in trend(reader, measured)["description"]
     early = story(api, "phq-9", [], [(20, 9)])
     assert "hollow" in picture(api, f"/v1/patients/{early}/overview")["title"]["subtitle"][-1]
