@@ -33,7 +33,7 @@ def overview_picture(
     """The specification of a patient's domains, by the instrument that answers for each; `missing` are those without a
     score. All share the axis of `days`; `is_whole`: these are all days up to today."""
     first, last = days
-    none = "no scores yet" if is_whole else "no scores in these days"
+    absent = "no scores yet" if is_whole else "no scores in these days"
     signs = signs_of(trends.values())
     parts: list[Callable[..., dict[str, Any]]] = [partial(key, signs)] if signs else []
     for domain, trend in trends.items():
@@ -46,7 +46,7 @@ def overview_picture(
     shown = f"today, {day_in_words(last)}" if last == heading.today else day_in_words(last)
     lines = [f"{day_in_words(first)} to {shown}" if first != last else shown]
     if missing:
-        lines[0] += f" · {none}: {', '.join(missing)}"
+        lines[0] += f" · {absent}: {', '.join(missing)}"
     told = [note for trend in trends.values() for note in notes(trend).split("; ") if note]
     lines += ["; ".join(dict.fromkeys(told))] if told else []
     lines += without_room(events, first, last)
@@ -54,29 +54,31 @@ def overview_picture(
         **framed(
             titled("Overview", heading.label, heading.clinic),
             lines,
-            described(trends, missing, events, none),
+            described(trends, missing, events, absent),
             synthetic=heading.synthetic,
         ),
-        "vconcat": stacked(parts) or [_nothing(none)],
+        "vconcat": stacked(parts) or [_nothing(absent)],
         "spacing": 10,
         "bounds": "flush",
     }
 
 
-def described(trends: Mapping[str, TrendOut], missing: Sequence[str], events: Sequence[HappenedOut], none: str) -> str:
+def described(
+    trends: Mapping[str, TrendOut], missing: Sequence[str], events: Sequence[HappenedOut], absent: str
+) -> str:
     """The overview in words: what each domain's picture shows, and what else happened."""
     parts = [f"{domain.capitalize()}: {trend.description}" for domain, trend in trends.items()]
     if missing:
-        parts.append(f"{none.capitalize()}: {', '.join(missing)}.")
+        parts.append(f"{absent.capitalize()}: {', '.join(missing)}.")
     parts += [happened] if (happened := happened_in_words(events)) else []
-    return " ".join(parts) or f"{none.capitalize()}."
+    return " ".join(parts) or f"{absent.capitalize()}."
 
 
-def _nothing(none: str) -> dict[str, Any]:
+def _nothing(absent: str) -> dict[str, Any]:
     return {
         "width": WIDTH,
         "height": _HEIGHT,
-        "data": {"values": [{"text": none}]},
+        "data": {"values": [{"text": absent}]},
         "mark": {"type": "text", "fontSize": 14, "color": GREY},
         "encoding": {"x": {"value": WIDTH / 2}, "y": {"value": _HEIGHT / 2}, "text": {"field": "text"}},
     }

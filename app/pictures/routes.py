@@ -35,7 +35,12 @@ def _drawn_as(media_type: str, *codes: str) -> Responses:
 _OF_PATIENT = ("not_found", "merged")
 _SVG, _PNG = _drawn_as("image/svg+xml", *_OF_PATIENT), _drawn_as("image/png", *_OF_PATIENT)
 
-First = Annotated[DayIn | None, Query(alias="from", description="First day; by default of the first score or session")]
+First = Annotated[
+    DayIn | None,
+    Query(
+        alias="from", description="First day; by default of the first score, session, or event of the 90 days before"
+    ),
+]
 Last = Annotated[DayIn | None, Query(alias="to", description="Last day; today by default and at most")]
 Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])]
 

@@ -48,7 +48,7 @@ class MeasurementErrorOut(ResponseBody):
 
     points: float
     reliable_change: Value
-    """The smallest change between two readings that is more than chance."""
+    """The smallest change between two readings that counts as more than chance, by `kind`."""
     kind: str = grows("nhs", "published", "computed", "convention")
     source: str
 

@@ -18,7 +18,11 @@ router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_
 def _question(
     instrument: Annotated[str, Query(max_length=50, description="Code of an instrument", examples=["phq-9"])],
     first: Annotated[
-        DayIn | None, Query(alias="from", description="First day; by default of the first score or session")
+        DayIn | None,
+        Query(
+            alias="from",
+            description="First day; by default of the first score, session, or event of the 90 days before",
+        ),
     ] = None,
     last: Annotated[DayIn | None, Query(alias="to", description="Last day; today by default and at most")] = None,
     bucket: Annotated[Bucket, Query(description="Weeks start on Monday")] = "none",

@@ -18,7 +18,15 @@ branch_labels = None
 depends_on = None
 
 _ENDLESS = "9999-12-31"
-_FILLED = ("score_versions", "domain_statuses", "episodes", "clinic_plan_versions", "patient_plan_versions", "folds")
+_FILLED = (
+    "check_in_versions",
+    "score_versions",
+    "domain_statuses",
+    "episodes",
+    "clinic_plan_versions",
+    "patient_plan_versions",
+    "folds",
+)
 _STANDING = ["clinic_id", "care_status", "domain", "priority", "since_on", "patient_id"]
 _LIVE = ["clinic_id", "care_status", "priority", "stale_on", "since_on", "patient_id", "domain"]
 _STALE = ["clinic_id", "care_status", "stale_priority", "stale_on", "patient_id", "domain"]
@@ -54,11 +62,24 @@ def upgrade() -> None:
     op.add_column("episodes", sa.Column("diary", sa.String(), nullable=True))
     op.add_column("clinic_plan_versions", sa.Column("confirm", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.add_column("patient_plan_versions", sa.Column("confirm", sa.Boolean(), nullable=True))
+    op.execute("update patient_plan_versions set confirm = true where items is not null")
     op.add_column("score_versions", sa.Column("prompt", sa.Boolean(), nullable=False, server_default=sa.true()))
-    two_days = "interval '2 days'" if _is_postgresql() else str(2 * 86_400 * 1_000_000)
-    op.execute(f"update score_versions set prompt = false where recorded_at - taken_at > {two_days}")
+    _prompt()
     _events()
     _forced(True)
+
+
+def _prompt() -> None:
+    """A score that was amended later was recorded when its check-in was first recorded."""
+    two_days = "interval '2 days'" if _is_postgresql() else str(2 * 86_400 * 1_000_000)
+    first = (
+        "select first.recorded_at from check_in_versions as first where first.clinic_id = score_versions.clinic_id "
+        "and first.check_in_id = score_versions.check_in_id and first.version = 1"
+    )
+    op.execute(
+        f"update score_versions set prompt = false where recorded_at - taken_at > {two_days} "
+        f"and ({first}) - taken_at > {two_days}"
+    )
 
 
 def _domain_statuses() -> None:

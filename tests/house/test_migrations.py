@@ -136,16 +136,20 @@ def test_a_schema_that_is_behind_is_not_ready(filled: Settings) -> None:
         assert "migrate" in answer.json()["reason"]
 
 
-def as_owner(settings: Settings, statement: str) -> None:
-    """Runs a statement as the owner, whom row-level security does not hold meanwhile."""
+def as_owner(settings: Settings, statement: str, *tables: str) -> list[Any]:
+    """Runs a statement as the owner, whom the row-level security of these tables does not hold meanwhile. Returns the
+    rows, where there are any."""
     engine = open_engine(owner_url(settings))
+    held = tables if engine.dialect.name == "postgresql" else ()
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("alter table domain_statuses no force row level security"))
-        connection.execute(text(statement))
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("alter table domain_statuses force row level security"))
+        for table in held:
+            connection.execute(text(f"alter table {table} no force row level security"))
+        done = connection.execute(text(statement))
+        rows = [tuple(row) for row in done] if done.returns_rows else []
+        for table in held:
+            connection.execute(text(f"alter table {table} force row level security"))
     engine.dispose()
+    return rows
 
 
 def test_a_row_whose_silence_changes_no_priority_steps_down_and_up(filled: Settings) -> None:
@@ -155,10 +159,48 @@ def test_a_row_whose_silence_changes_no_priority_steps_down_and_up(filled: Setti
         filled,
         "update domain_statuses set status = 'awaiting_follow_up', state = 'lost', priority = 2, "
         f"next_on = '2099-01-01', stages = '{stage}' where domain = 'mood'",
+        "domain_statuses",
     )
     command.downgrade(config(owner_url(filled), filled.secret), "-1")
-    as_owner(filled, "update domain_statuses set flags = flags where stale_priority = 2 and stale_on = '2099-01-01'")
+    unchanged = "update domain_statuses set flags = flags where stale_priority = 2 and stale_on = '2099-01-01'"
+    as_owner(filled, unchanged, "domain_statuses")
     upgrade(filled)
+
+
+def test_a_score_that_was_amended_later_is_as_prompt_as_its_check_in_was(filled: Settings) -> None:
+    """The release before kept only when each version was recorded."""
+    command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    is_sqlite = owner_url(filled).startswith("sqlite")
+    days = "{} * 86400000000" if is_sqlite else "{} * interval '1 day'"
+    as_owner(filled, f"update score_versions set recorded_at = recorded_at + {days.format(10)}", "score_versions")
+    upgrade(filled)
+    late = f"first.recorded_at - s.taken_at > {days.format(2)}"
+    found = as_owner(
+        filled,
+        f"select s.prompt, {late}, count(*) from score_versions as s join check_in_versions as first on "
+        "first.clinic_id = s.clinic_id and first.check_in_id = s.check_in_id and first.version = 1 group by 1, 2",
+        "score_versions",
+        "check_in_versions",
+    )
+    assert {(bool(prompt), bool(is_late)) for prompt, is_late, _ in found} == {(True, False), (False, True)}
+
+
+def test_a_patients_own_plan_asks_once_more_after_the_upgrade(filled: Settings) -> None:
+    """As the default is; one that returned to the clinic's plan does as the clinic's does."""
+    [[clinic_id, patient_id, user_id]] = as_owner(
+        filled, "select p.clinic_id, p.id, u.id from patients as p, users as u limit 1", "patients", "users"
+    )
+    command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    at = "0" if owner_url(filled).startswith("sqlite") else "now()"
+    for version, items in ((2, "'[]'"), (3, "null")):
+        whose = f"'{clinic_id}', '{patient_id}', {version}, {at}, '{user_id}', {items}"
+        columns = "clinic_id, patient_id, version, recorded_at, recorded_by_id, items"
+        as_owner(filled, f"insert into patient_plan_versions ({columns}) values ({whose})", "patient_plan_versions")
+    upgrade(filled)
+    found = as_owner(
+        filled, "select version, confirm from patient_plan_versions order by version", "patient_plan_versions"
+    )
+    assert found == [(2, True), (3, None)]
 
 
 def test_a_step_down_refuses_to_lose_an_event(filled: Settings) -> None:

@@ -21,11 +21,13 @@ from app.api.parts import DATABASE
 from app.clinic import service as clinics
 from app.demo.clinic import fill
 from app.instruments import INSTRUMENTS
+from app.patients.models import CareStatus
 from app.relief_answers import service as relief_answers
 from app.storage import Database, new_id
 from app.tracks.days import local_day
 from app.tracks.models import SELF_HARM_UNKNOWN
 from app.tracks.output import Status
+from app.tracks.store import CARE_STATUSES
 from app.worklist import service as worklist
 from app.worklist.models import WorklistRowOut
 from tests.conftest import ZONE, Api, app_of, days_ago, new_client, new_clinic, new_person, question
@@ -93,6 +95,11 @@ def rank(row: WorklistRowOut, timely: set[UUID]) -> int:
 def timely_alerts(clinic: Clinic) -> set[UUID]:
     alerts = clinic[3].get("/v1/alerts", params={"state": "open", "late": "false", "limit": 200}).json()["items"]
     return {UUID(alert["id"]) for alert in alerts}
+
+
+def test_the_job_that_turns_rows_knows_every_care_status() -> None:
+    """Of a status that it did not know, rows would never be written."""
+    assert set(CARE_STATUSES) == {*get_args(CareStatus), "merged"}
 
 
 @pytest.mark.parametrize("days", [0, 1, 9, 36, 37, 80])
