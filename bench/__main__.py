@@ -1,6 +1,7 @@
 """Every figure of `docs/benchmarks.md`, in one command: see there for how each is measured.
 
 python -m bench [--seconds 3] [--rounds 5] [--only recording bulk scale]
+python -m bench --against COMMIT [--rounds 7] [--only SQLite POST]
 """
 
 import argparse
@@ -9,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import bulk, flat, rates
+from bench import against, bulk, flat, rates
 from bench.report import Report
 
 PARTS = {"recording": rates.measure, "bulk": bulk.measure, "scale": flat.measure}
@@ -20,15 +21,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=3, help="of each round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
+    parser.add_argument("--only", nargs="+", default=[], help=f"of {', '.join(PARTS)}; with --against, words of a row")
+    parser.add_argument("--against", help="an earlier commit, which is installed and measured beside this one")
     options = parser.parse_args()
     report = Report()
     os.environ.pop("HOLDFAST_TEST_DATABASE_URL", None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-bench-")))
-        for part in options.only:
+        if options.against:
+            against.measure(report, folder, options.seconds, options.rounds, options.against, options.only)
+            return
+        for part in options.only or PARTS:
             PARTS[part](report, folder, options.seconds, options.rounds)
-    if set(options.only) == set(PARTS):
+    if not options.only:
         report.write(PROSE.read_text(encoding="utf-8"))
 
 

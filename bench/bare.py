@@ -9,12 +9,13 @@ from uuid import UUID
 import jwt
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import OAuth2PasswordBearer
+from pydantic import TypeAdapter
 
 from app.checkins.models import CheckInIn, CheckInReceipt
 from app.relief_answers.models import ReliefOut
 
-_RECEIPT = CheckInReceipt.model_validate_json(os.environ["BARE_RECEIPT"])
-_RELIEF = ReliefOut.model_validate_json(os.environ["BARE_RELIEF"])
+_RECEIPT = TypeAdapter(CheckInReceipt).validate_json(os.environ["BARE_RECEIPT"])
+_RELIEF = TypeAdapter(ReliefOut).validate_json(os.environ["BARE_RELIEF"])
 _KEY = os.environ["BARE_KEY"]
 
 # The garbage collector is set as in the service.

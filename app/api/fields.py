@@ -1,12 +1,17 @@
 """Field types of request and response bodies: strict, bounded, and safe to store in either database."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, dataclass_transform
 from uuid import UUID
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+C = TypeVar("C")
 
 _RFC_3339 = re.compile(
     r"(?a)^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,6})?"
@@ -30,6 +35,28 @@ class ResponseBody(BaseModel):
     """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+@dataclass_transform(kw_only_default=True)
+def response_body(body: type[C]) -> type[C]:
+    """Makes a class a response body that is documented like a ResponseBody, and made and written in a third of the
+    time: for those that leave often, or in great numbers."""
+    for name, about in [*vars(body).items()]:
+        if isinstance(about, FieldInfo):
+            body.__annotations__[name] = Annotated[body.__annotations__[name], about]
+            delattr(body, name)
+    body.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
+    return dataclass(slots=True, kw_only=True)(body)
+
+
+def _model_as_json(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return msgspec.Raw(value.model_dump_json(exclude_unset=True).encode())
+    raise TypeError(type(value).__name__)
+
+
+# The JSON of any response body; fields of a ResponseBody that nobody set are left out.
+as_bytes = msgspec.json.Encoder(enc_hook=_model_as_json).encode
 
 
 def _moment(value: Any) -> Any:

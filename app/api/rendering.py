@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.api.fields import Id, ResponseBody
+from app.api.fields import Id, ResponseBody, as_bytes
 from app.facts import Fact
 
-B = TypeVar("B", bound=ResponseBody)
+B = TypeVar("B")
 
 
 class WrittenOut(ResponseBody):
@@ -38,7 +38,7 @@ def as_json(fact: Fact[B], status: int = 200, location: str | None = None) -> Re
         headers["ETag"] = f'"{fact.version}"'
     if fact.is_replay:
         headers["Replayed"] = "true"
-    return Rendered(status, headers, fact.value.model_dump_json(exclude_unset=True))
+    return Rendered(status, headers, as_bytes(fact.value).decode())
 
 
 def created(fact: Fact[B], location: str | None = None) -> Rendered:

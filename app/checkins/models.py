@@ -1,7 +1,7 @@
 """Tables of check-ins and their versions, and the bodies of requests and responses."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import MISSING, SkipValidation
@@ -23,6 +23,7 @@ from app.api.fields import (
     Score,
     Whole,
     grows,
+    response_body,
     with_examples,
 )
 from app.storage import Moment, key, rights
@@ -183,14 +184,16 @@ class AmendmentIn(RequestBody):
     void: Flag | MISSING = MISSING
 
 
-class CallerOut(ResponseBody):
+@response_body
+class CallerOut:
     """Who: `user`, `client`, `device` or `operator`."""
 
     kind: str
     id: Id
 
 
-class ScoreOut(ResponseBody):
+@response_body
+class ScoreOut:
     """One score. `items_known` is false for a total alone; `self_harm_item` is null where it is unknown (which is never
     to be read as zero) or the instrument has none. `complete` is false where items are unanswered: such a score has no
     value and is no reading."""
@@ -213,14 +216,21 @@ class NoticeOut(ResponseBody):
     crisis_contacts: list[CrisisContact]
 
 
-class RecordedIn(ResponseBody):
+@response_body
+class RecordedIn:
     """An instrument and the check-in that holds its response."""
 
     instrument: str
     check_in_id: Id
 
 
-class CheckInOut(ResponseBody):
+def _said(text: str) -> Any:
+    """A field's description, where it is inherited: docstrings are not."""
+    return BodyField(description=text)
+
+
+@response_body
+class CheckInOut:
     """A check-in as it stands, or one version of it."""
 
     id: Id
@@ -231,14 +241,13 @@ class CheckInOut(ResponseBody):
     session_id: Id | None
     before_infusion: bool
     clock_corrected_by_seconds: int | None
-    clock_suspect: bool
-    """The device's clock seems to be behind by more than an hour, soon after it was right: `taken_at` is as sent."""
+    clock_suspect: bool = _said(
+        "The device's clock seems to be behind by more than an hour, soon after it was right: `taken_at` is as sent."
+    )
     version: int
     status: str = grows("recorded", "voided", "moved")
-    moved_from: Id | None
-    """The check-in in whose place this one goes on."""
-    moved_to: Id | None
-    """The check-in that goes on in this one's place."""
+    moved_from: Id | None = _said("The check-in in whose place this one goes on.")
+    moved_to: Id | None = _said("The check-in that goes on in this one's place.")
     reason: str | None
     recorded_by: CallerOut
     scores: list[ScoreOut]
@@ -246,6 +255,7 @@ class CheckInOut(ResponseBody):
     notice: NoticeOut | None
 
 
+@response_body
 class CheckInReceipt(CheckInOut):
     """What recording answers: the check-in, and what relief says today for the instruments posted."""
 

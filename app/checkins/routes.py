@@ -13,7 +13,7 @@ from app.access.door import Audited, Door
 from app.access.service import Caller
 from app.api.aside import aside
 from app.api.faults import faults_of
-from app.api.fields import DayIn
+from app.api.fields import DayIn, as_bytes
 from app.api.parts import Part
 from app.api.problems import Responses, problem_body, problems
 from app.api.rendering import Rendered, created
@@ -27,7 +27,6 @@ from app.checkins.models import (
     BatchIn,
     BatchItemIn,
     BatchOut,
-    BatchResult,
     CheckInIn,
     CheckInList,
     CheckInOut,
@@ -161,7 +160,7 @@ async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Respons
         for fact in found:
             outcomes |= fact.value
         # One by one, because other requests stand still while one result is rendered.
-        results = (_result(i, outcomes[i], act).model_dump_json(exclude_unset=True) for i in range(len(items)))
+        results = (as_bytes(_result(i, outcomes[i], act)).decode() for i in range(len(items)))
         return Rendered(200, {}, f'{{"results":[{",".join(results)}]}}')
 
     def work(part: Sequence[int]) -> Callable[[Transaction], Fact[dict[int, Receipt | Problem]]]:
@@ -252,11 +251,12 @@ def _parsed(caller: Caller, act: Act, items: list[Any]) -> tuple[dict[int, Post]
     return posts, refused, named
 
 
-def _result(index: int, outcome: Receipt | Problem, act: Act) -> BatchResult:
+def _result(index: int, outcome: Receipt | Problem, act: Act) -> dict[str, Any]:
+    """A BatchResult, in which what does not apply is left out."""
     if isinstance(outcome, Problem):
         problem = RefusalOut(**problem_body(outcome, act.request_id))
-        return BatchResult(index=index, http_status=outcome.status, problem=problem)
-    return BatchResult(index=index, http_status=201 if outcome.is_new else 200, check_in=outcome.value)
+        return {"index": index, "http_status": outcome.status, "problem": problem}
+    return {"index": index, "http_status": 201 if outcome.is_new else 200, "check_in": outcome.value}
 
 
 def _created(fact: Fact[CheckInReceipt]) -> Rendered:

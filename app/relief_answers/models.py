@@ -2,11 +2,12 @@
 
 from datetime import date
 
-from app.api.fields import Id, MomentOut, ResponseBody
+from app.api.fields import Id, MomentOut, response_body
 from app.tracks.output import DomainOut, SpellOut, TrackOut
 
 
-class ReliefOut(ResponseBody):
+@response_body
+class ReliefOut:
     """Is relief holding? Per domain, and per instrument with every score it rests on. `known_at` is when the newest
     version used was recorded: asking again with it gives this answer again."""
 

@@ -52,12 +52,12 @@ def for_patient(found: ReliefOnDay) -> ReliefOnDay:
 
 
 def in_words_for_patient(track: TrackOut) -> TrackOut:
-    return track.model_copy(update={"explanation": explain_to_patient(track)})
+    return replace(track, explanation=explain_to_patient(track))
 
 
 def asking_again(track: TrackOut, due_on: date) -> TrackOut:
     """The track, of whose instrument one more reading is asked from a day on."""
-    asking = track.model_copy(update={"confirm_due_on": due_on})
+    asking = replace(track, confirm_due_on=due_on)
     asking.explanation = explain(asking)
     return asking
 

@@ -1,13 +1,14 @@
 """Response bodies for tracks and domains. Every score is in its instrument's own unit."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, WithJsonSchema
 
-from app.api.fields import MomentOut, ResponseBody, grows
+from app.api.fields import MomentOut, grows, response_body
 from app.instruments import INSTRUMENTS, Instrument
 from app.relief import VERSION, Score, Spell, Verdict
 from app.tracks.domains import line_severity, near_line, rule
@@ -28,7 +29,8 @@ _STATUS = grows(*get_args(Status))
 Value = int | float
 
 
-class ReadingOut(ResponseBody):
+@response_body
+class ReadingOut:
     """One score the verdict rests on, in the instrument's unit."""
 
     value: Value
@@ -36,13 +38,15 @@ class ReadingOut(ResponseBody):
     score_id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
+@response_body
 class LatestOut(ReadingOut):
     """The latest representative reading. `window` is `overlapping` when its recall reaches back past the infusion."""
 
     window: str = grows("clean", "overlapping")
 
 
-class MeasurementErrorOut(ResponseBody):
+@response_body
+class MeasurementErrorOut:
     """The standard error of measurement of one reading, in the score's own unit: the reliable change / (1.96 x sqrt 2),
     with the kind and the source of the reliable change."""
 
@@ -53,7 +57,8 @@ class MeasurementErrorOut(ResponseBody):
     source: str
 
 
-class EpisodeOut(ResponseBody):
+@response_body
+class EpisodeOut:
     """The current series of infusions."""
 
     number: int
@@ -62,7 +67,8 @@ class EpisodeOut(ResponseBody):
     courses: int
 
 
-class DurabilityOut(ResponseBody):
+@response_body
+class DurabilityOut:
     """How long the first durable response lasted. `through_on` is the onset of the event, or the latest reading; `days`
     run from `origin_on` to it. All null without such a response."""
 
@@ -74,6 +80,7 @@ class DurabilityOut(ResponseBody):
     days: int | None
 
 
+@response_body
 class SpellOut(DurabilityOut):
     """The durability of an episode that a new episode ended."""
 
@@ -82,7 +89,8 @@ class SpellOut(DurabilityOut):
     episode: int
 
 
-class TrackOut(ResponseBody):
+@response_body
+class TrackOut:
     """Whether relief is holding by one instrument: the status, the scores used and what is missing. Scores and lines
     are in the instrument's own unit and direction; a null is a number this status does not have."""
 
@@ -152,7 +160,8 @@ class TrackOut(ResponseBody):
     """The answer in words, made from this answer alone."""
 
 
-class OtherOut(ResponseBody):
+@response_body
+class OtherOut:
     """Another instrument of the domain, and what it says."""
 
     instrument: str
@@ -160,7 +169,8 @@ class OtherOut(ResponseBody):
     last_known: str | None
 
 
-class DomainOut(ResponseBody):
+@response_body
+class DomainOut:
     """A domain's answer: the status of the instrument that answers for it. `others` are the further instruments of the
     domain that have a baseline or a score in the current episode."""
 
@@ -266,7 +276,7 @@ def spells_out(verdicts: Mapping[str, Verdict]) -> Sequence[SpellOut]:
             instrument=code,
             domain=INSTRUMENTS[code].domain,
             episode=spell.episode,
-            **durability_out(spell).model_dump(),
+            **asdict(durability_out(spell)),
         )
         for code, verdict in verdicts.items()
         for spell in verdict.previous_spells
