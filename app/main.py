@@ -27,11 +27,13 @@ from app.api.documents import router as documents
 from app.api.limits import LIMITER, RateLimiter
 from app.api.middleware import Envelope
 from app.api.parts import DATABASE, PUBLIC_URL, SCHEMA_HEAD
+from app.api.plain import PlainRequests
 from app.api.versions import Constant
 from app.audit import recording
 from app.audit_log.routes import router as audit_log
 from app.catalogue.routes import router as catalogue
 from app.checkins import service as checkins
+from app.checkins.routes import PLAIN as PLAIN_CHECK_INS
 from app.checkins.routes import RECORDING, batches
 from app.checkins.routes import router as check_ins
 from app.clients.routes import router as clients
@@ -56,6 +58,7 @@ from app.plans.routes import me_router as my_due
 from app.plans.routes import router as plans
 from app.privacy.routes import router as privacy
 from app.relief_answers import service as relief_answers
+from app.relief_answers.routes import PLAIN as PLAIN_RELIEF
 from app.relief_answers.routes import RELIEF
 from app.relief_answers.routes import router as relief
 from app.sessions.routes import router as sessions
@@ -136,6 +139,7 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=_GIVEN_HEADERS,
             max_age=600,
         )
+    app.add_middleware(PlainRequests, lanes={**PLAIN_CHECK_INS, **PLAIN_RELIEF})
     hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"), hosts=hosts)
     problems.install(app, (documents, *_ROUTERS))

@@ -17,6 +17,7 @@ from app.api.idempotency import Keyed, compared
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
+from app.api.plain import PlainRequest
 from app.api.strict import OFF_LOOP_BYTES, StrictRoute
 from app.audit.service import Act, Origin
 from app.errors import Fault, Internal, Invalid, InvalidToken, Merged, NotFound, Problem
@@ -95,6 +96,21 @@ class GuardedRoute(StrictRoute):
         database = DOOR_PARTS.of(request).database
         is_there = not ids or await database.read(clinic_id, lambda db: store.are_there(db, clinic_id, ids))
         return problem if is_there else NotFound()
+
+
+def admitted(request: PlainRequest, operation: str) -> Door | None:
+    """The door for a plain request, if its caller is known of late and may do this. It is counted then. Raises
+    RateLimited."""
+    parts = DOOR_PARTS.of(request)
+    caller = parts.callers.remembered(request.token)
+    if caller is None:
+        return None
+    permit(caller, operation, str(request.named))
+    count(request, caller.name)
+    scope = request.scope
+    address = scope["client"][0] if scope["client"] else ""
+    act = Act(caller.clinic_id, caller.kind, caller.id, operation, scope["request_id"], clock.now(), address)
+    return Door(parts, caller, act, is_permitted=True)
 
 
 async def identify(request: Request) -> Caller:

@@ -61,12 +61,16 @@ class CallerCache:
         self._outside = outside
         self._known: dict[str, tuple[float, Caller]] = {}
 
+    def remembered(self, token: str) -> Caller | None:
+        """The caller that a token belongs to, if it is cached."""
+        known = self._known.get(token)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
     async def caller(self, token: str) -> Caller:
         """The caller that a token belongs to. Raises InvalidToken."""
-        now = time.monotonic()
-        known = self._known.get(token)
-        if known is not None and known[0] > now:
-            return known[1]
+        known = self.remembered(token)
+        if known is not None:
+            return known
         if self._outside is not None and self._outside.issued(token):
             caller, expires_at = await self._verified(self._outside, token)
         else:
@@ -76,7 +80,7 @@ class CallerCache:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         left = expires_at - clock.now().timestamp()
-        self._known[token] = (now + min(_REMEMBERED_SECONDS, left), caller)
+        self._known[token] = (time.monotonic() + min(_REMEMBERED_SECONDS, left), caller)
         return caller
 
     def clear(self) -> None:

@@ -10,11 +10,10 @@ import logging
 import time
 from dataclasses import dataclass, field
 from math import ceil, floor
-
-from fastapi import Request
+from typing import Any, Protocol
 
 from app.api import store
-from app.api.parts import Part
+from app.api.parts import HasApp, Part
 from app.errors import RateLimited
 from app.storage import NO_CLINIC, Database, Transaction
 
@@ -114,9 +113,17 @@ class RateLimiter:
 LIMITER: Part[RateLimiter] = Part("limiter")
 
 
-def count(request: Request, caller: str) -> None:
-    """Counts a request of a caller. Its response tells where they stand. Raises RateLimited."""
-    request.scope["holdfast_headers"] = LIMITER.of(request).take(caller)
+class Counted(HasApp, Protocol):
+    """A request that can be counted."""
+
+    @property
+    def scope(self) -> Any: ...
+
+
+def count(request: Counted, caller: str) -> None:
+    """Counts a request of a caller, once. Its response tells where they stand. Raises RateLimited."""
+    if "holdfast_headers" not in request.scope:
+        request.scope["holdfast_headers"] = LIMITER.of(request).take(caller)
 
 
 def purge(db: Transaction) -> None:

@@ -8,13 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf
+from app.access.dependencies import DoorOf, GuardedRoute, KeyOf, PageOf, admitted
 from app.access.door import Audited, Door
 from app.access.service import Caller
 from app.api.aside import aside
 from app.api.faults import faults_of
 from app.api.fields import DayIn, as_bytes
 from app.api.parts import Part
+from app.api.plain import Lanes, PlainRequest
 from app.api.problems import Responses, problem_body, problems
 from app.api.rendering import Rendered, created
 from app.api.strict import OFF_LOOP_BYTES, body_of, holds_too_many
@@ -33,6 +34,7 @@ from app.checkins.models import (
     CheckInReceipt,
     RefusalOut,
 )
+from app.checkins.plain import plain_check_in
 from app.checkins.refusing import Alarm
 from app.checkins.service import Receipt
 from app.errors import Busy, Fault, Invalid, Problem
@@ -92,10 +94,22 @@ class BatchRoute(RecordingRoute):
         return [alarm for form in forms for alarm in refusing.alarms_in(form, None)]
 
 
+async def _record_plainly(request: PlainRequest) -> Rendered | None:
+    """`record_check_in` of a plain body without an Idempotency-Key."""
+    door = admitted(request, "record_check_in")
+    body = plain_check_in(await request.body()) if door is not None else None
+    if door is None or body is None:
+        return None
+    post = Post(door.caller, door.act, door.caller.whose(request.named), body)
+    receipt = await door.join(RECORDING.of(request), post)
+    return None if receipt is None else _created(receipt)
+
+
 router = APIRouter(tags=["check-ins"], route_class=RecordingRoute)
 batches = APIRouter(tags=["check-ins"], route_class=BatchRoute)
 
 _PATH = "/v1/patients/{patient_id}/check-ins"
+PLAIN: Lanes = {("POST", _PATH): _record_plainly}
 
 
 def _refusals(*codes: str) -> Responses:

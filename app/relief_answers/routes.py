@@ -5,12 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.access.dependencies import DoorOf, GuardedRoute
+from app.access.dependencies import DoorOf, GuardedRoute, admitted
 from app.access.door import Audited
 from app.api.fields import DayIn, MomentIn
 from app.api.parts import Part
+from app.api.plain import Lanes, PlainRequest
 from app.api.problems import problems
-from app.api.rendering import as_json
+from app.api.rendering import Rendered, as_json
 from app.relief_answers import service
 from app.relief_answers.models import ReliefOut
 from app.relief_answers.service import Question
@@ -41,3 +42,14 @@ async def get_relief(
     if fact is None:
         fact = await door.read(lambda db: service.relief_of(db, question))
     return as_json(fact).response()
+
+
+async def _get_relief_plainly(request: PlainRequest) -> Rendered | None:
+    """`get_relief` without a query."""
+    door = admitted(request, "get_relief")
+    question = door and Question(door.caller, door.act, request.named)
+    fact = await door.join(RELIEF.of(request), question) if door and question else None
+    return None if fact is None else as_json(fact)
+
+
+PLAIN: Lanes = {("GET", f"{router.prefix}/relief"): _get_relief_plainly}
