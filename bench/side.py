@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 sys.path.insert(0, os.getcwd())
 
 from app import clock
@@ -93,13 +95,11 @@ class Side:
                 connection.execute("pragma wal_checkpoint(truncate)")
                 scores = connection.execute(count).fetchone()[0]
             return {"bytes": Path(file).stat().st_size, "scores": scores}
-        import psycopg
-
         with psycopg.connect(str(self._settings.migration_database_url), autocommit=True) as connection:
-            connection.execute("checkpoint")
             size = connection.execute("select pg_database_size(current_database())").fetchone()
             scores = connection.execute(count).fetchone()
-        assert size is not None and scores is not None
+        assert size is not None
+        assert scores is not None
         return {"bytes": size[0], "scores": scores[0]}
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field as BodyField
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import ResponseBody, Text
-from app.storage import Moment, document, key, rights
+from app.storage import Moment, Uid, document, key, rights
 
 
 class Clinic(SQLModel, table=True):
@@ -100,7 +100,7 @@ class PasswordCode(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    user_id: UUID = Field(sa_type=Uuid)
+    user_id: UUID = Field(sa_type=Uid)
     code_hash: str
     expires_at: datetime = Field(sa_type=Moment)
     used_at: datetime | None = Field(sa_type=Moment)
@@ -142,7 +142,7 @@ class Device(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
     sealed_name: bytes | None = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=Moment)
     disabled_at: datetime | None = Field(sa_type=Moment)
@@ -161,7 +161,7 @@ class Enrolment(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
     code_hash: str
     expires_at: datetime = Field(sa_type=Moment)
     redeemed_at: datetime | None = Field(sa_type=Moment)
@@ -183,11 +183,11 @@ class RefreshToken(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    family_id: UUID = Field(sa_type=Uuid)
-    parent_id: UUID | None = Field(sa_type=Uuid)
+    family_id: UUID = Field(sa_type=Uid)
+    parent_id: UUID | None = Field(sa_type=Uid)
     token_hash: str
     caller_kind: str
-    caller_id: UUID = Field(sa_type=Uuid)
+    caller_id: UUID = Field(sa_type=Uid)
     expires_at: datetime = Field(sa_type=Moment)
     used_at: datetime | None = Field(sa_type=Moment)
     revoked_at: datetime | None = Field(sa_type=Moment)

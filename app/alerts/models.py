@@ -4,11 +4,11 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Flag, Id, MomentOut, Note, RequestBody, ResponseBody, grows, with_examples
-from app.storage import Moment, document, key, rights
+from app.storage import Moment, Uid, document, key, rights
 
 Disposition = Literal["contacted", "escalated", "already_known", "could_not_reach", "entered_in_error", "other"]
 
@@ -38,9 +38,9 @@ class Alert(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
-    check_in_id: UUID | None = Field(sa_type=Uuid)
-    session_id: UUID | None = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
+    check_in_id: UUID | None = Field(sa_type=Uid)
+    session_id: UUID | None = Field(sa_type=Uid)
     instrument: str | None
     domain: str
     kind: str
@@ -72,9 +72,9 @@ class Acknowledgement(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    alert_id: UUID = Field(sa_type=Uuid)
+    alert_id: UUID = Field(sa_type=Uid)
     by_kind: str
-    by_id: UUID = Field(sa_type=Uuid)
+    by_id: UUID = Field(sa_type=Uid)
     at: datetime = Field(sa_type=Moment)
     note: str
     disposition: str
@@ -110,7 +110,7 @@ class Notification(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    alert_id: UUID = Field(sa_type=Uuid)
+    alert_id: UUID = Field(sa_type=Uid)
     recipient: str
     at: datetime = Field(sa_type=Moment)
     outcome: str

@@ -3,34 +3,38 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Id, MomentOut, ResponseBody, grows
-from app.storage import Moment, document, key, rights
+from app.storage import Moment, Uid, document, key, rights
 
 
 class AuditEvent(SQLModel, table=True):
     """One request that read or wrote patients' data, or tried to. `attempted` are the ids in the path of a request that
-    was refused. `address` is the network address that the request came from."""
+    was refused. `address` is the network address that the request came from. `patient_id`: the one patient whom it is
+    about, as in an AuditSubject, if it is about one; `patient_attempted`: that patient was only asked for."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
-        Index(None, "clinic_id", "at", "id"),
-        Index(None, "clinic_id", "actor_id", "at"),
+        Index(None, "clinic_id", "actor_id", "id"),
+        Index(None, "clinic_id", "patient_id", "id"),
+        rights(is_clustered=True),
     )
 
     clinic_id: UUID = key()
     id: UUID = key()
     at: datetime = Field(sa_type=Moment)
     actor_kind: str
-    actor_id: UUID = Field(sa_type=Uuid)
+    actor_id: UUID = Field(sa_type=Uid)
     operation: str
     request_id: str
     outcome: str
     attempted: dict[str, str] | None = Field(sa_type=document())
     address: str
+    patient_id: UUID | None = Field(sa_type=Uid)
+    patient_attempted: bool
 
 
 # The patient id that stands for every patient of the clinic in the subjects of an event.
@@ -38,13 +42,14 @@ EVERYONE = UUID(int=0)
 
 
 class AuditSubject(SQLModel, table=True):
-    """A patient whose data the request of an audit event showed or changed. If `attempted`, the patient was asked for,
-    but nothing was shown or changed."""
+    """One of several patients whose data the request of an audit event showed or changed. If `attempted`, the patient
+    was asked for, but nothing was shown or changed."""
 
     __tablename__ = "audit_subjects"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "event_id"], ["audit_events.clinic_id", "audit_events.id"]),
         Index(None, "clinic_id", "patient_id", "event_id"),
+        rights(is_clustered=True),
     )
 
     clinic_id: UUID = key()
@@ -60,7 +65,7 @@ class Unsealed(SQLModel, table=True):
     __tablename__ = "audit_unsealed"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "event_id"], ["audit_events.clinic_id", "audit_events.id"]),
-        rights(deletes=True),
+        rights(deletes=True, is_clustered=True),
     )
 
     clinic_id: UUID = key()

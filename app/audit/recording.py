@@ -25,6 +25,8 @@ def record_many(db: Transaction, clinic_id: UUID, entries: Sequence[AuditEntry])
     events, unsealed, subjects = [], [], []
     for entry in entries:
         act, event_id = entry.act, new_id()
+        whose = dict.fromkeys(entry.refused_patient_ids, True) | dict.fromkeys(entry.patient_ids, False)
+        only = next(iter(whose)) if len(whose) == 1 else None
         unsealed.append({"clinic_id": clinic_id, "event_id": event_id})
         events.append(
             {
@@ -38,12 +40,14 @@ def record_many(db: Transaction, clinic_id: UUID, entries: Sequence[AuditEntry])
                 "outcome": entry.outcome,
                 "attempted": dict(entry.attempted) or None,
                 "address": act.address,
+                "patient_id": only,
+                "patient_attempted": only is not None and whose[only],
             }
         )
-        whose = dict.fromkeys(entry.refused_patient_ids, True) | dict.fromkeys(entry.patient_ids, False)
-        subjects += [
-            {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
-            for patient_id, attempted in whose.items()
-        ]
+        if only is None:
+            subjects += [
+                {"clinic_id": clinic_id, "event_id": event_id, "patient_id": patient_id, "attempted": attempted}
+                for patient_id, attempted in whose.items()
+            ]
     insert(db, {AuditEvent: events, Unsealed: unsealed, AuditSubject: subjects})
     return [None] * len(entries)

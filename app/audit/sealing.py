@@ -252,8 +252,9 @@ def _with_subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) 
 
 
 def _read(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, Stands | None]:
-    subjects = store.subjects(db, clinic_id, event_ids)
-    return {event.id: (event, subjects.get(event.id, [])) for event in store.by_ids(db, clinic_id, event_ids)}
+    events = store.by_ids(db, clinic_id, event_ids)
+    subjects = store.subjects(db, clinic_id, events)
+    return {event.id: (event, subjects.get(event.id, [])) for event in events}
 
 
 def _event_mac(key: bytes, event: Any, subjects: Sequence[Any], event_id: UUID) -> bytes:

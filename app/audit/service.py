@@ -64,7 +64,7 @@ def events_of(
 ) -> list[AuditEventOut]:
     """Events, newest first. Returns one more than `limit` if there are more."""
     events = store.page(db, clinic_id, patient_id, actor_id, after, limit)
-    subjects = store.subjects(db, clinic_id, [event.id for event in events])
+    subjects = store.subjects(db, clinic_id, events)
     return [
         AuditEventOut(
             id=event.id,

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, inspect
+from sqlalchemy import delete, func, inspect, or_
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
 from app.audit.models import EVERYONE, AuditEvent, AuditSubject, Seal, Unsealed
-from app.storage import Transaction, below
+from app.storage import Transaction
 
 
 def page(
@@ -29,22 +29,30 @@ def page(
         showed = select(AuditSubject.event_id).where(
             col(AuditSubject.clinic_id) == clinic_id, col(AuditSubject.patient_id).in_([patient_id, EVERYONE])
         )
-        query = query.where(col(AuditEvent.id).in_(showed))
+        is_about = col(AuditEvent.patient_id).in_([patient_id, EVERYONE])
+        query = query.where(or_(is_about, col(AuditEvent.id).in_(showed)))
     if after is not None:
-        place = (datetime.fromisoformat(after[0]), UUID(after[1]))
-        query = query.where(below((col(AuditEvent.at), col(AuditEvent.id)), place))
-    return db.exec(query.order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc()).limit(limit + 1)).all()
+        query = query.where(col(AuditEvent.id) < UUID(after[0]))
+    return db.exec(query.order_by(col(AuditEvent.id).desc()).limit(limit + 1)).all()
 
 
 _E, _S = inspect(AuditEvent).local_table, inspect(AuditSubject).local_table
 
 
-def subjects(db: Transaction, clinic_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+class Subject(NamedTuple):
+    """A patient whom an event is about: see AuditSubject."""
+
+    patient_id: UUID
+    attempted: bool
+
+
+def subjects(db: Transaction, clinic_id: UUID, events: Sequence[Any]) -> dict[UUID, list[Subject]]:
     """The subjects of these events, by event id: the patients that were shown or asked for."""
-    found: dict[UUID, list[Any]] = {}
-    query = rows_of(_S).where(_S.c.clinic_id == clinic_id, _S.c.event_id.in_(event_ids))
-    for subject in db.execute(query.order_by(_S.c.patient_id)):
-        found.setdefault(subject.event_id, []).append(subject)
+    found = {e.id: [Subject(e.patient_id, e.patient_attempted)] for e in events if e.patient_id is not None}
+    others = [event.id for event in events if event.patient_id is None]
+    query = rows_of(_S).where(_S.c.clinic_id == clinic_id, _S.c.event_id.in_(others))
+    for row in db.execute(query.order_by(_S.c.patient_id)) if others else ():
+        found.setdefault(row.event_id, []).append(Subject(row.patient_id, row.attempted))
     return found
 
 

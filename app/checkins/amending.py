@@ -59,7 +59,6 @@ def amend(
     scored = {} if voided else _amended({code: scored_of(score) for code, score in stood.items()}, caller, body)
     _check_places(db, act.clinic_id, patient_id, check_in_id, taken_at, scored)
     new = _next_version(current, act, body.reason, patients.next_moment(patient, act.at), taken_at, voided)
-    check_in.version, check_in.taken_at, check_in.voided = new.version, taken_at, voided
     rows = [
         score_version(
             new,
@@ -70,7 +69,8 @@ def amend(
         )
         for code, response in scored.items()
     ]
-    db.add_all([patient, check_in, new])
+    store.add_version(db, check_in, new)
+    db.add(patient)
     db.flush()
     change = Change(
         patients.subject_of(patient, caller.time_zone),

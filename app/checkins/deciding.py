@@ -10,7 +10,7 @@ from uuid import UUID
 from app.access.service import Caller
 from app.alerts.policies import is_late, needs_notice
 from app.audit.service import Act
-from app.checkins.models import CheckIn, CheckInIn, CheckInVersion, KnownPost, RecordedIn
+from app.checkins.models import CheckIn, CheckInIn, CheckInVersion, KnownPost, RecordedIn, become
 from app.checkins.policies import (
     Answers,
     Taken,
@@ -95,10 +95,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A new version of a check-in in which answers take the place of a total or of fewer answers."""
+    """A new version of a check-in in which answers take the place of a total or of fewer answers. `first`: its first
+    version, which is kept beside the later ones from now on."""
 
     check_in: CheckIn
     version: CheckInVersion
+    first: CheckInVersion | None
     scores: list[ScoreVersion]
 
 
@@ -196,7 +198,7 @@ def _complete(
         recorded_by_id=post.act.actor_id,
         reason="completed",
     )
-    check_in.version = version.version
+    become(check_in, version)
     # A total that was known keeps when it was recorded; one that is known only now is as old as its last answers.
     is_whole_soon = is_prompt(old.taken_at, version.recorded_at, post.caller.time_zone)
     scores = [
@@ -214,7 +216,7 @@ def _complete(
     for score in scores:
         gathered.standing[(patient.id, score.taken_at, score.instrument)] = score
     gathered.check_ins[check_in.id] = Decision(check_in, version, scores, is_new=False)
-    gathered.completions.append((post, Completion(check_in, version, scores)))
+    gathered.completions.append((post, Completion(check_in, version, old if old.version == 1 else None, scores)))
     return RecordedIn(instrument=code, check_in_id=check_in.id)
 
 
@@ -227,34 +229,24 @@ def _rows(
     clinic_id: UUID, post: Post, patient: PatientSummary, moment: Taken, check_in_id: UUID
 ) -> tuple[CheckIn, CheckInVersion]:
     body, recorded_at = post.body, patients.next_moment(patient, post.act.at)
-    check_in = _check_in_row(
-        clinic_id=clinic_id,
-        id=check_in_id,
-        patient_id=patient.id,
-        version=1,
-        taken_at=moment.at,
-        voided=False,
-        posted=digest(body),
-    )
-    version = _version_row(
-        clinic_id=clinic_id,
-        check_in_id=check_in_id,
-        version=1,
-        patient_id=patient.id,
-        recorded_at=recorded_at,
-        recorded_by_kind=post.act.actor_kind,
-        recorded_by_id=post.act.actor_id,
-        taken_at=moment.at,
-        session_id=body.session_id,
-        stated_before_at=recorded_at if body.before_infusion else None,
-        clock_offset_seconds=moment.offset_seconds,
-        clock_suspect=moment.is_suspect,
-        voided=False,
-        moved_from=None,
-        moved_to=None,
-        reason=None,
-    )
-    return check_in, version
+    said: dict[str, Any] = {
+        "version": 1,
+        "recorded_at": recorded_at,
+        "recorded_by_kind": post.act.actor_kind,
+        "recorded_by_id": post.act.actor_id,
+        "taken_at": moment.at,
+        "session_id": body.session_id,
+        "stated_before_at": recorded_at if body.before_infusion else None,
+        "clock_offset_seconds": moment.offset_seconds,
+        "clock_suspect": moment.is_suspect,
+        "voided": False,
+        "moved_from": None,
+        "moved_to": None,
+        "reason": None,
+    }
+    whose: dict[str, Any] = {"clinic_id": clinic_id, "patient_id": patient.id}
+    check_in = _check_in_row(**whose, id=check_in_id, posted=bytes.fromhex(digest(body)), **said)
+    return check_in, _version_row(**whose, check_in_id=check_in_id, **said)
 
 
 def _known_post(clinic_id: UUID, post: Post, post_id: UUID, check_in_id: UUID) -> KnownPost:
@@ -263,14 +255,14 @@ def _known_post(clinic_id: UUID, post: Post, post_id: UUID, check_in_id: UUID) -
         id=post_id,
         patient_id=post.patient_id,
         check_in_id=check_in_id,
-        posted=digest(post.body),
+        posted=bytes.fromhex(digest(post.body)),
     )
 
 
 def _again(post: Post, stands: Decision, known: CheckIn | KnownPost) -> Decision:
     """For a post whose id is known: a repeat if the content is the same, otherwise CheckInConflict."""
     mine = (post.patient_id, *post.caller.former_patient_ids)
-    if known.patient_id not in mine or known.posted != digest(post.body):
+    if known.patient_id not in mine or known.posted != bytes.fromhex(digest(post.body)):
         raise CheckInConflict(errors=[Fault("pointer", "/id", "names a check-in with other content")])
     return Decision(stands.check_in, stands.version, stands.scores, is_new=False, replayed=True)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import MISSING, SkipValidation
 from pydantic import Field as BodyField
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from app.access.models import CrisisContact
@@ -26,7 +26,7 @@ from app.api.fields import (
     response_body,
     with_examples,
 )
-from app.storage import Moment, key, rights
+from app.storage import Moment, Uid, key, rights
 from app.tracks.output import TrackOut, Value
 
 _EXAMPLE = {
@@ -38,25 +38,54 @@ _EXAMPLE = {
 }
 
 
-class CheckIn(SQLModel, table=True):
-    """A check-in. `taken_at` and `voided` are those of its current version. `posted` is a hash of the content of
-    version 1; repeated posts are compared with it."""
+class Versioned(SQLModel):
+    """What a check-in says by one version. `stated_before_at`: when it was stated that it was answered before the
+    infusion; null where it was not. `clock_offset_seconds`: by how much the device's clock was behind ours when it was
+    sent; `clock_suspect`: that was not believed. `moved_from`: the check-in in whose place it goes on; `moved_to`: the
+    one that goes on in its place. Such a version is voided too."""
+
+    version: int
+    recorded_at: datetime = Field(sa_type=Moment)
+    recorded_by_kind: str
+    recorded_by_id: UUID = Field(sa_type=Uid)
+    taken_at: datetime = Field(sa_type=Moment)
+    session_id: UUID | None = Field(sa_type=Uid)
+    stated_before_at: datetime | None = Field(sa_type=Moment)
+    clock_offset_seconds: int | None
+    clock_suspect: bool
+    voided: bool
+    moved_from: UUID | None = Field(sa_type=Uid)
+    moved_to: UUID | None = Field(sa_type=Uid)
+    reason: str | None
+
+
+VERSIONED = tuple(Versioned.model_fields)
+
+
+class CheckIn(Versioned, table=True):
+    """A check-in, by its current version. `posted` is a hash of the content of version 1; repeated posts are compared
+    with it."""
 
     __tablename__ = "check_ins"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        ForeignKeyConstraint(
+            ["clinic_id", "patient_id", "session_id"], ["sessions.clinic_id", "sessions.patient_id", "sessions.id"]
+        ),
         UniqueConstraint("clinic_id", "patient_id", "id"),
-        Index(None, "clinic_id", "patient_id", "taken_at", "id"),
-        rights("version, taken_at, voided"),
+        rights(", ".join(VERSIONED), is_clustered=True),
     )
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
-    version: int
-    taken_at: datetime = Field(sa_type=Moment)
-    voided: bool
-    posted: str
+    patient_id: UUID = Field(sa_type=Uid)
+    posted: bytes = Field(sa_type=LargeBinary)
+
+
+def become(check_in: CheckIn, version: Versioned) -> None:
+    """Makes a version the current one of a check-in."""
+    for name in VERSIONED:
+        setattr(check_in, name, getattr(version, name))
 
 
 class KnownPost(SQLModel, table=True):
@@ -73,16 +102,14 @@ class KnownPost(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
-    check_in_id: UUID = Field(sa_type=Uuid)
-    posted: str
+    patient_id: UUID = Field(sa_type=Uid)
+    check_in_id: UUID = Field(sa_type=Uid)
+    posted: bytes = Field(sa_type=LargeBinary)
 
 
-class CheckInVersion(SQLModel, table=True):
-    """One version of a check-in. Its scores are in `score_versions`. `stated_before_at`: when it was stated that it was
-    answered before the infusion; null where it was not. `clock_offset_seconds`: by how much the device's clock was
-    behind ours when it was sent; `clock_suspect`: that was not believed. `moved_from`: the check-in in whose place it
-    goes on; `moved_to`: the one that goes on in its place. Such a version is voided too."""
+class CheckInVersion(Versioned, table=True):
+    """One version of a check-in that was amended, completed or moved: the first, the current and all between. A
+    check-in that has one version only has no row here."""
 
     __tablename__ = "check_in_versions"
     __table_args__ = (
@@ -98,19 +125,7 @@ class CheckInVersion(SQLModel, table=True):
     clinic_id: UUID = key()
     check_in_id: UUID = key()
     version: int = Field(primary_key=True)
-    patient_id: UUID = Field(sa_type=Uuid)
-    recorded_at: datetime = Field(sa_type=Moment)
-    recorded_by_kind: str
-    recorded_by_id: UUID = Field(sa_type=Uuid)
-    taken_at: datetime = Field(sa_type=Moment)
-    session_id: UUID | None = Field(sa_type=Uuid)
-    stated_before_at: datetime | None = Field(sa_type=Moment)
-    clock_offset_seconds: int | None
-    clock_suspect: bool
-    voided: bool
-    moved_from: UUID | None = Field(sa_type=Uuid)
-    moved_to: UUID | None = Field(sa_type=Uuid)
-    reason: str | None
+    patient_id: UUID = Field(sa_type=Uid)
 
 
 Answers = Annotated[list[Whole | None], BodyField(max_length=50)]

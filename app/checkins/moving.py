@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from app.audit.service import Act
+from app.checkins import store
 from app.checkins.deciding import score_version, scored_of
-from app.checkins.models import CheckIn, CheckInVersion
+from app.checkins.models import VERSIONED, CheckIn, CheckInVersion
 from app.checkins.store import Row
 from app.storage import Transaction
 from app.tracks.models import ScoreVersion
@@ -31,52 +33,45 @@ def move(
 ) -> list[ScoreVersion]:
     """Ends check-ins here and begins them for the patient `to`, all at the moment `at`. Returns the scores that begin;
     the caller folds them, and supersedes those that end."""
-    begun = [(one, _begun(act, one, to)) for one in leaving]
-    for one, check_in in begun:
-        one.check_in.version, one.check_in.voided = one.version.version + 1, True
-        db.add_all([one.check_in, check_in])
-    db.flush()
-    scores: list[ScoreVersion] = []
-    for one, check_in in begun:
-        ended = _version(act, one, one.check_in, at, reason)
+    begun = []
+    for one in leaving:
+        ended = _version(act, one, one.check_in.id, one.version.patient_id, one.version.version + 1, at, reason)
         ended.voided, ended.moved_to = True, one.becomes
-        new = _version(act, one, check_in, at, reason)
-        new.session_id = one.session_id
-        new.moved_from = one.check_in.id if one.back is None else one.back[1].moved_from
-        db.add_all([ended, new])
-        scores += [score_version(new, s.instrument, scored_of(s), late=s.late, prompt=s.prompt) for s in one.scores]
+        store.add_version(db, one.check_in, ended)
+        begun.append(_begin(db, act, one, to, at, reason))
     db.flush()
-    return scores
+    return [
+        score_version(new, s.instrument, scored_of(s), late=s.late, prompt=s.prompt)
+        for one, new in zip(leaving, begun, strict=True)
+        for s in one.scores
+    ]
 
 
-def _begun(act: Act, one: Leaving, to: UUID) -> CheckIn:
+def _begin(db: Transaction, act: Act, one: Leaving, to: UUID, at: datetime, reason: str) -> CheckInVersion:
+    """Begins a check-in that says what the moving one says, or goes on with the one to which it returns."""
+    number = 1 if one.back is None else one.back[1].version + 1
+    new = _version(act, one, one.becomes, to, number, at, reason)
+    new.session_id = one.session_id
+    new.moved_from = one.check_in.id if one.back is None else one.back[1].moved_from
     if one.back is not None:
-        returned, last = one.back
-        returned.version, returned.taken_at, returned.voided = (
-            last.version + 1,
-            one.version.taken_at,
-            one.version.voided,
-        )
-        return returned
-    return CheckIn(
-        clinic_id=act.clinic_id,
-        id=one.becomes,
-        patient_id=to,
-        version=1,
-        taken_at=one.version.taken_at,
-        voided=one.version.voided,
-        posted=one.check_in.posted,
-    )
+        store.add_version(db, one.back[0], new)
+    else:
+        said: dict[str, Any] = {name: getattr(new, name) for name in VERSIONED}
+        whose: dict[str, Any] = {"clinic_id": act.clinic_id, "patient_id": to}
+        db.add(CheckIn(**whose, id=one.becomes, posted=one.check_in.posted, **said))
+    return new
 
 
-def _version(act: Act, one: Leaving, check_in: CheckIn, at: datetime, reason: str) -> CheckInVersion:
-    """The next version of a check-in, which says what the moving one says."""
+def _version(
+    act: Act, one: Leaving, check_in_id: UUID, patient_id: UUID, number: int, at: datetime, reason: str
+) -> CheckInVersion:
+    """A version of a check-in, which says what the moving one says."""
     old = one.version
     return CheckInVersion(
         clinic_id=act.clinic_id,
-        check_in_id=check_in.id,
-        version=check_in.version,
-        patient_id=check_in.patient_id,
+        check_in_id=check_in_id,
+        version=number,
+        patient_id=patient_id,
         recorded_at=at,
         recorded_by_kind=act.actor_kind,
         recorded_by_id=act.actor_id,

@@ -26,7 +26,7 @@ from app.logs import log_unexpected
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.plans.confirming import Confirming
-from app.storage import Transaction, is_lost, is_passing
+from app.storage import Transaction, ask, is_lost, is_passing
 from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -175,11 +175,12 @@ def _right_clocks(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> se
 
 def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[Taken | Problem]) -> Gathered:
     patient_ids = {post.patient_id for post in posts}
-    locked = patients_store.summaries(db, clinic_id, patient_ids, lock=True)
+    found, folds = ask(db, clinic_id, patient_ids, patients_store.LOCKED_SUMMARIES, tracks_store.FOLDS)
+    locked = patients_store.summarized(found)
     for patient in locked.values():
         if patient.merged_into is not None:
             patient.merged_into = patients.goes_on_in(db, clinic_id, patient.id)
-    known = tracks.gather(db, clinic_id, list(locked))
+    known = tracks.gather(db, clinic_id, list(locked), folds)
     named = store.by_ids(db, clinic_id, {i for post in posts if (i := post.id) is not None})
     instants = {
         (post.patient_id, moment.at)
@@ -223,7 +224,7 @@ def _insert(
     if not touched and not gathered.new_posts:
         return {}
     patients_store.store_recorded_at(db, clinic_id, [gathered.patients[i] for i in sorted(touched)])
-    versions = [*(k.version for _, k in kept), *(done.version for _, done in completed)]
+    versions = [version for _, done in completed for version in (done.first, done.version) if version is not None]
     store.insert_many(db, [k.check_in for _, k in kept], versions, gathered.new_posts)
     changes = [_change(post, gathered, k.scores, k.version) for post, k in kept]
     found = tracks.apply(db, clinic_id, changes, gathered.known) if changes else []

@@ -5,11 +5,11 @@ from typing import Literal, get_args
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlalchemy import ForeignKeyConstraint, Index, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import DayIn, Flag, Id, MomentOut, Name, RequestBody, ResponseBody, grows, with_examples
-from app.storage import Moment, key
+from app.storage import Moment, Uid, key
 
 Kind = Literal[
     "medication_started",
@@ -38,17 +38,17 @@ class EventVersion(SQLModel, table=True):
     clinic_id: UUID = key()
     id: UUID = key()
     version: int = Field(primary_key=True)
-    patient_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
     recorded_at: datetime = Field(sa_type=Moment)
     recorded_by_kind: str
-    recorded_by_id: UUID = Field(sa_type=Uuid)
+    recorded_by_id: UUID = Field(sa_type=Uid)
     kind: str
     on_day: date
     label: str | None
     voided: bool
     reason: str | None
-    moved_from: UUID | None = Field(sa_type=Uuid)
-    moved_to: UUID | None = Field(sa_type=Uuid)
+    moved_from: UUID | None = Field(sa_type=Uid)
+    moved_to: UUID | None = Field(sa_type=Uid)
 
 
 class EventIn(RequestBody):

@@ -7,13 +7,13 @@ from uuid import UUID
 from pydantic import MISSING, AfterValidator
 from pydantic import Field as BodyField
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, Uuid, text
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Id, MomentOut, Name, RequestBody, ResponseBody, Whole, each_once, grows, with_examples
 from app.instruments import DOMAINS
 from app.patients.policies import invisible, trimmed
-from app.storage import Moment, document, key, rights
+from app.storage import Moment, Uid, document, key, rights
 
 Indication = Literal[
     "major_depressive_disorder",
@@ -107,7 +107,7 @@ class Patient(SQLModel, table=True):
     posted: str
     last_recorded_at: datetime | None = Field(sa_type=Moment)
     erased_at: datetime | None = Field(default=None, sa_type=Moment)
-    merged_into: UUID | None = Field(default=None, sa_type=Uuid)
+    merged_into: UUID | None = Field(default=None, sa_type=Uid)
     merged_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
@@ -164,7 +164,7 @@ class PatientVersion(SQLModel, table=True):
     primary_instruments: dict[str, str] = Field(sa_type=document())
     indications: list[str] = Field(sa_type=document())
     recorded_by_kind: str | None
-    recorded_by_id: UUID | None = Field(sa_type=Uuid)
+    recorded_by_id: UUID | None = Field(sa_type=Uid)
     reason: str | None
     changed: list[str] = Field(sa_type=document())
     content: dict[str, Any] = Field(sa_type=document())

@@ -1,19 +1,19 @@
 """Queries on patients."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
-from sqlalchemy import bindparam, cast, delete, func, inspect
+from sqlalchemy import cast, delete, func
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.patients.models import Identifiers, Patient, PatientKey, PatientVersion
-from app.storage import Transaction, below, set_column
+from app.storage import Question, Transaction, ask, below, set_column
 
 _ENCRYPTED_AT_ONCE = 500
 
@@ -31,18 +31,10 @@ class PatientSummary:
     merged_at: datetime | None
 
 
-_P = inspect(Patient).local_table.c
-# Built once and without the ORM, because every check-in runs one of them.
-_SUMMARIES = rows_of(
-    _P.id,
-    _P.last_recorded_at,
-    _P.primary_instruments,
-    _P.indications,
-    _P.care_status,
-    _P.merged_into,
-    _P.merged_at,
-).where(_P.clinic_id == bindparam("clinic"), _P.id.in_(bindparam("patients", expanding=True)))
-_LOCKED_SUMMARIES = _SUMMARIES.order_by(_P.id).with_for_update()
+# Every check-in and every answer asks one of them.
+SUMMARIES, LOCKED_SUMMARIES = (
+    Question(Patient, [field.name for field in fields(PatientSummary)], "id", lock=lock) for lock in (False, True)
+)
 
 # (patient id, encrypted identity, the key of it as it is stored, the id of the secret under which that is).
 Encrypted = tuple[UUID, bytes, bytes, str]
@@ -59,11 +51,13 @@ def summaries(
     db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False
 ) -> dict[UUID, PatientSummary]:
     """These patients in brief. `lock` locks them like `locked`, for callers that record."""
-    asked = {"clinic": clinic_id, "patients": sorted(patient_ids)}
-    return {
-        row[0]: PatientSummary(*row)
-        for row in db.connection().execute(_LOCKED_SUMMARIES if lock else _SUMMARIES, asked)
-    }
+    [rows] = ask(db, clinic_id, patient_ids, LOCKED_SUMMARIES if lock else SUMMARIES)
+    return summarized(rows)
+
+
+def summarized(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, PatientSummary]:
+    """The patients in the answer to SUMMARIES."""
+    return {row[0]: PatientSummary(*row) for row in rows}
 
 
 def store_recorded_at(db: Transaction, clinic_id: UUID, patients: Collection[PatientSummary]) -> None:

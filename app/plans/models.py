@@ -8,13 +8,13 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator
 from pydantic import Field as BodyField
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ForeignKeyConstraint, Uuid
+from sqlalchemy import ForeignKeyConstraint
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import Flag, Id, MomentOut, RequestBody, ResponseBody, each_once, grows, with_examples
 from app.instruments import INSTRUMENTS
 from app.plans.schedule import Item
-from app.storage import Moment, document, key
+from app.storage import Moment, Uid, document, key
 
 _LONGEST_OFFSET_DAYS = 3_650
 LONGEST_WINDOW_DAYS = 60
@@ -67,7 +67,7 @@ class ClinicPlanVersion(SQLModel, table=True):
     clinic_id: UUID = key()
     version: int = Field(primary_key=True)
     recorded_at: datetime = Field(sa_type=Moment)
-    recorded_by_id: UUID = Field(sa_type=Uuid)
+    recorded_by_id: UUID = Field(sa_type=Uid)
     items: list[dict[str, Any]] = Field(sa_type=document())
     confirm: bool
 
@@ -83,7 +83,7 @@ class PatientPlanVersion(SQLModel, table=True):
     patient_id: UUID = key()
     version: int = Field(primary_key=True)
     recorded_at: datetime = Field(sa_type=Moment)
-    recorded_by_id: UUID = Field(sa_type=Uuid)
+    recorded_by_id: UUID = Field(sa_type=Uid)
     items: list[dict[str, Any]] | None = Field(sa_type=document())
     confirm: bool | None
 

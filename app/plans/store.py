@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, inspect, null, union_all
+from sqlalchemy import bindparam, inspect, null, union_all
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
 from app.plans.models import ClinicPlanVersion, PatientPlanVersion
-from app.storage import Transaction
+from app.storage import Transaction, Uid
 
 
 def clinic_versions(db: Transaction, clinic_id: UUID) -> Sequence[ClinicPlanVersion]:
@@ -30,7 +30,7 @@ def patient_versions(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequ
 _C, _P = (inspect(model).local_table.c for model in (ClinicPlanVersion, PatientPlanVersion))
 # Built once and without the ORM, because answers and receipts ask it. A clinic's own versions come without a patient.
 _EVERY = union_all(
-    rows_of(null().label("patient_id").cast(Uuid), _C.version, _C.recorded_at, _C["items"], _C.confirm).where(
+    rows_of(null().label("patient_id").cast(Uid), _C.version, _C.recorded_at, _C["items"], _C.confirm).where(
         _C.clinic_id == bindparam("clinic")
     ),
     rows_of(_P.patient_id, _P.version, _P.recorded_at, _P["items"], _P.confirm).where(

@@ -16,9 +16,10 @@ from app.patients.store import PatientSummary
 from app.plans.confirming import Confirming
 from app.relief import EARLIER_VERSIONS, VERSION
 from app.relief_answers.models import ReliefOut
-from app.storage import Transaction
+from app.storage import Transaction, ask
 from app.tracks import answers
 from app.tracks import service as tracks
+from app.tracks import store as tracks_store
 from app.tracks.days import local_day
 from app.tracks.patient_tracks import PatientTracks, Subject
 
@@ -70,11 +71,13 @@ def relief_of_many(
 def _gathered(
     db: Transaction, clinic_id: UUID, questions: Sequence[Question]
 ) -> tuple[dict[UUID, PatientSummary], dict[UUID, PatientTracks]]:
-    summaries = patients_store.summaries(db, clinic_id, list({question.patient_id for question in questions}))
+    ids = {question.patient_id for question in questions}
+    rows, folds = ask(db, clinic_id, ids, patients_store.SUMMARIES, tracks_store.FOLDS)
+    summaries = patients_store.summarized(rows)
     for patient in summaries.values():
         if patient.merged_into is not None:
             patient.merged_into = patients.goes_on_in(db, clinic_id, patient.id)
-    return summaries, tracks.gather(db, clinic_id, list(summaries))
+    return summaries, tracks.gather(db, clinic_id, list(summaries), folds)
 
 
 def _stored(

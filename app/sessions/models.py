@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import MISSING
 from pydantic import Field as BodyField
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import (
@@ -25,7 +25,7 @@ from app.api.fields import (
     with_examples,
 )
 from app.effects.models import ChangePerBoosterOut, InstrumentEffectOut
-from app.storage import Moment, document, key, rights
+from app.storage import Moment, Uid, document, key, rights
 
 Status = Literal["completed", "stopped_early", "not_done", "entered_in_error"]
 Route = Literal["iv", "im", "sc", "in", "sl", "po"]
@@ -80,7 +80,7 @@ class InfusionSession(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
     version: int
     started_at: datetime = Field(sa_type=Moment)
     created_at: datetime = Field(sa_type=Moment)
@@ -101,14 +101,14 @@ class SessionVersion(SQLModel, table=True):
     clinic_id: UUID = key()
     session_id: UUID = key()
     version: int = Field(primary_key=True)
-    patient_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
     recorded_at: datetime = Field(sa_type=Moment)
     recorded_by_kind: str
-    recorded_by_id: UUID = Field(sa_type=Uuid)
+    recorded_by_id: UUID = Field(sa_type=Uid)
     reason: str | None
     content: dict[str, Any] = Field(sa_type=document())
-    moved_from: UUID | None = Field(default=None, sa_type=Uuid)
-    moved_to: UUID | None = Field(default=None, sa_type=Uuid)
+    moved_from: UUID | None = Field(default=None, sa_type=Uid)
+    moved_to: UUID | None = Field(default=None, sa_type=Uid)
 
 
 class Vitals(RequestBody):

@@ -7,11 +7,12 @@ from app.storage.joining import Joined, Transact
 from app.storage.keyring import WrongSecretError
 from app.storage.keys import Keyring, NoSuchKeyError, derived_key, key_for, key_id, key_id_of, keys_for
 from app.storage.keyset import below
+from app.storage.questions import Question, ask
 from app.storage.rights import Rights, grant, rights, rights_of, secure
 from app.storage.roles import role_faults
 from app.storage.rows import insert, row_maker, set_column, upsert
 from app.storage.streams import Stream
-from app.storage.types import Moment, Repeated, Transaction, document, key, new_id
+from app.storage.types import Moment, Repeated, Transaction, Uid, document, key, new_id
 
 __all__ = [
     "NO_CLINIC",
@@ -21,12 +22,15 @@ __all__ = [
     "Keyring",
     "Moment",
     "NoSuchKeyError",
+    "Question",
     "Repeated",
     "Rights",
     "Stream",
     "Transact",
     "Transaction",
+    "Uid",
     "WrongSecretError",
+    "ask",
     "below",
     "derived_key",
     "document",

@@ -290,11 +290,11 @@ class Database:
         if self.is_sqlite and kind != _Kind.READ:
             return self._in_turn()
         on_sqlite, on_postgresql = kind.value
-        begin = on_sqlite if self.is_sqlite else f"{on_postgresql}; {_naming(clinic_id)}"
+        begin = on_sqlite if self.is_sqlite else (on_postgresql, _naming(clinic_id))
         return self.engine.connect().execution_options(holdfast_begin=begin)
 
 
 def _naming(clinic_id: UUID) -> str:
     """Sets the clinic id that row-level security reads. The id is a UUID by type, so it is safe in the SQL text. This
     way it is sent together with BEGIN, without a further round trip."""
-    return f"select set_config('holdfast.clinic_id', '{UUID(str(clinic_id))}', true)"
+    return f"SET LOCAL holdfast.clinic_id = '{UUID(str(clinic_id))}'"

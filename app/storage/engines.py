@@ -1,11 +1,16 @@
 """Connections to SQLite and PostgreSQL: how each is prepared, and what begins a transaction."""
 
 import sqlite3
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+
+from app.storage import rows
 
 BUSY_MILLISECONDS = 2_000
 # The size of SQLite's journal, in pages, at which it is copied into the database file. Writers wait while it is copied:
@@ -21,6 +26,11 @@ _TIME_LIMITS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+
+_USED_AT, _FRESH_SECONDS = "holdfast_used_at", 1.0
+# Statements that a connection to PostgreSQL keeps prepared: those that write rows have a form for each number of rows.
+_PREPARED = 500
 
 
 def open_engine(url: str, *, is_limited: bool = False) -> Engine:
@@ -47,10 +57,17 @@ def open_engine(url: str, *, is_limited: bool = False) -> Engine:
             hide_parameters=True,
             pool_size=16,
             max_overflow=8,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             connect_args={"autocommit": True, **(_TIME_LIMITS if is_limited else {"connect_timeout": 10})},
-            execution_options={"holdfast_begin": "BEGIN"},
+            execution_options={"holdfast_begin": ("BEGIN",)},
         )
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", _ping)
+        event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "before_cursor_execute", rows.before_statement)
+        event.listen(engine, "commit", partial(rows.send, commit=True))
+        event.listen(engine, "rollback", rows.forget)
+        event.listen(engine, "rollback_savepoint", rows.forget)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -68,5 +85,27 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _prepare_postgresql(connection: Any, _: Any) -> None:
+    connection.prepared_max = _PREPARED
+
+
+def _note_use(_: Any, record: Any) -> None:
+    record.info[_USED_AT] = time.monotonic()
+
+
+def _ping(connection: Any, record: Any, _: Any) -> None:
+    """Makes sure that a connection that was idle for a while still stands; otherwise the pool opens another one."""
+    if time.monotonic() - record.info.get(_USED_AT, float("inf")) > _FRESH_SECONDS:
+        try:
+            connection.execute("")
+        except Exception as error:  # the driver's, which is not imported where it is not used
+            raise DisconnectionError from error
+
+
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options()["holdfast_begin"])
+    """On PostgreSQL it is sent with the first statement."""
+    statement = connection.get_execution_options()["holdfast_begin"]
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(statement)
+    else:
+        connection.info[rows.BEGINNING] = statement

@@ -1,6 +1,10 @@
 """Why the database could not do something: in one sentence without any value, and whether to try again."""
 
-import psycopg
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
 
 # serialization_failure, deadlock_detected, lock_not_available and unique_violation. The last is retried because two
@@ -37,6 +41,20 @@ _BY_WORDS = {
 }
 
 
+@contextmanager
+def as_database_error(connection: Connection) -> Iterator[None]:
+    """Raises an error of the driver, which is asked directly, as the library would raise it."""
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as error:
+        is_closed = getattr(connection.connection.driver_connection, "closed", False)
+        raise DBAPIError.instance(
+            "", None, error, driver.Error, hide_parameters=True, connection_invalidated=is_closed,
+            dialect=connection.dialect,
+        ) from error  # fmt: skip
+
+
 def sentence_of(error: DBAPIError) -> str:
     """Why a statement or a connection failed; the driver's own words are left out, because they can quote values."""
     state = getattr(error.orig, "sqlstate", None)
@@ -66,8 +84,9 @@ def is_lost(error: Exception) -> bool:
 
 
 def _is_out_of_reach(error: DBAPIError) -> bool:
-    never_reached = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
-    return never_reached or error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _UNREACHABLE
+    state = getattr(error.orig, "sqlstate", "")  # SQLite's errors have none; psycopg's is None where it never connected
+    never_reached = isinstance(error, OperationalError) and state is None
+    return never_reached or error.connection_invalidated or state in _UNREACHABLE
 
 
 def is_passing(error: Exception) -> bool:

@@ -28,9 +28,12 @@ class Rights:
         return not self.updates and not self.deletes
 
 
-def rights(updates: str = "", *, deletes: bool = False, is_open: bool = False) -> dict[str, Any]:
-    """The last element of a table's `__table_args__`; without it a table belongs to clinics and only grows."""
-    return {"info": {_KEY: Rights(updates, deletes, is_open)}}
+def rights(
+    updates: str = "", *, deletes: bool = False, is_open: bool = False, is_clustered: bool = False
+) -> dict[str, Any]:
+    """The last element of a table's `__table_args__`; without it a table belongs to clinics and only grows.
+    `is_clustered`: SQLite keeps its rows, which are short, in the order of the primary key, without an index beside."""
+    return {"info": {_KEY: Rights(updates, deletes, is_open)}, "sqlite_with_rowid": not is_clustered}
 
 
 def rights_of(table: Table) -> Rights:

@@ -1,23 +1,27 @@
 """Writes many rows at a time, with statements that are compiled once.
 
 The ORM's unit of work costs more than writing a row does. Here a batch is one statement for each table on SQLite,
-executed once for each row, with values encoded by the types of their columns. PostgreSQL gets all tables in one
-statement, because each statement there costs a round trip; the rows of a table travel as one JSON document, which
-PostgreSQL turns into rows. Pending changes of the session are flushed first, so that rows are written in the order in
-which they were requested.
+executed once for each row, with values encoded by the types of their columns. On PostgreSQL rows wait until the next
+statement or the commit, and travel with it: all tables in one statement of row values, in one round trip, which a
+cluster sharded by clinic takes too. Pending changes of the session are flushed first, so that rows are written in the
+order in which they were requested.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from functools import lru_cache
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Table, bindparam, inspect, or_, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import JSON, Connection, Table, bindparam, inspect, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlmodel import SQLModel
 
+from app.storage.faults import as_database_error
 from app.storage.types import Transaction
 
 P = ParamSpec("P")
@@ -25,6 +29,7 @@ M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
 # The rows of one table or of several.
 Rows = Mapping[type[SQLModel], Sequence[Row]]
+_POSTGRESQL: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 _KEYED_BY = "of_"
 _SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
 
@@ -52,15 +57,8 @@ def set_column(db: Transaction, column: str, rows: Rows) -> None:
 
 
 def insert_into(db: Transaction, table: Table, rows: Sequence[Row]) -> None:
-    """Inserts rows that name every column into a table; bytes too."""
-    is_sqlite = db.get_bind().dialect.name == "sqlite"
-    # As JSON, PostgreSQL reads bytes as it prints them.
-    readable = rows if is_sqlite else [{name: _hex(value) for name, value in row.items()} for row in rows]
-    _write_tables(db, {table: readable}, "insert")
-
-
-def _hex(value: Any) -> Any:
-    return "\\x" + value.hex() if isinstance(value, bytes) else value
+    """Inserts rows that name every column into a table."""
+    _write_tables(db, {table: rows}, "insert")
 
 
 def _write(db: Transaction, rows: Rows, what: str) -> None:
@@ -73,15 +71,13 @@ def _write_tables(db: Transaction, tables: Mapping[Table, Sequence[Row]], what: 
     db.flush()
     connection = db.connection()
     if connection.dialect.name != "sqlite":
-        text, columns = _on_postgresql(tuple(tables), what)
-        named = zip(columns, tables.values(), strict=True)
-        documents = (to_json([{name: row[name] for name in names} for row in some]).decode() for names, some in named)
-        connection.exec_driver_sql(text, tuple(documents))
+        waiting = connection.info.setdefault(_WAITING, [])
+        waiting += [(table, what, some) for table, some in tables.items()]
         return
     for table, some in tables.items():
         statement = _on_sqlite(table, what)
-        encoded = statement.encoded(some)
-        connection.exec_driver_sql(statement.text, encoded if len(encoded) > 1 else encoded[0])
+        with as_database_error(connection):
+            connection.connection.driver_connection.executemany(statement.text, statement.encoded(some))  # type: ignore[union-attr]
 
 
 class _OneByOne:
@@ -128,28 +124,128 @@ def _on_sqlite(table: Table, what: str) -> _OneByOne:
     return _OneByOne(update(table).where(*mine).values({what: bindparam(what)}), table, _KEYED_BY)
 
 
+_WAITING, BEGINNING = "holdfast_rows", "holdfast_beginning"
+# A statement of more values is not kept prepared. PostgreSQL takes at most 65,535.
+_MOST_VALUES = 4_000
+_FEW_ROWS, _MOST_ROWS = 4, 64
+
+
+def send(connection: Connection, *, commit: bool = False) -> None:
+    """Sends the rows that wait on PostgreSQL, in one round trip, with the commit if there is one."""
+    waiting = connection.info.pop(_WAITING, ())
+    if not waiting:
+        return
+    driver: Any = connection.connection.driver_connection
+    library: Any = connection.dialect.loaded_dbapi
+    with as_database_error(connection), driver.pipeline():
+        cursor = library.RawCursor(driver)
+        begin(connection)
+        for text, values in _statements(waiting):
+            cursor.execute(text, values, prepare=len(values) < _MOST_VALUES)
+        if commit:
+            cursor.execute("COMMIT")
+
+
+def begin(connection: Connection) -> None:
+    """In a pipeline to PostgreSQL: begins the transaction, unless it has begun. It travels with what comes next."""
+    driver: Any = connection.connection.driver_connection
+    for statement in connection.info.pop(BEGINNING, ()):
+        driver.execute(statement)
+
+
+def before_statement(connection: Connection, *_: Any) -> None:
+    """Sends what must come before a statement of the library: what begins the transaction, and the rows that wait."""
+    if BEGINNING in connection.info:
+        driver: Any = connection.connection.driver_connection
+        with as_database_error(connection):
+            driver.execute("; ".join(connection.info.pop(BEGINNING)))
+    send(connection)
+
+
+def forget(connection: Connection, *_: Any) -> None:
+    """Drops what waits: its transaction, or its nested one, is rolled back."""
+    connection.info.pop(_WAITING, None)
+    connection.info.pop(BEGINNING, None)
+
+
+def _statements(waiting: Sequence[tuple[Table, str, Sequence[Row]]]) -> Iterator[tuple[str, list[Any]]]:
+    """Statements of many tables each. PostgreSQL plans a statement once for a number of rows: long lists of rows are
+    cut into powers of two, so that there are few such numbers. A table is changed once in a statement."""
+    shape: list[tuple[Table, str, int]] = []
+    values: list[Any] = []
+    for table, what, rows in waiting:
+        at = 0
+        while at < len(rows):
+            left = len(rows) - at
+            size = left if left <= _FEW_ROWS else min(_MOST_ROWS, 1 << (left.bit_length() - 1))
+            if any(table is other for other, _, _ in shape) or len(values) > _MOST_VALUES:
+                yield _together(tuple(shape)), values
+                shape, values = [], []
+            shape.append((table, what, size))
+            encoders = _encoders(table, what)
+            values += [
+                None if (value := row[name]) is None else encode(value)
+                for row in rows[at : at + size]
+                for name, encode in encoders
+            ]
+            at += size
+    yield _together(tuple(shape)), values
+
+
+class _Texts(dict[type, Callable[[Any], Any]]):
+    """How a value of a type is written for PostgreSQL, which reads it by the type of its column."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        found = self[kind] = int.__repr__ if issubclass(kind, int) else str.__str__  # members of enumerations
+        return found
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
+
+
+_TEXTS = _Texts({UUID: str, float: repr, bool: str, datetime: datetime.isoformat, date: date.isoformat, bytes: bytes})
+
+
+def _text(value: Any) -> Any:
+    return _TEXTS[type(value)](value)
+
+
 @lru_cache
-def _on_postgresql(tables: tuple[Table, ...], what: str) -> tuple[str, list[list[str]]]:
-    """The text of one statement that takes a JSON array of rows for each table, and the columns that the rows of each
-    table must name. Foreign keys between the tables are checked at the end of the statement."""
-    *firsts, (last, _) = written = [_into(table, what) for table in tables]
-    begun = ", ".join(f"part{number} as ({text})" for number, (text, _) in enumerate(firsts))
-    return f"with {begun} {last}" if begun else last, [names for _, names in written]
+def _encoders(table: Table, what: str) -> list[tuple[str, Callable[[Any], Any]]]:
+    return [(name, _json if isinstance(table.c[name].type, JSON) else _text) for name in _names(table, what)]
 
 
-def _into(table: Table, what: str) -> tuple[str, list[str]]:
-    name, keys = table.name, [column.name for column in table.primary_key]
-    source = f"jsonb_populate_recordset(null::{name}, %s::jsonb)"
-    if what not in ("insert", "upsert"):
-        mine = " and ".join(f"{name}.{key} = rows.{key}" for key in keys)
-        return f"update {name} set {what} = rows.{what} from {source} as rows where {mine}", [*keys, what]
-    names = [column.name for column in table.columns]
+def _names(table: Table, what: str) -> list[str]:
+    if what in ("insert", "upsert"):
+        return [column.name for column in table.columns]
+    return [*(key.name for key in table.primary_key), what]
+
+
+@lru_cache(1_024)
+def _together(shape: tuple[tuple[Table, str, int], ...]) -> str:
+    """One statement that changes all these tables. Foreign keys are checked at its end."""
+    place = count(1)
+    *firsts, last = (_into(*one, place) for one in shape)
+    begun = ", ".join(f"part{number} as ({text})" for number, text in enumerate(firsts))
+    return f"with {begun} {last}" if begun else last
+
+
+def _into(table: Table, what: str, rows: int, place: Iterator[int]) -> str:
+    name, names, keys = table.name, _names(table, what), [column.name for column in table.primary_key]
     listed = ", ".join(f'"{column}"' for column in names)
-    text = f"insert into {name} ({listed}) select {listed} from {source}"
+    if what not in ("insert", "upsert"):
+        kinds = [table.c[column].type.compile(dialect=_POSTGRESQL) for column in names]
+        given = ", ".join("(" + ", ".join(f"${next(place)}::{kind}" for kind in kinds) + ")" for _ in range(rows))
+        mine = " and ".join(f"{name}.{key} = rows.{key}" for key in keys)
+        return f"update {name} set {what} = rows.{what} from (values {given}) as rows ({listed}) where {mine}"
+    given = ", ".join("(" + ", ".join(f"${next(place)}" for _ in names) + ")" for _ in range(rows))
+    text = f"insert into {name} ({listed}) values {given}"
     if what == "insert":
-        return text, names
+        return text
     others = [column for column in names if column not in keys]
     replaced = ", ".join(f'"{column}" = excluded."{column}"' for column in others)
     stands, asked = (", ".join(f'{of}."{column}"' for column in others) for of in (name, "excluded"))
-    differs = f"({stands}) is distinct from ({asked})"
-    return f"{text} on conflict ({', '.join(keys)}) do update set {replaced} where {differs}", names
+    return (
+        f"{text} on conflict ({', '.join(keys)}) do update set {replaced} where ({stands}) is distinct from ({asked})"
+    )

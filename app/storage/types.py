@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData, Uuid
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, LargeBinary, MetaData, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, Session, SQLModel
@@ -56,18 +56,28 @@ def _in_utc(aware: datetime | None) -> datetime | None:
     return None if aware is None else aware.astimezone(UTC)
 
 
-class Repeated(Uuid[UUID]):
-    """A UUID that repeats in many rows. SQLite stores it as text, so there the parsed value is cached."""
+class Uid(TypeDecorator[UUID]):
+    """An id: `uuid` on PostgreSQL, 16 bytes on SQLite. Ids of both sort alike."""
 
+    impl = Uuid
     cache_ok = True
+    bytes_as_uuid = staticmethod(lambda value: None if value is None else UUID(bytes=value))
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(LargeBinary(16) if dialect.name == "sqlite" else Uuid())
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name != "sqlite" else value.bytes
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        return _uuid if dialect.name == "sqlite" else super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+        return self.bytes_as_uuid if dialect.name == "sqlite" else None
 
 
-@lru_cache(maxsize=1_024)
-def _uuid(digits: str) -> UUID:
-    return UUID(digits)
+class Repeated(Uid):
+    """An id that repeats in many rows, of which SQLite's bytes are read once."""
+
+    cache_ok = True
+    bytes_as_uuid = staticmethod(lru_cache(maxsize=1_024)(Uid.bytes_as_uuid))
 
 
 def document() -> Any:
@@ -77,7 +87,7 @@ def document() -> Any:
 
 def key() -> Any:
     """A UUID column of a primary key."""
-    return Field(primary_key=True, sa_type=Uuid)
+    return Field(primary_key=True, sa_type=Uid)
 
 
 def new_id() -> UUID:

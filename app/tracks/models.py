@@ -8,10 +8,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, Uuid, text
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
-from app.storage import Moment, document, key, rights
+from app.storage import Moment, Uid, document, key, rights
 
 _CURRENT = text("superseded_at IS NULL")
 _SUPERSEDED = text("superseded_at IS NOT NULL")
@@ -36,8 +36,8 @@ class InfusionVersion(SQLModel, table=True):
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
-    session_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
+    session_id: UUID = Field(sa_type=Uid)
     version: int
     recorded_at: datetime = Field(sa_type=Moment)
     superseded_at: datetime | None = Field(sa_type=Moment)
@@ -84,13 +84,13 @@ class ScoreVersion(SQLModel, table=True):
             postgresql_where=SELF_HARM_UNKNOWN,
             sqlite_where=SELF_HARM_UNKNOWN,
         ),
-        rights("superseded_at"),
+        rights("superseded_at", is_clustered=True),
     )
 
     clinic_id: UUID = key()
     id: UUID = key()
-    patient_id: UUID = Field(sa_type=Uuid)
-    check_in_id: UUID = Field(sa_type=Uuid)
+    patient_id: UUID = Field(sa_type=Uid)
+    check_in_id: UUID = Field(sa_type=Uid)
     version: int
     recorded_at: datetime = Field(sa_type=Moment)
     superseded_at: datetime | None = Field(sa_type=Moment)
@@ -106,19 +106,20 @@ class ScoreVersion(SQLModel, table=True):
 
 class FoldRow(SQLModel, table=True):
     """The folded state of one patient, in one row, so that recording a check-in reads one row and writes one. `rule` is
-    the fold version that it was stored by. `state` is `patient_tracks.Folded` as JSON."""
+    the fold version that it was stored by. `state` is `patient_tracks.Folded` as MessagePack."""
 
     __tablename__ = "folds"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
-        Index(None, "clinic_id", "rule"),
+        # The rule comes first, so that this index is never taken for a question about one patient.
+        Index(None, "rule", "clinic_id", "patient_id"),
         rights("*"),
     )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
     rule: str
-    state: str
+    state: bytes = Field(sa_type=LargeBinary)
 
 
 class EpisodeRow(SQLModel, table=True):
@@ -129,7 +130,7 @@ class EpisodeRow(SQLModel, table=True):
     __tablename__ = "episodes"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
-        rights("*", deletes=True),
+        rights("*", deletes=True, is_clustered=True),
     )
 
     clinic_id: UUID = key()
@@ -137,7 +138,7 @@ class EpisodeRow(SQLModel, table=True):
     patient_id: UUID = key()
     episode: int = Field(primary_key=True)
     last_on: date
-    first_session_id: UUID = Field(sa_type=Uuid)
+    first_session_id: UUID = Field(sa_type=Uid)
     first_session_on: date
     induction_sessions: int
     induction_ended_on: date
@@ -169,7 +170,7 @@ class DomainStatus(SQLModel, table=True):
             *("clinic_id", "care_status", "domain", "priority", "since_on", "patient_id"),
         ),
         Index("ix_domain_statuses_next_on", "clinic_id", "care_status", "next_on"),
-        rights("*", deletes=True),
+        rights("*", deletes=True, is_clustered=True),
     )
 
     clinic_id: UUID = key()

@@ -15,7 +15,7 @@ from app.relief.values import Immutable
 FOLLOWED = frozenset(code for code, instrument in INSTRUMENTS.items() if instrument.rule)
 # The version of a stored fold: the version of the rules, then the version of the storage format. A fold stored under
 # any other version is computed again.
-FOLD = f"{VERSION}/6"
+FOLD = f"{VERSION}/7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,17 @@ class PatientTracks:
         return Folded(self.infusions, self.blank, self.tracks, self.incomplete_on, self.last_taken_at)
 
 
-_write = msgspec.json.Encoder().encode
-_read = msgspec.json.Decoder(Folded).decode
+_write = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_read = msgspec.msgpack.Decoder(Folded).decode
 
 
-def to_json(folded: Folded) -> str:
-    """The text that a fold is stored as."""
-    return _write(folded).decode()
+def to_bytes(folded: Folded) -> bytes:
+    """What a fold is stored as."""
+    return _write(folded)
 
 
-def from_json(state: str) -> PatientTracks:
-    """The inverse of `to_json`, for a text that this version of the fold (`FOLD`) wrote."""
+def from_bytes(state: bytes) -> PatientTracks:
+    """The inverse of `to_bytes`, for bytes that this version of the fold (`FOLD`) wrote."""
     stored = _read(state)
     incomplete_on = {**stored.incomplete_on}
     return PatientTracks(

@@ -13,7 +13,7 @@ from app.alerts import following, raising
 from app.alerts.models import Alert
 from app.alerts.raising import Amended, Answered, Said
 from app.relief import Track, fold, records, step
-from app.storage import Transaction
+from app.storage import Transaction, ask
 from app.tracks import store
 from app.tracks.changes import Change
 from app.tracks.days import local_day
@@ -27,18 +27,24 @@ from app.tracks.patient_tracks import (
     FOLLOWED,
     CountedInfusion,
     PatientTracks,
-    from_json,
-    to_json,
+    from_bytes,
+    to_bytes,
 )
 
 
-def gather(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID]) -> dict[UUID, PatientTracks]:
-    """What the verdicts of these patients rest on. One query for all of them, three if some stored folds are
-    outdated."""
+def gather(
+    db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], folds: Sequence[tuple[Any, ...]] | None = None
+) -> dict[UUID, PatientTracks]:
+    """What the verdicts of these patients rest on. One query for all of them, three if some stored folds are outdated.
+    `folds`: the answer to `store.FOLDS`, if it was asked already."""
     known = {patient_id: PatientTracks() for patient_id in patient_ids}
-    for patient_id, by, state in store.folds(db, clinic_id, patient_ids):
+    if folds is None:
+        [folds] = ask(db, clinic_id, patient_ids, store.FOLDS)
+    for patient_id, by, state in folds:
+        if patient_id not in known:
+            continue
         known[patient_id] = (
-            from_json(state) if by == FOLD else PatientTracks(needs_fold=set(FOLLOWED), is_outdated=True)
+            from_bytes(state) if by == FOLD else PatientTracks(needs_fold=set(FOLLOWED), is_outdated=True)
         )
     outdated = [patient_id for patient_id, mine in known.items() if mine.is_outdated]
     if outdated:
@@ -194,7 +200,7 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
             store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])
         if mine.folded != mine.stored or mine.is_outdated:
             mine.stored = mine.copied()
-            folds.append({**whose, "rule": FOLD, "state": to_json(mine.stored)})
+            folds.append({**whose, "rule": FOLD, "state": to_bytes(mine.stored)})
         mine.is_outdated = False
     store.upsert_folds(db, folds, episodes, statuses)
 

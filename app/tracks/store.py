@@ -5,14 +5,13 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, func, inspect, tuple_, update
-from sqlalchemy import select as rows_of
+from sqlalchemy import delete, exists, func, tuple_, update
 from sqlalchemy.orm import aliased, defer
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
-from app.storage import Transaction, insert, upsert
+from app.storage import Question, Transaction, insert, upsert
 from app.tracks.events import counting
 from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
 from app.tracks.patient_tracks import FOLD, CountedInfusion
@@ -92,17 +91,8 @@ def _standing_and_superseded(db: Transaction, query: SelectOfScalar[ScoreVersion
 # Named, so that a query by day can use the index in which they come before it.
 CARE_STATUSES = ("active", "paused", "discharged", "deceased", "entered_in_error", "merged")
 
-_F = inspect(FoldRow).local_table.c
-# Built once and without the ORM, because every check-in and every answer runs this query.
-_FOLDS = rows_of(_F.patient_id, _F.rule, _F.state).where(
-    _F.clinic_id == bindparam("clinic"), _F.patient_id.in_(bindparam("patients", expanding=True))
-)
-
-
-def folds(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[tuple[UUID, str, str]]:
-    """(patient id, fold version, state) of every patient with a stored fold."""
-    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
-    return [(patient_id, rule, state) for patient_id, rule, state in db.connection().execute(_FOLDS, asked)]
+# (patient id, fold version, state) of every patient with a stored fold.
+FOLDS = Question(FoldRow, ("patient_id", "rule", "state"), "patient_id")
 
 
 def upsert_folds(

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, Integer, String, Uuid, bindparam, func, text
+from sqlalchemy import Date, Integer, String, bindparam, func, text
 from sqlalchemy import select as rows_of
 from sqlalchemy.sql.selectable import TextualSelect
 from sqlmodel import col
@@ -23,7 +23,7 @@ from sqlmodel import col
 from app.access.models import CareTeamMember
 from app.alerts.models import Alert
 from app.instruments import DOMAINS
-from app.storage import Transaction
+from app.storage import Transaction, Uid
 from app.tracks.domains import advanced
 from app.tracks.models import DomainStatus
 from app.tracks.priorities import Priority
@@ -146,11 +146,11 @@ def _statement(
         return None, ()
     parts = " union all ".join(f"select * from ({part} limit :most) as r{n}" for n, part in enumerate(ranges))
     sql = f"{parts} order by priority, since, patient_id, domain limit :most"
-    types: dict[str, Any] = {"clinic": Uuid, "patient": Uuid, "care": String, "last_domain": String}
+    types: dict[str, Any] = {"clinic": Uid, "patient": Uid, "care": String, "last_domain": String}
     types |= {"most": Integer, "after": Integer}
     names = sorted(set(re.findall(r":(\w+)", sql)))
     statement = text(sql).bindparams(*(bindparam(name, type_=types.get(name, Date)) for name in names))
-    columns = {"priority": Integer, "since": Date, "patient_id": Uuid, "domain": String}
+    columns = {"priority": Integer, "since": Date, "patient_id": Uid, "domain": String}
     return statement.columns(**columns), [name for name in names if name != "most"]
 
 

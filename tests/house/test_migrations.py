@@ -30,7 +30,7 @@ from app.settings import Settings
 from app.storage import NO_CLINIC, Database, new_id, open_engine
 from app.tracks.domains import advanced
 from app.tracks.models import DomainStatus, EpisodeRow, FoldRow
-from app.tracks.patient_tracks import from_json
+from app.tracks.patient_tracks import from_bytes
 from tests.conftest import ENGINES, fresh_settings
 
 
@@ -82,7 +82,7 @@ def contents(settings: Settings) -> dict[str, Any]:
 
     def read(db: Session) -> dict[str, Any]:
         return {
-            "folds": {row.patient_id: from_json(row.state).stored for row in db.exec(select(FoldRow))},
+            "folds": {row.patient_id: from_bytes(row.state).stored for row in db.exec(select(FoldRow))},
             "domain_statuses": sorted(str(advanced(row.model_dump(), today)) for row in db.exec(select(DomainStatus))),
             "episodes": sorted(row.model_dump_json() for row in db.exec(select(EpisodeRow))),
             "identities": identifiers.of_patients(db, clinic_id, list(db.exec(select(Patient.id)))),
@@ -112,7 +112,7 @@ def test_down_to_nothing_and_up_again(filled: Settings) -> None:
     assert set(counts(filled).values()) <= {0, 1}
 
 
-@pytest.mark.parametrize("steps", ["-1", "-2", "-3", "-4"])
+@pytest.mark.parametrize("steps", ["-1", "-2", "-3", "-4", "-5"])
 def test_each_step_down_and_up_keeps_every_row(filled: Settings, steps: str) -> None:
     """From the second migration on, steps back and forward must keep what was there."""
     before, derived = counts(filled), contents(filled)
@@ -161,7 +161,7 @@ def test_a_row_whose_silence_changes_no_priority_steps_down_and_up(filled: Setti
         f"next_on = '2099-01-01', stages = '{stage}' where domain = 'mood'",
         "domain_statuses",
     )
-    command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    command.downgrade(config(owner_url(filled), filled.secret), "20261129_1900")
     unchanged = "update domain_statuses set flags = flags where stale_priority = 2 and stale_on = '2099-01-01'"
     as_owner(filled, unchanged, "domain_statuses")
     upgrade(filled)
@@ -169,7 +169,7 @@ def test_a_row_whose_silence_changes_no_priority_steps_down_and_up(filled: Setti
 
 def test_a_score_that_was_amended_later_is_as_prompt_as_its_check_in_was(filled: Settings) -> None:
     """The release before kept only when each version was recorded."""
-    command.downgrade(config(owner_url(filled), filled.secret), "-1")
+    command.downgrade(config(owner_url(filled), filled.secret), "20261129_1900")
     is_sqlite = owner_url(filled).startswith("sqlite")
     days = "{} * 86400000000" if is_sqlite else "{} * interval '1 day'"
     as_owner(filled, f"update score_versions set recorded_at = recorded_at + {days.format(10)}", "score_versions")
@@ -177,20 +177,20 @@ def test_a_score_that_was_amended_later_is_as_prompt_as_its_check_in_was(filled:
     late = f"first.recorded_at - s.taken_at > {days.format(2)}"
     found = as_owner(
         filled,
-        f"select s.prompt, {late}, count(*) from score_versions as s join check_in_versions as first on "
-        "first.clinic_id = s.clinic_id and first.check_in_id = s.check_in_id and first.version = 1 group by 1, 2",
+        f"select s.prompt, {late}, count(*) from score_versions as s join check_ins as first on "
+        "first.clinic_id = s.clinic_id and first.id = s.check_in_id and first.version = 1 group by 1, 2",
         "score_versions",
-        "check_in_versions",
+        "check_ins",
     )
     assert {(bool(prompt), bool(is_late)) for prompt, is_late, _ in found} == {(True, False), (False, True)}
 
 
 def test_a_patients_own_plan_asks_once_more_after_the_upgrade(filled: Settings) -> None:
     """As the default is; one that returned to the clinic's plan does as the clinic's does."""
+    command.downgrade(config(owner_url(filled), filled.secret), "20261129_1900")
     [[clinic_id, patient_id, user_id]] = as_owner(
         filled, "select p.clinic_id, p.id, u.id from patients as p, users as u limit 1", "patients", "users"
     )
-    command.downgrade(config(owner_url(filled), filled.secret), "-1")
     at = "0" if owner_url(filled).startswith("sqlite") else "now()"
     for version, items in ((2, "'[]'"), (3, "null")):
         whose = f"'{clinic_id}', '{patient_id}', {version}, {at}, '{user_id}', {items}"
@@ -216,7 +216,8 @@ def test_a_step_down_refuses_to_lose_an_event(filled: Settings) -> None:
     body = EventIn(kind="tms", on="2025-02-03")  # type: ignore[arg-type]
     database.writing(clinic_id, lambda db: events.record(db, caller, act, patient_id, body))
     database.close()
+    command.downgrade(config(owner_url(filled), filled.secret), "20261129_2200")
     before = counts(filled)
     with pytest.raises(RuntimeError, match="events holds what the release before cannot keep"):
-        command.downgrade(config(owner_url(filled), filled.secret), "-1")
+        command.downgrade(config(owner_url(filled), filled.secret), "20261129_1900")
     assert counts(filled) == before

@@ -1,8 +1,10 @@
-"""The shape in which a fold is kept: arrays, whose meaning is their order. Whoever changes it must change `FOLD` too,
-so that what was kept in the old one is folded anew, and then this page."""
+"""The shape in which a fold is kept: arrays, whose meaning is their order. It is kept as MessagePack, and shown here as
+JSON. Whoever changes it must change `FOLD` too, so that what was kept in the old one is folded anew, and then this
+page."""
 
 from datetime import UTC, date, datetime
 from uuid import UUID
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ from app.relief.courses import InfusionPosition
 from app.relief.episode import Episode, Loss, Run, Standing
 from app.relief.onsets import Onset
 from app.relief.spells import Record, Spell
-from app.tracks.patient_tracks import FOLD, CountedInfusion, Folded, from_json, to_json
+from app.tracks.patient_tracks import FOLD, CountedInfusion, Folded, from_bytes, to_bytes
 
 _AT = datetime(2026, 1, 2, 15, 30, tzinfo=UTC)
 _DAY = date(2026, 1, 2)
@@ -68,13 +70,15 @@ KEPT = (
 
 
 def test_a_fold_is_kept_in_this_shape_and_read_back_as_it_was() -> None:
-    assert FOLD.endswith("/6")
-    assert to_json(FOLDED) == KEPT
-    found = from_json(KEPT)
+    assert FOLD.endswith("/7")
+    assert msgspec.json.encode(FOLDED).decode() == KEPT
+    kept = to_bytes(FOLDED)
+    assert (len(kept), crc32(kept)) == (849, 3326499427)
+    found = from_bytes(kept)
     assert found.stored == FOLDED
     assert found.folded == FOLDED
 
 
 def test_a_fold_of_a_longer_shape_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
-        from_json("[[],[null,null,null,[],[],1],{}]")
+        from_bytes(msgspec.msgpack.encode([[], [None, None, None, [], [], 1], {}]))

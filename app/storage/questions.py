@@ -1,0 +1,70 @@
+"""Reads rows of one table by a list of ids, on the hot path: one statement that is written once, asked of the driver
+itself. Several questions travel to PostgreSQL in one round trip, together with what begins the transaction."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Dialect, inspect
+from sqlmodel import SQLModel
+
+from app.storage.faults import as_database_error
+from app.storage.rows import begin, send
+from app.storage.types import Transaction
+
+# SQLite takes at most 32,766 values in a statement.
+_AT_ONCE = 10_000
+
+
+class Question:
+    """Some columns of the rows of a clinic with some ids. `lock`: locks them, in the order of their ids, until the
+    transaction ends."""
+
+    def __init__(self, model: type[SQLModel], columns: Sequence[str], by: str, *, lock: bool = False) -> None:
+        table = inspect(model).local_table
+        self._types: list[Any] = [table.c[name].type for name in columns]
+        listed = ", ".join(columns)
+        self._text = f"select {listed} from {table.name} where clinic_id = {{}} and {by} {{}}"  # noqa: S608 - our names
+        self.on_postgresql = self._text.format("%s", "= any(%s)") + (f" order by {by} for update" if lock else "")
+        self._readers: dict[str, list[tuple[int, Callable[[Any], Any]]]] = {}
+
+    def on_sqlite(self, count: int) -> str:
+        """The statement for so many ids."""
+        return self._text.format("?", f"in ({', '.join('?' * count)})")
+
+    def read(self, rows: Iterable[tuple[Any, ...]], dialect: Dialect) -> list[tuple[Any, ...]]:
+        """Rows of the driver, with values as the types of their columns have them."""
+        readers = self._readers.get(dialect.name)
+        if readers is None:
+            found = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in self._types]
+            readers = [(n, read) for n, read in enumerate(found) if read is not None]
+            self._readers[dialect.name] = readers
+        answer = []
+        for row in rows:
+            values = [*row]
+            for n, read in readers:
+                values[n] = read(values[n])
+            answer.append(tuple(values))
+        return answer
+
+
+def ask(db: Transaction, clinic_id: UUID, ids: Collection[UUID], *questions: Question) -> list[list[tuple[Any, ...]]]:
+    """The rows that answer each question, as tuples."""
+    db.flush()
+    connection = db.connection()
+    driver: Any = connection.connection.driver_connection
+    with as_database_error(connection):
+        if connection.dialect.name == "sqlite":
+            return [q.read(_of_sqlite(driver, clinic_id, ids, q), connection.dialect) for q in questions]
+        send(connection)
+        with driver.pipeline():
+            begin(connection)
+            asked = [driver.execute(q.on_postgresql, (clinic_id, sorted(ids)), prepare=True) for q in questions]
+        return [q.read(cursor, connection.dialect) for q, cursor in zip(questions, asked, strict=True)]
+
+
+def _of_sqlite(driver: Any, clinic_id: UUID, ids: Collection[UUID], question: Question) -> Iterator[tuple[Any, ...]]:
+    every = [one.bytes for one in ids]
+    for first in range(0, len(every), _AT_ONCE):
+        some = every[first : first + _AT_ONCE]
+        yield from driver.execute(question.on_sqlite(len(some)), (clinic_id.bytes, *some))
