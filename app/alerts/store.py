@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, inspect, or_, update
+from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -29,12 +30,11 @@ def _found(db: Transaction, query: SelectOfScalar[Alert], *, lock: bool) -> list
     return list(db.exec(query))
 
 
-def open_of(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Alert]:
-    """The open alerts of these patients: urgent, high, routine; in each the timely ones first, then the newest."""
-    query = select(Alert).where(
-        col(Alert.clinic_id) == clinic_id, col(Alert.patient_id).in_(patient_ids), col(Alert.state) == "open"
-    )
-    return list(db.exec(query.order_by(*_ORDER)))
+def open_of(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> Sequence[Any]:
+    """Id, patient, domain, kind and priority of these patients' open alerts: urgent, high, routine; in each the timely
+    ones first, then the newest."""
+    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
+    return db.connection().execute(_OPEN_OF, asked).all()
 
 
 def of_refused(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Alert]:
@@ -209,3 +209,10 @@ def page(db: Transaction, clinic_id: UUID, wanted: Wanted, after: Sequence[Any] 
 
 
 _ORDER = (col(Alert.rank).asc(), col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())
+_T = inspect(Alert).local_table.c
+_OPEN_OF = (
+    rows_of(_T.id, _T.patient_id, _T.domain, _T.kind, _T.priority)
+    .where(_T.clinic_id == bindparam("clinic"), _T.patient_id.in_(bindparam("patients", expanding=True)))
+    .where(_T.state == "open")
+    .order_by(_T.rank, _T.late, _T.raised_at.desc(), _T.id.desc())
+)

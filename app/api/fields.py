@@ -130,6 +130,8 @@ def only_text(value: Any) -> Any:
 
 
 Id = Annotated[UUID, BeforeValidator(only_text)]
+# An id in a response that is text already.
+IdText = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
 def grows(*known: str) -> Any:

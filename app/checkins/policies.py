@@ -5,7 +5,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -142,9 +142,13 @@ def phase(taken_at: datetime, stated_before_at: datetime | None, calendar: Calen
     """The phase of a check-in: `baseline` (before the first infusion of an episode; if an earlier episode came before
     it, at most 28 days before that infusion), `post_infusion` (on the day of a session, after it), `pre_infusion` (on
     the day of a later session, before it) or `follow_up`."""
+    at = counted_at(taken_at, stated_before_at, calendar.infusions, calendar.zone)
+    return phase_at(at, local_day(at, calendar.zone), calendar)
+
+
+def phase_at(at: datetime, day: date, calendar: Calendar) -> str:
+    """The phase of a check-in that counts at an instant, which is of this day."""
     infusions, zone = calendar.infusions, calendar.zone
-    at = counted_at(taken_at, stated_before_at, infusions, zone)
-    day = local_day(at, zone)
     earlier = bisect_left(infusions, at, key=lambda given: given.started_at)
     before = infusions[earlier - 1] if earlier else None
     if before is not None and day <= local_day(before.ended_at or before.started_at, zone):

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from app.pictures.style import GREY, INK, Layer, instant, local
 from app.relief import STALE_AFTER_DAYS
-from app.trend.models import TrendOut
+from app.trend.models import PointOut, TrendOut
 from app.trend.words import day_in_words
 
 _MANY = 150
@@ -36,18 +36,11 @@ def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
     """Scores and a line through them, or, where they are many, through their weekly medians. The line breaks where
     two points are so far apart that the earlier score was stale, and passes scores of a session's own day by: they are
     crosses. Other scores that do not count are hollow."""
-    scores = [
-        {
-            "at": local(p.taken_at, zone),
-            "value": p.value,
-            "counts": p.counts,
-            "acute": p.acute,
-            "said": f"{day_in_words(p.day)}: {p.value:g}" + ("" if p.counts else ", not counted"),
-        }
-        for p in trend.points
-    ]
-    lined = [point for point in trend.points if not point.acute]
     many = _are_many(trend)
+    # Of many, each is not named: nobody reads thousands of labels, and the description tells what they show.
+    said = {"aria": False} if many else {}
+    saying: Layer = {} if many else {"description": {"field": "said"}}
+    lined = [point for point in trend.points if not point.acute]
     through = _weekly_medians(trend) if many else [(p.day, local(p.taken_at, zone), p.value) for p in lined]
     if through:
         yield {
@@ -56,18 +49,17 @@ def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
             "encoding": {"detail": {"field": "run", "type": "nominal"}},
         }
     size, width, opacity = (9, 0.5, 0.4) if many else (38, 1.5, 1)
-    plain, acute = ([score for score in scores if score["acute"] == is_acute] for is_acute in (False, True))
+    plain, acute = (
+        [_score(p, zone, is_named=not many) for p in trend.points if p.acute == is_acute] for is_acute in (False, True)
+    )
     if plain:
         yield {
             "data": {"values": plain},
             "mark": {
                 "type": "point", "filled": False, "stroke": INK, "strokeWidth": width, "size": size,
-                "opacity": opacity,
+                "opacity": opacity, **said,
             },
-            "encoding": {
-                "fill": {"condition": {"test": "datum.counts", "value": INK}, "value": "white"},
-                "description": {"field": "said"},
-            },
+            "encoding": {"fill": {"condition": {"test": "datum.counts", "value": INK}, "value": "white"}, **saying},
         }  # fmt: skip
     if acute:
         yield {
@@ -79,9 +71,17 @@ def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
                 "color": GREY,
                 "size": size,
                 "opacity": opacity,
+                **said,
             },
-            "encoding": {"description": {"field": "said"}},
+            "encoding": saying,
         }
+
+
+def _score(point: PointOut, zone: ZoneInfo, *, is_named: bool) -> dict[str, Any]:
+    found = {"at": local(point.taken_at, zone), "value": point.value, "counts": point.counts}
+    if is_named:
+        found["said"] = f"{day_in_words(point.day)}: {point.value:g}" + ("" if point.counts else ", not counted")
+    return found
 
 
 def buckets_drawn(trend: TrendOut) -> Iterator[Layer]:

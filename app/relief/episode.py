@@ -88,6 +88,11 @@ def run_on(episode: Episode, day: date) -> Run:
     return Run(status, reason, episode.day)
 
 
+def status_on(episode: Episode, day: date) -> str:
+    """The status of `run_on` alone."""
+    return _status(episode, day)[0]
+
+
 def is_response(episode: Episode, score: Score, rule: Rule) -> bool:
     """Whether the improvement is a response (I >= R) against the episode's baseline, which is evaluable."""
     assert episode.baseline is not None

@@ -1,20 +1,19 @@
 """What each score says on its day, and each day's status: the same fold, with a result for each score."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
 from app.instruments import Rule
-from app.relief.episode import Episode, improvement_tenths, is_response, last_heard_on, run_on
+from app.relief.episode import Episode, improvement_tenths, is_response, last_heard_on, status_on
 from app.relief.events import Event, Infusion, Score, order
 from app.relief.lines import STALE_AFTER_DAYS
-from app.relief.track import Track, step
+from app.relief.track import Track, advance
+from app.relief.values import Immutable
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Immutable, frozen=True):
     """One score. `infusion` is the latest one before it, None before the first. `counts` is true for representatives:
     not before any infusion, not acute, not replaced by a later one of its day. `is_acute`: by the infusion's last day.
     `status` is the verdict of its whole day. `responds` and `improvement_tenths` are None without an evaluable baseline
@@ -47,10 +46,10 @@ def readings(events: Iterable[Event], rule: Rule | None) -> Readings:
         _fall_silent(turns, track.episode, day)
         seen: list[tuple[Score, Episode | None]] = []
         for event in of_day:
-            track = step(track, event, rule)
+            track = advance(track, event, rule)
             if isinstance(event, Score):
                 seen.append((event, track.episode))
-        status = run_on(track.episode, day).status if track.episode else "not_started"
+        status = status_on(track.episode, day) if track.episode else "not_started"
         if track.episode is not None and (not turns or turns[-1][1] != status):
             turns.append((day, status))
         eligible = [score for score, episode in seen if episode is not None and day > episode.last_infusion.end_day]
@@ -65,7 +64,7 @@ def _fall_silent(turns: list[tuple[date, str]], episode: Episode | None, before:
     if episode is None:
         return
     silent_on = last_heard_on(episode) + timedelta(days=STALE_AFTER_DAYS + 1)
-    if silent_on < before and (status := run_on(episode, silent_on).status) != turns[-1][1]:
+    if silent_on < before and (status := status_on(episode, silent_on)) != turns[-1][1]:
         turns.append((silent_on, status))
 
 

@@ -38,7 +38,7 @@ def fold(events: Iterable[Event], rule: Rule | None) -> Track:
     """Folds events, given in any order, to a track. Without a rule no baseline is ever evaluable."""
     track = Track()
     for event in sorted(events, key=order):
-        track = step(track, event, rule)
+        track = advance(track, event, rule)
     return track
 
 
@@ -46,6 +46,11 @@ def step(track: Track, event: Event, rule: Rule | None) -> Track:
     """The track after one more event, which must be later than all before it. Raises ValueError otherwise."""
     if not track.is_before(event):
         raise ValueError("a step goes forward in time; fold again for a late arrival")
+    return advance(track, event, rule)
+
+
+def advance(track: Track, event: Event, rule: Rule | None) -> Track:
+    """`step` for events that are known to be in order."""
     if isinstance(event, Infusion):
         return _infuse(track, event, rule)
     episode = track.episode

@@ -12,7 +12,7 @@ from app.storage.rights import Rights, grant, rights, rights_of, secure
 from app.storage.roles import role_faults
 from app.storage.rows import insert, row_maker, set_column, upsert
 from app.storage.streams import Stream
-from app.storage.types import Moment, Repeated, Transaction, Uid, document, key, new_id
+from app.storage.types import Moment, Repeated, TextId, Transaction, Uid, document, key, new_id
 
 __all__ = [
     "NO_CLINIC",
@@ -26,6 +26,7 @@ __all__ = [
     "Repeated",
     "Rights",
     "Stream",
+    "TextId",
     "Transact",
     "Transaction",
     "Uid",

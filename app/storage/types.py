@@ -73,6 +73,20 @@ class Uid(TypeDecorator[UUID]):
         return self.bytes_as_uuid if dialect.name == "sqlite" else None
 
 
+class TextId(Uid):
+    """An id that is read as text, for reads of many rows; it is not for values that are bound."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _dashed if dialect.name == "sqlite" else str
+
+
+def _dashed(some: bytes) -> str:
+    digits = some.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 class Repeated(Uid):
     """An id that repeats in many rows, of which SQLite's bytes are read once."""
 

@@ -1,8 +1,9 @@
 """Converts stored versions, which carry instants, to the fold's events, which also carry local days."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -60,19 +61,35 @@ def infusion_events(infusions: Iterable[CountedInfusion], zone: ZoneInfo) -> lis
     ]
 
 
-def score_events(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Score]:
+class ScoreRead(NamedTuple):
+    """The columns of a score that the fold reads; its id as text, as the fold has it."""
+
+    id: str
+    instrument: str
+    taken_at: datetime
+    recorded_at: datetime
+    stated_before_at: datetime | None
+    points: int | None
+    late: bool
+    prompt: bool
+
+
+Scored = ScoreVersion | ScoreRead
+
+
+def score_events(scores: Iterable[Scored], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Score]:
     """The readings among these scores: those with unanswered items are none."""
     return [score_event(score, score.points, infusions, zone) for score in scores if score.points is not None]
 
 
-def score_event(score: ScoreVersion, points: int, infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> Score:
+def score_event(score: Scored, points: int, infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> Score:
     at = counted_at(score.taken_at, score.stated_before_at, infusions, zone)
     severity = INSTRUMENTS[score.instrument].severity(points)
     moments = at, local_day(at, zone), score.taken_at, score.recorded_at
     return Score(str(score.id), *moments, severity, score.late, score.prompt)
 
 
-def events_of(scores: Iterable[ScoreVersion], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Event]:
+def events_of(scores: Iterable[Scored], infusions: Sequence[CountedInfusion], zone: ZoneInfo) -> list[Event]:
     """All events that the fold of one instrument reads: infusions and scores."""
     return [*infusion_events(infusions, zone), *score_events(scores, infusions, zone)]
 

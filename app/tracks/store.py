@@ -5,14 +5,15 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, tuple_, update
-from sqlalchemy.orm import aliased, defer
+from sqlalchemy import bindparam, delete, exists, func, inspect, tuple_, type_coerce, update
+from sqlalchemy import select as rows_of
+from sqlalchemy.orm import defer
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
-from app.storage import Question, Transaction, insert, upsert
-from app.tracks.events import counting
+from app.storage import Question, Repeated, TextId, Transaction, insert, upsert
+from app.tracks.events import ScoreRead, counting
 from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
 from app.tracks.patient_tracks import FOLD, CountedInfusion
 
@@ -49,6 +50,25 @@ def scores(
         answers: Any = ScoreVersion.answers
         query = query.options(defer(answers, raiseload=True))
     return list(db.exec(query.order_by(col(ScoreVersion.taken_at))))
+
+
+_S = inspect(ScoreVersion).local_table.c
+# Built once and without the ORM: a patient may have thousands of scores.
+_READ = (
+    rows_of(
+        *(type_coerce(_S.id, TextId).label("id"), _S.instrument, _S.taken_at, _S.recorded_at),
+        *(_S.stated_before_at, _S.points, _S.late, _S.prompt),
+    )
+    .where(_S.clinic_id == bindparam("clinic"), _S.patient_id == bindparam("patient"))
+    .where(_S.instrument == bindparam("instrument"), _S.superseded_at.is_(None))
+    .order_by(_S.taken_at)
+)
+
+
+def scores_as_read(db: Transaction, clinic_id: UUID, patient_id: UUID, instrument: str) -> list[ScoreRead]:
+    """Current scores of a patient on one instrument, in order of time."""
+    asked = {"clinic": clinic_id, "patient": patient_id, "instrument": instrument}
+    return [ScoreRead._make(row) for row in db.connection().execute(_READ, asked).all()]
 
 
 def infusions_known(
@@ -136,6 +156,22 @@ def domain_statuses(db: Transaction, clinic_id: UUID, patient_ids: Collection[UU
     return list(db.exec(query))
 
 
+_D = inspect(DomainStatus).local_table.c
+_STATUSES = rows_of(
+    type_coerce(_D.patient_id, Repeated).label("patient_id"),
+    *(column for column in _D if column.name not in ("clinic_id", "patient_id")),
+).where(_D.clinic_id == bindparam("clinic"), _D.patient_id.in_(bindparam("patients", expanding=True)))
+
+
+def statuses_of(
+    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]
+) -> dict[tuple[UUID, str], dict[str, Any]]:
+    """The domain statuses of these patients, by patient and domain, without the ORM."""
+    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
+    rows = db.connection().execute(_STATUSES, asked).mappings().all()
+    return {(row["patient_id"], row["domain"]): dict(row) for row in rows}
+
+
 def turned(db: Transaction, clinic_id: UUID, day: date, limit: int) -> list[UUID]:
     """At most `limit` patients with a domain row whose next day has come by `day`."""
     query = select(DomainStatus.patient_id).where(
@@ -160,25 +196,25 @@ def delete_other_domains(db: Transaction, clinic_id: UUID, patient_id: UUID, dom
     )
 
 
+_A = inspect(ScoreVersion).local_table.alias("answered")
+_ANSWERED_LATER = exists().where(
+    *(_A.c.clinic_id == bindparam("clinic"), _A.c.patient_id == _S.patient_id),
+    _A.c.instrument.in_([code for code, known in INSTRUMENTS.items() if known.self_harm]),
+    *(_A.c.superseded_at.is_(None), _A.c.self_harm_item.is_not(None), _A.c.taken_at > _S.taken_at),
+)
+_UNKNOWN = (
+    rows_of(_S.patient_id, func.min(_S.taken_at))
+    .where(_S.clinic_id == bindparam("clinic"), _S.patient_id.in_(bindparam("patients", expanding=True)))
+    .where(SELF_HARM_UNKNOWN, ~_ANSWERED_LATER)
+    .group_by(_S.patient_id)
+)
+
+
 def self_harm_unknown_since(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
     """For each patient, since when the answer to the self-harm item is unknown: the time of the first total without
     items after the last known answer. Leaves out patients whose latest answer is known or who were never asked."""
-    answered = aliased(ScoreVersion)
-    later = exists().where(
-        col(answered.clinic_id) == clinic_id,
-        col(answered.patient_id) == col(ScoreVersion.patient_id),
-        col(answered.instrument).in_([code for code, known in INSTRUMENTS.items() if known.self_harm]),
-        col(answered.superseded_at).is_(None),
-        col(answered.self_harm_item).is_not(None),
-        col(answered.taken_at) > col(ScoreVersion.taken_at),
-    )
-    query = select(ScoreVersion.patient_id, func.min(col(ScoreVersion.taken_at))).where(
-        col(ScoreVersion.clinic_id) == clinic_id,
-        col(ScoreVersion.patient_id).in_(patient_ids),
-        SELF_HARM_UNKNOWN,
-        ~later,
-    )
-    return dict(iter(db.exec(query.group_by(col(ScoreVersion.patient_id)))))
+    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
+    return dict(iter(db.connection().execute(_UNKNOWN, asked)))
 
 
 def sessions_of(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, UUID]:

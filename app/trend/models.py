@@ -2,12 +2,13 @@
 
 from datetime import date
 
-from app.api.fields import Id, MomentOut, ResponseBody, grows
+from app.api.fields import Id, IdText, MomentOut, grows, response_body
 from app.events.models import HappenedOut
 from app.tracks.output import ReadingOut, Value
 
 
-class TrendBandOut(ResponseBody):
+@response_body
+class TrendBandOut:
     """A severity band in the score's unit, both ends included."""
 
     label: str
@@ -15,20 +16,21 @@ class TrendBandOut(ResponseBody):
     max: Value
 
 
-class PointOut(ResponseBody):
+@response_body
+class PointOut:
     """One score. `session_id` is the latest session before it, `days_since_session` counts from its day. `window` is
     `overlapping` where the recall reaches back past that session. `status` is the verdict of the whole day; `counts` is
     false for scores that are only charted: before any session, on a session's day after it (`acute`), or replaced by a
     later one of their day. Null: there is none."""
 
-    score_id: Id
+    score_id: IdText
     taken_at: MomentOut
     day: date
     value: Value
     severity: str | None
     improvement_percent: float | None
     phase: str = grows("baseline", "pre_infusion", "post_infusion", "follow_up")
-    session_id: Id | None
+    session_id: IdText | None
     days_since_session: int | None
     window: str | None = grows("clean", "overlapping")
     counts: bool
@@ -36,7 +38,8 @@ class PointOut(ResponseBody):
     status: str | None
 
 
-class StatusRunOut(ResponseBody):
+@response_body
+class StatusRunOut:
     """An unbroken run of days with one status, both ends included."""
 
     from_on: date
@@ -44,7 +47,8 @@ class StatusRunOut(ResponseBody):
     status: str
 
 
-class BucketOut(ResponseBody):
+@response_body
+class BucketOut:
     """The scores of one day, week or month; an empty one has `n` 0 and nothing else."""
 
     start_on: date
@@ -56,7 +60,8 @@ class BucketOut(ResponseBody):
     max: Value | None
 
 
-class TrendSessionOut(ResponseBody):
+@response_body
+class TrendSessionOut:
     """A session that counts, as a mark on the trend."""
 
     id: Id
@@ -68,7 +73,8 @@ class TrendSessionOut(ResponseBody):
     dose_mg_per_kg: float | None
 
 
-class TrendEpisodeOut(ResponseBody):
+@response_body
+class TrendEpisodeOut:
     """An episode's own baseline and response line; null where it has none."""
 
     number: int
@@ -77,7 +83,8 @@ class TrendEpisodeOut(ResponseBody):
     response_line: Value | None
 
 
-class TrendOut(ResponseBody):
+@response_body
+class TrendOut:
     """Every score of one instrument between two days, with what surrounds it. Status, baseline, latest reading and
     lines are those of `to_on`, in the instrument's unit; `episodes` has each episode's own, `statuses` the status of
     every day from the first session on, `events` what else happened (for callers with the scope sessions:read).

@@ -3,11 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from app.access.dependencies import DoorOf, GuardedRoute
 from app.api.fields import DayIn
 from app.api.problems import problems
+from app.api.rendering import as_json
 from app.trend import service
 from app.trend.models import TrendOut
 from app.trend.service import Bucket, Question
@@ -33,8 +34,14 @@ def _question(
 QuestionOf = Annotated[Question, Depends(_question)]
 
 
-@router.get("/trend", summary="Every score of one instrument", responses=problems("not_found", "merged"))
-async def get_trend(door: DoorOf, patient_id: UUID, question: QuestionOf) -> TrendOut:
+@router.get(
+    "/trend",
+    summary="Every score of one instrument",
+    response_model=TrendOut,
+    responses=problems("not_found", "merged"),
+)
+async def get_trend(door: DoorOf, patient_id: UUID, question: QuestionOf) -> Response:
     """Scores with the day's status, the sessions around them, lines and bands, and, if asked, buckets in which days
     without a score stay empty."""
-    return (await door.read(lambda db: service.trend_of(db, door.caller, patient_id, question, door.act.at))).value
+    found = await door.read(lambda db: service.trend_of(db, door.caller, patient_id, question, door.act.at))
+    return as_json(found).response()

@@ -1,7 +1,7 @@
 """The trend of one instrument: every score, sessions and lines around it, and buckets, empty ones too."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import zip_longest
 from statistics import median
@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from app.access.service import Caller
-from app.checkins.policies import phase
+from app.checkins.policies import phase_at
 from app.errors import Fault, Invalid
 from app.events.service import happened
 from app.facts import Fact
@@ -21,7 +21,6 @@ from app.storage import Transaction
 from app.tracks import store as tracks_store
 from app.tracks.days import local_day
 from app.tracks.events import Calendar, events_of
-from app.tracks.models import ScoreVersion
 from app.tracks.output import line_of, reading_out
 from app.trend.models import (
     BucketOut,
@@ -63,13 +62,12 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
     if question.first is not None and last < question.first:
         raise Invalid(errors=[Fault("parameter", "from", "must not be after to, nor after today")])
     calendar = Calendar(tracks_store.infusions(db, caller.clinic_id, patient_id), caller.time_zone)
-    scores = tracks_store.scores(db, caller.clinic_id, [patient_id], [instrument.code], with_answers=False)
+    scores = tracks_store.scores_as_read(db, caller.clinic_id, patient_id, instrument.code)
     by = instrument.rule  # none for a screen: then only infusions are told apart
     events = events_of(scores, calendar.infusions, caller.time_zone)
     found, track, turns = readings(events, by)
-    rows = {str(score.id): score for score in scores}
     shown = [r for r in found if (question.first is None or r.score.day >= question.first) and r.score.day <= last]
-    points = [_point(r, rows[r.score.id], instrument, calendar) for r in shown]
+    points = _points(shown, instrument, calendar)
     known = [*(point.day for point in points), *(event.day for event in calendar.events if event.day <= last)]
     first = question.first or min(known, default=None)
     # A drug that was changed shortly before the first score belongs to the picture; one of years before does not.
@@ -116,9 +114,8 @@ def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Questi
 
 def _without_verdicts(trend: TrendOut) -> TrendOut:
     """The trend for a patient whose clinic shows patients their scores but not the statuses."""
-    points = [point.model_copy(update={"status": None}) for point in trend.points]
-    hidden: dict[str, object] = {"status": None, "last_known": None, "reason": None, "statuses": []}
-    return trend.model_copy(update={**hidden, "points": points})
+    points = [replace(point, status=None) for point in trend.points]
+    return replace(trend, status=None, last_known=None, reason=None, statuses=[], points=points)
 
 
 def _runs(turns: Sequence[tuple[date, str]], first: date | None, last: date) -> Iterator[StatusRunOut]:
@@ -130,25 +127,35 @@ def _runs(turns: Sequence[tuple[date, str]], first: date | None, last: date) -> 
             yield StatusRunOut(from_on=begins, to_on=ends, status=status)
 
 
-def _point(reading: Reading, score: ScoreVersion, instrument: Instrument, calendar: Calendar) -> PointOut:
-    points = instrument.points_of_severity(reading.score.severity)
-    has_rule, infusion, tenths = instrument.rule is not None, reading.infusion, reading.improvement_tenths
-    recall_reaches_back = infusion is not None and instrument.recall_days > (reading.score.day - infusion.day).days
-    return PointOut(
-        score_id=score.id,
-        taken_at=score.taken_at,
-        day=reading.score.day,
-        value=instrument.value(points),
-        severity=instrument.band(points),
-        improvement_percent=tenths / 10 if has_rule and tenths is not None else None,
-        phase=phase(score.taken_at, score.stated_before_at, calendar),
-        session_id=None if infusion is None else UUID(infusion.id),
-        days_since_session=None if infusion is None else (reading.score.day - infusion.day).days,
-        window=None if infusion is None else "overlapping" if recall_reaches_back else "clean",
-        counts=reading.counts,
-        acute=infusion is not None and reading.is_acute,
-        status=reading.status if has_rule else None,
-    )
+def _points(shown: Sequence[Reading], instrument: Instrument, calendar: Calendar) -> list[PointOut]:
+    has_rule, recall_days = instrument.rule is not None, instrument.recall_days
+    said: dict[int, tuple[int | float, str | None]] = {}  # the value and the band of each severity
+    found = []
+    for reading in shown:
+        score, infusion, tenths = reading.score, reading.infusion, reading.improvement_tenths
+        if score.severity not in said:
+            points = instrument.points_of_severity(score.severity)
+            said[score.severity] = instrument.value(points), instrument.band(points)
+        value, band = said[score.severity]
+        days = None if infusion is None else (score.day - infusion.day).days
+        found.append(
+            PointOut(
+                score_id=score.id,
+                taken_at=score.taken_at,
+                day=score.day,
+                value=value,
+                severity=band,
+                improvement_percent=tenths / 10 if has_rule and tenths is not None else None,
+                phase=phase_at(score.at, score.day, calendar),
+                session_id=None if infusion is None else infusion.id,
+                days_since_session=days,
+                window=None if days is None else "overlapping" if recall_days > days else "clean",
+                counts=reading.counts,
+                acute=infusion is not None and reading.is_acute,
+                status=reading.status if has_rule else None,
+            )
+        )
+    return found
 
 
 def _buckets(question: Question, points: Sequence[PointOut], last: date) -> list[BucketOut]:

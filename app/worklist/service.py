@@ -38,8 +38,8 @@ def listed(
     if not ids:
         return []
     people = identifiers.of_patients(db, caller.clinic_id, ids)
-    stored = tracks_store.domain_statuses(db, caller.clinic_id, ids)
-    rows = {(row.patient_id, row.domain): advanced(row.model_dump(), day) for row in stored}
+    stored = tracks_store.statuses_of(db, caller.clinic_id, ids)
+    rows = {whose: advanced(stored[whose], day) for whose in ((p.patient_id, p.domain) for p in positions)}
     alerts: dict[tuple[UUID, str], list[OpenAlertOut]] = {}
     for alert in alerts_store.open_of(db, caller.clinic_id, ids):
         shown = OpenAlertOut(id=alert.id, kind=alert.kind, priority=alert.priority)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, Integer, String, bindparam, func, text
+from sqlalchemy import Date, Integer, Select, String, bindparam, func, text
 from sqlalchemy import select as rows_of
 from sqlalchemy.sql.selectable import TextualSelect
 from sqlmodel import col
@@ -76,32 +76,40 @@ def page(db: Transaction, asked: Asked, after: WorklistPosition | None, limit: i
 
 def _worked_out(db: Transaction, asked: Asked) -> Iterator[WorklistPosition]:
     """The positions of rows whose day has come, or, of a person's patients, those of all rows."""
+    query = _query(asked.domain is not None, asked.user_id is not None)
+    values = {"clinic": asked.clinic_id, "care": asked.care_status, "day": asked.day}
+    values |= {"domain": asked.domain, "user": asked.user_id}
+    for patient_id, domain, priority, status, since_on, stages, alert in db.connection().execute(query, values):
+        stored = {"priority": priority, "status": status, "since_on": since_on, "stages": stages}
+        now = advanced(stored, asked.day)
+        if not asked.statuses or now["status"] in asked.statuses:
+            place = now["priority"] if alert is None else alert + _BY_RANK
+            yield WorklistPosition(place, now["since_on"], patient_id, domain)
+
+
+@lru_cache
+def _query(is_of_domain: bool, is_of_person: bool) -> Select[Any]:
     rank = (
         rows_of(func.min(col(Alert.rank)))
-        .where(col(Alert.clinic_id) == asked.clinic_id, col(Alert.state) == "open", col(Alert.late).is_(False))
+        .where(col(Alert.clinic_id) == bindparam("clinic"), col(Alert.state) == "open", col(Alert.late).is_(False))
         .where(col(Alert.patient_id) == col(DomainStatus.patient_id), col(Alert.domain) == col(DomainStatus.domain))
         .scalar_subquery()
     )
     row = DomainStatus
     columns = (row.patient_id, row.domain, row.priority, row.status, row.since_on, row.stages)
     query = rows_of(*(col(column) for column in columns), rank).where(
-        col(row.clinic_id) == asked.clinic_id, col(row.care_status) == asked.care_status
+        col(row.clinic_id) == bindparam("clinic"), col(row.care_status) == bindparam("care")
     )
-    if asked.user_id is None:
-        query = query.where(col(row.next_on) <= asked.day)
+    if not is_of_person:
+        query = query.where(col(row.next_on) <= bindparam("day"))
     else:
         team = rows_of(col(CareTeamMember.patient_id)).where(
-            col(CareTeamMember.clinic_id) == asked.clinic_id, col(CareTeamMember.user_id) == asked.user_id
+            col(CareTeamMember.clinic_id) == bindparam("clinic"), col(CareTeamMember.user_id) == bindparam("user")
         )
         query = query.where(col(row.patient_id).in_(team))
-    if asked.domain is not None:
-        query = query.where(col(row.domain) == asked.domain)
-    for patient_id, domain, priority, status, since_on, stages, alert in db.execute(query):
-        stored = {"priority": priority, "status": status, "since_on": since_on, "stages": stages}
-        now = advanced(stored, asked.day)
-        if not asked.statuses or now["status"] in asked.statuses:
-            place = now["priority"] if alert is None else alert + _BY_RANK
-            yield WorklistPosition(place, now["since_on"], patient_id, domain)
+    if is_of_domain:
+        query = query.where(col(row.domain) == bindparam("domain"))
+    return query
 
 
 def _standing(db: Transaction, asked: Asked, after: WorklistPosition | None, limit: int) -> Iterable[WorklistPosition]:
@@ -116,7 +124,7 @@ def _standing(db: Transaction, asked: Asked, after: WorklistPosition | None, lim
     statement, names = _statement(asked.domain, asked.statuses, max(first, Priority.LOST), first, after is not None)
     if statement is None:
         return []
-    rows = db.execute(statement, {name: values[name] for name in names} | {"most": limit + 1})
+    rows = db.connection().execute(statement, {name: values[name] for name in names} | {"most": limit + 1})
     return [WorklistPosition(*row) for row in rows]
 
 
