@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
 
-from app import clock, migrating
+from app import clock, revisions
 from app.access import store as access
 from app.access.door import operate
 from app.audit import sealing
@@ -47,7 +47,7 @@ def backup(database: Database, path: Path, say: Say) -> dict[str, Any]:
         return {
             "made_at": now.isoformat(),
             "release": version("holdfast"),
-            "revision": migrating.head(),
+            "revision": revisions.head(),
             "key_ids": [key_id for key_id in database.keyring.ids if known.get(key_id) in ("current", "previous")],
             "clinics": len(clinic_ids),
             "answers": {str(clinic_id): _answers(database, db, clinic_id, now, say) for clinic_id in clinic_ids},
@@ -60,7 +60,7 @@ def restore(database: Database, path: Path, say: Say) -> int:
     """Puts every row of a backup into an empty, migrated database. Returns how many. Raises ArchiveError, and changes
     nothing, for a database that holds a clinic, another schema, another secret, and a damaged file."""
     found = Archive(path)
-    if found.manifest.get("revision") != migrating.head():
+    if found.manifest.get("revision") != revisions.head():
         raise ArchiveError(
             f"the backup was made by release {found.manifest.get('release')}: restore it with that one, then upgrade"
         )

@@ -44,7 +44,6 @@ from app.devices.routes import router as devices
 from app.drawing import Renderer
 from app.events.routes import router as events
 from app.exchange.routes import router as exports
-from app.migrating import head
 from app.moves.routes import router as moves
 from app.outlook.routes import router as outlook
 from app.patients.routes import router as patients
@@ -61,6 +60,7 @@ from app.relief_answers import service as relief_answers
 from app.relief_answers.routes import PLAIN as PLAIN_RELIEF
 from app.relief_answers.routes import RELIEF
 from app.relief_answers.routes import router as relief
+from app.revisions import head
 from app.sessions.routes import router as sessions
 from app.settings import Settings
 from app.sign_in.routes import router as sign_in

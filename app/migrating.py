@@ -1,56 +1,25 @@
 """Applies migrations, from a checkout or from an installed wheel."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
-from app.api import store
-from app.errors import Busy
+from app.revisions import MigrationError, location
 from app.settings import Settings
-from app.storage import NO_CLINIC, Database, DatabaseError, grant, open_engine, sentence_of
+from app.storage import grant, open_engine
 from app.tables import metadata
-
-_HERE = Path(__file__).parent
 
 
 def config(url: str | None = None, secret_key: str = "") -> Config:
     """Alembic's configuration for a database. Migrations of encrypted columns need the service's secret."""
-    packaged = _HERE / "_migrations"
     found = Config()
-    location = packaged if packaged.is_dir() else _HERE.parent / "migrations"
-    found.set_main_option("script_location", str(location).replace("%", "%%"))
+    found.set_main_option("script_location", str(location()).replace("%", "%%"))
     found.set_main_option("path_separator", "os")
     found.attributes["url"] = url
     found.attributes["secret_key"] = secret_key
     return found
-
-
-def head() -> str:
-    """The newest migration in this build."""
-    revision = ScriptDirectory.from_config(config()).get_current_head()
-    assert revision is not None  # there is always a first migration
-    return revision
-
-
-class MigrationError(Exception):
-    """A migration was refused, and nothing was changed. The message is one sentence."""
-
-
-def why_not_current(database: Database) -> str | None:
-    """What to do before this release can serve the database; None if its schema is this release's or a later one."""
-    try:
-        revision = database.reading(NO_CLINIC, store.schema_revision)
-    except Busy:
-        return "the database does not answer: is it running, and is HOLDFAST_DATABASE_URL right?"
-    except DatabaseError as error:
-        return sentence_of(error)
-    if revision is None or revision < head():
-        return "the database's schema is behind this release: run `holdfast migrate` first"
-    return None
 
 
 def upgrade(settings: Settings, revision: str = "head", say: Callable[[str], None] = lambda _: None) -> None:

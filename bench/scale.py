@@ -25,9 +25,10 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from app.migrating import head, upgrade
+from app.migrating import upgrade
 from app.patients import identifiers
 from app.patients.identifiers import Identity
+from app.revisions import head
 from app.settings import Settings
 from app.storage import Database, open_engine
 from app.work import turn

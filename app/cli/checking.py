@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app import clock, keeping, migrating
+from app import clock, keeping, revisions
 from app.access import store as access
 from app.cli.opening import WRONG_USE, settings, told
 from app.main import mail_of
@@ -49,7 +49,7 @@ def _wrong(found: Settings, *, deep: bool) -> Iterator[str]:
     yield from _mail(found)
     opened = Database(found.database_url, *found.secrets)
     try:
-        behind = migrating.why_not_current(opened)
+        behind = revisions.why_not_current(opened)
         if behind is not None:
             yield f"database: {behind}"
             return

@@ -1,12 +1,66 @@
-"""All commands, by the nouns they are about."""
+"""All commands, by the nouns they are about. The module of a command is imported when it is run, so help is quick."""
 
+import gc
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from app.cli import checking, clinics, keeping, records, serving
-from app.cli.opening import Commands
+# Each command's module, and the first sentence of its help.
+_COMMANDS = {
+    "migrate": ("filling", "Apply migrations, and grant the service's role what it needs."),
+    "serve": ("serving", "Serve the API."),
+    "work": ("serving", "Run background jobs until interrupted: mail, seals of the audit log, and hourly cleaning."),
+    "demo": (
+        "filling",
+        "Fill a synthetic clinic in ./data/demo.db, print how to use it, and serve it on 127.0.0.1.",
+    ),
+    "check": ("checking", "Say all that can be wrong before serving, a line each; exit with 2 if anything is."),
+    "backup": ("keeping", "Write a backup of everything, from one snapshot, while the service runs."),
+    "restore": (
+        "keeping",
+        "Put a backup into an empty database, and migrate that first. Refuses a database that holds a clinic.",
+    ),
+    "clinics": ("clinics", "Clinics."),
+    "users": ("clinics", "People with a login."),
+    "clients": ("clinics", "Integrations."),
+    "devices": ("clinics", "Patients' own devices."),
+    "alerts": ("records", "Alerts."),
+    "audit": ("records", "The audit log."),
+    "keys": ("keeping", "The service's secret."),
+    "mail": ("records", "Mail about urgent alerts."),
+}
+
+
+class Commands(typer.core.TyperGroup):
+    """Commands whose errors are one sentence, without a traceback and without a value of a patient."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found if name is None else _loaded(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            import_module("app.cli.opening").fail_with(error)
+            raise
+
+
+def _loaded(name: str) -> Any:
+    """The command itself, out of its module."""
+    # What is imported stays, so that looking for garbage among it costs a sixth of the start and finds none.
+    gc.disable()
+    found = getattr(import_module(f"app.cli.{_COMMANDS[name][0]}"), name)
+    gc.freeze()
+    gc.enable()
+    if isinstance(found, typer.Typer):
+        return typer.main.get_group(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
 
 cli = typer.Typer(
     cls=Commands,
@@ -33,13 +87,9 @@ def main(
     """Records mood, anxiety and pain scores per infusion session, and answers: is the relief still holding?"""
 
 
-for _command in (
-    serving.migrate, serving.serve, serving.work, serving.demo, checking.check, keeping.backup, keeping.restore,
-):  # fmt: skip
-    cli.command()(_command)
-for _name, _group in (
-    ("clinics", clinics.clinics), ("users", clinics.users), ("clients", clinics.clients),
-    ("devices", clinics.devices), ("alerts", records.alerts), ("audit", records.audit), ("keys", keeping.keys),
-    ("mail", records.mail),
-):  # fmt: skip
-    cli.add_typer(_group, name=_name)
+def _told() -> None:
+    """Stands for a command in the list of all: `_loaded` puts the command itself in its place."""
+
+
+for _name, (_, _help) in _COMMANDS.items():
+    cli.command(_name, help=_help)(_told)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import typer
 from pydantic import ValidationError
 
-from app import clock, migrating
+from app import clock, revisions
 from app.errors import Problem
 from app.settings import Settings, unknown_variables
 from app.storage import Database, DatabaseError, WrongSecretError, sentence_of
@@ -21,19 +21,16 @@ WRONG_USE = 2
 JsonOption = typer.Option("--json", help="As JSON, for scripts")
 
 
-class Commands(typer.core.TyperGroup):
-    """Commands whose errors are one sentence, without a traceback and without a value of a patient."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Problem as error:
+def fail_with(error: Exception) -> None:
+    """Ends the command with one sentence about an error that has one; returns for others."""
+    match error:
+        case Problem():
             fail("; ".join(f"{fault.name}: {fault.detail}" for fault in error.errors) or error.detail)
-        except DatabaseError as error:
+        case DatabaseError():
             fail(sentence_of(error))
-        except OSError as error:
+        case OSError():
             fail(_file_fault(error))
-        except (WrongSecretError, migrating.MigrationError) as error:
+        case WrongSecretError() | revisions.MigrationError():
             fail(str(error))
 
 
@@ -66,7 +63,7 @@ def database(found: Settings | None = None) -> Iterator[Database]:
     given = found or settings()
     opened = Database(given.database_url, *given.secrets)
     try:
-        behind = migrating.why_not_current(opened)
+        behind = revisions.why_not_current(opened)
         if behind is not None:
             fail(behind)
         opened.unlock(clock.now())

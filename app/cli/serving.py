@@ -1,20 +1,18 @@
-"""`holdfast serve`, `work`, `demo` and `migrate`."""
+"""`holdfast serve` and `work`."""
 
 import gc
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
 
-from app import clock, metrics, migrating
+from app import metrics
 from app import work as background
 from app.api.connections import Bounded
-from app.cli.opening import database, fail, settings, told
-from app.demo import story
+from app.cli.opening import database, fail, settings
 from app.logs import configure
 from app.main import create_app, mail_of
 from app.settings import Settings
@@ -29,19 +27,6 @@ _WORKER_SILENT_SECONDS = 120
 _ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]
-
-
-def migrate() -> None:
-    """Apply migrations, and grant the service's role what it needs.
-
-    Reads HOLDFAST_DATABASE_URL, HOLDFAST_MIGRATION_DATABASE_URL (the owner's, PostgreSQL) and HOLDFAST_SECRET_KEY.
-    """
-    found = settings()
-    migrating.upgrade(found, say=told("migrated to"))
-    opened = Database(found.database_url, *found.secrets)
-    opened.unlock(clock.now())
-    opened.close()
-    print(f"the database is at revision {migrating.head()}")
 
 
 def serve(
@@ -61,15 +46,15 @@ def serve(
         fail("SQLite serves with one process: use PostgreSQL for more workers")
     configure(found.log_level, found.log_format)
     check_start(found)
-    _check_port(host, port)
+    check_port(host, port)
     if found.metrics_port:
-        _check_port(host, found.metrics_port)
+        check_port(host, found.metrics_port)
         metrics.serve(found, host, workers)
     # Worker processes read their settings from the environment.
     os.environ["HOLDFAST_BACKGROUND_JOBS"] = "false" if no_work else "true"
     os.environ.setdefault("HOLDFAST_PUBLIC_URL", found.public_url or address_of(host, port))
     uvicorn.run(
-        "app.cli:served",
+        "app.cli.serving:served",
         factory=True,
         host=host,
         port=port,
@@ -92,7 +77,6 @@ def served() -> object:
     configure(found.log_level, found.log_format)
     app = create_app(found)
     # Objects loaded at start live as long as the process, so the garbage collector need not scan them again and again.
-    gc.collect()
     gc.freeze()
     # A collection stops every request while it lasts, so that each looks at few objects.
     gc.set_threshold(2_000, 800, 10)
@@ -112,37 +96,6 @@ def work() -> None:
     background.forever(Database(found.database_url, *found.secrets), mail_of(found))
 
 
-def demo(
-    port: Port = 8000,
-    patients: Annotated[int, typer.Option(min=1, help="How many synthetic patients")] = story.PATIENTS,
-    days: Annotated[int, typer.Option(min=1, help="Over how many days")] = story.DAYS,
-) -> None:
-    """Fill a synthetic clinic in ./data/demo.db, print how to use it, and serve it on 127.0.0.1."""
-    path = Path("data/demo.db")
-    address = f"http://127.0.0.1:{port}"
-    _check_port("127.0.0.1", port)
-    # The database is filled in another file and then moved into place, so that a demo that is still running keeps its
-    # own. Its key is made anew with it.
-    story.forget_key(path)
-    found = Settings(
-        database_url=f"sqlite:///{path}", migration_database_url=None, public_url=address, background_jobs=True
-    )
-    filling = path.with_name(f"filling-{port}.db")
-    opened = story.fresh_database(filling, found.secret)
-    migrating.upgrade(found.model_copy(update={"database_url": f"sqlite:///{filling}"}))
-    opened.unlock(clock.now())
-    print(f"Filling a synthetic clinic of {patients} patients over {days} days, half a minute...", flush=True)
-    words = story.told(story.build(opened, patients, days), address)
-    opened.close()
-    story.put_in_place(filling, path)
-    configure(found.log_level, found.log_format)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(found), host="127.0.0.1", port=port, http=Bounded, log_config=None, access_log=False)
-    )
-    print(words, flush=True)
-    server.run()
-
-
 def address_of(host: str, port: int) -> str:
     """Where a client on this machine reaches the service."""
     name = "127.0.0.1" if host in _ANY_ADDRESS else f"[{host}]" if ":" in host else host
@@ -159,7 +112,7 @@ def check_start(found: Settings) -> None:
         pass
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

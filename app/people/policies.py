@@ -1,9 +1,10 @@
 """Rules of passwords: which ones anybody would try first."""
 
 import re
+import runpy
 from functools import cache
-
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
+from importlib.util import find_spec
+from pathlib import Path
 
 _FEWEST_CHARACTERS = 4
 
@@ -11,7 +12,11 @@ _FEWEST_CHARACTERS = 4
 @cache
 def _common() -> frozenset[str]:
     """The 30,000 passwords that leaked most often, as the library keeps them."""
-    return frozenset(FREQUENCY_LISTS["passwords"])
+    found = find_spec("zxcvbn")
+    assert found is not None
+    # The file is run by itself: the library's other lists would stay in memory.
+    path = Path((found.submodule_search_locations or [""])[0]) / "frequency_lists.py"
+    return frozenset(runpy.run_path(str(path))["FREQUENCY_LISTS"]["passwords"])
 
 
 def why_guessable(password: str, email: str, clinic: str) -> str | None:
