@@ -8,10 +8,11 @@ job has to run at a clinic's midnight: what changes then is stored with its day,
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ from app.cohorts import service as cohorts
 from app.cohorts import snapshots
 from app.patients import identifiers
 from app.patients import service as patients
-from app.storage import NO_CLINIC, Database, leases
+from app.storage import NO_CLINIC, Database, Transaction, leases
 from app.storage.watching import watched
 from app.tracks import store as tracks
 from app.tracks.days import local_day
@@ -37,9 +38,11 @@ _BREATH_SECONDS = 0.05
 _IDENTIFIERS_A_ROUND = 200
 _HOUR_SECONDS = 3_600.0
 _TURN_SECONDS = 600.0
-_TURNED_AFTER = timedelta(hours=1)
+_TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
+# A seal costs as much as some posts, so that each waits for its clinic's events of a minute.
+_UNSEALED_FOR = timedelta(minutes=1)
 # A lease lasts this much longer than the job's interval. If a process dies, its jobs wait until their leases run out:
 # half a minute for mail, so an urgent alert is still mailed within a minute, but an hour for hourly jobs.
 _LEASE = timedelta(seconds=30)
@@ -54,22 +57,32 @@ class Job:
     work: Callable[[], Awaitable[object]]
 
 
+class Turned(NamedTuple):
+    """When a clinic's rows were turned, the clinic's zone, and its day then."""
+
+    at: datetime
+    zone: ZoneInfo
+    day: date
+
+
 def jobs(database: Database, mail: Mail | None) -> list[Job]:
     """All background jobs."""
     return [
         Job("mail", _MAIL_SECONDS, lambda: asyncio.to_thread(mailing.send_due, database, mail)),
-        Job("seal", _SEAL_SECONDS, lambda: asyncio.to_thread(seal, database)),
+        Job("seal", _SEAL_SECONDS, lambda: asyncio.to_thread(seal, database, clock.now() - _UNSEALED_FOR)),
         Job("expire", _HOUR_SECONDS, lambda: asyncio.to_thread(expire, database)),
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
-        Job("turn", _TURN_SECONDS, lambda: turn(database)),
+        Job("turn", _TURN_SECONDS, partial(turn, database, {})),
         Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
         Job("snapshot", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_snapshots, database)),
     ]
 
 
-def seal(database: Database) -> None:
-    """Seals the unsealed audit events of every clinic."""
-    _each_clinic(database, "sealed", lambda clinic_id: _seal_clinic(database, clinic_id))
+def seal(database: Database, before: datetime | None = None) -> None:
+    """Seals the unsealed audit events of every clinic; or of those alone that have one from before an instant, or as
+    many as a seal covers. One query finds them."""
+    waiting = database.reading(NO_CLINIC, lambda db: sealing.clinics_waiting(db, before))
+    _each_of(waiting, "sealed", lambda clinic_id: _seal_clinic(database, clinic_id))
 
 
 def _seal_clinic(database: Database, clinic_id: UUID) -> None:
@@ -81,7 +94,7 @@ def _seal_clinic(database: Database, clinic_id: UUID) -> None:
         database.writing(clinic_id, partial(sealing.store_seal, seal=seal))
         last = seal
     if last is not None:
-        database.reading(clinic_id, lambda db: sealing.announce(db, clinic_id))
+        sealing.announce(last)
 
 
 def expire(database: Database) -> None:
@@ -99,7 +112,11 @@ def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
 
 
 def _each_clinic(database: Database, done: str, work: Callable[[UUID], None]) -> None:
-    for clinic_id in database.reading(NO_CLINIC, access.clinic_ids):
+    _each_of(database.reading(NO_CLINIC, access.clinic_ids), done, work)
+
+
+def _each_of(clinic_ids: Iterable[UUID], done: str, work: Callable[[UUID], None]) -> None:
+    for clinic_id in clinic_ids:
         try:
             work(clinic_id)
         except Exception as error:  # an error in one clinic must not stop the others
@@ -158,21 +175,32 @@ async def _refold_clinic(database: Database, clinic_id: UUID) -> None:
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def turn(database: Database) -> None:
+async def turn(database: Database, turned: dict[UUID, Turned] | None = None) -> None:
     """Writes the domain rows whose day has come, in every clinic, a few patients in each transaction. Rows turn at
-    midnight and are written from an hour later on: whoever pages through a list as of yesterday still finds them."""
+    midnight and are written from an hour later on: whoever pages through a list as of yesterday still finds them.
+    A clinic in `turned` is not looked at again within the hour, unless its day has changed."""
+    turned = {} if turned is None else turned
     for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
+        last, now = turned.get(clinic_id), clock.now()
+        if last and now - last.at < _LOOKED_AGAIN_AFTER and last.day == local_day(now - _TURNED_AFTER, last.zone):
+            continue
         try:
-            await _turn_clinic(database, clinic_id)
+            turned[clinic_id] = await _turn_clinic(database, clinic_id, now)
         except Exception as error:  # an error in one clinic must not stop the others
             logger.warning("rows could not be turned: %s", type(error).__name__)
 
 
-async def _turn_clinic(database: Database, clinic_id: UUID) -> None:
-    zone = await database.read(clinic_id, lambda db: access.time_zone(db, clinic_id))
-    day = local_day(clock.now() - _TURNED_AFTER, zone)
-    while await database.read(clinic_id, lambda db: tracks.has_turned(db, clinic_id, day)):
-        await database.write(clinic_id, lambda db: patients.advance_domains(db, clinic_id, day))
+async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> Turned:
+    def found(db: Transaction) -> tuple[ZoneInfo, date, bool]:
+        zone = access.time_zone(db, clinic_id)
+        day = local_day(now - _TURNED_AFTER, zone)
+        return zone, day, tracks.has_turned(db, clinic_id, day)
+
+    while True:
+        zone, day, is_due = await database.read(clinic_id, found)
+        if not is_due:
+            return Turned(now, zone, day)
+        await database.write(clinic_id, lambda db, day=day: patients.advance_domains(db, clinic_id, day))  # type: ignore[misc]
         await asyncio.sleep(_BREATH_SECONDS)
 
 

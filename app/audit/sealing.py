@@ -90,15 +90,28 @@ def is_full(seal: Seal) -> bool:
     return len(seal.entries) == _EVENTS_A_SEAL * _ENTRY_BYTES
 
 
-def announce(db: Transaction, clinic_id: UUID) -> None:
-    """Writes the last committed seal to the service's log."""
-    logger.info("sealed %s", last_witness(db, clinic_id))
+def clinics_waiting(db: Transaction, before: datetime | None) -> list[UUID]:
+    """The clinics with unsealed events; or those alone that have one from before an instant, or enough for a seal."""
+    return [
+        clinic_id
+        for clinic_id, oldest, count in store.unsealed_by_clinic(db)
+        if before is None or count >= _EVENTS_A_SEAL or _milliseconds(oldest) < before.timestamp() * 1_000
+    ]
+
+
+def announce(seal: Seal) -> None:
+    """Writes a committed seal to the service's log."""
+    logger.info("sealed %s", _as_witness(seal))
 
 
 def last_witness(db: Transaction, clinic_id: UUID) -> str | None:
     """The last seal in the form used in the service's log: clinic:number:mac."""
     last = store.last_seal(db, clinic_id)
-    return None if last is None else f"{clinic_id}:{last.number}:{last.mac.hex()}"
+    return None if last is None else _as_witness(last)
+
+
+def _as_witness(seal: Seal) -> str:
+    return f"{seal.clinic_id}:{seal.number}:{seal.mac.hex()}"
 
 
 def waiting(db: Transaction, clinic_id: UUID) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, inspect, or_
+from sqlalchemy import LargeBinary, String, cast, delete, func, inspect, or_, type_coerce
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 
@@ -36,7 +36,7 @@ def page(
     return db.exec(query.order_by(col(AuditEvent.id).desc()).limit(limit + 1)).all()
 
 
-_E, _S = inspect(AuditEvent).local_table, inspect(AuditSubject).local_table
+_E, _S, _U = (inspect(model).local_table for model in (AuditEvent, AuditSubject, Unsealed))
 
 
 class Subject(NamedTuple):
@@ -76,6 +76,17 @@ def unsealed(db: Transaction, clinic_id: UUID, limit: int | None = None) -> list
     """The ids of events of finished transactions that no seal covers."""
     query = select(Unsealed.event_id).where(col(Unsealed.clinic_id) == clinic_id).order_by(col(Unsealed.event_id))
     return list(db.exec(query if limit is None else query.limit(limit)))
+
+
+def unsealed_by_clinic(db: Transaction) -> list[tuple[UUID, UUID, int]]:
+    """Of every clinic with unsealed events: the clinic, the least id of them, and how many they are."""
+    is_postgresql = db.get_bind().dialect.name == "postgresql"  # which has no least of two ids, but of two texts
+    ids = cast(_U.c.event_id, String) if is_postgresql else type_coerce(_U.c.event_id, LargeBinary)
+    query = rows_of(_U.c.clinic_id, func.min(ids), func.count()).group_by(_U.c.clinic_id)
+    return [
+        (clinic_id, UUID(least) if is_postgresql else UUID(bytes=least), count)
+        for clinic_id, least, count in db.execute(query)
+    ]
 
 
 def oldest_unsealed_at(db: Transaction, clinic_id: UUID) -> datetime | None:

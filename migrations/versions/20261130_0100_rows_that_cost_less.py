@@ -76,6 +76,9 @@ def upgrade() -> None:
         for table in _POSTED:
             op.execute(f"alter table {table} alter column posted type bytea using decode(posted, 'hex')")
         op.execute("alter table folds set (fillfactor = 70)")
+        for change in ("no force", "disable"):  # it holds ids alone, and is read over all clinics
+            op.execute(f"alter table audit_unsealed {change} row level security")
+        op.execute("drop policy one_clinic on audit_unsealed")
         op.execute(f"alter table check_ins add {_SESSION}")
     else:
         _make_anew(is_up=True)
@@ -90,6 +93,10 @@ def downgrade() -> None:
     _drop(_AFTER)
     if _is_postgresql():
         op.execute("alter table folds reset (fillfactor)")
+        clinic = "clinic_id = nullif(current_setting('holdfast.clinic_id', true), '')::uuid"
+        op.execute(f"create policy one_clinic on audit_unsealed using ({clinic}) with check ({clinic})")
+        for change in ("enable", "force"):
+            op.execute(f"alter table audit_unsealed {change} row level security")
         op.execute("alter table folds alter column state type varchar using ''")
         for table in _POSTED:
             op.execute(f"alter table {table} alter column posted type varchar using encode(posted, 'hex')")
