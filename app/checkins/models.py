@@ -73,7 +73,7 @@ class CheckIn(Versioned, table=True):
             ["clinic_id", "patient_id", "session_id"], ["sessions.clinic_id", "sessions.patient_id", "sessions.id"]
         ),
         UniqueConstraint("clinic_id", "patient_id", "id"),
-        rights(", ".join(VERSIONED), is_clustered=True),
+        rights(", ".join(VERSIONED)),
     )
 
     clinic_id: UUID = key()

@@ -290,7 +290,7 @@ class Database:
         if self.is_sqlite and kind != _Kind.READ:
             return self._in_turn()
         on_sqlite, on_postgresql = kind.value
-        begin = on_sqlite if self.is_sqlite else (on_postgresql, _naming(clinic_id))
+        begin = (on_sqlite,) if self.is_sqlite else (on_postgresql, _naming(clinic_id))
         return self.engine.connect().execution_options(holdfast_begin=begin)
 
 

@@ -48,7 +48,7 @@ def open_engine(url: str, *, is_limited: bool = False) -> Engine:
             hide_parameters=True,
             connect_args={"check_same_thread": False, "timeout": 2},
             json_deserializer=from_json,
-            execution_options={"holdfast_begin": "BEGIN IMMEDIATE"},
+            execution_options={"holdfast_begin": ("BEGIN IMMEDIATE",)},
         )
         event.listen(engine, "connect", _prepare_sqlite)
     else:
@@ -104,8 +104,9 @@ def _ping(connection: Any, record: Any, _: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """On PostgreSQL it is sent with the first statement."""
-    statement = connection.get_execution_options()["holdfast_begin"]
-    if connection.dialect.name == "sqlite":
+    statements = connection.get_execution_options()["holdfast_begin"]
+    if connection.dialect.name != "sqlite":
+        connection.info[rows.BEGINNING] = statements
+        return
+    for statement in statements:
         connection.exec_driver_sql(statement)
-    else:
-        connection.info[rows.BEGINNING] = statement

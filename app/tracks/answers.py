@@ -11,7 +11,7 @@ from app.relief import VERSION, Score, Verdict, fold
 from app.storage import Transaction
 from app.tracks import store
 from app.tracks.days import local_day
-from app.tracks.domains import blank_track, blank_verdict, chosen, others, rule, verdicts_on
+from app.tracks.domains import blank_track, blank_verdict, chosen, others, rule, verdict_on, verdicts_on
 from app.tracks.events import counting, events_of, incomplete_days
 from app.tracks.explanation import explain
 from app.tracks.explanation_for_patient import explain_to_patient
@@ -71,8 +71,8 @@ def readable(
 
 def tracks_out(known: PatientTracks, instruments: Iterable[str], as_of: date) -> list[TrackOut]:
     """The tracks of these instruments on `as_of`, in the order given, as `relief_on` gives them."""
-    verdicts = verdicts_on(known, as_of)
-    return [_track_out(known, code, verdicts[code]) for code in dict.fromkeys(instruments) if code in verdicts]
+    codes = [code for code in dict.fromkeys(instruments) if code in known.tracks]
+    return [_track_out(known, code, verdict_on(known, code, as_of)) for code in codes]
 
 
 def is_readable_on(known: PatientTracks, as_of: date) -> bool:

@@ -30,6 +30,8 @@ _SILENT_AFTER = {"lost": Priority.SILENT_AFTER_LOST, "fading": Priority.SILENT_A
 # The day from which a status dates that dates from none: rows without a day come last.
 ENDLESS = date(9999, 12, 31)
 
+_PLACES = {code: place for place, code in enumerate(INSTRUMENTS)}
+
 # These names are both a domain and an indication.
 _INDICATED = ("ptsd", "ocd")
 
@@ -185,7 +187,7 @@ def line_severity(code: str, severity: int) -> int | None:
 
 def verdicts_on(known: PatientTracks, as_of: date) -> dict[str, Verdict]:
     """The verdict of every instrument that has a track, in the order of the registry."""
-    return {code: verdict_on(known, code, as_of) for code in INSTRUMENTS if code in known.tracks}
+    return {code: verdict_on(known, code, as_of) for code in sorted(known.tracks, key=_PLACES.__getitem__)}
 
 
 def verdict_on(known: PatientTracks, code: str, as_of: date) -> Verdict:

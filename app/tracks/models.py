@@ -84,7 +84,7 @@ class ScoreVersion(SQLModel, table=True):
             postgresql_where=SELF_HARM_UNKNOWN,
             sqlite_where=SELF_HARM_UNKNOWN,
         ),
-        rights("superseded_at", is_clustered=True),
+        rights("superseded_at"),
     )
 
     clinic_id: UUID = key()
@@ -111,8 +111,7 @@ class FoldRow(SQLModel, table=True):
     __tablename__ = "folds"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
-        # The rule comes first, so that this index is never taken for a question about one patient.
-        Index(None, "rule", "clinic_id", "patient_id"),
+        Index(None, "clinic_id", "rule"),
         rights("*"),
     )
 

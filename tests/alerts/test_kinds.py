@@ -213,7 +213,7 @@ def test_a_session_that_comes_to_count_raises_what_it_had(api: Api) -> None:
 
 def forget(database: Database, api: Api) -> None:
     """Takes a clinic's alerts away, as if they had never been raised."""
-    clinic = api.clinic_id.hex if database.is_sqlite else api.clinic_id
+    clinic = api.clinic_id.bytes if database.is_sqlite else api.clinic_id
     url = database.engine.url.render_as_string(hide_password=False)
     if not database.is_sqlite:
         url = url.replace("_service:", "_owner:").replace("postgresql+psycopg", "postgresql")
@@ -274,7 +274,7 @@ def test_backfill_lists_what_was_over_long_ago_as_history(api: Api, database: Da
         check_in = api.check_in(patient, days_ago(days), "gad-7", score)
         database.writing(api.clinic_id, lambda db: db.execute(
             text("update score_versions set late = false where check_in_id = :id"),
-            {"id": UUID(check_in["id"]).hex if database.is_sqlite else UUID(check_in["id"])},
+            {"id": UUID(check_in["id"]).bytes if database.is_sqlite else UUID(check_in["id"])},
         ))  # fmt: skip
 
     if not database.is_sqlite:

@@ -78,7 +78,7 @@ class Log:
                 for action in ("update", "delete") if sqlite else ():
                     connection.execute(text(f"drop trigger if exists {table}_no_{action}"))
             for statement in statements:
-                bound = {k: v.hex if sqlite and isinstance(v, UUID) else v for k, v in values.items()}
+                bound = {k: v.bytes if sqlite and isinstance(v, UUID) else v for k, v in values.items()}
                 connection.execute(text(statement), bound)
             for table in tables if not sqlite else ():
                 connection.execute(text(f"alter table {table} force row level security"))
@@ -112,25 +112,25 @@ CHANGES: dict[str, tuple[Callable[[list[UUID]], dict[str, Any]], list[str], list
     ),
     "who it showed is altered": (
         lambda ids: {"one": ids[0], "other": ids[1]},
-        ["update audit_subjects set patient_id = :other where event_id = :one"],
+        ["update audit_events set patient_id = :other where id = :one"],
         ["altered 0"],
     ),
     "whom it showed is removed": (
         lambda ids: {"one": ids[1]},
-        ["delete from audit_subjects where event_id = :one"],
+        ["update audit_events set patient_id = null where id = :one"],
         ["altered 1"],
     ),
     "removed": (
         lambda ids: {"one": ids[3]},
-        ["delete from audit_subjects where event_id = :one", "delete from audit_events where id = :one"],
+        ["delete from audit_events where id = :one"],
         ["removed 3"],
     ),
     "inserted": (
         lambda ids: {"one": ids[0], "other": UUID(int=7)},
         [
             "insert into audit_events (clinic_id, id, at, actor_kind, actor_id, operation, request_id, outcome, "
-            "address) select clinic_id, :other, at, actor_kind, actor_id, operation, request_id, outcome, address"
-            " from audit_events where id = :one"
+            "address, patient_attempted) select clinic_id, :other, at, actor_kind, actor_id, operation, request_id, "
+            "outcome, address, patient_attempted from audit_events where id = :one"
         ],
         ["inserted 7"],
     ),
@@ -157,20 +157,14 @@ def test_what_was_done_to_an_event_is_named(log: Log, kind: str) -> None:
 
 def _swap(log: Log, one: UUID, other: UUID) -> None:
     """What two events say, exchanged."""
-    columns = ("at", "actor_kind", "actor_id", "operation", "request_id")
+    columns = ("at", "actor_kind", "actor_id", "operation", "request_id", "patient_id")
     sets = ", ".join(f"{c} = (select {c} from audit_events as o where o.id = :other)" for c in columns)
     back = ", ".join(f"{c} = (select {c} from swapped)" for c in columns)
     log.change(
         f"create table swapped as select {', '.join(columns)} from audit_events where id = :one",
         f"update audit_events set {sets} where id = :one",
         f"update audit_events set {back} where id = :other",
-        "create table subjects as select event_id, patient_id from audit_subjects where event_id in (:one, :other)",
-        "update audit_subjects set patient_id = (select patient_id from subjects where event_id = :other) "
-        "where event_id = :one",
-        "update audit_subjects set patient_id = (select patient_id from subjects where event_id = :one) "
-        "where event_id = :other",
         "drop table swapped",
-        "drop table subjects",
         one=one,
         other=other,
     )
@@ -198,7 +192,6 @@ def test_a_cut_tail_shows_against_the_seal_in_the_log(log: Log, caplog: pytest.L
     last = log.events()[-1]
     log.change(
         "delete from audit_seals where number = 2",
-        "delete from audit_subjects where event_id = :last",
         "delete from audit_events where id = :last",
         last=last,
     )
@@ -217,16 +210,18 @@ def test_another_key_opens_nothing(log: Log) -> None:
 
 def test_the_services_own_role_can_neither_change_nor_remove_an_event(log: Log) -> None:
     one = log.events()[0]
+    assert len([log.api.patient() for _ in range(2)]) == len(log.api.get("/v1/patients", params={"limit": 2}).json()["items"])
+    log.seal()
     for statement in (
         "update audit_events set operation = 'x' where id = :one",
-        "delete from audit_subjects where event_id = :one",
+        "delete from audit_subjects",
         "delete from audit_events where id = :one",
         "update audit_seals set number = 9",
         "delete from audit_seals",
     ):
 
         def work(db: Any, statement: str = statement) -> None:
-            value = one.hex if log.database.is_sqlite else one
+            value = one.bytes if log.database.is_sqlite else one
             db.connection().execute(text(statement), {"one": value} if ":one" in statement else {})
 
         with pytest.raises(DBAPIError, match=r"permission denied|only ever grows"):

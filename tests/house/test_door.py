@@ -74,24 +74,30 @@ class Witness:
         """Every event of a request that is committed now."""
         found: dict[str, tuple[str, set[str], set[str]]] = {}
         query = (
-            "select e.id, e.outcome, s.patient_id, s.attempted from audit_events e left join audit_subjects s "
-            "on s.clinic_id = e.clinic_id and s.event_id = e.id where e.request_id = :id"
+            "select e.id, e.outcome, coalesce(e.patient_id, s.patient_id), coalesce(s.attempted, e.patient_attempted) "
+            "from audit_events e left join audit_subjects s on s.clinic_id = e.clinic_id and s.event_id = e.id "
+            "where e.request_id = :id"
         )
         for event_id, outcome, patient, attempted in self.rows(query, id=request_id):
             _, showed, asked = found.setdefault(str(event_id), (outcome, set(), set()))
             if patient is not None:
-                (asked if attempted else showed).add(str(UUID(str(patient))))
+                (asked if attempted else showed).add(_text(patient))
         return [Event(outcome, frozenset(showed), frozenset(asked)) for outcome, showed, asked in found.values()]
 
     def patients(self) -> set[str]:
         """Every patient of every clinic of this engine that the witness may see."""
-        return {str(UUID(str(row[0]))) for row in self.rows("select id from patients")}
+        return {_text(row[0]) for row in self.rows("select id from patients")}
 
     def rows(self, query: str, **values: str) -> list[Any]:
-        with self.engine.connect().execution_options(holdfast_begin="BEGIN") as connection:
+        with self.engine.connect().execution_options(holdfast_begin=("BEGIN",)) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("select set_config('holdfast.clinic_id', :id, true)"), {"id": self.clinic})
             return list(connection.execute(text(query), values))
+
+
+def _text(some: Any) -> str:
+    """An id as the driver gives it."""
+    return str(UUID(bytes=some) if isinstance(some, bytes) else some)
 
 
 class Walk:
@@ -252,7 +258,10 @@ def test_the_walk_notices_a_missing_a_second_and_an_empty_event(
 
     def of_nobody(db: Any, rows: Any) -> None:
         mine = {event["id"] for event in rows[AuditEvent] if event["operation"] == name}
-        insert(db, rows | {AuditSubject: [s for s in rows[AuditSubject] if s["event_id"] not in mine]})
+        nobody = {"patient_id": None, "patient_attempted": False}
+        events = [event | (nobody if event["id"] in mine else {}) for event in rows[AuditEvent]]
+        kept = [s for s in rows[AuditSubject] if s["event_id"] not in mine]
+        insert(db, rows | {AuditEvent: events, AuditSubject: kept})
 
     for mutation in (without, twice, of_nobody):
         answer, events, _ = walk.call(name)

@@ -38,7 +38,7 @@ class SeenAtStart:
 
     def count(self, request_id: str) -> int:
         clinic = self.clinic
-        with self.engine.connect().execution_options(holdfast_begin="BEGIN") as connection:
+        with self.engine.connect().execution_options(holdfast_begin=("BEGIN",)) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("select set_config('holdfast.clinic_id', :id, true)"), {"id": clinic})
             query = text("select count(*) from audit_events where request_id = :id")

@@ -79,7 +79,7 @@ def as_before(database: Database, api: Api, *patient_ids: str) -> None:
             number = identifiers.digests(db, api.clinic_id, identity.external_id)[0]
             db.execute(
                 text("update identifiers set external_id_digest = :number, form = 1 where patient_id = :id"),
-                {"number": number, "id": patient_id.hex if database.is_sqlite else patient_id},
+                {"number": number, "id": patient_id.bytes if database.is_sqlite else patient_id},
             )
 
     database.writing(api.clinic_id, work_on)

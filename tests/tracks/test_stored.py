@@ -107,7 +107,7 @@ def test_a_track_of_an_older_rule_is_folded_again(clinic: Clinic) -> None:
 
     def age(db: Any) -> None:
         for row in db.exec(select(FoldRow).where(FoldRow.patient_id == patient_id)):
-            row.rule, row.state = "2020.1", ""
+            row.rule, row.state = "2020.1", b""
             db.add(row)
 
     database.writing(caller.clinic_id, age)
