@@ -210,7 +210,9 @@ def test_another_key_opens_nothing(log: Log) -> None:
 
 def test_the_services_own_role_can_neither_change_nor_remove_an_event(log: Log) -> None:
     one = log.events()[0]
-    assert len([log.api.patient() for _ in range(2)]) == len(log.api.get("/v1/patients", params={"limit": 2}).json()["items"])
+    assert len([log.api.patient() for _ in range(2)]) == len(
+        log.api.get("/v1/patients", params={"limit": 2}).json()["items"]
+    )
     log.seal()
     for statement in (
         "update audit_events set operation = 'x' where id = :one",

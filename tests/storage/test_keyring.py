@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -92,7 +93,7 @@ def test_an_identity_that_cannot_be_read_fails_no_page(served: tuple[Settings, A
     broken = api.get("/v1/patients").json()["items"][0]["id"]
     database = Database(settings.migration_database_url or settings.database_url, SECRET)
 
-    whose = broken.replace("-", "") if database.is_sqlite else broken
+    whose = UUID(broken).bytes if database.is_sqlite else broken
     spoilt = text("update patient_keys set wrapped = :wrapped where patient_id = :whose")
     database.writing(api.clinic_id, lambda db: db.execute(spoilt, {"wrapped": b"x" * 60, "whose": whose}))
     database.close()
