@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Dialect, inspect
+from sqlalchemy import Connection, Dialect, inspect
 from sqlmodel import SQLModel
 
 from app.storage.faults import as_database_error
-from app.storage.rows import begin, send
+from app.storage.rows import begin, note, send
 from app.storage.types import Transaction
 
 # SQLite takes at most 32,766 values in a statement.
@@ -55,16 +55,25 @@ def ask(db: Transaction, clinic_id: UUID, ids: Collection[UUID], *questions: Que
     driver: Any = connection.connection.driver_connection
     with as_database_error(connection):
         if connection.dialect.name == "sqlite":
-            return [q.read(_of_sqlite(driver, clinic_id, ids, q), connection.dialect) for q in questions]
+            return [q.read(_of_sqlite(connection, clinic_id, ids, q), connection.dialect) for q in questions]
         send(connection)
         with driver.pipeline():
             begin(connection)
-            asked = [driver.execute(q.on_postgresql, (clinic_id, sorted(ids)), prepare=True) for q in questions]
+            asked = []
+            for question in questions:
+                values = (clinic_id, sorted(ids))
+                note(connection, question.on_postgresql, values)
+                asked.append(driver.execute(question.on_postgresql, values, prepare=True))
         return [q.read(cursor, connection.dialect) for q, cursor in zip(questions, asked, strict=True)]
 
 
-def _of_sqlite(driver: Any, clinic_id: UUID, ids: Collection[UUID], question: Question) -> Iterator[tuple[Any, ...]]:
+def _of_sqlite(
+    connection: Connection, clinic_id: UUID, ids: Collection[UUID], question: Question
+) -> Iterator[tuple[Any, ...]]:
+    driver: Any = connection.connection.driver_connection
     every = [one.bytes for one in ids]
     for first in range(0, len(every), _AT_ONCE):
         some = every[first : first + _AT_ONCE]
-        yield from driver.execute(question.on_sqlite(len(some)), (clinic_id.bytes, *some))
+        text, values = question.on_sqlite(len(some)), (clinic_id.bytes, *some)
+        note(connection, text, values)
+        yield from driver.execute(text, values)

@@ -76,8 +76,11 @@ def _write_tables(db: Transaction, tables: Mapping[Table, Sequence[Row]], what: 
         return
     for table, some in tables.items():
         statement = _on_sqlite(table, what)
+        driver: Any = connection.connection.driver_connection
+        encoded = statement.encoded(some)
+        note(connection, statement.text, encoded, many=True)
         with as_database_error(connection):
-            connection.connection.driver_connection.executemany(statement.text, statement.encoded(some))  # type: ignore[union-attr]
+            driver.executemany(statement.text, encoded)
 
 
 class _OneByOne:
@@ -141,9 +144,16 @@ def send(connection: Connection, *, commit: bool = False) -> None:
         cursor = library.RawCursor(driver)
         begin(connection)
         for text, values in _statements(waiting):
+            note(connection, text, values)
             cursor.execute(text, values, prepare=len(values) < _MOST_VALUES)
         if commit:
             cursor.execute("COMMIT")
+
+
+def note(connection: Connection, text: str, values: Any, *, many: bool = False) -> None:
+    """Tells who listens to the library's statements of one that goes to the driver itself."""
+    for listener in connection.engine.dispatch.before_cursor_execute:
+        listener(connection, None, text, values, None, many)
 
 
 def begin(connection: Connection) -> None:

@@ -65,7 +65,9 @@ def asked(database: Database) -> Iterator[list[tuple[str, Any]]]:
 
     def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
         if not statement.startswith(_NOT_EXPLAINED):
-            found.append((statement, parameters[0] if many else parameters))
+            values = parameters[0] if many else parameters
+            # Rows go to PostgreSQL with numbered places.
+            found.append((re.sub(r"\$\d+", "%s", statement), tuple(values) if isinstance(values, list) else values))
 
     event.listen(database.engine, "before_cursor_execute", note)
     yield found
