@@ -147,7 +147,7 @@ def send(connection: Connection, *, commit: bool = False) -> None:
             note(connection, text, values)
             cursor.execute(text, values, prepare=len(values) < _MOST_VALUES)
         if commit:
-            cursor.execute("COMMIT")
+            cursor.execute("COMMIT", prepare=True)
 
 
 def note(connection: Connection, text: str, values: Any, *, many: bool = False) -> None:
@@ -160,7 +160,7 @@ def begin(connection: Connection) -> None:
     """In a pipeline to PostgreSQL: begins the transaction, unless it has begun. It travels with what comes next."""
     driver: Any = connection.connection.driver_connection
     for statement in connection.info.pop(BEGINNING, ()):
-        driver.execute(statement)
+        driver.execute(statement, prepare=statement.startswith("BEGIN"))
 
 
 def before_statement(connection: Connection, *_: Any) -> None:

@@ -1,0 +1,1 @@
+"""Other servers that keep records, measured beside ours."""
