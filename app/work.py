@@ -41,8 +41,8 @@ _TURN_SECONDS = 600.0
 _TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
 _SEAL_SECONDS = 5.0
-# A seal costs as much as some posts, so that each waits for its clinic's events of a minute.
-_UNSEALED_FOR = timedelta(minutes=1)
+# A seal costs as much as some posts, so that each waits for its clinic's events of half a minute.
+_UNSEALED_FOR = timedelta(seconds=30)
 # A lease lasts this much longer than the job's interval. If a process dies, its jobs wait until their leases run out:
 # half a minute for mail, so an urgent alert is still mailed within a minute, but an hour for hourly jobs.
 _LEASE = timedelta(seconds=30)

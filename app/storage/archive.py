@@ -24,7 +24,7 @@ from app.storage.database import Database
 from app.storage.keys import Keyring, keyring
 from app.storage.rights import rights_of
 from app.storage.rows import insert_into
-from app.storage.types import Moment, Transaction
+from app.storage.types import Moment, Transaction, Uid
 
 _MANIFEST = "manifest.json"
 _FORMAT = 1
@@ -215,10 +215,10 @@ def _parser(column: Column[Any]) -> Callable[[Any], Any]:
         parse: Callable[[str], Any] = b64decode
     elif isinstance(column.type, Moment):
         parse = datetime.fromisoformat
+    elif isinstance(column.type, Uid):
+        parse = UUID
     elif column.type.python_type is date:
         parse = date.fromisoformat
-    elif column.type.python_type is UUID:
-        parse = UUID
     else:
         return lambda value: value
     return lambda value: None if value is None else parse(value)

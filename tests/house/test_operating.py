@@ -66,7 +66,7 @@ def test_mail_leaves_within_the_minute_the_log_is_sealed_and_verified(
         api.patch("/v1/clinic", json={"alert_recipients": ["oncall@example.org"]}, headers={"If-Match": '"1"'})
         urgent(api, "one")
         soon(60, lambda: box.told == ["oncall@example.org"])
-        soon(30, lambda: f"sealed {clinic_id}" in log.read_text())
+        soon(50, lambda: f"sealed {clinic_id}" in log.read_text())
         told = httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
         assert re.search(r"^holdfast_audit_unsealed_age_seconds \d", told, re.MULTILINE)
         assert 'route="/v1/patients/{patient_id}/check-ins"' in told

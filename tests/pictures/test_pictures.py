@@ -57,7 +57,7 @@ def told(api: Api) -> str:
     """Response, an acute reading, a loss, a booster, and silence since."""
     return story(
         api, "phq-9", [120, 40],
-        [(120.1, 20), (119.9, 9), (100, 7), (70, 8), (56, 12), (46, 13), (33, 6)], label="A.B.",
+        [(120.1, 20), (119.9999, 9), (100, 7), (70, 8), (56, 12), (46, 13), (33, 6)], label="A.B.",
     )  # fmt: skip
 
 
