@@ -12,7 +12,6 @@ import pytest
 from app.storage import Database
 from tests.conftest import Api, days_ago
 
-
 # A page of SQLite's journal, with its head.
 _PAGE = 4_120
 
