@@ -7,6 +7,7 @@ a new fold no longer has does.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -68,9 +69,10 @@ def follow(
                 withdraw(db, alert, track.at, track.because)
     named = {match.onset.said_by for match in matches if match.is_said_anew}
     check_ins = check_ins_of(named) if named else {}
-    opened = [kept for match in matches if (kept := _kept(clinic_id, match, check_ins)) is not None]
-    db.add_all(opened)
-    return opened
+    kept = [_kept(clinic_id, match, check_ins) for match in matches]
+    new = [one.alert for match, one in zip(matches, kept, strict=True) if match.alert is None]
+    store.write(db, new, [match.alert for match in matches if match.alert is not None and db.is_modified(match.alert)])
+    return [one.alert for one in kept if one.is_opened]
 
 
 def _matched(
@@ -94,9 +96,15 @@ def _matched(
     return found, left
 
 
-def _kept(clinic_id: UUID, match: _Match, check_ins: Mapping[str, UUID]) -> Alert | None:
-    """Brings an alert up to date with its onset, or raises it. What was acknowledged stays so. Returns it if it is new
-    or was opened again."""
+class _Kept(NamedTuple):
+    """The alert of an onset, and whether it is new or was opened again."""
+
+    alert: Alert
+    is_opened: bool
+
+
+def _kept(clinic_id: UUID, match: _Match, check_ins: Mapping[str, UUID]) -> _Kept:
+    """Brings an alert up to date with its onset, or raises it. What was acknowledged stays so."""
     track, onset, alert = match.track, match.onset, match.alert
     check_in_id = check_ins.get(onset.said_by)
     if alert is None:
@@ -104,14 +112,14 @@ def _kept(clinic_id: UUID, match: _Match, check_ins: Mapping[str, UUID]) -> Aler
         whose = (clinic_id, track.patient_id, track.instrument, onset.kind, "routine", late)
         alert = new_alert(*whose, onset.taken_at, track.at, check_in_id=check_in_id, onset_on=onset.onset_on)
         alert.state = _state(onset, late=late)
-        return alert
+        return _Kept(alert, is_opened=True)
     was, is_said_anew, late = alert.state, match.is_said_anew, _is_late(onset, alert.raised_at)
     if was != "acknowledged":
         alert.state, alert.withdrawn_at, alert.withdrawn_because = _state(onset, late=late), None, None
     alert.onset_on, alert.late, alert.taken_at = onset.onset_on, late, onset.taken_at
     if is_said_anew:
         alert.check_in_id = check_in_id
-    return alert if was not in ("open", "acknowledged") and alert.state == "open" else None
+    return _Kept(alert, is_opened=was not in ("open", "acknowledged") and alert.state == "open")
 
 
 def _is_late(onset: Onset, raised_at: datetime) -> bool:

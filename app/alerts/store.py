@@ -13,7 +13,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from app.alerts.models import Acknowledgement, Alert, Notice, Notification
 from app.clock import CLOCKS_DIFFER
-from app.storage import Transaction, below
+from app.storage import Transaction, below, insert, set_columns
 
 
 def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID], *, lock: bool = False) -> list[Alert]:
@@ -89,6 +89,19 @@ def of_patients(
     if kinds is not None:
         query = query.where(col(Alert.kind).in_(kinds))
     return _found(db, query.order_by(col(Alert.raised_at), col(Alert.id)), lock=lock)
+
+
+# What of an alert follows the readings.
+_FOLLOWING = ("state", "withdrawn_at", "withdrawn_because", "onset_on", "late", "taken_at", "check_in_id")
+
+
+def write(db: Transaction, new: Sequence[Alert], changed: Sequence[Alert]) -> None:
+    """Writes new alerts, and what has changed of others, together with other rows. The ORM forgets them."""
+    for alert in changed:
+        db.expunge(alert)
+    insert(db, {Alert: [alert.model_dump() for alert in new]})
+    keys = ("clinic_id", "id", *_FOLLOWING)
+    set_columns(db, _FOLLOWING, {Alert: [{name: getattr(alert, name) for name in keys} for alert in changed]})
 
 
 def find(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Alert | None:

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.patients.models import Identifiers, Patient, PatientKey, PatientVersion
-from app.storage import Question, Transaction, ask, below, set_column
+from app.storage import Question, Transaction, ask, below, set_columns
 
 _ENCRYPTED_AT_ONCE = 500
 
@@ -63,7 +63,7 @@ def summarized(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, PatientSummary]:
 def store_recorded_at(db: Transaction, clinic_id: UUID, patients: Collection[PatientSummary]) -> None:
     """Stores `last_recorded_at` of these patients."""
     rows = [{"clinic_id": clinic_id, "id": p.id, "last_recorded_at": p.last_recorded_at} for p in patients]
-    set_column(db, "last_recorded_at", {Patient: rows})
+    set_columns(db, ("last_recorded_at",), {Patient: rows})
 
 
 def find(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Patient | None:

@@ -10,7 +10,7 @@ from app.storage.keyset import below
 from app.storage.questions import Question, ask
 from app.storage.rights import Rights, grant, rights, rights_of, secure
 from app.storage.roles import role_faults
-from app.storage.rows import insert, row_maker, set_column, upsert
+from app.storage.rows import insert, row_maker, set_columns, upsert
 from app.storage.streams import Stream
 from app.storage.types import Moment, Repeated, TextId, Transaction, Uid, document, key, new_id
 
@@ -53,6 +53,6 @@ __all__ = [
     "row_maker",
     "secure",
     "sentence_of",
-    "set_column",
+    "set_columns",
     "upsert",
 ]

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import count
 from types import SimpleNamespace
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -29,6 +29,8 @@ M = TypeVar("M", bound=SQLModel)
 Row = Mapping[str, Any]
 # The rows of one table or of several.
 Rows = Mapping[type[SQLModel], Sequence[Row]]
+# Inserts, or inserts and replaces, or the columns that are set.
+What = Literal["insert", "upsert"] | tuple[str, ...]
 _POSTGRESQL: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 _KEYED_BY = "of_"
 _SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
@@ -51,9 +53,9 @@ def upsert(db: Transaction, rows: Rows) -> None:
     _write(db, rows, "upsert")
 
 
-def set_column(db: Transaction, column: str, rows: Rows) -> None:
-    """Sets one column of the rows with the given primary keys."""
-    _write(db, rows, column)
+def set_columns(db: Transaction, columns: tuple[str, ...], rows: Rows) -> None:
+    """Sets these columns of the rows with the given primary keys."""
+    _write(db, rows, columns)
 
 
 def insert_into(db: Transaction, table: Table, rows: Sequence[Row]) -> None:
@@ -61,13 +63,13 @@ def insert_into(db: Transaction, table: Table, rows: Sequence[Row]) -> None:
     _write_tables(db, {table: rows}, "insert")
 
 
-def _write(db: Transaction, rows: Rows, what: str) -> None:
+def _write(db: Transaction, rows: Rows, what: What) -> None:
     tables = {inspect(model).local_table: some for model, some in rows.items() if some}
     if tables:
         _write_tables(db, tables, what)
 
 
-def _write_tables(db: Transaction, tables: Mapping[Table, Sequence[Row]], what: str) -> None:
+def _write_tables(db: Transaction, tables: Mapping[Table, Sequence[Row]], what: What) -> None:
     db.flush()
     connection = db.connection()
     if connection.dialect.name != "sqlite":
@@ -113,7 +115,7 @@ def _encoded(name: str, encode: Callable[[Any], Any], rows: Sequence[Row]) -> li
 
 
 @lru_cache
-def _on_sqlite(table: Table, what: str) -> _OneByOne:
+def _on_sqlite(table: Table, what: What) -> _OneByOne:
     if what == "insert":
         return _OneByOne(table.insert(), table)
     if what == "upsert":
@@ -124,7 +126,7 @@ def _on_sqlite(table: Table, what: str) -> _OneByOne:
         return _OneByOne(statement.on_conflict_do_update(index_elements=keys, set_=replaced, where=differs), table)
     # SQLAlchemy reserves the names of the columns that are set, so the binds of the keys get a prefix.
     mine = [key == bindparam(f"{_KEYED_BY}{key.name}") for key in table.primary_key]
-    return _OneByOne(update(table).where(*mine).values({what: bindparam(what)}), table, _KEYED_BY)
+    return _OneByOne(update(table).where(*mine).values({name: bindparam(name) for name in what}), table, _KEYED_BY)
 
 
 _WAITING, BEGINNING = "holdfast_rows", "holdfast_beginning"
@@ -178,10 +180,10 @@ def forget(connection: Connection, *_: Any) -> None:
     connection.info.pop(BEGINNING, None)
 
 
-def _statements(waiting: Sequence[tuple[Table, str, Sequence[Row]]]) -> Iterator[tuple[str, list[Any]]]:
+def _statements(waiting: Sequence[tuple[Table, What, Sequence[Row]]]) -> Iterator[tuple[str, list[Any]]]:
     """Statements of many tables each. PostgreSQL plans a statement once for a number of rows: long lists of rows are
     cut into powers of two, so that there are few such numbers. A table is changed once in a statement."""
-    shape: list[tuple[Table, str, int]] = []
+    shape: list[tuple[Table, What, int]] = []
     values: list[Any] = []
     for table, what, rows in waiting:
         at = 0
@@ -222,18 +224,18 @@ def _text(value: Any) -> Any:
 
 
 @lru_cache
-def _encoders(table: Table, what: str) -> list[tuple[str, Callable[[Any], Any]]]:
+def _encoders(table: Table, what: What) -> list[tuple[str, Callable[[Any], Any]]]:
     return [(name, _json if isinstance(table.c[name].type, JSON) else _text) for name in _names(table, what)]
 
 
-def _names(table: Table, what: str) -> list[str]:
+def _names(table: Table, what: What) -> list[str]:
     if what in ("insert", "upsert"):
         return [column.name for column in table.columns]
-    return [*(key.name for key in table.primary_key), what]
+    return [*(key.name for key in table.primary_key), *what]
 
 
 @lru_cache(1_024)
-def _together(shape: tuple[tuple[Table, str, int], ...]) -> str:
+def _together(shape: tuple[tuple[Table, What, int], ...]) -> str:
     """One statement that changes all these tables. Foreign keys are checked at its end."""
     place = count(1)
     *firsts, last = (_into(*one, place) for one in shape)
@@ -241,14 +243,15 @@ def _together(shape: tuple[tuple[Table, str, int], ...]) -> str:
     return f"with {begun} {last}" if begun else last
 
 
-def _into(table: Table, what: str, rows: int, place: Iterator[int]) -> str:
+def _into(table: Table, what: What, rows: int, place: Iterator[int]) -> str:
     name, names, keys = table.name, _names(table, what), [column.name for column in table.primary_key]
     listed = ", ".join(f'"{column}"' for column in names)
     if what not in ("insert", "upsert"):
         kinds = [table.c[column].type.compile(dialect=_POSTGRESQL) for column in names]
         given = ", ".join("(" + ", ".join(f"${next(place)}::{kind}" for kind in kinds) + ")" for _ in range(rows))
         mine = " and ".join(f"{name}.{key} = rows.{key}" for key in keys)
-        return f"update {name} set {what} = rows.{what} from (values {given}) as rows ({listed}) where {mine}"
+        changes = ", ".join(f"{column} = rows.{column}" for column in what)
+        return f"update {name} set {changes} from (values {given}) as rows ({listed}) where {mine}"
     given = ", ".join("(" + ", ".join(f"${next(place)}" for _ in names) + ")" for _ in range(rows))
     text = f"insert into {name} ({listed}) values {given}"
     if what == "insert":

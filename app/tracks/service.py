@@ -3,7 +3,7 @@
 Everything that changes what a verdict rests on goes through `apply`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -85,7 +85,16 @@ def apply(
     raised = raising.raise_for(db, clinic_id, answered, amended)
     changed = changed_onsets(changes, known, before)
     zone = changes[0].subject.zone if changes else None
-    return raised + following.follow(db, clinic_id, changed, zone, partial(store.check_ins_of, db, clinic_id))
+    just = {str(score.id): score.check_in_id for score in scores}
+    return raised + following.follow(db, clinic_id, changed, zone, partial(_check_ins_of, db, clinic_id, just))
+
+
+def _check_ins_of(
+    db: Transaction, clinic_id: UUID, just: Mapping[str, UUID], score_ids: Collection[str]
+) -> Mapping[str, UUID]:
+    """The check-in of each of these scores. `just`: those of scores that are being recorded."""
+    earlier = [score_id for score_id in score_ids if score_id not in just]
+    return {**just, **store.check_ins_of(db, clinic_id, earlier)} if earlier else just
 
 
 def advance(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], day: date) -> None:
