@@ -25,7 +25,7 @@ from bench.report import Report, Row
 
 _HERE = Path(__file__).parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
-TREND = "/v1/patients/PATIENT/trend"
+TREND, WORKLIST = "/v1/patients/PATIENT/trend", "/v1/worklist?limit=50"
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,13 @@ WORKS = (
     Work("POST check-in, 64 clinics, 64 connections", 2.5, POST, clinics=_MANY, only="PostgreSQL"),
     Work("POST check-in, 2,000 clinics in turn, 64 connections", 2.5, POST, clinics=_HOSTED, only="PostgreSQL"),
     Work("GET relief, 64 connections", 1.6, GET, path="/v1/patients/PATIENT/relief"),
-    Work("GET worklist, a page of 50", 2.0, GET, 4, path="/v1/worklist?limit=50"),
+    Work("GET worklist, a page of 50", 2.0, GET, 4, path=WORKLIST),
     Work("GET trend, five years of daily scores", 3.0, GET, 2, clinics=(0, 0, 0), path=f"{TREND}?instrument=nrs-pain"),
     Work("its picture", 3.0, GET, 1, clinics=(0, 0, 0), path=f"{TREND}.svg?instrument=nrs-pain"),
     Work("POST batch of 500 patients", 2.0, BATCH, 4, clinics=(1, 500, 30), per=1, longer=4),
 )
 _DAYS = 1_826
+_SCORES = 1_000_000
 _SETTLING_SECONDS, _IDLE_SHARE = 90, 0.1
 
 
@@ -168,6 +169,12 @@ def measure(report: Report, folder: Path, seconds: int, rounds: int, commit: str
             works = [w for w in WORKS if w.only in ("", engine) and all(o in f"{engine} {w.name}" for o in only)]
             if works:
                 _engine(report, engine, folder, earlier, works, seconds, rounds)
+            if not only or "flat" in only:
+                _flat(report, engine, folder, seconds, rounds)
+            if not only or "bulk" in only:
+                _bulk(report, engine, folder, earlier, rounds)
+            if (not only or "start" in only) and engine == "SQLite":
+                _start_up(report, folder, earlier, rounds)
 
 
 def _engine(
@@ -194,8 +201,85 @@ def _engine(
                     pair[build] = build.seen(work, seconds)
                 rows.append((pair[old], pair[new]))
             report.add(_row(f"{work.name}, {engine}", work.target, rows))
+        loaded = [_memory(build.roots[0]) for build in (old, new)]
+        report.say(f"{engine}: memory of the service after this load {loaded[1]:.0f} MiB, before {loaded[0]:.0f}.")
         old.end()
         new.end()
+
+
+def _memory(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def _flat(report: Report, engine: str, folder: Path, seconds: int, rounds: int) -> None:
+    """This build in a large clinic and in a small one."""
+    with ExitStack() as stack:
+        build = Build(stack, _HERE, engine, folder, f"{engine[0]}-flat")
+        small, large = (1, 100, 8), (1, 10_000, 8)
+        for clinics in (small, large):
+            build.ask("fill", name=str(clinics), count=1, patients=clinics[1], days=clinics[2])
+        build.serve()
+        for name, script, path in (("POST check-in", POST, ""), ("GET worklist, a page of 50", GET, WORKLIST)):
+            few, many = (Work(name, 0.95, script, 16, clinics, path) for clinics in (small, large))
+            seen = [(build.seen(few, seconds)[0], build.seen(many, seconds)[0]) for _ in range(rounds)]
+            before, after = (statistics.median(pair[side] for pair in seen) for side in (0, 1))
+            ratios = [a / b for a, b in seen]
+            against = "100 patients, processor time"
+            report.add(
+                Row(f"{name}, 10,000 patients, {engine}", against, 0.95, ratios, f"{after:.2f} of {before:.2f} ms")
+            )
+        build.end()
+
+
+def _bulk(report: Report, engine: str, folder: Path, earlier: Path, rounds: int) -> None:
+    """A million scores recorded, a part in each round, and what they take."""
+    with ExitStack() as stack:
+        old, new = (
+            Build(stack, tree, engine, folder, f"{engine[0]}-bulk-{name}")
+            for tree, name in ((earlier, "old"), (_HERE, "new"))
+        )
+        part, seconds = _SCORES // rounds, []
+        for number in range(rounds):
+            pair = {}
+            for build in (old, new) if number % 2 == 0 else (new, old):
+                pair[build] = build.ask("record", scores=part)["seconds"]
+            seconds.append((pair[old], pair[new]))
+        before, after = (statistics.median(pair[side] for pair in seconds) for side in (0, 1))
+        seen = f"{part / after:.0f} of {part / before:.0f} scores/s"
+        ratios = [a / b for a, b in seconds]
+        report.add(Row(f"recording {_SCORES:,} scores, {engine}", "the earlier build, time", 2.5, ratios, seen))
+        sizes = [build.ask("size")["bytes"] / _SCORES for build in (old, new)]
+        seen = f"{sizes[1]:.0f} of {sizes[0]:.0f} bytes a score"
+        report.add(
+            Row(f"bytes stored, {engine}", "the earlier build", 0.5, [sizes[1] / sizes[0]], seen, is_at_most=True)
+        )
+        old.end()
+        new.end()
+
+
+def _start_up(report: Report, folder: Path, earlier: Path, rounds: int) -> None:
+    with ExitStack() as stack:
+        builds = [
+            Build(stack, tree, "SQLite", folder, f"start-{name}") for tree, name in ((earlier, "old"), (_HERE, "new"))
+        ]
+        for build in builds:
+            build.ask("fill", name="few", count=1, patients=20, days=30)
+        starts, helps = ([[build.ask(do) for build in builds] for _ in range(rounds)] for do in ("start", "help"))
+        for name, target, found in (("serve until ready", 0.6, starts), ("holdfast --help", 0.3, helps)):
+            seconds = [statistics.median(pair[side]["seconds"] for pair in found) for side in (0, 1)]
+            is_share = name.startswith("serve")
+            ratios = [new["seconds"] / (old["seconds"] if is_share else 1) for old, new in found]
+            against = "the earlier build, processor time" if is_share else "seconds of the processor"
+            told = f"{seconds[1]:.2f} of {seconds[0]:.2f} s"
+            report.add(Row(name, against, target, ratios, told, is_at_most=True))
+        memory = [statistics.median(pair[side]["memory"] for pair in starts) for side in (0, 1)]
+        told = f"{memory[1]:.0f} of {memory[0]:.0f} MiB"
+        report.add(
+            Row("memory, idle, SQLite", "MiB", 100, [pair[1]["memory"] for pair in starts], told, is_at_most=True)
+        )
+        for build in builds:
+            build.end()
 
 
 def _row(work: str, target: float, rows: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> Row:

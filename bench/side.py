@@ -80,6 +80,18 @@ class Side:
         roots = [service.pid, *([] if database is None else [_postmaster(self._database)])]
         return {"port": service.port, "roots": roots}
 
+    def start(self) -> dict[str, Any]:
+        """Starts another service over the same database. Gives the processor's seconds until it answered, and its
+        memory in MiB a while later."""
+        with services.holdfast(self._settings) as service:
+            fields = Path(f"/proc/{service.pid}/stat").read_text().rpartition(")")[2].split()
+            time.sleep(3)
+            return {"seconds": sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK"), "memory": service.memory()}
+
+    def help(self) -> dict[str, Any]:
+        """The processor's seconds of `holdfast --help`."""
+        return {"seconds": help_seconds()}
+
     def callers(self, name: str) -> dict[str, Any]:
         return {"callers": rates.callers(self._settings, self._database, self._filled[name])}
 
@@ -96,20 +108,16 @@ class Side:
         return {"seconds": seconds}
 
     def size(self) -> dict[str, Any]:
-        """The bytes of the database, and its number of scores."""
-        count = "select count(*) from score_versions"
+        """The bytes of the database."""
         if self._engine == "SQLite":
             file = self._settings.database_url.removeprefix("sqlite:///")
             with sqlite3.connect(file) as connection:
                 connection.execute("pragma wal_checkpoint(truncate)")
-                scores = connection.execute(count).fetchone()[0]
-            return {"bytes": Path(file).stat().st_size, "scores": scores}
+            return {"bytes": Path(file).stat().st_size}
         with psycopg.connect(str(self._settings.migration_database_url), autocommit=True) as connection:
-            size = connection.execute("select pg_database_size(current_database())").fetchone()
-            scores = connection.execute(count).fetchone()
-        assert size is not None
-        assert scores is not None
-        return {"bytes": size[0], "scores": scores[0]}
+            found = connection.execute("select pg_database_size(current_database())").fetchone()
+        assert found is not None
+        return {"bytes": found[0]}
 
 
 def help_seconds() -> float:

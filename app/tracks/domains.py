@@ -44,7 +44,7 @@ def domain_values(subject: Subject, known: PatientTracks, today: date | None = N
     rows = []
     for domain, code, _ in chosen(subject, known, verdicts):
         row = domain_row(domain, code, verdicts.get(code, blank))
-        stages = list(_stages(subject, known, domain, as_of, row))
+        stages = list(_stages(subject, known, domain, verdicts, row))
         whole = {"care_status": subject.care_status, **row, "stages": stages, "next_on": _first_day(stages)}
         rows.append(whole if today is None else advanced(whole, today))
     return rows
@@ -76,12 +76,12 @@ def domain_row(domain: str, code: str, verdict: Verdict) -> dict[str, Any]:
 
 
 def _stages(
-    subject: Subject, known: PatientTracks, domain: str, as_of: date, row: dict[str, Any]
+    subject: Subject, known: PatientTracks, domain: str, found: Mapping[str, Verdict], row: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """What a domain's row becomes on later days if nothing arrives: the values that change, and from when. Only silence
     changes it: a track goes stale, or a flag is over."""
-    now = {code: verdict_on(known, code, as_of) for code in DOMAINS[domain] if code in known.tracks}
-    turns = {day for verdict in now.values() for day in _turns(verdict) if day > as_of}
+    now = {code: found[code] for code in DOMAINS[domain] if code in found}
+    turns = {day for verdict in now.values() for day in _turns(verdict) if day > verdict.as_of}
     for day in sorted(turns):
         verdicts = {code: silenced(verdict, day) for code, verdict in now.items()}
         code = _choice(subject, known, domain, verdicts)[0] if len(verdicts) > 1 else row["instrument"]
@@ -161,10 +161,12 @@ def _choice(
     subject: Subject, known: PatientTracks, domain: str, verdicts: Mapping[str, Verdict]
 ) -> tuple[str, str | None]:
     order = DOMAINS[domain]
+    own = [code for code in order if code in verdicts]
+    if len(own) <= 1 and domain not in subject.primaries:  # nothing to choose from: what has a track has a score
+        return (own or order)[0], None
     candidates = {
         code: Candidate(verdicts[code], score.at if (score := known.tracks[code].latest_score) else None)
-        for code in order
-        if code in verdicts
+        for code in own
     }
     return choose(order, candidates, subject.primaries.get(domain), known.version)
 
