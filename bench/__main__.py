@@ -14,7 +14,7 @@ from bench import against, bulk, flat, rates
 from bench.report import Report
 
 PARTS = {"recording": rates.measure, "bulk": bulk.measure, "scale": flat.measure}
-PROSE = Path(__file__).parent / "prose.md"
+PROSE, COMPARED = (Path(__file__).parent / name for name in ("prose.md", "compared.md"))
 
 
 def main() -> None:
@@ -30,11 +30,14 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-bench-")))
         if options.against:
             against.measure(report, folder, options.seconds, options.rounds, options.against, options.only)
+            if not options.only:
+                title = f"Beside the build of {options.against}"
+                report.write("compared.md", title, COMPARED.read_text(encoding="utf-8"))
             return
         for part in options.only or PARTS:
             PARTS[part](report, folder, options.seconds, options.rounds)
     if not options.only:
-        report.write(PROSE.read_text(encoding="utf-8"))
+        report.write("benchmarks.md", "Benchmarks", PROSE.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

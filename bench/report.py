@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "benchmarks.md"
 _SHOWN = ("fastapi", "starlette", "uvicorn", "pydantic", "sqlmodel", "sqlalchemy", "psycopg", "msgspec")
 
 
@@ -71,13 +72,13 @@ class Report:
         self.facts.append(fact)
         print(fact, flush=True)
 
-    def write(self, prose: str) -> None:
-        """The page: the machine, the versions, the day, the table, and how it was measured."""
+    def write(self, page: str, title: str, prose: str) -> None:
+        """A page of docs/: the machine, the versions, the day, the table, and how it was measured."""
         lines = [_HEAD, ["---"] * len(_HEAD), *(row.cells() for row in self.rows)]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         facts = "\n".join(f"- {fact}" for fact in self.facts)
-        PAGE.write_text(
-            f"# Benchmarks\n\n{machine()}\n\n{table}\n\n## What else was seen\n\n{facts}\n\n{prose.strip()}\n",
+        (DOCS / page).write_text(
+            f"# {title}\n\n{machine()}\n\n{table}\n\n## What else was seen\n\n{facts}\n\n{prose.strip()}\n",
             encoding="utf-8",
         )
 
@@ -97,5 +98,5 @@ def machine() -> str:
     return (
         f"Seen on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), {memory:.0f} GiB, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"{versions}. Written by `make bench`."
+        f"{versions}. Written by `python -m bench`."
     )

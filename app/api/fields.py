@@ -7,7 +7,16 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 from uuid import UUID
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -46,7 +55,10 @@ def response_body(body: type[C]) -> type[C]:
             body.__annotations__[name] = Annotated[body.__annotations__[name], about]
             delattr(body, name)
     body.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
-    return dataclass(slots=True, kw_only=True)(body)
+    made = dataclass(slots=True, kw_only=True)(body)
+    # Kept, because of a plain dataclass it would be made anew, docstrings and all, for each route that shows one.
+    made.__pydantic_core_schema__ = TypeAdapter(made).core_schema  # type: ignore[attr-defined]
+    return made
 
 
 def _model_as_json(value: Any) -> Any:

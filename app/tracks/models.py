@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, text
+from sqlalchemy import JSON, ForeignKeyConstraint, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 from app.storage import Moment, Uid, document, key, rights
@@ -100,7 +100,8 @@ class ScoreVersion(SQLModel, table=True):
     prompt: bool
     instrument: str
     points: int | None
-    answers: list[int | None] | None = Field(sa_type=document())
+    # As text: as jsonb nine small numbers take a hundred bytes.
+    answers: list[int | None] | None = Field(sa_type=JSON(none_as_null=True))
     self_harm_item: int | None
 
 

@@ -18,7 +18,9 @@ branch_labels = None
 depends_on = None
 
 _CLUSTERED = ("episodes", "domain_statuses", "audit_events", "audit_subjects", "audit_unsealed")
-_CHANGED = ("check_ins", "check_in_versions", "known_posts", "folds", "audit_events", "audit_subjects")
+_CHANGED = (
+    "check_ins", "check_in_versions", "known_posts", "score_versions", "folds", "audit_events", "audit_subjects",
+)  # fmt: skip
 # Columns of bytes that hold no id.
 _NO_IDS = ("content", "encrypted", "entries", "mac", "sealed_name", "state", "wrapped")
 _POSTED = ("check_ins", "known_posts")
@@ -68,6 +70,8 @@ def upgrade() -> None:
     op.execute(f"delete from audit_subjects as s where not {_ANOTHER}")
     op.execute("update folds set rule = '', state = ''")
     if _is_postgresql():
+        short = "replace(answers::text, ' ', '')::json"
+        op.execute(f"alter table score_versions alter column answers type json using {short}")
         op.execute("alter table folds alter column state type bytea using ''::bytea")
         for table in _POSTED:
             op.execute(f"alter table {table} alter column posted type bytea using decode(posted, 'hex')")
@@ -91,6 +95,7 @@ def downgrade() -> None:
     triggers = _without_triggers()
     _drop(_AFTER)
     if _is_postgresql():
+        op.execute("alter table score_versions alter column answers type jsonb using answers::jsonb")
         op.execute("alter table folds reset (fillfactor)")
         op.execute("alter table folds alter column clinic_id reset (n_distinct)")
         clinic = "clinic_id = nullif(current_setting('holdfast.clinic_id', true), '')::uuid"
