@@ -56,14 +56,21 @@ def backup(database: Database, path: Path, say: Say) -> dict[str, Any]:
     return archive.write(database, path, TABLES, access.clinic_ids, facts, say)
 
 
+def check_release(path: Path) -> None:
+    """Raises ArchiveError for a file that is no backup, or one of another schema."""
+    made = Archive(path).manifest
+    if made.get("revision") != revisions.head():
+        raise ArchiveError(
+            f"the backup was made by release {made.get('release')} at revision {made.get('revision')}, and this one "
+            f"is at {revisions.head()}: restore it with the release of its revision, then upgrade"
+        )
+
+
 def restore(database: Database, path: Path, say: Say) -> int:
     """Puts every row of a backup into an empty, migrated database. Returns how many. Raises ArchiveError, and changes
     nothing, for a database that holds a clinic, another schema, another secret, and a damaged file."""
+    check_release(path)
     found = Archive(path)
-    if found.manifest.get("revision") != revisions.head():
-        raise ArchiveError(
-            f"the backup was made by release {found.manifest.get('release')}: restore it with that one, then upgrade"
-        )
     if database.reading(NO_CLINIC, access.clinic_ids):
         raise ArchiveError("the database holds clinics already: restore into an empty one")
     found.check_key(database.keyring)

@@ -56,6 +56,8 @@ def configure(level: str, form: str = "text") -> None:
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("holdfast").setLevel(level.upper())
+    # Of an error in a pipeline the driver says that it could not end it well, with the database's address.
+    logging.getLogger("psycopg").setLevel("ERROR")
     logging.getLogger("uvicorn.error").setLevel("INFO")
 
 

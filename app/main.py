@@ -130,6 +130,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     _put_parts(app, settings, database, limiter, renderer)
+    app.add_middleware(PlainRequests, lanes={**PLAIN_CHECK_INS, **PLAIN_RELIEF})
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -139,7 +140,6 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=_GIVEN_HEADERS,
             max_age=600,
         )
-    app.add_middleware(PlainRequests, lanes={**PLAIN_CHECK_INS, **PLAIN_RELIEF})
     hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"), hosts=hosts)
     problems.install(app, (documents, *_ROUTERS))

@@ -12,8 +12,8 @@ from app.tables import metadata
 
 def _renders(kind: str, item: Any, autogen: Any) -> str | bool:
     """A migration imports nothing from `app`: our column types are written as what they are on each engine."""
-    if kind == "type" and type(item).__name__ == "Moment":
-        return "Moment()"
+    if kind == "type" and type(item).__name__ in ("Moment", "Uid"):
+        return f"{type(item).__name__}()"
     return False
 
 

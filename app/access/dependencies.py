@@ -110,7 +110,8 @@ def admitted(request: PlainRequest, operation: str) -> Door | None:
     scope = request.scope
     address = scope["client"][0] if scope["client"] else ""
     act = Act(caller.clinic_id, caller.kind, caller.id, operation, scope["request_id"], clock.now(), address)
-    return Door(parts, caller, act, is_permitted=True)
+    door = request.door = Door(parts, caller, act, is_permitted=True)
+    return door
 
 
 async def identify(request: Request) -> Caller:

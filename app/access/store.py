@@ -25,7 +25,7 @@ from app.access.models import (
     User,
 )
 from app.clock import CLOCKS_DIFFER
-from app.storage import Moment, Transaction, below
+from app.storage import Moment, Transaction, below, savepoint
 
 CALLERS: dict[str, Any] = {"user": User, "client": Client, "device": Device}
 
@@ -47,7 +47,7 @@ def user(db: Transaction, clinic_id: UUID, user_id: UUID, *, locked: bool = Fals
 def add_user(db: Transaction, user: User) -> bool:
     """Adds a person; False, and nothing is added, where their e-mail is in use in the clinic."""
     try:
-        with db.begin_nested():
+        with savepoint(db):
             db.add(user)
     except IntegrityError:
         return False

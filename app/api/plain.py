@@ -1,13 +1,14 @@
 """Plain requests, answered without the framework: the most frequent ones, in their usual form.
 
 A lane answers such a request, or returns None; then the framework does, from the beginning. So what is unusual or
-refused is answered as everywhere, and a lane must mean what the route means. A lane's refusal wrote nothing.
+refused is answered as everywhere, and a lane must mean what the route means. A lane's refusal wrote nothing, and is
+worked out once more by the framework.
 """
 
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,11 +29,22 @@ _ONCE = frozenset({b"authorization", b"content-type", b"content-length"})
 _BEARER = b"Bearer "
 
 
+class HasRecord(Protocol):
+    """What knows whether the request has left its audit event."""
+
+    is_recorded: bool
+
+
+class NotRecordedError(Exception):
+    """A lane answered without an audit event. A fault of ours: the answer is not given."""
+
+
 class PlainRequest:
     """A request for the object with the id `named`, with a token, without a query, and of a small body."""
 
     def __init__(self, scope: Scope, receive: Receive, named: UUID, given: Mapping[bytes, bytes]) -> None:
         self.scope, self.named = scope, named
+        self.door: HasRecord | None = None
         self.token = given[b"authorization"].removeprefix(_BEARER).decode("latin-1")
         self.received: deque[Message] = deque()
         self._receive = receive
@@ -85,19 +97,20 @@ class PlainRequests:
             await self._app(scope, receive, send)
             return
         template, lane, request = found
+        scope["route"] = template
         try:
             rendered = await lane(request)
         except Problem as problem:
             if problem.status < 500:
                 rendered = None
             else:  # asking once more would only add to what keeps the service busy
-                scope["route"] = template
                 await render(scope["request_id"], problem)(scope, receive, send)
                 return
         if rendered is None:
             await self._app(scope, request.receive, send)
             return
-        scope["route"] = template
+        if request.door is None or not request.door.is_recorded:
+            raise NotRecordedError
         content = rendered.content.encode()
         headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
         headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in rendered.headers.items()]

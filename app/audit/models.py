@@ -60,12 +60,13 @@ class AuditSubject(SQLModel, table=True):
 
 class Unsealed(SQLModel, table=True):
     """An event that no seal covers yet. The foreign key of this row keeps the event from being deleted in the meantime.
-    The table is read over all clinics, so that one query finds those with something to seal."""
+    On PostgreSQL every clinic's rows may be read, so that one query finds those with something to seal; written and
+    removed are those of one's own alone."""
 
     __tablename__ = "audit_unsealed"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "event_id"], ["audit_events.clinic_id", "audit_events.id"]),
-        rights(deletes=True, is_open=True, is_clustered=True),
+        rights(deletes=True, seen_by_all=True, is_clustered=True),
     )
 
     clinic_id: UUID = key()

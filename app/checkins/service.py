@@ -26,7 +26,7 @@ from app.logs import log_unexpected
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.plans.confirming import Confirming
-from app.storage import Transaction, ask, is_lost, is_passing
+from app.storage import Transaction, is_lost, is_passing, look_up, savepoint
 from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -144,7 +144,7 @@ def _alarm(
 def record_each(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list[Receipt | Problem]:
     """`record_many`, but a post that breaks the whole batch fails alone: then each is recorded by itself."""
     try:
-        with db.begin_nested():
+        with savepoint(db):
             return record_many(db, clinic_id, posts)
     except Exception as error:
         if is_lost(error):
@@ -154,7 +154,7 @@ def record_each(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> list
 
 def _record_alone(db: Transaction, clinic_id: UUID, post: Post) -> Receipt | Problem:
     try:
-        with db.begin_nested():
+        with savepoint(db):
             return record_many(db, clinic_id, [post])[0]
     except Exception as error:
         if is_passing(error) or is_lost(error):
@@ -175,7 +175,7 @@ def _right_clocks(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> se
 
 def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[Taken | Problem]) -> Gathered:
     patient_ids = {post.patient_id for post in posts}
-    found, folds = ask(db, clinic_id, patient_ids, patients_store.LOCKED_SUMMARIES, tracks_store.FOLDS)
+    found, folds = look_up(db, clinic_id, patient_ids, patients_store.LOCKED_SUMMARIES, tracks_store.FOLDS)
     locked = patients_store.summarized(found)
     for patient in locked.values():
         if patient.merged_into is not None:

@@ -112,11 +112,17 @@ def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[Row]:
 
 def first_recorded_since(db: Transaction, clinic_id: UUID, patient_id: UUID, since: datetime) -> Sequence[UUID]:
     """The check-ins that were first recorded for a patient after `since`, and did not come by a move."""
-    return [
-        version.check_in_id
-        for version in every_version(db, clinic_id, patient_id)
-        if version.recorded_at > since and version.version == 1 and version.moved_from is None
-    ]
+    found: list[tuple[datetime, UUID]] = []
+    for version, its_id in ((CheckIn, CheckIn.id), (CheckInVersion, CheckInVersion.check_in_id)):
+        query = select(col(version.recorded_at), col(its_id)).where(
+            col(version.clinic_id) == clinic_id,
+            col(version.patient_id) == patient_id,
+            col(version.recorded_at) > since,
+            col(version.version) == 1,
+            col(version.moved_from).is_(None),
+        )
+        found += db.exec(query)
+    return [check_in_id for _, check_in_id in sorted(found)]
 
 
 def versions(db: Transaction, clinic_id: UUID, check_in_id: UUID) -> Sequence[CheckInVersion]:

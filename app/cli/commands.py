@@ -52,9 +52,11 @@ def _loaded(name: str) -> Any:
     """The command itself, out of its module."""
     # What is imported stays, so that looking for garbage among it costs a sixth of the start and finds none.
     gc.disable()
-    found = getattr(import_module(f"app.cli.{_COMMANDS[name][0]}"), name)
-    gc.freeze()
-    gc.enable()
+    try:
+        found = getattr(import_module(f"app.cli.{_COMMANDS[name][0]}"), name)
+    finally:
+        gc.freeze()
+        gc.enable()
     if isinstance(found, typer.Typer):
         return typer.main.get_group(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -52,6 +52,10 @@ def restore(
     one engine can be restored into the other.
     """
     began, found = time.monotonic(), settings()
+    try:
+        keeping.check_release(file)  # before anything is made of the target
+    except ArchiveError as error:
+        fail(str(error))
     migrating.upgrade(found, say=told("migrated to"))
     with database(found) as opened:
         try:

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.patients.models import Identifiers, Patient, PatientKey, PatientVersion
-from app.storage import Question, Transaction, ask, below, set_columns
+from app.storage import Lookup, Transaction, below, look_up, set_columns
 
 _ENCRYPTED_AT_ONCE = 500
 
@@ -33,7 +33,7 @@ class PatientSummary:
 
 # Every check-in and every answer asks one of them.
 SUMMARIES, LOCKED_SUMMARIES = (
-    Question(Patient, [field.name for field in fields(PatientSummary)], "id", lock=lock) for lock in (False, True)
+    Lookup(Patient, [field.name for field in fields(PatientSummary)], "id", lock=lock) for lock in (False, True)
 )
 
 # (patient id, encrypted identity, the key of it as it is stored, the id of the secret under which that is).
@@ -51,7 +51,7 @@ def summaries(
     db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], *, lock: bool = False
 ) -> dict[UUID, PatientSummary]:
     """These patients in brief. `lock` locks them like `locked`, for callers that record."""
-    [rows] = ask(db, clinic_id, patient_ids, LOCKED_SUMMARIES if lock else SUMMARIES)
+    [rows] = look_up(db, clinic_id, patient_ids, LOCKED_SUMMARIES if lock else SUMMARIES)
     return summarized(rows)
 
 

@@ -78,7 +78,7 @@ def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
 
 
 def _score(point: PointOut, zone: ZoneInfo, *, is_named: bool) -> dict[str, Any]:
-    found = {"at": local(point.taken_at, zone), "value": point.value, "counts": point.counts}
+    found = {"at": local(point.taken_at, zone), "value": point.value, "counts": point.counts, "acute": point.acute}
     if is_named:
         found["said"] = f"{day_in_words(point.day)}: {point.value:g}" + ("" if point.counts else ", not counted")
     return found

@@ -16,7 +16,7 @@ from app.patients.store import PatientSummary
 from app.plans.confirming import Confirming
 from app.relief import EARLIER_VERSIONS, VERSION
 from app.relief_answers.models import ReliefOut
-from app.storage import Transaction, ask
+from app.storage import Transaction, look_up
 from app.tracks import answers
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -72,7 +72,7 @@ def _gathered(
     db: Transaction, clinic_id: UUID, questions: Sequence[Question]
 ) -> tuple[dict[UUID, PatientSummary], dict[UUID, PatientTracks]]:
     ids = {question.patient_id for question in questions}
-    rows, folds = ask(db, clinic_id, ids, patients_store.SUMMARIES, tracks_store.FOLDS)
+    rows, folds = look_up(db, clinic_id, ids, patients_store.SUMMARIES, tracks_store.FOLDS)
     summaries = patients_store.summarized(rows)
     for patient in summaries.values():
         if patient.merged_into is not None:

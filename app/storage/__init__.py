@@ -7,10 +7,10 @@ from app.storage.joining import Joined, Transact
 from app.storage.keyring import WrongSecretError
 from app.storage.keys import Keyring, NoSuchKeyError, derived_key, key_for, key_id, key_id_of, keys_for
 from app.storage.keyset import below
-from app.storage.questions import Question, ask
+from app.storage.lookups import Lookup, look_up
 from app.storage.rights import Rights, grant, rights, rights_of, secure
 from app.storage.roles import role_faults
-from app.storage.rows import insert, row_maker, set_columns, upsert
+from app.storage.rows import insert, row_maker, savepoint, set_columns, upsert
 from app.storage.streams import Stream
 from app.storage.types import Moment, Repeated, TextId, Transaction, Uid, document, key, new_id
 
@@ -20,9 +20,9 @@ __all__ = [
     "DatabaseError",
     "Joined",
     "Keyring",
+    "Lookup",
     "Moment",
     "NoSuchKeyError",
-    "Question",
     "Repeated",
     "Rights",
     "Stream",
@@ -31,7 +31,6 @@ __all__ = [
     "Transaction",
     "Uid",
     "WrongSecretError",
-    "ask",
     "below",
     "derived_key",
     "document",
@@ -45,12 +44,14 @@ __all__ = [
     "key_id",
     "key_id_of",
     "keys_for",
+    "look_up",
     "new_id",
     "open_engine",
     "rights",
     "rights_of",
     "role_faults",
     "row_maker",
+    "savepoint",
     "secure",
     "sentence_of",
     "set_columns",

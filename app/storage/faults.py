@@ -49,6 +49,8 @@ def as_database_error(connection: Connection) -> Iterator[None]:
         yield
     except driver.Error as error:
         is_closed = getattr(connection.connection.driver_connection, "closed", False)
+        if is_closed:
+            connection.invalidate(error)
         raise DBAPIError.instance(
             "", None, error, driver.Error, hide_parameters=True, connection_invalidated=is_closed,
             dialect=connection.dialect,

@@ -16,11 +16,13 @@ _SECURED = "select relname from pg_class where relnamespace = current_schema::re
 class Rights:
     """The role may always read and insert. `updates`: the columns it may change, `*` for all, empty for none;
     `deletes`: whether it may remove rows. Without either the table only grows. `is_open`: the table is read before a
-    clinic is known, or over all clinics; it holds no patient's data and has no row-level security."""
+    clinic is known, or over all clinics; it holds no patient's data and has no row-level security. `seen_by_all`: it
+    holds ids alone, which may be read over all clinics; row-level security holds for whoever writes."""
 
     updates: str = ""
     deletes: bool = False
     is_open: bool = False
+    seen_by_all: bool = False
 
     @property
     def is_append_only(self) -> bool:
@@ -29,11 +31,16 @@ class Rights:
 
 
 def rights(
-    updates: str = "", *, deletes: bool = False, is_open: bool = False, is_clustered: bool = False
+    updates: str = "",
+    *,
+    deletes: bool = False,
+    is_open: bool = False,
+    seen_by_all: bool = False,
+    is_clustered: bool = False,
 ) -> dict[str, Any]:
     """The last element of a table's `__table_args__`; without it a table belongs to clinics and only grows.
     `is_clustered`: SQLite keeps its rows, which are short, in the order of the primary key, without an index beside."""
-    return {"info": {_KEY: Rights(updates, deletes, is_open)}, "sqlite_with_rowid": not is_clustered}
+    return {"info": {_KEY: Rights(updates, deletes, is_open, seen_by_all)}, "sqlite_with_rowid": not is_clustered}
 
 
 def rights_of(table: Table) -> Rights:

@@ -8,6 +8,7 @@ order in which they were requested.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import count
@@ -19,6 +20,7 @@ from pydantic_core import to_json
 from sqlalchemy import JSON, Connection, Table, bindparam, inspect, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import PendingRollbackError
 from sqlmodel import SQLModel
 
 from app.storage.faults import as_database_error
@@ -44,7 +46,8 @@ def row_maker(model: Callable[P, M]) -> Callable[P, M]:
 
 
 def insert(db: Transaction, rows: Rows) -> None:
-    """Inserts rows that name every column. A table that others refer to must come before them."""
+    """Inserts rows that name every column. A table that others refer to must come before them. On PostgreSQL rows may
+    wait until the commit: nobody may change them meanwhile."""
     _write(db, rows, "insert")
 
 
@@ -138,9 +141,12 @@ _FEW_ROWS, _MOST_ROWS = 4, 64
 def send(connection: Connection, *, commit: bool = False) -> None:
     """Sends the rows that wait on PostgreSQL, in one round trip, with the commit if there is one."""
     waiting = connection.info.pop(_WAITING, ())
+    driver: Any = connection.connection.driver_connection
+    if commit and driver.info.transaction_status.name == "INERROR":
+        # PostgreSQL would roll back, and answer the COMMIT as if it were none of its concern.
+        raise PendingRollbackError("a statement of the transaction failed")
     if not waiting:
         return
-    driver: Any = connection.connection.driver_connection
     library: Any = connection.dialect.loaded_dbapi
     with as_database_error(connection), driver.pipeline():
         cursor = library.RawCursor(driver)
@@ -150,6 +156,21 @@ def send(connection: Connection, *, commit: bool = False) -> None:
             cursor.execute(text, values, prepare=len(values) < _MOST_VALUES)
         if commit:
             cursor.execute("COMMIT", prepare=True)
+
+
+@contextmanager
+def savepoint(db: Transaction) -> Iterator[None]:
+    """What is done within is undone alone if it fails. Rows that were requested before it are sent first, and those
+    requested within it at its end, so that errors are raised where they belong."""
+    _sent(db)
+    with db.begin_nested():
+        yield
+        _sent(db)
+
+
+def _sent(db: Transaction) -> None:
+    db.flush()
+    send(db.connection())
 
 
 def note(connection: Connection, text: str, values: Any, *, many: bool = False) -> None:

@@ -13,7 +13,7 @@ from app.alerts import following, raising
 from app.alerts.models import Alert
 from app.alerts.raising import Amended, Answered, Said
 from app.relief import Track, fold, records, step
-from app.storage import Transaction, ask
+from app.storage import Transaction, look_up
 from app.tracks import store
 from app.tracks.changes import Change
 from app.tracks.days import local_day
@@ -39,7 +39,7 @@ def gather(
     `folds`: the answer to `store.FOLDS`, if it was asked already."""
     known = {patient_id: PatientTracks() for patient_id in patient_ids}
     if folds is None:
-        [folds] = ask(db, clinic_id, patient_ids, store.FOLDS)
+        [folds] = look_up(db, clinic_id, patient_ids, store.FOLDS)
     for patient_id, by, state in folds:
         if patient_id not in known:
             continue

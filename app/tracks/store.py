@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
-from app.storage import Question, Repeated, TextId, Transaction, insert, upsert
+from app.storage import Lookup, Repeated, TextId, Transaction, insert, upsert
 from app.tracks.events import ScoreRead, counting
 from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
 from app.tracks.patient_tracks import FOLD, CountedInfusion
@@ -112,7 +112,7 @@ def _standing_and_superseded(db: Transaction, query: SelectOfScalar[ScoreVersion
 CARE_STATUSES = ("active", "paused", "discharged", "deceased", "entered_in_error", "merged")
 
 # (patient id, fold version, state) of every patient with a stored fold.
-FOLDS = Question(FoldRow, ("patient_id", "rule", "state"), "patient_id")
+FOLDS = Lookup(FoldRow, ("patient_id", "rule", "state"), "patient_id")
 
 
 def upsert_folds(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from app.access.door import Door
 from app.api.strict import parse
 from app.checkins.models import CheckInIn
 from app.checkins.plain import plain_check_in
@@ -151,3 +152,11 @@ def test_an_error_of_ours_in_a_lane_is_a_500_without_a_value(
         answer = api.get(f"/v1/patients/{patient_id}/relief")
     assert answer.status_code == 500
     assert "27" not in answer.text + caplog.text
+    assert "GET /v1/patients/{patient_id}/relief 500" in caplog.text, "the log names the route"
+
+
+def test_a_lane_that_leaves_no_event_gives_no_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient_id = api.patient()
+    assert api.get(f"/v1/patients/{patient_id}/relief").status_code == 200
+    monkeypatch.setattr(Door, "is_recorded", property(lambda _: False, lambda *_: None), raising=False)
+    assert api.get(f"/v1/patients/{patient_id}/relief").status_code == 500

@@ -288,7 +288,7 @@ def test_who_asked_for_a_patient_and_did_not_get_them_is_found(api: Api) -> None
 
 def test_an_event_made_up_for_an_earlier_day_is_named(log: Log) -> None:
     one = log.events()[0]
-    columns = "actor_kind, actor_id, operation, request_id, outcome, address"
+    columns = "actor_kind, actor_id, operation, request_id, outcome, address, patient_attempted"
     hour_ago = UUID(int=(one.int >> 80) - 3_600_000 << 80 | one.int & (1 << 80) - 1)
     fresh = new_id()
     made_up = (
@@ -319,7 +319,7 @@ def test_what_cannot_even_be_read_is_named_and_hides_nothing_else(log: Log) -> N
     assert log.found() == [("altered", f"event {ids[1]}"), ("altered", f"event {ids[3]}")]
     log.change("update audit_events set operation = cast(x'ff' as text) where id = :one", one=ids[4])
     assert len(log.found()) == 3
-    columns = "at, actor_kind, actor_id, operation, request_id, outcome, address"
+    columns = "at, actor_kind, actor_id, operation, request_id, outcome, address, patient_attempted"
     log.change(
         f"insert into audit_events (clinic_id, id, {columns}) select clinic_id, 'x', {columns} from audit_events "
         "where id = :one",

@@ -5,15 +5,17 @@ import os
 import socket
 import stat
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import typer
 from sqlalchemy import make_url, text
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli import cli, commands
 from app.migrating import upgrade
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database
@@ -262,3 +264,11 @@ def test_the_version_and_the_help_are_told() -> None:
         code, said, _ = command(*words, "--help")
         assert code == 0
         assert len(said) > 200
+
+
+def test_what_help_says_of_a_command_is_what_the_command_says() -> None:
+    """Help is told without loading the commands."""
+    for name, (module, said) in commands._COMMANDS.items():
+        found = getattr(import_module(f"app.cli.{module}"), name)
+        own = found.info.help if isinstance(found, typer.Typer) else found.__doc__
+        assert said == str(own).strip().split("\n\n")[0].replace("\n    ", " ")

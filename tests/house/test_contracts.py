@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.settings import Settings
-from app.storage import open_engine
+from app.storage import open_engine, rights_of
 from app.tables import OPEN_TABLES, metadata
 from tests.conftest import new_clinic
 from tests.house.test_routes import World
@@ -166,8 +166,8 @@ def test_row_level_security_covers_every_table_but_the_open_ones(settings: Setti
         owned = "select count(*) from pg_tables where tableowner = current_user"
         assert connection.execute(text(owned)).scalar() == 0
         # Without a clinic, nothing is seen.
-        for table in metadata.tables:
-            if table not in OPEN_TABLES:
+        for table, declared in metadata.tables.items():
+            if table not in OPEN_TABLES and not rights_of(declared).seen_by_all:
                 assert connection.execute(text(f"select count(*) from {table}")).scalar() == 0, table
     engine.dispose()
     owner = open_engine(settings.migration_database_url or "")

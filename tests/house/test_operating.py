@@ -187,3 +187,7 @@ def test_a_trusted_proxy_names_the_address_and_cors_the_origins(settings: Settin
             assert (given.get("access-control-allow-origin") == origin) == allowed
             assert "ETag" in given["access-control-expose-headers"]
             assert "access-control-allow-credentials" not in given
+        patient_id = api.post("/v1/patients", json={"external_id": "cors"}).json()["id"]
+        for origin in ({}, {"Origin": "https://app.example.org"}):
+            given = api.get(f"/v1/patients/{patient_id}/relief", headers=origin).headers
+            assert given["vary"] == "Origin", "a plain request is told so too"

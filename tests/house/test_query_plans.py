@@ -115,7 +115,9 @@ def test_the_guard_sees_a_table_read_from_end_to_end(filled: tuple[Api, str], da
         assert scanned(database, plan(database, api.clinic_id, statement, (value,))), statement
 
 
-@pytest.mark.parametrize("work", ["post", "repeat", "relief", "trend", "worklist", "check-ins", "past", "export"])
+@pytest.mark.parametrize(
+    "work", ["post", "repeat", "relief", "trend", "worklist", "check-ins", "past", "export", "audit"]
+)
 def test_every_row_is_found_by_an_index(filled: tuple[Api, str], database: Database, work: str) -> None:
     api, patient = filled
     path = f"/v1/patients/{patient}"
@@ -135,6 +137,7 @@ def test_every_row_is_found_by_an_index(filled: tuple[Api, str], database: Datab
             "check-ins": lambda: api.get(f"{path}/check-ins"),
             "past": lambda: api.get(f"{path}/relief", params={"known_at": days_ago(0.001)}),
             "export": lambda: api.get("/v1/exports/scores.ndjson"),
+            "audit": lambda: api.get("/v1/audit-events", params={"patient_id": patient}),
         }[work]()
     assert answer.status_code in (200, 201), answer.text
     read = [(s, p) for s, p in statements if s.lower().startswith(("select", "update", "with"))]

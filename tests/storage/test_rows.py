@@ -1,6 +1,7 @@
 """Rows that are written many at a time, of one table or several."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -15,7 +16,8 @@ from sqlmodel import Session
 from app import clock
 from app.audit import store
 from app.audit.models import AuditEvent, AuditSubject
-from app.storage import Database, insert, new_id
+from app.errors import Busy
+from app.storage import Database, insert, new_id, savepoint
 from app.storage.rows import Rows
 from tests.conftest import Api, new_clinic
 
@@ -105,3 +107,71 @@ def test_who_writes_to_sqlite_waits_for_their_turn_however_long(tmp_path: Path) 
     )
     assert kept == [0, 1, 2, 3, 4]
     database.close()
+
+
+def test_what_fails_in_a_savepoint_is_undone_alone_and_raised_within(api: Api, database: Database) -> None:
+    """The rows that were requested before it stay, and so does what comes after it."""
+    clinic, before, within, after = api.clinic_id, *(event(api.clinic_id) for _ in range(3))
+    refused: list[str] = []
+
+    def work(db: Session) -> None:
+        insert(db, {AuditEvent: [before]})
+        try:
+            with savepoint(db):
+                insert(db, {AuditEvent: [within], AuditSubject: [subject(clinic, new_id())]})
+        except DBAPIError as error:
+            refused.append(type(error).__name__)
+        insert(db, {AuditEvent: [after]})
+
+    database.writing(clinic, work)
+    ids = [row["id"] for row in (before, within, after)]
+    found = {row.id for row in database.reading(clinic, lambda db: store.by_ids(db, clinic, ids))}
+    assert refused == ["IntegrityError"]
+    assert found == {before["id"], after["id"]}
+
+
+def test_rows_that_are_refused_before_a_savepoint_are_raised_before_it(api: Api, database: Database) -> None:
+    clinic = api.clinic_id
+
+    def work(db: Session) -> None:
+        insert(db, {AuditSubject: [subject(clinic, new_id())]})
+        with pytest.raises(DBAPIError), savepoint(db):
+            pytest.fail("it was entered")
+        raise ZeroDivisionError
+
+    with pytest.raises((ZeroDivisionError, DBAPIError)):
+        database.writing(clinic, work)
+
+
+def test_a_transaction_in_which_a_statement_failed_is_never_said_to_be_committed(api: Api, database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("a statement that fails on SQLite leaves the others as they are")
+    clinic, row = api.clinic_id, event(api.clinic_id)
+
+    def work(db: Session) -> None:
+        insert(db, {AuditEvent: [row]})
+        with suppress(DBAPIError):
+            db.connection().exec_driver_sql("select 1 / 0")
+
+    with pytest.raises(Busy):
+        database.writing(clinic, work)
+    assert database.reading(clinic, lambda db: store.by_ids(db, clinic, [row["id"]])) == []
+
+
+def test_a_connection_that_is_lost_before_the_commit_is_busy_and_the_next_write_works(
+    api: Api, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite is in the process")
+    clinic, row = api.clinic_id, event(api.clinic_id)
+
+    def work(db: Session) -> None:
+        insert(db, {AuditEvent: [row]})
+        driver: Any = db.connection().connection.driver_connection
+        driver.close()
+
+    with pytest.raises(Busy):
+        database.writing(clinic, work)
+    database.writing(clinic, lambda db: insert(db, {AuditEvent: [row]}))
+    assert len(database.reading(clinic, lambda db: store.by_ids(db, clinic, [row["id"]]))) == 1
+    assert "Traceback" not in caplog.text

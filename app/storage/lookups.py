@@ -1,5 +1,5 @@
 """Reads rows of one table by a list of ids, on the hot path: one statement that is written once, asked of the driver
-itself. Several questions travel to PostgreSQL in one round trip, together with what begins the transaction."""
+itself. Several lookups travel to PostgreSQL in one round trip, together with what begins the transaction."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from app.storage.types import Transaction
 _AT_ONCE = 10_000
 
 
-class Question:
+class Lookup:
     """Some columns of the rows of a clinic with some ids. `lock`: locks them, in the order of their ids, until the
     transaction ends."""
 
@@ -48,32 +48,32 @@ class Question:
         return answer
 
 
-def ask(db: Transaction, clinic_id: UUID, ids: Collection[UUID], *questions: Question) -> list[list[tuple[Any, ...]]]:
+def look_up(db: Transaction, clinic_id: UUID, ids: Collection[UUID], *lookups: Lookup) -> list[list[tuple[Any, ...]]]:
     """The rows that answer each question, as tuples."""
     db.flush()
     connection = db.connection()
     driver: Any = connection.connection.driver_connection
     with as_database_error(connection):
         if connection.dialect.name == "sqlite":
-            return [q.read(_of_sqlite(connection, clinic_id, ids, q), connection.dialect) for q in questions]
+            return [q.read(_of_sqlite(connection, clinic_id, ids, q), connection.dialect) for q in lookups]
         send(connection)
         with driver.pipeline():
             begin(connection)
             asked = []
-            for question in questions:
+            for lookup in lookups:
                 values = (clinic_id, sorted(ids))
-                note(connection, question.on_postgresql, values)
-                asked.append(driver.execute(question.on_postgresql, values, prepare=True))
-        return [q.read(cursor, connection.dialect) for q, cursor in zip(questions, asked, strict=True)]
+                note(connection, lookup.on_postgresql, values)
+                asked.append(driver.execute(lookup.on_postgresql, values, prepare=True))
+        return [q.read(cursor, connection.dialect) for q, cursor in zip(lookups, asked, strict=True)]
 
 
 def _of_sqlite(
-    connection: Connection, clinic_id: UUID, ids: Collection[UUID], question: Question
+    connection: Connection, clinic_id: UUID, ids: Collection[UUID], lookup: Lookup
 ) -> Iterator[tuple[Any, ...]]:
     driver: Any = connection.connection.driver_connection
     every = [one.bytes for one in ids]
     for first in range(0, len(every), _AT_ONCE):
         some = every[first : first + _AT_ONCE]
-        text, values = question.on_sqlite(len(some)), (clinic_id.bytes, *some)
+        text, values = lookup.on_sqlite(len(some)), (clinic_id.bytes, *some)
         note(connection, text, values)
         yield from driver.execute(text, values)
