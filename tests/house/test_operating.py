@@ -188,6 +188,6 @@ def test_a_trusted_proxy_names_the_address_and_cors_the_origins(settings: Settin
             assert "ETag" in given["access-control-expose-headers"]
             assert "access-control-allow-credentials" not in given
         patient_id = api.post("/v1/patients", json={"external_id": "cors"}).json()["id"]
-        for origin in ({}, {"Origin": "https://app.example.org"}):
-            given = api.get(f"/v1/patients/{patient_id}/relief", headers=origin).headers
+        for headers in ({}, {"Origin": "https://app.example.org"}):
+            given = api.get(f"/v1/patients/{patient_id}/relief", headers=headers).headers
             assert given["vary"] == "Origin", "a plain request is told so too"
