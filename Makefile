@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 T ?=
+AGAINST ?=
 COVER ?=
 BIN := .venv/bin
 # Covered wholly: what decides, what computes, and every sentence that a person is shown.
@@ -64,8 +65,8 @@ fix: setup ## Format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup ## Measure speed against the bare framework and drivers (half an hour; wants `wrk`), and write docs/benchmarks.md
-	@$(BIN)/python -m bench
+bench: setup ## Measure speed against the bare framework and drivers, or beside an earlier build: make bench AGAINST=0950f12 (half an hour; wants `wrk`)
+	@$(BIN)/python -m bench $(if $(AGAINST),--against $(AGAINST))
 
 soak: setup ## Ten minutes of posts at 80% of the limit
 	@$(BIN)/python -m bench.soak

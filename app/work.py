@@ -8,11 +8,10 @@ job has to run at a clinic's midnight: what changes then is stored with its day,
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -57,14 +56,6 @@ class Job:
     work: Callable[[], Awaitable[object]]
 
 
-class Turned(NamedTuple):
-    """When a clinic's rows were turned, the clinic's zone, and its day then."""
-
-    at: datetime
-    zone: ZoneInfo
-    day: date
-
-
 def jobs(database: Database, mail: Mail | None) -> list[Job]:
     """All background jobs."""
     return [
@@ -82,7 +73,7 @@ def seal(database: Database, before: datetime | None = None) -> None:
     """Seals the unsealed audit events of every clinic; or of those alone that have one from before an instant, or as
     many as a seal covers. One query finds them."""
     waiting = database.reading(NO_CLINIC, lambda db: sealing.clinics_waiting(db, before))
-    _each_of(waiting, "sealed", lambda clinic_id: _seal_clinic(database, clinic_id))
+    _each_clinic(database, "sealed", lambda clinic_id: _seal_clinic(database, clinic_id), waiting)
 
 
 def _seal_clinic(database: Database, clinic_id: UUID) -> None:
@@ -111,12 +102,10 @@ def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
     database.writing(clinic_id, lambda db: access.purge(db, clinic_id, now))
 
 
-def _each_clinic(database: Database, done: str, work: Callable[[UUID], None]) -> None:
-    _each_of(database.reading(NO_CLINIC, access.clinic_ids), done, work)
-
-
-def _each_of(clinic_ids: Iterable[UUID], done: str, work: Callable[[UUID], None]) -> None:
-    for clinic_id in clinic_ids:
+def _each_clinic(
+    database: Database, done: str, work: Callable[[UUID], None], clinic_ids: Sequence[UUID] | None = None
+) -> None:
+    for clinic_id in database.reading(NO_CLINIC, access.clinic_ids) if clinic_ids is None else clinic_ids:
         try:
             work(clinic_id)
         except Exception as error:  # an error in one clinic must not stop the others
@@ -175,14 +164,15 @@ async def _refold_clinic(database: Database, clinic_id: UUID) -> None:
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def turn(database: Database, turned: dict[UUID, Turned] | None = None) -> None:
+async def turn(database: Database, turned: dict[UUID, tuple[datetime, ZoneInfo, date]] | None = None) -> None:
     """Writes the domain rows whose day has come, in every clinic, a few patients in each transaction. Rows turn at
     midnight and are written from an hour later on: whoever pages through a list as of yesterday still finds them.
-    A clinic in `turned` is not looked at again within the hour, unless its day has changed."""
+    `turned`: when a clinic's rows were turned, its zone, and its day then; it is not looked at again within the hour,
+    unless its day has changed."""
     turned = {} if turned is None else turned
     for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
         last, now = turned.get(clinic_id), clock.now()
-        if last and now - last.at < _LOOKED_AGAIN_AFTER and last.day == local_day(now - _TURNED_AFTER, last.zone):
+        if last and now - last[0] < _LOOKED_AGAIN_AFTER and last[2] == local_day(now - _TURNED_AFTER, last[1]):
             continue
         try:
             turned[clinic_id] = await _turn_clinic(database, clinic_id, now)
@@ -190,7 +180,7 @@ async def turn(database: Database, turned: dict[UUID, Turned] | None = None) -> 
             logger.warning("rows could not be turned: %s", type(error).__name__)
 
 
-async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> Turned:
+async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> tuple[datetime, ZoneInfo, date]:
     def found(db: Transaction) -> tuple[ZoneInfo, date, bool]:
         zone = access.time_zone(db, clinic_id)
         day = local_day(now - _TURNED_AFTER, zone)
@@ -199,7 +189,7 @@ async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> Tu
     while True:
         zone, day, is_due = await database.read(clinic_id, found)
         if not is_due:
-            return Turned(now, zone, day)
+            return now, zone, day
         await database.write(clinic_id, lambda db, day=day: patients.advance_domains(db, clinic_id, day))  # type: ignore[misc]
         await asyncio.sleep(_BREATH_SECONDS)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response
+from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
 from app import clock
@@ -49,9 +50,7 @@ class GuardedRoute(StrictRoute):
             count(request, _counted(request))
             return
         caller = await identify(request)
-        whose, request_id = (caller.clinic_id, caller.kind, caller.id), request.scope["request_id"]
-        act = Act(*whose, operation, request_id, clock.now(), address_of(request))
-        request.state.door = Door(DOOR_PARTS.of(request), caller, act)
+        request.state.door = Door(DOOR_PARTS.of(request), caller, _act(request, caller, operation))
         count(request, caller.name)
         try:
             permit(caller, operation, request.path_params.get("patient_id"))
@@ -107,10 +106,7 @@ def admitted(request: PlainRequest, operation: str) -> Door | None:
         return None
     permit(caller, operation, str(request.named))
     count(request, caller.name)
-    scope = request.scope
-    address = scope["client"][0] if scope["client"] else ""
-    act = Act(caller.clinic_id, caller.kind, caller.id, operation, scope["request_id"], clock.now(), address)
-    door = request.door = Door(parts, caller, act, is_permitted=True)
+    door = request.door = Door(parts, caller, _act(request, caller, operation), is_permitted=True)
     return door
 
 
@@ -131,7 +127,12 @@ def _counted(request: Request) -> str:
     return f"address:{network_of(address_of(request))}"
 
 
-def address_of(request: Request) -> str:
+def _act(request: HTTPConnection, caller: Caller, operation: str) -> Act:
+    whose, request_id = (caller.clinic_id, caller.kind, caller.id), request.scope["request_id"]
+    return Act(*whose, operation, request_id, clock.now(), address_of(request))
+
+
+def address_of(request: HTTPConnection) -> str:
     """The network address a request came from; behind a trusted proxy, the address that the proxy names."""
     return request.client.host if request.client else ""
 

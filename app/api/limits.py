@@ -10,10 +10,11 @@ import logging
 import time
 from dataclasses import dataclass, field
 from math import ceil, floor
-from typing import Any, Protocol
+
+from starlette.requests import HTTPConnection
 
 from app.api import store
-from app.api.parts import HasApp, Part
+from app.api.parts import Part
 from app.errors import RateLimited
 from app.storage import NO_CLINIC, Database, Transaction
 
@@ -113,14 +114,7 @@ class RateLimiter:
 LIMITER: Part[RateLimiter] = Part("limiter")
 
 
-class Counted(HasApp, Protocol):
-    """A request that can be counted."""
-
-    @property
-    def scope(self) -> Any: ...
-
-
-def count(request: Counted, caller: str) -> None:
+def count(request: HTTPConnection, caller: str) -> None:
     """Counts a request of a caller, once. Its response tells where they stand. Raises RateLimited."""
     if "holdfast_headers" not in request.scope:
         request.scope["holdfast_headers"] = LIMITER.of(request).take(caller)

@@ -1,19 +1,13 @@
 """The parts of the running service that requests ask for: each typed, put in once by `main`, read in one way."""
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from app.storage import Database
 
 T = TypeVar("T")
-
-
-class HasApp(Protocol):
-    """A request, of which the application that it is for is known."""
-
-    @property
-    def app(self) -> Any: ...
 
 
 class Part(Generic[T]):
@@ -25,7 +19,7 @@ class Part(Generic[T]):
     def put(self, app: FastAPI, part: T) -> None:
         setattr(app.state, self._name, part)
 
-    def of(self, request: HasApp) -> T:
+    def of(self, request: HTTPConnection) -> T:
         found: T = getattr(request.app.state, self._name)
         return found
 

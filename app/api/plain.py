@@ -8,18 +8,21 @@ worked out once more by the framework.
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import render
 from app.api.rendering import Rendered
 from app.api.strict import OFF_LOOP_BYTES
-from app.errors import Problem
+from app.errors import Internal, Problem
 
 _ID = re.compile(r"(\{\w+\})")
 _ID_LENGTH = 36
+_NO_DOOR: Any = SimpleNamespace(is_recorded=False)
 # With one of these a request is not plain.
 _UNUSUAL = frozenset({
     b"idempotency-key", b"if-match", b"if-none-match", b"content-encoding", b"transfer-encoding", b"expect", b"origin",
@@ -29,29 +32,15 @@ _ONCE = frozenset({b"authorization", b"content-type", b"content-length"})
 _BEARER = b"Bearer "
 
 
-class HasRecord(Protocol):
-    """What knows whether the request has left its audit event."""
-
-    is_recorded: bool
-
-
-class NotRecordedError(Exception):
-    """A lane answered without an audit event. A fault of ours: the answer is not given."""
-
-
-class PlainRequest:
+class PlainRequest(HTTPConnection):
     """A request for the object with the id `named`, with a token, without a query, and of a small body."""
 
     def __init__(self, scope: Scope, receive: Receive, named: UUID, given: Mapping[bytes, bytes]) -> None:
-        self.scope, self.named = scope, named
-        self.door: HasRecord | None = None
+        super().__init__(scope)
+        self.named, self.door = named, _NO_DOOR
         self.token = given[b"authorization"].removeprefix(_BEARER).decode("latin-1")
         self.received: deque[Message] = deque()
         self._receive = receive
-
-    @property
-    def app(self) -> Any:
-        return self.scope["app"]
 
     async def body(self) -> bytes:
         """The whole body. What comes is kept, for the framework to read it again."""
@@ -73,22 +62,15 @@ Lane = Callable[[PlainRequest], Awaitable[Rendered | None]]
 Lanes = Mapping[tuple[str, str], Lane]
 
 
-class _Template:
-    """The template of a path, for the log and the metrics."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-
 class PlainRequests:
     """Answers plain requests in their lanes, and leaves all others to the framework."""
 
     def __init__(self, app: ASGIApp, lanes: Lanes) -> None:
         self._app = app
-        self._lanes: dict[tuple[str, str, str], tuple[_Template, Lane]] = {}
+        self._lanes: dict[tuple[str, str, str], tuple[SimpleNamespace, Lane]] = {}
         for (method, template), lane in lanes.items():
             before, _, after = _ID.split(template)
-            self._lanes[method, before, after] = (_Template(template), lane)
+            self._lanes[method, before, after] = (SimpleNamespace(path=template), lane)
         self._befores = tuple({before for _, before, _ in self._lanes})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,15 +91,15 @@ class PlainRequests:
         if rendered is None:
             await self._app(scope, request.receive, send)
             return
-        if request.door is None or not request.door.is_recorded:
-            raise NotRecordedError
+        if not request.door.is_recorded:
+            raise Internal  # a fault of ours: what left no audit event is not shown
         content = rendered.content.encode()
         headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
         headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in rendered.headers.items()]
         await send({"type": "http.response.start", "status": rendered.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _found(self, scope: Scope, receive: Receive) -> tuple[_Template, Lane, PlainRequest] | None:
+    def _found(self, scope: Scope, receive: Receive) -> tuple[SimpleNamespace, Lane, PlainRequest] | None:
         path: str = scope["path"]
         for before in self._befores:
             if path.startswith(before):

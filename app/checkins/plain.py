@@ -4,8 +4,6 @@ from pydantic import ValidationError
 
 from app.checkins.models import CheckInIn
 
-# A quoted text has two quotes. With no escapes, a key that is repeated shows by more of them than the fields read have.
-_QUOTES_OF_RESPONSE = 2
 _TEXTS = ("id", "taken_at", "sent_at", "session_id")
 
 
@@ -17,8 +15,7 @@ def plain_check_in(body: bytes) -> CheckInIn | None:
         found = CheckInIn.model_validate_json(body)
     except ValidationError:
         return None
-    quotes = 2 * len(found.model_fields_set)
-    quotes += 2 * sum(getattr(found, name) is not None for name in _TEXTS)
-    for response in found.responses:
-        quotes += _QUOTES_OF_RESPONSE + 2 * len(response.model_fields_set)
-    return found if body.count(b'"') == quotes else None
+    # Without escapes each key and each text has two quotes: a key that is repeated shows by more of them.
+    quoted = len(found.model_fields_set) + sum(getattr(found, name) is not None for name in _TEXTS)
+    quoted += sum(len(response.model_fields_set) + 1 for response in found.responses)
+    return found if body.count(b'"') == 2 * quoted else None

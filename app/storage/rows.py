@@ -35,7 +35,9 @@ Rows = Mapping[type[SQLModel], Sequence[Row]]
 What = Literal["insert", "upsert"] | tuple[str, ...]
 _POSTGRESQL: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 _KEYED_BY = "of_"
-_SQLITE = SQLiteDialect_pysqlite(json_serializer=lambda value: to_json(value).decode())
+_as_json: Callable[[Any], str] = lambda value: to_json(value).decode()  # noqa: E731
+_text: Callable[[Any], Any] = lambda value: _TEXTS[type(value)](value)  # noqa: E731
+_SQLITE = SQLiteDialect_pysqlite(json_serializer=_as_json)
 
 
 def row_maker(model: Callable[P, M]) -> Callable[P, M]:
@@ -233,20 +235,14 @@ class _Texts(dict[type, Callable[[Any], Any]]):
         return found
 
 
-def _json(value: Any) -> str:
-    return to_json(value).decode()
-
-
-_TEXTS = _Texts({UUID: str, float: repr, bool: str, datetime: datetime.isoformat, date: date.isoformat, bytes: bytes})
-
-
-def _text(value: Any) -> Any:
-    return _TEXTS[type(value)](value)
+_TEXTS: _Texts = _Texts(
+    {UUID: str, float: repr, bool: str, datetime: datetime.isoformat, date: date.isoformat, bytes: bytes}
+)
 
 
 @lru_cache
 def _encoders(table: Table, what: What) -> list[tuple[str, Callable[[Any], Any]]]:
-    return [(name, _json if isinstance(table.c[name].type, JSON) else _text) for name in _names(table, what)]
+    return [(name, _as_json if isinstance(table.c[name].type, JSON) else _text) for name in _names(table, what)]
 
 
 def _names(table: Table, what: What) -> list[str]:

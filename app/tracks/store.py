@@ -149,13 +149,6 @@ def delete_episodes(
     db.execute(query.where(col(EpisodeRow.episode) > after))
 
 
-def domain_statuses(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[DomainStatus]:
-    query = select(DomainStatus).where(
-        col(DomainStatus.clinic_id) == clinic_id, col(DomainStatus.patient_id).in_(patient_ids)
-    )
-    return list(db.exec(query))
-
-
 _D = inspect(DomainStatus).local_table.c
 _STATUSES = rows_of(
     type_coerce(_D.patient_id, Repeated).label("patient_id"),
