@@ -54,7 +54,7 @@ class Alert(SQLModel, table=True):
     score_refused: bool = False
     repeats: int = 0
     moved_at: datetime | None = Field(default=None, sa_type=Moment)
-    former: list[dict[str, Any]] = Field(default_factory=list, sa_type=document())
+    former: list[dict[str, Any]] = Field(sa_type=document())
     refused: dict[str, Any] | None = Field(default=None, sa_type=document())
     taken_at: datetime = Field(sa_type=Moment)
     raised_at: datetime = Field(sa_type=Moment)

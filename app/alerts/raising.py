@@ -3,7 +3,7 @@ is amended."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +12,11 @@ from app.alerts import store
 from app.alerts.models import Alert, Notice
 from app.alerts.policies import RANKS, domain_of, is_late, is_notified, is_worse, self_harm_priority
 from app.instruments import INSTRUMENTS
-from app.storage import Transaction, new_id
+from app.storage import Transaction, new_id, row_maker
 
 # The points and the answer to the self-harm item; None where they are not known.
 Said = tuple[int | None, int | None]
+_alert_row = row_maker(Alert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +117,8 @@ def raise_refused(db: Transaction, clinic_id: UUID, refused: Sequence[Refused]) 
     for one in refused:
         alert = standing.get((one.patient_id, one.instrument))
         if alert is None:
-            alert = standing[one.patient_id, one.instrument] = new_alert(
-                clinic_id,
-                one.patient_id,
-                one.instrument,
-                "self_harm_item",
-                one.priority,
-                one.late,
-                one.taken_at,
-                one.at,
-            )
+            whose = (clinic_id, one.patient_id, one.instrument, "self_harm_item", one.priority, one.late)
+            alert = standing[one.patient_id, one.instrument] = _watched(new_alert(*whose, one.taken_at, one.at))
             alert.score_refused = True
             _add(db, alert)
             continue
@@ -145,7 +138,7 @@ def raise_severe_side_effect(
 ) -> None:
     """Raises an alert about a session with a severe side effect."""
     late = is_late(taken_at, at)
-    alert = new_alert(clinic_id, patient_id, None, "severe_side_effect", "routine", late, taken_at, at)
+    alert = _watched(new_alert(clinic_id, patient_id, None, "severe_side_effect", "routine", late, taken_at, at))
     alert.session_id = session_id
     _add(db, alert)
 
@@ -159,13 +152,15 @@ def mark_amended(db: Transaction, clinic_id: UUID, session_id: UUID, at: datetim
 
 def new_alert(
     clinic_id: UUID, patient_id: UUID, instrument: str | None, kind: str, priority: str, late: bool,
-    taken_at: datetime, raised_at: datetime, **more: Any,
+    taken_at: datetime, raised_at: datetime, *, check_in_id: UUID | None = None, onset_on: date | None = None,
 ) -> Alert:  # fmt: skip
-    """An open alert, not stored yet."""
-    return Alert(
+    """A new alert, which the ORM does not watch."""
+    return _alert_row(
         clinic_id=clinic_id,
         id=new_id(),
         patient_id=patient_id,
+        check_in_id=check_in_id,
+        session_id=None,
         instrument=instrument,
         domain=domain_of(instrument),
         kind=kind,
@@ -173,16 +168,28 @@ def new_alert(
         rank=RANKS[priority],
         late=late,
         state="open",
+        onset_on=onset_on,
+        withdrawn_at=None,
+        withdrawn_because=None,
+        score_refused=False,
+        repeats=0,
+        moved_at=None,
+        former=[],
+        refused=None,
         taken_at=taken_at,
         raised_at=raised_at,
-        **{"check_in_id": None, "session_id": None, "amended_at": None, **more},
+        amended_at=None,
     )
+
+
+def _watched(alert: Alert) -> Alert:
+    return Alert(**vars(alert))
 
 
 def self_harm_alert(clinic_id: UUID, answer: Answered, priority: str) -> Alert:
     """The alert of a recorded answer."""
     whose = (clinic_id, answer.patient_id, answer.instrument, "self_harm_item", priority, answer.is_late(priority))
-    alert = new_alert(*whose, answer.taken_at, answer.recorded_at)
+    alert = _watched(new_alert(*whose, answer.taken_at, answer.recorded_at))
     alert.check_in_id, alert.session_id = answer.check_in_id, answer.session_id
     return alert
 
@@ -208,7 +215,7 @@ def raise_again(db: Transaction, clinic_id: UUID, patient_id: UUID, instrument: 
                 at: datetime) -> None:  # fmt: skip
     """Raises the alert of a refused form again, for the patient who had it, where it went on as another one."""
     whose = (clinic_id, patient_id, instrument, "self_harm_item", said["priority"], said["late"])
-    alert = new_alert(*whose, datetime.fromisoformat(said["taken_at"]), at)
+    alert = _watched(new_alert(*whose, datetime.fromisoformat(said["taken_at"]), at))
     alert.score_refused, alert.repeats = True, said["repeats"]
     _add(db, alert)
 

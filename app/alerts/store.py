@@ -96,10 +96,11 @@ _FOLLOWING = ("state", "withdrawn_at", "withdrawn_because", "onset_on", "late", 
 
 
 def write(db: Transaction, new: Sequence[Alert], changed: Sequence[Alert]) -> None:
-    """Writes new alerts, and what has changed of others, together with other rows. The ORM forgets them."""
+    """Writes new alerts, which the ORM does not watch, and what has changed of others, which it forgets, together with
+    other rows."""
     for alert in changed:
         db.expunge(alert)
-    insert(db, {Alert: [alert.model_dump() for alert in new]})
+    insert(db, {Alert: [vars(alert) for alert in new]})
     keys = ("clinic_id", "id", *_FOLLOWING)
     set_columns(db, _FOLLOWING, {Alert: [{name: getattr(alert, name) for name in keys} for alert in changed]})
 

@@ -9,7 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.alerts.models import Alert, Notice
+from app.audit.models import AuditEvent
+from app.checkins.models import CheckIn, CheckInVersion
 from app.storage import Database
+from app.tracks.models import DomainStatus, EpisodeRow, ScoreVersion
 from tests.conftest import Api, days_ago
 
 # A page of SQLite's journal, with its head.
@@ -106,3 +110,10 @@ def test_help_loads_neither_the_service_nor_its_libraries() -> None:
     loaded = ran.stderr.splitlines()[-1]
     for library in ("sqlalchemy", "fastapi", "pydantic", "uvicorn", "alembic", "psycopg", "cryptography"):
         assert f"'{library}'" not in loaded
+
+
+def test_what_a_post_writes_has_no_default_that_is_made_for_each_row() -> None:
+    """SQLModel 0.0.50 looks up the signature of such a function at each row: 0.1 ms, as much as recording a score."""
+    for table in (Alert, Notice, AuditEvent, CheckIn, CheckInVersion, ScoreVersion, EpisodeRow, DomainStatus):
+        made = [name for name, field in table.model_fields.items() if field.default_factory is not None]
+        assert made == [], table
