@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
-from app.access.dependencies import DOOR_PARTS, bearer
+from app.access.dependencies import DOOR_PARTS
 from app.access.door import Audited, DoorParts
 from app.access.outside import OutsideIssuer
-from app.access.policies import OPEN_OPERATIONS
+from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, SCOPES
 from app.access.service import CallerCache
 from app.alert_list.routes import router as alert_list
 from app.alerts.mailing import Mail
@@ -24,6 +24,8 @@ from app.api import problems, schema
 from app.api.connections import BOUNDS, Bounds
 from app.api.documents import OPENAPI
 from app.api.documents import router as documents
+from app.api.documents import service as about_the_service
+from app.api.fields import WITH_RULE
 from app.api.limits import LIMITER, RateLimiter
 from app.api.middleware import Envelope
 from app.api.parts import DATABASE, PUBLIC_URL, SCHEMA_HEAD
@@ -44,6 +46,7 @@ from app.devices.routes import router as devices
 from app.drawing import Renderer
 from app.events.routes import router as events
 from app.exchange.routes import router as exports
+from app.instruments import INSTRUMENTS
 from app.moves.routes import router as moves
 from app.outlook.routes import router as outlook
 from app.patients.routes import router as patients
@@ -56,6 +59,7 @@ from app.plans.routes import clinic_router as clinic_plans
 from app.plans.routes import me_router as my_due
 from app.plans.routes import router as plans
 from app.privacy.routes import router as privacy
+from app.relief import EARLIER_VERSIONS, VERSION
 from app.relief_answers import service as relief_answers
 from app.relief_answers.routes import PLAIN as PLAIN_RELIEF
 from app.relief_answers.routes import RELIEF
@@ -142,13 +146,26 @@ def create_app(settings: Settings) -> FastAPI:
         )
     hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"), hosts=hosts)
-    problems.install(app, (documents, *_ROUTERS))
+    problems.install(app, (documents, about_the_service, *_ROUTERS))
     app.include_router(documents)
+    app.include_router(about_the_service)
     for router in _ROUTERS:
         app.include_router(router)
-    app.openapi = lambda: schema.document(app, bearer, OPEN_OPERATIONS)  # type: ignore[method-assign]
+    app.openapi = lambda: schema.document(app, _about(settings))  # type: ignore[method-assign]
     OPENAPI.put(app, cache(lambda: Constant(json.dumps(app.openapi()))))
     return app
+
+
+def _about(settings: Settings) -> schema.About:
+    """What the OpenAPI document says that the rooms know."""
+    needs = {name: [s for s in (p.scope, p.also) if s is not None] for name, p in PERMISSIONS.items()}
+    names = {code: instrument.name for code, instrument in INSTRUMENTS.items()}
+    values = {
+        "InstrumentCode": names,
+        "RuledInstrumentCode": {code: names[code] for code in WITH_RULE["enum"]},
+        "RuleVersion": {VERSION: "the newest rules", **dict.fromkeys(EARLIER_VERSIONS, "earlier rules")},
+    }
+    return schema.About(settings.public_url or _HERE, needs, SCOPES, OPEN_OPERATIONS, values)
 
 
 def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer) -> None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, ROLE_SCOPES, Permission
 from app.main import create_app
 from app.settings import Settings
+from tests.examples import EXAMPLES, examples, written
 from tests.spec.book import render
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
@@ -58,6 +59,7 @@ def _may(permission: Permission) -> list[str]:
 
 
 if __name__ == "__main__":
+    EXAMPLES.write_text(written(examples()), encoding="utf-8")
     (REFERENCE / "permissions.md").write_text(permissions(), encoding="utf-8")
     (REFERENCE / "relief.md").write_text(render(), encoding="utf-8")
     (REFERENCE / "openapi.json").write_text(openapi(), encoding="utf-8")

@@ -14,7 +14,7 @@ from app.access.policies import OPEN_OPERATIONS
 from app.access.service import Caller
 from app.addresses import network_of
 from app.api.aside import aside
-from app.api.idempotency import Keyed, compared
+from app.api.idempotency import Keyed, compared, key_of
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
 from app.api.parts import Part
@@ -157,7 +157,13 @@ async def _keyed(
     door: DoorOf,
     key: Annotated[
         str | None,
-        Header(alias="Idempotency-Key", description="Any unique text: the first answer is given again for 24 hours"),
+        Header(
+            alias="Idempotency-Key",
+            description="Any unique text: the first answer is given again for 24 hours. In quotation marks, it is a "
+            "string of structured fields (RFC 9651); without them, it is taken as it stands",
+            examples=['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
+            json_schema_extra={"pattern": r'^("([ !#-\[\]-~]|\\[\\"])+"|[!#-~][!-~]{0,254})$'},
+        ),
     ] = None,
 ) -> Keyed | None:
     if key is None:
@@ -167,7 +173,7 @@ async def _keyed(
     scopes = " ".join(sorted(door.caller.scopes))
     body = await request.body()
     content = await aside(lambda: compared(body)) if len(body) > OFF_LOOP_BYTES else compared(body)
-    return Keyed(key, f"{target}\0{scopes}\0".encode() + content)
+    return Keyed(key_of(key), f"{target}\0{scopes}\0".encode() + content)
 
 
 KeyOf = Annotated[Keyed | None, Depends(_keyed)]

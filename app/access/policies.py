@@ -161,5 +161,8 @@ def why_scopes_clash(scopes: Collection[str]) -> str | None:
 
 # Operations that need no token.
 OPEN_OPERATIONS = frozenset(
-    {"issue_token", "revoke_token", "set_password", "redeem_enrolment", "list_instruments", "get_instrument"}
+    (
+        *("issue_token", "revoke_token", "set_password", "redeem_enrolment", "list_instruments", "get_instrument"),
+        *("list_problems", "get_problem", "livez", "readyz", "get_openapi"),
+    )
 )

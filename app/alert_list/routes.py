@@ -1,9 +1,10 @@
 """The route of the list of alerts."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from pydantic import WithJsonSchema
 
 from app.access import store as access
 from app.access.dependencies import AssignedTo, DoorOf, GuardedRoute, PageOf, assignee
@@ -27,7 +28,7 @@ async def list_alerts(
     door: DoorOf,
     page: PageOf,
     state: State | None = None,
-    late: Literal["true", "false"] | None = None,
+    late: Annotated[Literal["true", "false"] | None, WithJsonSchema({"type": "boolean"})] = None,
     patient_id: UUID | None = None,
     kind: Kind | None = None,
     priority: Priority | None = None,

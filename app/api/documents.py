@@ -1,4 +1,4 @@
-"""The service's own documents: /docs, /openapi.json, /problems/<code>, /check-in, /livez and /readyz."""
+"""The service's own documents: /docs, /openapi.json, /problems, /check-in, /livez and /readyz."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,15 +6,18 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from pydantic import MISSING
 
 from app.api import store
-from app.api.fields import ResponseBody
+from app.api.fields import ResponseBody, grows
 from app.api.parts import DATABASE, SCHEMA_HEAD, Part
-from app.api.versions import Constant, IfNoneMatch
+from app.api.problems import only
+from app.api.versions import UNCHANGED, Constant, IfNoneMatch
 from app.errors import Busy, NotFound, families
 from app.storage import DatabaseError
 
 router = APIRouter(include_in_schema=False)
+service = APIRouter(tags=["service"])
 # The OpenAPI document, made when it is first asked for.
 OPENAPI: Part[Callable[[], Constant]] = Part("openapi")
 
@@ -39,18 +42,33 @@ _ENROLLING = """<!doctype html>
 _SHOW_CODE = """const code = location.hash.slice(1);
 if (code) document.getElementById('code').textContent = decodeURIComponent(code);
 """
+_OPEN = only("headers_too_large")
 _READY_SECONDS = 1.8
 _START = "SwaggerUIBundle({url: '/openapi.json', dom_id: '#api', deepLinking: true, validatorUrl: null});\n"
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
 class ProblemPage(ResponseBody):
-    """What a code means."""
+    """What a code of a refusal means."""
 
     code: str
     status: int
     title: str
     meaning: str
+
+
+class ProblemIndex(ResponseBody):
+    """Every code of a refusal."""
+
+    items: list[ProblemPage]
+
+
+class ReadyOut(ResponseBody):
+    """Whether the service can do its work. `reason` is there where it cannot."""
+
+    status: str = grows("ready", "unavailable")
+    reason: str | MISSING = MISSING
+    """What stands in the way, in words for operators."""
 
 
 @cache
@@ -91,26 +109,44 @@ async def docs_file(name: str) -> Response:
     return Response(_content(name), media_type=_FILES[name], headers={"Cache-Control": "public, max-age=86400"})
 
 
-@router.get("/openapi.json")
-async def openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
+@service.get("/openapi.json", summary="This document", response_class=JSONResponse, responses=UNCHANGED | _OPEN)
+async def get_openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
+    """The OpenAPI document. It is the same for everyone."""
     return OPENAPI.of(request)().response(if_none_match)
 
 
-@router.get("/problems/{code}")
-async def problem(code: str) -> ProblemPage:
-    family = families().get(code)
-    if family is None:
+@service.get("/problems", summary="List the codes of refusals", responses=_OPEN)
+async def list_problems() -> ProblemIndex:
+    """Every code that a refusal can have, and what it means."""
+    return ProblemIndex(items=[_page(code) for code in sorted(families())])
+
+
+@service.get("/problems/{code}", summary="What a code of a refusal means", responses=_OPEN | only("not_found"))
+async def get_problem(code: str) -> ProblemPage:
+    """A refusal's `type` leads here."""
+    if code not in families():
         raise NotFound
+    return _page(code)
+
+
+def _page(code: str) -> ProblemPage:
+    family = families()[code]
     meaning = " ".join((family.__doc__ or "").split())
     return ProblemPage(code=code, status=family.status, title=family.title, meaning=meaning)
 
 
-@router.get("/livez")
-async def livez() -> PlainTextResponse:
-    return PlainTextResponse("ok\n")
+@service.get("/livez", summary="Does the process answer?", response_class=PlainTextResponse, responses=_OPEN)
+async def livez() -> str:
+    """For a supervisor that restarts what does not answer."""
+    return "ok\n"
 
 
-@router.get("/readyz")
+@service.get(
+    "/readyz",
+    summary="Can the service do its work?",
+    response_model=ReadyOut,
+    responses=_OPEN | {503: {"model": ReadyOut, "description": "It cannot, for a reason"}},
+)
 async def readyz(request: Request) -> JSONResponse:
     """Ready when the database answers within 2 seconds, has room, and its schema is at this build's head or later."""
     database = DATABASE.of(request)

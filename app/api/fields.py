@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from pydantic import (
+    MISSING,
     AfterValidator,
     BaseModel,
     BeforeValidator,
@@ -19,6 +20,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+from app.instruments import INSTRUMENTS
 
 C = TypeVar("C")
 
@@ -151,6 +154,24 @@ def grows(*known: str) -> Any:
     return Field(json_schema_extra={"x-known-values": list(known)}, description="One of: " + ", ".join(known))
 
 
+# The codes that requests may name: of every instrument, and of those with a rule.
+ANY_INSTRUMENT = {"enum": list(INSTRUMENTS)}
+WITH_RULE = {"enum": [code for code, instrument in INSTRUMENTS.items() if instrument.rule]}
+
+
+class FaultOut(ResponseBody):
+    """One place in a malformed request, and the rule it breaks. It names one of `pointer`, `parameter` and `header`."""
+
+    detail: str
+    """The rule, as in `must be from 0 to 3`. It never repeats the value that was sent."""
+    pointer: str | MISSING = MISSING
+    """A place in the body, as a JSON Pointer (RFC 6901), as in `/responses/0/answers/8`."""
+    parameter: str | MISSING = MISSING
+    """A parameter of the query or the path, by name."""
+    header: str | MISSING = MISSING
+    """A header, by name."""
+
+
 class ProblemOut(ResponseBody):
     """A refusal. `errors` names each place in a malformed request and the rule it breaks."""
 
@@ -160,7 +181,7 @@ class ProblemOut(ResponseBody):
     detail: str
     code: str
     request_id: str
-    errors: list[dict[str, str]] = Field(default_factory=list, examples=[[{"pointer": "/taken_at", "detail": "..."}]])
+    errors: list[FaultOut] = Field(default_factory=list)
     into: UUID | None = None
     """With 410 `merged`: the record that goes on."""
 

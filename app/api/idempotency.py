@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from http_sf import StructuredFieldError
+from http_sf import parse as parse_item
+
 from app import clock
 from app.api import store
 from app.api.encryption import Cipher
@@ -44,9 +47,8 @@ class Done:
 
 
 def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Callable[[Transaction], Done]) -> Done:
-    """What `work` does, done once per clinic, caller and key; afterwards the stored response. Raises Invalid for a
-    malformed key, IdempotencyKeyReused, RequestInProgress and AlreadyDone."""
-    _check(keyed)
+    """What `work` does, done once per clinic, caller and key; afterwards the stored response. Raises
+    IdempotencyKeyReused, RequestInProgress and AlreadyDone."""
     if not store.try_lock(db, f"{clinic_id} {caller} {keyed.key}"):
         raise RequestInProgress
     now = clock.now()
@@ -74,18 +76,26 @@ def once(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed, work: Call
 
 
 def kept(db: Transaction, clinic_id: UUID, caller: str, keyed: Keyed) -> Done | None:
-    """The response that is stored under a key; None if there is none. Raises Invalid, IdempotencyKeyReused and
-    AlreadyDone."""
-    _check(keyed)
+    """The response that is stored under a key; None if there is none. Raises IdempotencyKeyReused and AlreadyDone."""
     stored = store.stored_response(db, clinic_id, caller, keyed.key)
     if stored is None:
         return None
     return _again(stored, _fingerprints(db, keyed), Cipher(keys_for(db, _PURPOSE)))
 
 
-def _check(keyed: Keyed) -> None:
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", keyed.key):
+def key_of(header: str) -> str:
+    """The key in an Idempotency-Key header: a string of structured fields (RFC 9651), or, as most clients send it, the
+    bare key. Raises Invalid. Source: draft-ietf-httpapi-idempotency-key-header-07."""
+    key: Any = header if " " not in header else ""
+    if header.startswith('"'):
+        try:
+            item: Any = parse_item(header.encode(), tltype="item")
+        except StructuredFieldError:
+            item = ("", {})
+        key = item[0]  # parameters are allowed, and mean nothing
+    if not isinstance(key, str) or not re.fullmatch(r"[\x20-\x7e]{1,255}", key):
         raise Invalid(errors=[Fault("header", "Idempotency-Key", "must be 1 to 255 printable characters")])
+    return key
 
 
 def _fingerprints(db: Transaction, keyed: Keyed) -> list[str]:

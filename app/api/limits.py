@@ -9,8 +9,11 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil, floor
+from typing import Any
 
+from http_sf import ser
 from starlette.requests import HTTPConnection
 
 from app.api import store
@@ -59,15 +62,15 @@ class RateLimiter:
         mine = self._mine(caller, int(minute))
         left_share = 1 - passed / _WINDOW_SECONDS
         used = mine.now + mine.before * left_share
-        policy = {"RateLimit-Policy": f'"caller";q={self.most};w={_WINDOW_SECONDS}'}
+        policy = {"RateLimit-Policy": _policy(self.most)}
         if used >= self.most:
             seconds = self._wait(mine, passed)
-            told = {**policy, "RateLimit": f'"caller";r=0;t={seconds}', "Retry-After": str(seconds)}
+            told = {**policy, "RateLimit": _left(0, seconds), "Retry-After": str(seconds)}
             raise RateLimited(headers=told)
         mine.now += 1
         mine.untold += 1
         left = int(self.most - used) - 1
-        return {**policy, "RateLimit": f'"caller";r={max(0, left)};t={ceil(_WINDOW_SECONDS - passed)}'}
+        return {**policy, "RateLimit": _left(max(0, left), ceil(_WINDOW_SECONDS - passed))}
 
     def _wait(self, mine: _Counts, passed: float) -> int:
         """Whole seconds until the next request is allowed, because by then less of the earlier minute counts."""
@@ -109,6 +112,21 @@ class RateLimiter:
             mine = self._counts.setdefault(caller, _Counts(minute))
         mine.turn(minute)
         return mine
+
+
+# The fields are those of draft-ietf-httpapi-ratelimit-headers-11: lists of structured fields (RFC 9651), of strings.
+@lru_cache
+def _policy(most: int) -> str:
+    return _field(q=most, w=_WINDOW_SECONDS)
+
+
+def _left(requests: int, seconds: int) -> str:
+    return _field(r=requests, t=seconds)
+
+
+def _field(**parameters: int) -> str:
+    listed: Any = [("caller", parameters)]
+    return ser(listed)
 
 
 LIMITER: Part[RateLimiter] = Part("limiter")

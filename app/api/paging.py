@@ -24,7 +24,7 @@ def _plain_number(value: Any) -> Any:
     return value
 
 
-Limit = Annotated[int, BeforeValidator(_plain_number), Query(ge=1, le=200, description="Most items in one page")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most items in one page"), BeforeValidator(_plain_number)]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before")]
 
 

@@ -35,8 +35,13 @@ Responses = dict[int | str, dict[str, Any]]
 
 def problems(*codes: str) -> Responses:
     """The `responses` of an operation that may give these errors, for the OpenAPI document."""
+    return only(*codes, "invalid_token", "insufficient_scope", "invalid", "rate_limited", "internal", "busy")
+
+
+def only(*codes: str) -> Responses:
+    """The same of an operation that may give these errors and no other."""
     by_status: Responses = {}
-    for code in (*codes, "invalid_token", "insufficient_scope", "invalid", "rate_limited", "internal", "busy"):
+    for code in codes:
         family = families()[code]
         example = problem_body(family(), "0198e0c4-0000-7000-8000-000000000000")
         content = {"application/problem+json": {"schema": PROBLEM_SCHEMA, "examples": {}}}

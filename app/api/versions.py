@@ -6,10 +6,18 @@ from typing import Annotated
 
 from fastapi import Header, Response
 
+from app.api.problems import Responses
 from app.errors import Fault, Invalid, PreconditionRequired
 from app.facts import Fact, T
 
-IfMatch = Annotated[str | None, Header(description='The ETag of the version the change was made from, as in `"3"`')]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        description='The ETag of the version the change was made from, as in `"3"`; `*` for any',
+        examples=['"3"'],
+        json_schema_extra={"pattern": r'^("[1-9][0-9]{0,8}"|\*)$'},
+    ),
+]
 
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of the answer you hold")]
 
@@ -24,6 +32,9 @@ def expected_version(if_match: str | None) -> int | None:
     if not match:
         raise Invalid(errors=[Fault("header", "If-Match", 'must be one ETag, as in "3"')])
     return int(match.group(1))
+
+
+UNCHANGED: Responses = {304: {"description": "Unchanged: the answer that you hold is the current one"}}
 
 
 class Constant:

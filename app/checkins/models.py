@@ -12,6 +12,7 @@ from sqlmodel import Field, SQLModel
 from app.access.models import CrisisContact
 from app.alerts.models import AlertOut
 from app.api.fields import (
+    ANY_INSTRUMENT,
     Flag,
     Id,
     MomentIn,
@@ -129,7 +130,7 @@ class CheckInVersion(Versioned, table=True):
 
 
 Answers = Annotated[list[Whole | None], BodyField(max_length=50)]
-Code = Annotated[str, BodyField(max_length=50)]
+Code = Annotated[str, BodyField(max_length=50, json_schema_extra=ANY_INSTRUMENT)]
 
 
 class ResponseIn(RequestBody):
@@ -171,12 +172,18 @@ class BatchItemIn(CheckInIn):
     patient_id: Id
 
 
+# An item that is malformed must not refuse the others, so the schema of each is not applied to the whole.
+_EACH_ITEM: dict[str, Any] = {"items": {"$ref": "#/components/schemas/BatchItemIn"}}
+
+
 class BatchIn(RequestBody):
     """Up to 500 check-ins. Each is validated by itself, and stands or falls alone."""
 
     model_config = with_examples({"items": [{"patient_id": "0198e0c4-0000-7000-8000-000000000000", **_EXAMPLE}]})
 
-    items: Annotated[list[SkipValidation[BatchItemIn]], BodyField(min_length=1, max_length=500)]
+    items: Annotated[
+        list[SkipValidation[BatchItemIn]], BodyField(min_length=1, max_length=500, json_schema_extra=_EACH_ITEM)
+    ]
 
 
 class ResponseAmendment(ResponseIn):

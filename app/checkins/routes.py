@@ -13,7 +13,7 @@ from app.access.door import Audited, Door
 from app.access.service import Caller
 from app.api.aside import aside
 from app.api.faults import faults_of
-from app.api.fields import DayIn, as_bytes
+from app.api.fields import ANY_INSTRUMENT, DayIn, as_bytes
 from app.api.parts import Part
 from app.api.plain import Lanes, PlainRequest
 from app.api.problems import Responses, problem_body, problems
@@ -193,7 +193,9 @@ async def list_check_ins(
     patient_id: UUID,
     first: Annotated[DayIn | None, Query(alias="from", description="First day, in the clinic's zone")] = None,
     last: Annotated[DayIn | None, Query(alias="to", description="Last day, included")] = None,
-    instrument: Annotated[str | None, Query(max_length=50)] = None,
+    instrument: Annotated[
+        str | None, Query(max_length=50, description="Only check-ins with it", json_schema_extra=ANY_INSTRUMENT)
+    ] = None,
 ) -> CheckInList:
     """Newest first."""
     if instrument is not None and instrument not in INSTRUMENTS:

@@ -17,7 +17,9 @@ def _known_scopes(value: str) -> str:
     return " ".join(dict.fromkeys(words))
 
 
-Scope = Annotated[Text, BodyField(max_length=1_000), AfterValidator(_known_scopes)]
+_ONE = f"({'|'.join(SCOPES)})"
+_PATTERN = BodyField(json_schema_extra={"pattern": f"^{_ONE}( {_ONE})*$"})
+Scope = Annotated[Text, BodyField(max_length=1_000), _PATTERN, AfterValidator(_known_scopes)]
 
 
 class ClientIn(RequestBody):

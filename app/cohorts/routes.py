@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from app.access.dependencies import DoorOf, GuardedRoute
 from app.access.door import Door
 from app.api.fields import DayIn, MomentIn
+from app.api.parameters import RuledInstrument
 from app.api.problems import problems
 from app.cohorts import service
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 router = APIRouter(prefix="/v1/cohorts", tags=["cohorts"], route_class=GuardedRoute)
 
-Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])]
 Grouping = Annotated[
     GroupBy,
     Query(
@@ -62,7 +62,7 @@ class Cohort:
 
 
 def _cohort(
-    instrument: Instrument,
+    instrument: RuledInstrument,
     endpoint: Annotated[Endpoint, Query(description="`loss` censors a rescue")] = "loss_or_rescue",
     boosters: Annotated[Boosters, Query(description="What a course begun during response does to a spell")] = "ignore",
     group_by: Grouping = "none",
@@ -92,7 +92,7 @@ async def get_durability(door: DoorOf, cohort: CohortOf) -> CohortDurabilityOut:
 
 @router.get("/outcomes", summary="How many responded?", responses=problems())
 async def get_outcome_rates(
-    door: DoorOf, instrument: Instrument, group_by: Grouping = "none", as_of: AsOf = None, known_at: KnownAt = None
+    door: DoorOf, instrument: RuledInstrument, group_by: Grouping = "none", as_of: AsOf = None, known_at: KnownAt = None
 ) -> CohortOutcomesOut:
     """Response, partial response, remission and deterioration 14 to 31 days after the first course, with 95% intervals.
     Without the scope patients:read a snapshot answers, and small groups are hidden."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from app.access.dependencies import DoorOf, GuardedRoute
 from app.api.fields import DayIn, MomentIn
+from app.api.parameters import RuledInstrument
 from app.api.problems import problems
 from app.outlook import service
 from app.outlook.models import OutlookOut
@@ -21,9 +22,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/relief", tags=["outcomes"],
 async def get_outlook(
     door: DoorOf,
     patient_id: UUID,
-    instrument: Annotated[
-        str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])
-    ],
+    instrument: RuledInstrument,
     as_of: Annotated[DayIn | None, Query(description="A day in the clinic's zone; today by default")] = None,
     known_at: Annotated[
         MomentIn | None, Query(description="Only what was recorded by then; everything by default")

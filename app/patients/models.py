@@ -10,7 +10,18 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Id, MomentOut, Name, RequestBody, ResponseBody, Whole, each_once, grows, with_examples
+from app.api.fields import (
+    WITH_RULE,
+    Id,
+    MomentOut,
+    Name,
+    RequestBody,
+    ResponseBody,
+    Whole,
+    each_once,
+    grows,
+    with_examples,
+)
 from app.instruments import DOMAINS
 from app.patients.policies import invisible, trimmed
 from app.storage import Moment, Uid, document, key, rights
@@ -57,8 +68,10 @@ Indications = Annotated[list[Indication], AfterValidator(each_once)]
 FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(each_once)]
 BirthYear = Annotated[Whole, BodyField(ge=1900, le=2199)]
 Trials = Annotated[Whole, BodyField(ge=0, le=100)]
-Primaries = Annotated[dict[str, Annotated[str, BodyField(max_length=50)]], AfterValidator(_primaries_fit)]
-PrimariesPatch = Annotated[dict[str, Annotated[str, BodyField(max_length=50)] | None], AfterValidator(_primaries_fit)]
+_BY_DOMAIN = BodyField(json_schema_extra={"propertyNames": {"enum": list(DOMAINS)}})
+_Code = Annotated[str, BodyField(max_length=50, json_schema_extra=WITH_RULE)]
+Primaries = Annotated[dict[str, _Code], _BY_DOMAIN, AfterValidator(_primaries_fit)]
+PrimariesPatch = Annotated[dict[str, _Code | None], _BY_DOMAIN, AfterValidator(_primaries_fit)]
 
 CareTeam = Annotated[list[Id], BodyField(max_length=50), AfterValidator(each_once)]
 

@@ -161,7 +161,7 @@ def erase(db: Transaction, act: Act, patient_id: UUID) -> Fact[PatientOut]:
             history.record_version(db, act, one, act.at, None, ["erased_at"], None)
             db.add(one)
         db.flush()
-    return Fact(patient_out(db, patient), (patient_id,), changes_callers=True)
+    return Fact(patient_out(db, patient), (patient_id,), patient.version, changes_callers=True)
 
 
 def one(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Fact[PatientOut]:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from app.access.dependencies import DoorOf, GuardedRoute
 from app.access.door import Door
 from app.api.fields import DayIn
+from app.api.parameters import RuledInstrument
 from app.api.parts import Part
 from app.api.problems import Responses, problems
 from app.cohorts.routes import CohortOf, answered
@@ -42,7 +43,6 @@ First = Annotated[
     ),
 ]
 Last = Annotated[DayIn | None, Query(alias="to", description="Last day; today by default and at most")]
-Instrument = Annotated[str, Query(max_length=50, description="Code of an instrument with a rule", examples=["phq-9"])]
 
 
 @router.get(
@@ -105,19 +105,19 @@ async def get_overview_png(
     response_model=dict[str, Any],
     responses=problems(*_OF_PATIENT),
 )
-async def get_effects_description(door: DoorOf, patient_id: UUID, instrument: Instrument) -> Response:
+async def get_effects_description(door: DoorOf, patient_id: UUID, instrument: RuledInstrument) -> Response:
     """With the change per booster and its interval. Its `description` is the text alternative."""
     return JSONResponse((await _effects(door, patient_id, instrument)).specification)
 
 
 @router.get("/effects.svg", summary="Days of relief by session, to be scaled", response_class=Response, responses=_SVG)
-async def get_effects_svg(request: Request, door: DoorOf, patient_id: UUID, instrument: Instrument) -> Response:
+async def get_effects_svg(request: Request, door: DoorOf, patient_id: UUID, instrument: RuledInstrument) -> Response:
     """How long relief lasted after each session of the current episode, beside the days to the next one."""
     return await _drawn(request, await _effects(door, patient_id, instrument), "svg")
 
 
 @router.get("/effects.png", summary="Days of relief by session, as pixels", response_class=Response, responses=_PNG)
-async def get_effects_png(request: Request, door: DoorOf, patient_id: UUID, instrument: Instrument) -> Response:
+async def get_effects_png(request: Request, door: DoorOf, patient_id: UUID, instrument: RuledInstrument) -> Response:
     """At 144 pixels per inch."""
     return await _drawn(request, await _effects(door, patient_id, instrument), "png")
 

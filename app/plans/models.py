@@ -11,7 +11,17 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import ForeignKeyConstraint
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Flag, Id, MomentOut, RequestBody, ResponseBody, each_once, grows, with_examples
+from app.api.fields import (
+    ANY_INSTRUMENT,
+    Flag,
+    Id,
+    MomentOut,
+    RequestBody,
+    ResponseBody,
+    each_once,
+    grows,
+    with_examples,
+)
 from app.instruments import INSTRUMENTS
 from app.plans.schedule import Item
 from app.storage import Moment, Uid, document, key
@@ -50,8 +60,11 @@ _DURATION = {"type": "string", "pattern": r"^P(\d{1,3}W|\d{1,4}D)$", "examples":
 
 Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET_DAYS), BodyField(json_schema_extra=_DURATION)]
 Window = Annotated[str, BeforeValidator(_days), _at_most(LONGEST_WINDOW_DAYS), BodyField(json_schema_extra=_DURATION)]
+_Code = Annotated[str, BodyField(max_length=50, json_schema_extra=ANY_INSTRUMENT)]
 Codes = Annotated[
-    list[Annotated[str, BodyField(max_length=50)]], BodyField(min_length=1, max_length=20), AfterValidator(_known)
+    list[_Code],
+    BodyField(min_length=1, max_length=20),
+    AfterValidator(_known),
 ]
 
 _EXAMPLE = {"items": [{"after": "session", "offset": "P3D", "window": "P2D", "instruments": ["nrs-pain"]}]}
@@ -120,7 +133,7 @@ class PlanIn(RequestBody):
     reading is asked six days after one near the response line or past it, where the plan asks for none within a week.
     `confirm` null: true, or as the clinic has it where `items` is null too."""
 
-    model_config = with_examples(_EXAMPLE, {"items": None})
+    model_config = with_examples(_EXAMPLE)
 
     items: Annotated[list[PlanItemIn], BodyField(max_length=200)] | None
     confirm: Flag | None = None

@@ -12,10 +12,12 @@ from app.api.parts import Part
 from app.api.plain import Lanes, PlainRequest
 from app.api.problems import problems
 from app.api.rendering import Rendered, as_json
+from app.relief import EARLIER_VERSIONS, VERSION
 from app.relief_answers import service
 from app.relief_answers.models import ReliefOut
 from app.relief_answers.service import Question
 
+_RULES = {"enum": [VERSION, *EARLIER_VERSIONS]}
 # Questions of one clinic that arrive together share a transaction.
 RELIEF: Part[Audited[Question, ReliefOut]] = Part("relief")
 
@@ -33,7 +35,10 @@ async def get_relief(
     known_at: Annotated[
         MomentIn | None, Query(description="Only what was recorded by then; everything by default")
     ] = None,
-    rule: Annotated[str | None, Query(max_length=20, description="Version of the rules; the newest by default")] = None,
+    rule: Annotated[
+        str | None,
+        Query(max_length=20, description="Version of the rules; the newest by default", json_schema_extra=_RULES),
+    ] = None,
 ) -> Response:
     """By domain and by instrument, with the rule and the scores it rests on, how long it has held, and what is missing.
     Measured scores against stated lines: no diagnosis, prediction or advice."""

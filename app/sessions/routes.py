@@ -105,9 +105,7 @@ async def update_session(
     return done.response()
 
 
-@router.get(
-    "/{session_id}/effect", summary="What one session did", tags=["outcomes"], responses=problems("not_found", "merged")
-)
+@router.get("/{session_id}/effect", summary="What one session did", responses=problems("not_found", "merged"))
 async def get_session_effect(door: DoorOf, patient_id: UUID, session_id: UUID) -> SessionEffectOut:
     """By every instrument with a score before or after it: before and after, hours to response, days of relief and how
     it ended."""

@@ -15,23 +15,23 @@ from app.access.door import prove
 from app.access.models import TokenOut
 from app.access.tokens import token_out
 from app.api.parts import DATABASE
-from app.api.problems import Responses, problems
+from app.api.problems import Responses, only, problems
 from app.errors import InvalidToken
 from app.people import passwords
 from app.people import service as people
 from app.sign_in import granting
 from app.sign_in.granting import Granted
-from app.sign_in.models import PasswordIn, TokenError
+from app.sign_in.models import GRANT_TYPES, PasswordIn, RevocationRequest, TokenError, TokenRequest
 from app.sign_in.service import Attempt, Refusal
 from app.storage import NO_CLINIC
 
 router = APIRouter(tags=["access"], route_class=GuardedRoute)
 
 _NO_GRANT_TYPE = Refusal("invalid_request", "grant_type is required, as application/x-www-form-urlencoded")
-_UNSUPPORTED = Refusal("unsupported_grant_type", "one of password, refresh_token, client_credentials")
+_UNSUPPORTED = Refusal("unsupported_grant_type", f"one of {', '.join(GRANT_TYPES)}")
 _STATUS = {"invalid_client": 401, "rate_limited": 429}
 
-_TOKEN_ERRORS: Responses = {
+_ERRORS: Responses = {
     status: {
         "model": TokenError,
         "description": description,
@@ -43,45 +43,40 @@ _TOKEN_ERRORS: Responses = {
         (429, "rate_limited", "Too many attempts: Retry-After says when to come back"),
     )
 }
+_TOKEN_ERRORS: Responses = {**_ERRORS, **only("too_large", "internal", "busy")}
+_REVOKED: Responses = {200: {"description": "It is revoked, or was never known", "content": {}}}
 
 
 @router.post("/oauth/token", summary="Get an access token", response_model=TokenOut, responses=_TOKEN_ERRORS)
-async def issue_token(
-    request: Request,
-    grant_type: Annotated[
-        str, Form(description="password, refresh_token or client_credentials", examples=["password"])
-    ] = "",
-    username: Annotated[str, Form(examples=["you@example.org"])] = "",
-    password: Annotated[str, Form()] = "",
-    otp: Annotated[str, Form(description="A code of the second factor, or a recovery code")] = "",
-    refresh_token: Annotated[str, Form()] = "",
-    client_id: Annotated[str, Form()] = "",
-    client_secret: Annotated[str, Form()] = "",
-    scope: Annotated[str, Form()] = "",
-) -> Response:
+async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -> Response:
     """RFC 6749. `password` for people, `client_credentials` for integrations, `refresh_token` for people and devices.
     A refresh token rotates: keep the one that comes back. Where a second factor is on, `otp` goes with the password;
     without it the error is `mfa_required`."""
     parts, origin = DOOR_PARTS.of(request), origin_of(request)
-    if grant_type == "password":
-        name = username.strip().lower()
-        attempt = Attempt(name if name.isprintable() else "", otp, origin)
-        return _response(await granting.by_password(parts, attempt, password))
-    if grant_type == "refresh_token":
-        return _response(await granting.by_refresh_token(parts, refresh_token, origin))
-    if grant_type == "client_credentials":
-        named = _basic(request.headers.get("authorization", "")) or (client_id, client_secret)
-        return _response(await granting.by_secret(parts, *named, scope, origin))
-    return _response(_UNSUPPORTED if grant_type else _NO_GRANT_TYPE)
+    if form.grant_type == "password":
+        name = form.username.strip().lower()
+        attempt = Attempt(name if name.isprintable() else "", form.otp, origin)
+        return _response(await granting.by_password(parts, attempt, form.password))
+    if form.grant_type == "refresh_token":
+        return _response(await granting.by_refresh_token(parts, form.refresh_token, origin))
+    if form.grant_type == "client_credentials":
+        named = _basic(request.headers.get("authorization", "")) or (form.client_id, form.client_secret)
+        return _response(await granting.by_secret(parts, *named, form.scope, origin))
+    return _response(_UNSUPPORTED if form.grant_type else _NO_GRANT_TYPE)
 
 
-@router.post("/oauth/revoke", summary="Revoke a refresh token")
-async def revoke_token(request: Request, token: Annotated[str, Form()] = "") -> Response:
+@router.post(
+    "/oauth/revoke",
+    summary="Revoke a refresh token",
+    response_class=Response,
+    responses={**_REVOKED, **only("too_large", "rate_limited", "internal", "busy")},
+)
+async def revoke_token(request: Request, form: Annotated[RevocationRequest, Form()]) -> Response:
     """RFC 7009. Revokes a refresh token with its family; an unknown one is no error."""
     database = DATABASE.of(request)
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(form.token)))
     if clinic_id is not None:
-        await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, clock.now()))
+        await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, form.token, clock.now()))
     return Response(status_code=200)
 
 

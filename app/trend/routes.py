@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.access.dependencies import DoorOf, GuardedRoute
-from app.api.fields import DayIn
+from app.api.fields import ANY_INSTRUMENT, DayIn
 from app.api.problems import problems
 from app.api.rendering import as_json
 from app.trend import service
@@ -17,7 +17,10 @@ router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["outcomes"], route_
 
 
 def _question(
-    instrument: Annotated[str, Query(max_length=50, description="Code of an instrument", examples=["phq-9"])],
+    instrument: Annotated[
+        str,
+        Query(max_length=50, description="Code of an instrument", examples=["phq-9"], json_schema_extra=ANY_INSTRUMENT),
+    ],
     first: Annotated[
         DayIn | None,
         Query(

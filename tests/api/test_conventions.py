@@ -3,8 +3,9 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
+import http_sf
 import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import col, select
@@ -287,3 +288,31 @@ def test_nothing_is_read_of_a_request_before_its_caller_is_known(server: TestCli
     for content, media in ((b"{", "application/json"), (b"x", "text/plain"), (b" " * 5_000_000, "application/json")):
         answer = server.post("/v1/check-ins/batch?what=1", content=content, headers={"Content-Type": media})
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+
+
+def test_a_key_in_quotation_marks_is_the_same_key(api: Api) -> None:
+    """A string of structured fields: draft-ietf-httpapi-idempotency-key-header-07. Most clients send it bare."""
+    path = f"/v1/patients/{api.patient()}/check-ins"
+    first = api.post(path, check_in(5), headers={"Idempotency-Key": "8e03-97"})
+    for same in ('"8e03-97"', '"8e03-97";parameters=mean-nothing'):
+        assert api.post(path, check_in(5), headers={"Idempotency-Key": same}).content == first.content
+    other = api.post(path, check_in(6, 11), headers={"Idempotency-Key": r'"with \"quotes\" and spaces"'})
+    assert other.status_code == 201
+
+
+@pytest.mark.parametrize("key", ['"open', '""', "two words", '"a" "b"', '"' + "a" * 256 + '"', '"tab\there"', "é"])
+def test_a_malformed_key_is_refused(api: Api, key: str) -> None:
+    path = f"/v1/patients/{api.patient()}/check-ins"
+    refused = api.post(path, check_in(5), headers={"Idempotency-Key": key.encode("latin-1")})  # type: ignore[dict-item]
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["header"] == "Idempotency-Key"
+
+
+def test_rate_limit_fields_are_structured_fields(api: Api) -> None:
+    answer = api.get("/v1/me")
+    [(policy, limits)] = cast("Any", http_sf.parse(answer.headers["ratelimit-policy"].encode(), tltype="list"))
+    [(name, left)] = cast("Any", http_sf.parse(answer.headers["ratelimit"].encode(), tltype="list"))
+    assert (policy, name) == ("caller", "caller")
+    assert limits["w"] == 60
+    assert 0 <= left["r"] < limits["q"]
+    assert 0 < left["t"] <= 60

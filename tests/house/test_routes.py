@@ -137,8 +137,8 @@ def test_every_operation_is_documented() -> None:
         assert operation["tags"], path
         assert operation["summary"], path
         assert operation["description"], (method, path)
-        assert ("security" in operation) == (operation["operationId"] not in OPEN_OPERATIONS)
-        if operation["operationId"] in ("issue_token", "revoke_token"):
+        assert bool(operation["security"]) == (operation["operationId"] not in OPEN_OPERATIONS)
+        if not path.startswith("/v1/"):
             continue
         assert {"422", "500", "503"} <= set(operation["responses"]), path
         for status, answer in operation["responses"].items():
@@ -160,10 +160,15 @@ def test_every_operation_is_documented() -> None:
 
 
 def test_answers_have_no_closed_enumerations() -> None:
-    for name, schema in DOCUMENT["components"]["schemas"].items():
-        if name.endswith(("In", "Patch", "Amendment", "Vitals", "SideEffect")):
+    schemas = DOCUMENT["components"]["schemas"]
+    closed = {f'"#/components/schemas/{name}"' for name, schema in schemas.items() if "enum" in schema}
+    assert len(closed) > 20
+    for name, schema in schemas.items():
+        if name.endswith(("In", "Patch", "Amendment", "Vitals", "SideEffect", "Request")) or "enum" in schema:
             continue
-        assert '"enum"' not in json.dumps(schema), name
+        text = json.dumps(schema)
+        assert '"enum"' not in text, name
+        assert not [one for one in closed if one in text], name
 
 
 def test_every_problem_has_a_page(server: TestClient) -> None:
