@@ -13,7 +13,7 @@ LICENCES := Apache;MIT;BSD;ISC;PSF;Python;MPL;LGPL
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test cover check parts fix bench soak accuracy docs openapi migration lock
+.PHONY: help setup demo run test cover check contract tools clients parts fix bench soak accuracy docs openapi migration lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,7 +38,7 @@ run: setup ## Serve your own data/holdfast.db
 	@$(BIN)/holdfast migrate
 	@$(BIN)/holdfast serve
 
-test: setup ## Run the whole suite, on SQLite and on PostgreSQL; a part of it: make test T=tests/relief
+test: setup tools ## Run the whole suite, on SQLite and on PostgreSQL; a part of it: make test T=tests/relief
 	@$(if $(COVER),rm -f .coverage .coverage.*)
 	@$(BIN)/$(if $(COVER),coverage run,python) -m pytest $(or $(T),-n auto --dist loadfile)
 	@$(if $(COVER),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
@@ -47,11 +47,33 @@ test: setup ## Run the whole suite, on SQLite and on PostgreSQL; a part of it: m
 cover: ## Run the whole suite, and see that it runs every line it should: the engine, the statistics, every sentence
 	@$(MAKE) --no-print-directory test COVER=1
 
-check: setup parts ## Lint, types, import contracts, and what the product is made of
+check: setup parts contract ## Lint, types, import contracts, the OpenAPI document, and what the product is made of
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+TOOLS := clients/tools/.ready
+NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && echo yes)
+
+tools: $(TOOLS) ## Make what makes clients: clients/tools/.venv and, where Node 20 is, clients/node_modules
+
+$(TOOLS): clients/tools/requirements.txt clients/package-lock.json
+	@$(PYTHON) -m venv clients/tools/.venv
+	@clients/tools/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r clients/tools/requirements.txt
+	@$(if $(NODE),npm ci --silent --prefix clients,echo "SKIPPED: the TypeScript client and the document's linters need Node 20.")
+	@touch $(TOOLS)
+
+contract: tools ## Lint the OpenAPI document by the strictest rules of Redocly and Spectral
+ifeq ($(NODE),yes)
+	@clients/node_modules/.bin/redocly lint --config clients/redocly.yaml --format=stylish docs/reference/openapi.json > dist/redocly.txt 2>&1 || { cat dist/redocly.txt; exit 1; }
+	@clients/node_modules/.bin/spectral lint --quiet --fail-severity=hint --ruleset clients/spectral.yaml docs/reference/openapi.json
+else
+	@echo "SKIPPED: the OpenAPI document was not linted, because that needs Node 20."
+endif
+
+clients: tools ## Make the Python and TypeScript clients (dist/)
+	@$(PYTHON) clients/build.py python $(if $(NODE),typescript) wheel
 
 parts: setup ## List what the service runs on (dist/holdfast.cdx.json), its licences, and its known faults
 	@mkdir -p dist

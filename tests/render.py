@@ -2,6 +2,7 @@
 permissions."""
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, ROLE_SCOPES, Permission
 from app.main import create_app
 from app.settings import Settings
+from tests.api.breaking import bare
 from tests.examples import EXAMPLES, examples, written
 from tests.spec.book import render
 
@@ -63,3 +65,7 @@ if __name__ == "__main__":
     (REFERENCE / "permissions.md").write_text(permissions(), encoding="utf-8")
     (REFERENCE / "relief.md").write_text(render(), encoding="utf-8")
     (REFERENCE / "openapi.json").write_text(openapi(), encoding="utf-8")
+    if "--release" in sys.argv:  # what clients are made from, from now on
+        released = bare(json.loads(openapi()))
+        del released["components"]["responses"]
+        (REFERENCE / "released.json").write_text(json.dumps(released, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """The OpenAPI document: FastAPI's, made fit for generators of clients. What is the same for all operations, properties
 or values is said here, once; the sentences are in `words.toml`, the examples in `examples.json`.
 
-Each step below is there because a generator needs it: see docs/decisions/0010-openapi-document.md.
+Each step below is there because a generator needs it: see docs/decisions/0014-clients.md.
 """
 
 import json
@@ -110,6 +110,7 @@ def _document(app: FastAPI, about: About) -> Node:
     _describe_parameters(found)
     _name_values(found, schemas, about)
     _show(found)
+    components["responses"] = _shared_refusals(found)
     return found
 
 
@@ -263,6 +264,20 @@ def _name_values(found: Node, schemas: Node, about: About) -> None:
 
 def _listed(means: Mapping[str, str]) -> str:
     return "".join(f"\n- `{value}`: {meaning}" for value, meaning in means.items())
+
+
+def _shared_refusals(found: Node) -> Node:
+    """The refusals of all operations, each named once by the codes that it may have; half the document otherwise."""
+    shared: Node = {}
+    for _, operation in _operations(found):
+        for status, response in operation["responses"].items():
+            codes = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
+            if codes:
+                name = ".".join(codes)
+                name += "" if shared.get(name, response) == response else ".with_notice"
+                assert shared.setdefault(name, response) == response
+                operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    return shared
 
 
 def _show(found: Node) -> None:

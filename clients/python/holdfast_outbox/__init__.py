@@ -1,0 +1,191 @@
+"""An outbox for check-ins: what a phone has recorded is kept in a file until the service has acknowledged it.
+
+    outbox = Outbox(Path("outbox.db"), "https://holdfast.example", patient_id)
+    outbox.sign_in(access_token, refresh_token)
+    outbox.put(CheckInIn(taken_at=..., responses=[...]))
+    outbox.deliver()
+
+Every check-in has an id of its own before it is first sent, so that a repeat is known as one. Its `sent_at` is written
+anew at each try. They are sent in the order in which they were put; what cannot be sent now holds back the rest. A
+check-in that the service refuses is set aside with the reason, and holds back nothing.
+
+The file is as private as the phone keeps it. It is deleted with `sign_out`.
+"""
+
+import json
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from holdfast_client.models import CheckInIn
+from holdfast_client.types import UNSET
+
+# Answers after which the same request may succeed later; a 409 only where another try of it is under way.
+_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FIRST = "select id, body from waiting order by place limit 1"
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
+_TABLES = """
+create table if not exists waiting (place integer primary key autoincrement, id text unique, body text not null);
+create table if not exists refused (id text primary key, body text not null, problem text not null);
+create table if not exists tokens (one integer primary key check (one = 1), access text, refresh text);
+"""
+
+
+class SignedOutError(Exception):
+    """The tokens no longer work. What waits stays in the outbox until somebody signs in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A check-in that the service will not take, as it was put, and the service's problem (RFC 9457)."""
+
+    id: UUID
+    body: dict[str, Any]
+    problem: dict[str, Any]
+
+
+class Outbox:
+    """The outbox of one patient's device. One process at a time may send from a file."""
+
+    def __init__(
+        self,
+        file: Path,
+        url: str,
+        patient_id: UUID,
+        *,
+        http: httpx.Client | None = None,
+        on_receipt: Callable[[dict[str, Any]], None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`on_receipt` is told of each receipt (`CheckInReceipt`), also of one that was recorded at an earlier try."""
+        self._url, self._patient_id = url.rstrip("/"), patient_id
+        self._http = http or httpx.Client(timeout=30)
+        self._on_receipt, self._now, self._sleep = on_receipt, now, sleep
+        self._file = sqlite3.connect(file, isolation_level=None)
+        self._file.execute("pragma synchronous = full")
+        self._file.executescript(_TABLES)
+        self._tries = 0
+
+    def sign_in(self, access_token: str, refresh_token: str) -> None:
+        """Keeps the tokens. The refresh token is stored before it is used: an answer that is lost costs nothing, since
+        the service takes the one before it as well."""
+        self._file.execute("insert or replace into tokens values (1, ?, ?)", (access_token, refresh_token))
+
+    def sign_out(self) -> None:
+        """Forgets the tokens and everything that waits or was refused."""
+        for table in ("tokens", "waiting", "refused"):
+            self._file.execute(f"delete from {table}")  # noqa: S608 - of a fixed list
+        self._file.execute("vacuum")
+
+    def put(self, check_in: CheckInIn) -> UUID:
+        """Keeps a check-in, on the disk when this returns. Gives its id."""
+        body = check_in.to_dict()
+        body.pop("sent_at", None)
+        chosen = body.get("id") if check_in.id is not UNSET else None
+        body["id"] = chosen or str(uuid4())
+        self._file.execute("insert into waiting (id, body) values (?, ?)", (body["id"], json.dumps(body)))
+        return UUID(body["id"])
+
+    @property
+    def waiting(self) -> int:
+        """How many check-ins are not acknowledged yet."""
+        found: int = self._file.execute("select count(*) from waiting").fetchone()[0]
+        return found
+
+    @property
+    def refused(self) -> list[Refused]:
+        """The check-ins that were refused, for a person to look at."""
+        rows = self._file.execute("select id, body, problem from refused order by rowid")
+        return [Refused(UUID(key), json.loads(body), json.loads(problem)) for key, body, problem in rows]
+
+    def deliver(self) -> None:
+        """Sends everything that waits, however long it takes. Raises SignedOutError."""
+        while (wait := self.send()) is not None:
+            self._sleep(wait)
+
+    def send(self) -> float | None:
+        """Sends what waits, oldest first, as far as it goes now. Gives the seconds after which to try again; None where
+        nothing waits. Raises SignedOutError."""
+        while (found := self._first()) is not None:
+            key, body = found
+            try:
+                answer = self._post(json.loads(body))
+            except httpx.TransportError:
+                return self._wait(None)
+            if answer.status_code in _LATER or _is_under_way(answer):
+                return self._wait(answer.headers.get("Retry-After"))
+            self._tries = 0
+            if answer.is_success:
+                self._on_receipt(answer.json())
+                self._file.execute("delete from waiting where id = ?", (key,))
+            else:
+                self._set_aside(key, body, answer)
+        return None
+
+    def _first(self) -> tuple[str, str] | None:
+        found: tuple[str, str] | None = self._file.execute(_FIRST).fetchone()
+        return found
+
+    def _set_aside(self, key: str, body: str, answer: httpx.Response) -> None:
+        self._file.execute("begin immediate")
+        self._file.execute("insert or replace into refused values (?, ?, ?)", (key, body, json.dumps(_problem(answer))))
+        self._file.execute("delete from waiting where id = ?", (key,))
+        self._file.execute("commit")
+
+    def _post(self, body: dict[str, Any]) -> httpx.Response:
+        address = f"{self._url}/v1/patients/{self._patient_id}/check-ins"
+        for is_last in (False, True):
+            access, refresh = self._tokens()
+            sent = {**body, "sent_at": self._now().isoformat()}
+            answer = self._http.post(address, json=sent, headers={"Authorization": f"Bearer {access}"})
+            if answer.status_code != 401:
+                return answer
+            if is_last or not self._refresh(refresh):
+                raise SignedOutError
+        raise AssertionError("unreachable")
+
+    def _tokens(self) -> tuple[str, str]:
+        found = self._file.execute("select access, refresh from tokens").fetchone()
+        if found is None:
+            raise SignedOutError
+        access, refresh = found
+        return access, refresh
+
+    def _refresh(self, token: str) -> bool:
+        """Gets new tokens. False: they are over. Raises TransportError where that cannot be known now."""
+        data = {"grant_type": "refresh_token", "refresh_token": token}
+        answer = self._http.post(f"{self._url}/oauth/token", data=data)
+        if answer.status_code in _LATER:
+            raise httpx.TransportError("the service is busy")
+        if not answer.is_success:
+            return False
+        found = answer.json()
+        self.sign_in(found["access_token"], found["refresh_token"])
+        return True
+
+    def _wait(self, retry_after: str | None) -> float:
+        """Seconds until the next try: longer with each, drawn at chance so that phones do not come all at once."""
+        self._tries += 1
+        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tries, 10))
+        asked = float(retry_after) if retry_after is not None and retry_after.isdigit() else 0.0
+        return max(asked, random.uniform(0, longest))  # noqa: S311 - no secret
+
+
+def _is_under_way(answer: httpx.Response) -> bool:
+    return answer.status_code == 409 and _problem(answer).get("code") == "request_in_progress"
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"status": answer.status_code}

@@ -1,0 +1,178 @@
+"""The clients in clients/, made from the committed OpenAPI document, typed strictly, and driven by the whole story.
+
+They are made by the tools of `make tools`. Where those are not, these tests are skipped, and say so.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from tests.clients.cutting import cutting
+from tests.conftest import fresh_settings
+from tests.house.processes import PASSWORD, run, serving
+
+ROOT = Path(__file__).parents[2]
+CLIENTS, HERE = ROOT / "clients", Path(__file__).parent
+BIN, NODE_BIN = CLIENTS / "tools/.venv/bin", CLIENTS / "node_modules/.bin"
+EMAIL = "admin@example.org"
+# The network is cut at every so many bytes; at each with CUT_EVERY=1, which takes some minutes.
+STEP = os.environ.get("CUT_EVERY", "7")
+
+with_python = pytest.mark.skipif(not BIN.exists(), reason="NO PYTHON CLIENT WAS MADE: run `make tools`")
+_NO_NODE = "NO TYPESCRIPT CLIENT WAS MADE: install Node 20, run `make tools`"
+with_node = pytest.mark.skipif(not NODE_BIN.exists(), reason=_NO_NODE)
+
+
+class Service(NamedTuple):
+    """A running service with one clinic and its administrator."""
+
+    address: str
+    settings: Settings
+    clinic_id: str
+
+
+def ran(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
+    """What a command prints; it must succeed."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with one clinic and its administrator."""
+    settings = fresh_settings("sqlite", request, tmp_path_factory.mktemp("clients"))
+    run(settings, "migrate")
+    words = ("--name", "Clinic", "--time-zone", "America/New_York", "--admin-email", EMAIL, "--admin-password-stdin")
+    made = run(settings, "clinics", "add", *words, stdin=f"{PASSWORD}\n")
+    with serving(settings, HOLDFAST_RATE_LIMIT="100000") as address:
+        yield Service(address, settings, made["clinic_id"])
+
+
+@pytest.fixture(scope="module")
+def python_client() -> Path:
+    """The generated Python package, and the outbox beside it."""
+    ran("python3", CLIENTS / "build.py", "python")
+    return CLIENTS / "python"
+
+
+@pytest.fixture(scope="module")
+def typescript_client() -> Path:
+    ran("python3", CLIENTS / "build.py", "typescript")
+    return CLIENTS / "typescript"
+
+
+@with_python
+def test_the_python_client_is_typed_strictly_and_tells_the_whole_story(service: Service, python_client: Path) -> None:
+    files = (python_client / "holdfast_client", python_client / "holdfast_outbox", HERE / "story.py", HERE / "cut.py")
+    ran(BIN / "mypy", "--strict", *files, MYPYPATH=str(python_client))
+    said = ran(BIN / "python", HERE / "story.py", service.address, EMAIL, PASSWORD, PYTHONPATH=str(python_client))
+    assert json.loads(said)["patients"] >= 6
+
+
+@pytest.fixture(scope="module")
+def typescript_stories(typescript_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stories in TypeScript, compiled strictly against the package."""
+    folder = tmp_path_factory.mktemp("typescript")
+    for name in ("story.ts", "cut.ts"):
+        shutil.copy(HERE / name, folder)
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules/holdfast-client").symlink_to(typescript_client)
+    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    settings = json.loads((typescript_client / "tsconfig.json").read_text(encoding="utf-8"))["compilerOptions"]
+    settings |= {"types": ["node"], "typeRoots": [str(CLIENTS / "node_modules/@types")], "outDir": "out"}
+    del settings["rootDir"]
+    content = json.dumps({"compilerOptions": settings, "include": ["*.ts"]})
+    (folder / "tsconfig.json").write_text(content, encoding="utf-8")
+    ran(NODE_BIN / "tsc", "-p", folder)
+    return folder
+
+
+@with_node
+def test_the_typescript_client_is_typed_strictly_and_tells_the_whole_story(
+    service: Service, typescript_stories: Path
+) -> None:
+    said = ran("node", typescript_stories / "out/story.js", service.address, EMAIL, PASSWORD)
+    assert json.loads(said)["patients"] >= 6
+
+
+class Phone:
+    """A patient's device of the clinic, and what the service holds of that patient."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        form = {"grant_type": "password", "username": EMAIL, "password": PASSWORD}
+        token = httpx.post(f"{address}/oauth/token", data=form).json()["access_token"]
+        self._http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"})
+        self.patient_id = self._http.post("/v1/patients", json={"external_id": secrets.token_hex(6)}).json()["id"]
+        code = self._http.post(f"/v1/patients/{self.patient_id}/enrolments").json()["code"]
+        body = {"code": code, "device_name": "phone"}
+        held = httpx.post(f"{address}/v1/enrolments/redeem", json=body).json()
+        self.tokens = (held["access_token"], held["refresh_token"])
+
+    def check_ins(self) -> list[str]:
+        """The ids of every check-in, oldest first, in the order in which they were recorded."""
+        found, cursor = [], None
+        while True:
+            query = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
+            page = self._http.get(f"/v1/patients/{self.patient_id}/check-ins", params=query).json()
+            found += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return [one["id"] for one in sorted(found, key=lambda one: one["recorded_at"])]
+
+
+def told(said: str, phone: Phone) -> None:
+    """Every check-in that was put is there once, in order, and its receipt came."""
+    found = json.loads(said)
+    assert len(found["put"]) > 100
+    assert phone.check_ins() == found["put"]
+    assert set(found["receipts"]) == set(found["put"])
+
+
+@with_python
+def test_an_outbox_in_python_loses_and_doubles_nothing_wherever_the_network_is_cut(
+    service: Service, python_client: Path, tmp_path: Path
+) -> None:
+    phone = Phone(service.address)
+    with cutting(int(service.address.rsplit(":", 1)[1])) as proxy:
+        command = (HERE / "cut.py", tmp_path / "outbox.db", proxy.address, phone.patient_id, *phone.tokens, STEP)
+        told(ran(BIN / "python", *command, PYTHONPATH=str(python_client)), phone)
+
+
+@with_node
+def test_an_outbox_in_typescript_loses_and_doubles_nothing_wherever_the_network_is_cut(
+    service: Service, typescript_stories: Path
+) -> None:
+    phone = Phone(service.address)
+    with cutting(int(service.address.rsplit(":", 1)[1])) as proxy:
+        command = (typescript_stories / "out/cut.js", proxy.address, phone.patient_id, *phone.tokens, STEP)
+        told(ran("node", *command), phone)
+
+
+@with_python
+def test_the_wheel_installs_and_its_quickstart_runs(service: Service, python_client: Path, tmp_path: Path) -> None:
+    ran("python3", CLIENTS / "build.py", "wheel")
+    wheel = max((ROOT / "dist").glob("holdfast_client-*.whl"))
+    ran(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "installed", wheel)
+    readme = (python_client / "README.md").read_text(encoding="utf-8")
+    code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0]
+    (tmp_path / "quickstart.py").write_text(code, encoding="utf-8")
+    assert len([line for line in code.splitlines() if line]) == 10
+    words = ("--clinic", service.clinic_id, "--name", "EHR", "--scope", "outcomes:read patients:read")
+    client = run(service.settings, "clients", "add", *words)
+    command = (tmp_path / "quickstart.py", service.address, client["client_id"], client["client_secret"])
+    said = ran(BIN / "python", *command, cwd=tmp_path, PYTHONPATH=str(tmp_path / "installed"))
+    assert said.startswith("[(")
