@@ -56,6 +56,13 @@ class NotFound(Problem):
     code, status, title = "not_found", 404, "Not found"
 
 
+class ChangesGone(Problem):
+    """What happened after this position is not kept any more: changes are kept for 90 days. Read everything anew, then
+    go on from the `next_after` of a request without `after`."""
+
+    code, status, title = "changes_gone", 410, "These changes are not kept any more"
+
+
 class Merged(Problem):
     """This record goes on in another one, which `into` names. Nothing is read or written here any more; only a read
     with a `known_at` before the merge still answers, as then."""

@@ -34,6 +34,7 @@ from app.api.versions import Constant
 from app.audit import recording
 from app.audit_log.routes import router as audit_log
 from app.catalogue.routes import router as catalogue
+from app.changes.routes import router as changes
 from app.checkins import service as checkins
 from app.checkins.routes import PLAIN as PLAIN_CHECK_INS
 from app.checkins.routes import RECORDING, batches
@@ -83,7 +84,7 @@ _GIVEN_HEADERS = [
 _ROUTERS = (
     check_ins, batches, relief, trend, worklist, pictures, sign_in, enrolments, me, catalogue, patients, devices,
     sessions, events, outlook, cohorts, cohort_pictures, alert_list, alerts, moves, exports, plans, clinic_plans,
-    my_due, clinic, people, clients, privacy, audit_log,
+    my_due, clinic, people, clients, privacy, audit_log, changes,
 )  # fmt: skip
 
 _TITLE = "Holdfast"

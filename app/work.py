@@ -24,6 +24,7 @@ from app.api import idempotency, limits
 from app.audit import sealing
 from app.cohorts import service as cohorts
 from app.cohorts import snapshots
+from app.outbox import service as outbox
 from app.patients import identifiers
 from app.patients import service as patients
 from app.storage import NO_CLINIC, Database, Transaction, leases
@@ -100,6 +101,7 @@ def expire(database: Database) -> None:
 def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
     database.writing(clinic_id, lambda db: idempotency.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: access.purge(db, clinic_id, now))
+    database.writing(clinic_id, lambda db: outbox.purge(db, clinic_id, now))
 
 
 def _each_clinic(

@@ -345,6 +345,7 @@ def _corrections(say: _Teller) -> None:
 
 
 def _service(say: _Teller) -> None:
+    say.say("list_changes", "GET", "/v1/changes", params={"limit": 2})
     say.say("list_instruments", "GET", "/v1/instruments")
     say.say("get_instrument", "GET", "/v1/instruments/phq-9")
     say.say("list_problems", "GET", "/problems")

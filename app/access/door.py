@@ -30,6 +30,8 @@ from app.storage import Database, Joined, Stream, Transact, Transaction, leases
 
 T = TypeVar("T")
 
+# How often a request that waits for something looks.
+_LOOK_SECONDS = 1.0
 _KEY_WAIT_SECONDS = 2.0
 _KEY_POLL_SECONDS = 0.05
 # Longer than a batch takes. If one takes longer, two do the same items, which each is safe against.
@@ -99,6 +101,27 @@ class Door:
         fact = await self.parts.database.read(self.act.clinic_id, work)
         await self._record(audit.entry_of(self.act, fact))
         return fact
+
+    async def read_once_there(
+        self,
+        work: Callable[[Transaction], Fact[T]],
+        is_there: Callable[[T], bool],
+        has_waiting: Callable[[Transaction], bool],
+        prepare: Callable[[Transaction], object],
+        seconds: float,
+    ) -> Fact[T]:
+        """As `read`, but waits so long for an answer in which something is there. Before each look it does what the
+        read needs (`prepare`), if `has_waiting` says so."""
+        database, clinic_id, deadline = self.parts.database, self.act.clinic_id, time.monotonic() + seconds
+        while True:
+            if await database.read(clinic_id, has_waiting):
+                await database.write(clinic_id, prepare)
+            fact = await database.read(clinic_id, work)
+            left = deadline - time.monotonic()
+            if is_there(fact.value) or left <= 0:
+                await self._record(audit.entry_of(self.act, fact))
+                return fact
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
 
     async def write(
         self, work: Callable[[Transaction], Fact[T]], render: Callable[[Fact[T]], Rendered], keyed: Keyed | None = None

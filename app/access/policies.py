@@ -145,6 +145,7 @@ PERMISSIONS = {
     "put_plan": Permission("plans:write"),
     "list_due": Permission("plans:read", patients=True),
     "list_audit_events": Permission("audit:read"),
+    "list_changes": Permission(),
 }
 
 # With these a client can change what a cohort counts.

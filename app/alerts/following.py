@@ -15,6 +15,7 @@ from app.alerts import store
 from app.alerts.models import Alert
 from app.alerts.policies import is_late
 from app.alerts.raising import new_alert, withdraw
+from app.outbox import service as outbox
 from app.relief import Onset
 from app.storage import Transaction
 
@@ -72,7 +73,11 @@ def follow(
     kept = [_kept(clinic_id, match, check_ins) for match in matches]
     new = [one.alert for match, one in zip(matches, kept, strict=True) if match.alert is None]
     store.write(db, new, [match.alert for match in matches if match.alert is not None and db.is_modified(match.alert)])
-    return [one.alert for one in kept if one.is_opened]
+    opened = [(match.track.at, one.alert) for match, one in zip(matches, kept, strict=True) if one.is_opened]
+    told = [outbox.change(clinic_id, "alert.raised", alert.patient_id, at, alert.id)
+            for at, alert in opened if alert.state == "open"]  # fmt: skip
+    outbox.record(db, told)
+    return [alert for _, alert in opened]
 
 
 def _matched(

@@ -12,6 +12,8 @@ from app.alerts import store
 from app.alerts.models import Alert, Notice
 from app.alerts.policies import RANKS, domain_of, is_late, is_notified, is_worse, self_harm_priority
 from app.instruments import INSTRUMENTS
+from app.outbox import service as outbox
+from app.outbox.kinds import Kind
 from app.storage import Transaction, new_id, row_maker
 
 # The points and the answer to the self-harm item; None where they are not known.
@@ -199,6 +201,7 @@ def withdraw(db: Transaction, alert: Alert, at: datetime, because: str) -> None:
     if alert.state != "withdrawn":
         alert.state, alert.withdrawn_at, alert.withdrawn_because = "withdrawn", at, because
         db.add(alert)
+        tell(db, "alert.withdrawn", alert, at)
 
 
 def said_by_refused(alert: Alert) -> dict[str, Any]:
@@ -240,8 +243,14 @@ def notify(db: Transaction, alert: Alert) -> None:
 def _add(db: Transaction, alert: Alert) -> None:
     """Stores an alert, with a notice if mails must be sent about it."""
     db.add(alert)
+    tell(db, "alert.raised", alert, alert.raised_at)
     if is_notified(alert.priority, late=alert.late):
         notify(db, alert)
+
+
+def tell(db: Transaction, kind: Kind, alert: Alert, at: datetime) -> None:
+    """Records in the outbox that an alert was raised, or withdrawn."""
+    outbox.record(db, [outbox.change(alert.clinic_id, kind, alert.patient_id, at, alert.id)])
 
 
 def _take_over(db: Transaction, alert: Alert, answer: Answered, priority: str) -> None:

@@ -19,6 +19,7 @@ from app.checkins.reading import find
 from app.errors import AlreadyRecorded, Fault, InsufficientScope, Invalid
 from app.facts import Fact, require_version
 from app.instruments import Scored
+from app.outbox import service as outbox
 from app.patients import service as patients
 from app.patients.models import Patient
 from app.plans.confirming import Confirming
@@ -72,6 +73,7 @@ def amend(
     store.add_version(db, check_in, new)
     db.add(patient)
     db.flush()
+    outbox.record(db, [outbox.change(act.clinic_id, "check_in.amended", patient_id, new.recorded_at, check_in_id)])
     change = Change(
         patients.subject_of(patient, caller.time_zone),
         scores=rows,

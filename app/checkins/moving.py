@@ -11,6 +11,7 @@ from app.checkins import store
 from app.checkins.deciding import score_version, scored_of
 from app.checkins.models import VERSIONED, CheckIn, CheckInVersion
 from app.checkins.store import Row
+from app.outbox import service as outbox
 from app.storage import Transaction
 from app.tracks.models import ScoreVersion
 
@@ -33,13 +34,17 @@ def move(
 ) -> list[ScoreVersion]:
     """Ends check-ins here and begins them for the patient `to`, all at the moment `at`. Returns the scores that begin;
     the caller folds them, and supersedes those that end."""
-    begun = []
+    begun, told = [], []
     for one in leaving:
         ended = _version(act, one, one.check_in.id, one.version.patient_id, one.version.version + 1, at, reason)
         ended.voided, ended.moved_to = True, one.becomes
         store.add_version(db, one.check_in, ended)
         begun.append(_begin(db, act, one, to, at, reason))
+        ends = outbox.change(act.clinic_id, "check_in.amended", ended.patient_id, at, one.check_in.id)
+        begins = outbox.change(act.clinic_id, "check_in.recorded", to, at, one.becomes)
+        told += [ends, begins]
     db.flush()
+    outbox.record(db, told)
     return [
         score_version(new, s.instrument, scored_of(s), late=s.late, prompt=s.prompt)
         for one, new in zip(leaving, begun, strict=True)

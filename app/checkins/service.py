@@ -23,6 +23,8 @@ from app.checkins.reading import alerts_of, scores_of
 from app.errors import Internal, NotFound, Problem
 from app.facts import Fact, Outcome
 from app.logs import log_unexpected
+from app.outbox import service as outbox
+from app.outbox.kinds import Kind
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.plans.confirming import Confirming
@@ -175,12 +177,13 @@ def _right_clocks(db: Transaction, clinic_id: UUID, posts: Sequence[Post]) -> se
 
 def _gather(db: Transaction, clinic_id: UUID, posts: Sequence[Post], taken: Sequence[Taken | Problem]) -> Gathered:
     patient_ids = {post.patient_id for post in posts}
-    found, folds = look_up(db, clinic_id, patient_ids, patients_store.LOCKED_SUMMARIES, tracks_store.FOLDS)
+    asked = (patients_store.LOCKED_SUMMARIES, tracks_store.FOLDS, tracks_store.TOLD)
+    found, folds, told = look_up(db, clinic_id, patient_ids, *asked)
     locked = patients_store.summarized(found)
     for patient in locked.values():
         if patient.merged_into is not None:
             patient.merged_into = patients.goes_on_in(db, clinic_id, patient.id)
-    known = tracks.gather(db, clinic_id, list(locked), folds)
+    known = tracks.gather(db, clinic_id, list(locked), folds, told)
     named = store.by_ids(db, clinic_id, {i for post in posts if (i := post.id) is not None})
     instants = {
         (post.patient_id, moment.at)
@@ -226,6 +229,9 @@ def _insert(
     patients_store.store_recorded_at(db, clinic_id, [gathered.patients[i] for i in sorted(touched)])
     versions = [version for _, done in completed for version in (done.first, done.version) if version is not None]
     store.insert_many(db, [k.check_in for _, k in kept], versions, gathered.new_posts)
+    new = [k.version for _, k in kept]
+    outbox.record(db, [_told(v, "check_in.recorded") for v in new])
+    outbox.record(db, [_told(done.version, "check_in.amended") for _, done in completed])
     changes = [_change(post, gathered, k.scores, k.version) for post, k in kept]
     found = tracks.apply(db, clinic_id, changes, gathered.known) if changes else []
     for post, done in completed:
@@ -236,6 +242,10 @@ def _insert(
         )
         found += tracks.apply(db, clinic_id, [change], gathered.known)
     return _by_check_in(found, kept, gathered)
+
+
+def _told(version: CheckInVersion, kind: Kind) -> dict[str, Any]:
+    return outbox.change(version.clinic_id, kind, version.patient_id, version.recorded_at, version.check_in_id)
 
 
 def _change(post: Post, gathered: Gathered, scores: Sequence[ScoreVersion], version: CheckInVersion) -> Change:

@@ -6,12 +6,18 @@ from uuid import UUID
 
 from app.audit.service import Act
 from app.facts import Fact
+from app.outbox import service as outbox
+from app.outbox.kinds import Kind
 from app.patients import store
 from app.patients.models import Patient, PatientVersion, PatientVersionOut, RecorderOut
 from app.storage import Transaction
 
 # A version keeps these; the fields that verdicts rest on have columns of their own.
 _KEPT = ("failed_treatments", "failed_antidepressant_trials", "care_status")
+
+
+# Set where a record goes on in another one, or another goes on in it; and where that is taken back.
+_MERGED = {"merged_into", "aliases"}
 
 
 def versions(db: Transaction, patient: Patient) -> Fact[list[PatientVersionOut]]:
@@ -30,6 +36,8 @@ def record_version(
     care_team: Sequence[UUID] | None,
 ) -> None:
     """Stores the current version of a patient, and which of its fields are new. `care_team` None: not told again."""
+    kind: Kind = "patient.merged" if _MERGED & set(changed) else "patient.changed"
+    outbox.record(db, [outbox.change(patient.clinic_id, kind, patient.id, recorded_at)])
     content = {name: getattr(patient, name) for name in _KEPT}
     if care_team is not None:
         content["care_team"] = [str(user_id) for user_id in care_team]

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.audit.service import Act
+from app.outbox import service as outbox
 from app.sessions.models import COUNTED, InfusionSession, SessionIn, SessionVersion
 from app.sessions.store import Row
 from app.storage import Transaction, new_id
@@ -38,7 +39,7 @@ def move(
         one.session.version = one.version.version + 1
         db.add_all([one.session, session])
     db.flush()
-    ends, begins = [], []
+    ends, begins, told = [], [], []
     for one, session in begun:
         ended = _version(act, one, one.session, at, reason)
         ended.moved_from, ended.moved_to = one.version.moved_from, one.becomes
@@ -47,7 +48,12 @@ def move(
         db.add_all([ended, new])
         ends.append(_infusion(ended, one.session, counts=False))
         begins.append(_infusion(new, session, counts=content_of(new).status in COUNTED))
+        told += [
+            outbox.change(act.clinic_id, "session.amended", ended.patient_id, at, one.session.id),
+            outbox.change(act.clinic_id, "session.recorded", to, at, session.id),
+        ]
     db.flush()
+    outbox.record(db, told)
     return ends, begins
 
 

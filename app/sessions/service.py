@@ -14,6 +14,8 @@ from app.effects.models import ChangePerBoosterOut, SessionEffectOut
 from app.effects.service import effects_of
 from app.errors import AlreadyRecorded, Fault, Invalid, NotFound
 from app.facts import Fact, require_version
+from app.outbox import service as outbox
+from app.outbox.kinds import Kind
 from app.patients import service as patients
 from app.patients.models import Patient
 from app.sessions import store
@@ -197,6 +199,8 @@ def _store_version(
     db.add_all([patient, session])
     db.flush()
     db.add(version)
+    kind: Kind = "session.recorded" if session.version == 1 else "session.amended"
+    outbox.record(db, [outbox.change(act.clinic_id, kind, patient.id, recorded_at, session.id)])
     change = Change(
         patients.subject_of(patient, caller.time_zone),
         infusions=[infusion],

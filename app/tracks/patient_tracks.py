@@ -60,6 +60,7 @@ class PatientTracks:
     """What one patient's verdicts rest on now; the first five fields are those of Folded. `stored` is the state as it
     is in the database. `needs_fold` holds the instruments whose tracks must be folded again. `is_outdated` tells that
     the stored state is of another fold version; `before` then holds the tracks as they were before the current changes.
+    `told`: the instrument and the status of each domain, as they were last told; None where that was not looked up.
     `version` is that of the rules by which the tracks are folded and read. `read` caches verdicts by instrument and
     day, each with the track it was read from."""
 
@@ -74,6 +75,7 @@ class PatientTracks:
     before: dict[str, Track] = field(default_factory=dict)
     version: str = VERSION
     read: dict[tuple[str, date], tuple[Track, Verdict]] = field(default_factory=dict)
+    told: dict[str, tuple[str, str]] | None = None
 
     def is_before(self, moment: datetime) -> bool:
         """Whether every score, voided ones too, was taken before `moment`; False if that is not known."""

@@ -4,14 +4,16 @@ Everything that changes what a verdict rests on goes through `apply`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from app import clock
 from app.alerts import following, raising
 from app.alerts.models import Alert
 from app.alerts.raising import Amended, Answered, Said
+from app.outbox import service as outbox
 from app.relief import Track, fold, records, step
 from app.storage import Transaction, look_up
 from app.tracks import store
@@ -33,10 +35,14 @@ from app.tracks.patient_tracks import (
 
 
 def gather(
-    db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], folds: Sequence[tuple[Any, ...]] | None = None
+    db: Transaction,
+    clinic_id: UUID,
+    patient_ids: Sequence[UUID],
+    folds: Sequence[tuple[Any, ...]] | None = None,
+    told: Sequence[tuple[Any, ...]] | None = None,
 ) -> dict[UUID, PatientTracks]:
     """What the verdicts of these patients rest on. One query for all of them, three if some stored folds are outdated.
-    `folds`: the answer to `store.FOLDS`, if it was asked already."""
+    `folds`, `told`: the answers to `store.FOLDS` and `store.TOLD`, if they were asked already."""
     known = {patient_id: PatientTracks() for patient_id in patient_ids}
     if folds is None:
         [folds] = look_up(db, clinic_id, patient_ids, store.FOLDS)
@@ -46,6 +52,8 @@ def gather(
         known[patient_id] = (
             from_bytes(state) if by == FOLD else PatientTracks(needs_fold=set(FOLLOWED), is_outdated=True)
         )
+    if told is not None:
+        _keep_told(known, told)
     outdated = [patient_id for patient_id, mine in known.items() if mine.is_outdated]
     if outdated:
         for patient_id, infusions in store.infusions_of(db, clinic_id, outdated).items():
@@ -63,6 +71,9 @@ def apply(
     that were replaced."""
     for patient_id, (tracks, _) in _folded(db, clinic_id, changes, known).items():
         known[patient_id].before = tracks
+    unasked = [patient_id for patient_id, mine in known.items() if mine.told is None]
+    if unasked:
+        _keep_told({one: known[one] for one in unasked}, *look_up(db, clinic_id, unasked, store.TOLD))
     before = {c.subject.patient_id: {**known[c.subject.patient_id].tracks_before} for c in changes}
     replaced: list[list[ScoreVersion]] = []
     for change in changes:
@@ -89,6 +100,24 @@ def apply(
     return raised + following.follow(db, clinic_id, changed, zone, partial(_check_ins_of, db, clinic_id, just))
 
 
+def _keep_told(known: Mapping[UUID, PatientTracks], told: Sequence[tuple[Any, ...]]) -> None:
+    for mine in known.values():
+        mine.told = {}
+    for patient_id, domain, instrument, status in told:
+        whose = known[patient_id].told if patient_id in known else None
+        if whose is not None:
+            whose[domain] = (instrument, status)
+
+
+def _is_news(mine: PatientTracks, now: dict[str, tuple[str, str]]) -> bool:
+    """Whether a domain's instrument or status is another one than was last told. A domain that is new and says nothing
+    yet is no news."""
+    told = mine.told or {}
+    return any(told.get(domain, (said[0], "not_started")) != said for domain, said in now.items()) or (
+        not told.keys() <= now.keys()
+    )
+
+
 def _check_ins_of(
     db: Transaction, clinic_id: UUID, just: Mapping[str, UUID], score_ids: Collection[str]
 ) -> Mapping[str, UUID]:
@@ -101,7 +130,11 @@ def advance(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], day: 
     """Writes the domain rows of these patients whose next day has come by `day`, under the patients' locks."""
     rows = store.statuses_of(db, clinic_id, patient_ids).values()
     turned = [{"clinic_id": clinic_id, **row} for row in rows if row["next_on"] is not None and row["next_on"] <= day]
-    store.upsert_folds(db, [], [], [advanced(row, day) for row in turned])
+    rows_now = [advanced(row, day) for row in turned]
+    store.upsert_folds(db, [], [], rows_now)
+    pairs = zip(turned, rows_now, strict=True)
+    news = {row["patient_id"] for row, now in pairs if row["status"] != now["status"]}
+    outbox.record(db, [outbox.change(clinic_id, "relief.changed", patient_id, clock.now()) for patient_id in news])
 
 
 def _said(scores: Sequence[ScoreVersion], check_in_id: UUID) -> dict[str, Said]:
@@ -191,7 +224,7 @@ def _folded(
 
 def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: Mapping[UUID, PatientTracks]) -> None:
     """Stores the folds, the episodes and the domain statuses that the changes touched."""
-    folds, episodes, statuses = [], [], []
+    folds, episodes, statuses, news = [], [], [], []
     for change in {change.subject.patient_id: change for change in changes}.values():
         subject, mine = change.subject, known[change.subject.patient_id]
         whose = {"clinic_id": clinic_id, "patient_id": subject.patient_id}
@@ -205,6 +238,11 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
                 episodes += [{**whose, "instrument": code, **row} for row in rows]
         values = domain_values(subject, mine, _recorded_on(change))
         statuses += [{**whose, **row} for row in values]
+        now = {row["domain"]: (row["instrument"], row["status"]) for row in values}
+        if _is_news(mine, now):
+            moment = _recorded_at(change) or clock.now()
+            news.append(outbox.change(clinic_id, "relief.changed", subject.patient_id, moment))
+        mine.told = now
         if not change.only_adds_scores or mine.is_outdated:
             store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])
         if mine.folded != mine.stored or mine.is_outdated:
@@ -212,13 +250,20 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
             folds.append({**whose, "rule": FOLD, "state": to_bytes(mine.stored)})
         mine.is_outdated = False
     store.upsert_folds(db, folds, episodes, statuses)
+    outbox.record(db, news)
+
+
+def _recorded_at(change: Change) -> datetime | None:
+    """When a change was recorded; None for a change that only folds again."""
+    moments = [score.recorded_at for score in change.scores] + [one.recorded_at for one in change.infusions]
+    moments += [change.at] if change.at is not None else []
+    return max(moments, default=None)
 
 
 def _recorded_on(change: Change) -> date | None:
-    """The day in the clinic on which a change was recorded; None for a change that only folds again."""
-    moments = [score.recorded_at for score in change.scores] + [one.recorded_at for one in change.infusions]
-    moments += [change.at] if change.at is not None else []
-    return local_day(max(moments), change.subject.zone) if moments else None
+    """The day in the clinic on which a change was recorded."""
+    moment = _recorded_at(change)
+    return None if moment is None else local_day(moment, change.subject.zone)
 
 
 def _changed_episodes(

@@ -113,6 +113,8 @@ CARE_STATUSES = ("active", "paused", "discharged", "deceased", "entered_in_error
 
 # (patient id, fold version, state) of every patient with a stored fold.
 FOLDS = Lookup(FoldRow, ("patient_id", "rule", "state"), "patient_id")
+# (patient id, domain, instrument, status) of every domain, as it was last told.
+TOLD = Lookup(DomainStatus, ("patient_id", "domain", "instrument", "status"), "patient_id")
 
 
 def upsert_folds(

@@ -121,8 +121,15 @@ def test_each_step_down_and_up_keeps_every_row(filled: Settings, steps: str) -> 
     database = Database(filled.database_url, filled.secret)
     asyncio.run(work.refold(database))
     database.close()
-    assert counts(filled) == before
+    after = counts(filled)
+    assert {name: after[name] for name in after if name not in _TOLD_ONCE} == {
+        name: before[name] for name in before if name not in _TOLD_ONCE
+    }
     assert contents(filled) == derived
+
+
+# What happened is told from the step on that made the outbox.
+_TOLD_ONCE = ("changes", "feeds")
 
 
 def test_a_schema_that_is_behind_is_not_ready(filled: Settings) -> None:

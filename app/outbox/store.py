@@ -1,0 +1,68 @@
+"""Queries on the outbox."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, update
+from sqlalchemy import select as rows_of
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, select
+
+from app.outbox.models import Change, Feed
+from app.storage import Transaction
+
+
+def has_waiting(db: Transaction, clinic_id: UUID) -> bool:
+    """Whether something happened that has no position yet."""
+    waiting = select(Change.id).where(col(Change.clinic_id) == clinic_id, col(Change.position).is_(None))
+    return db.exec(waiting.limit(1)).first() is not None
+
+
+def locked_feed(db: Transaction, clinic_id: UUID) -> Feed:
+    """A clinic's feed, locked until the transaction ends."""
+    dialect: Any = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
+    db.execute(dialect.insert(Feed).values(clinic_id=clinic_id, last=0, deleted=0).on_conflict_do_nothing())
+    query = select(Feed).where(col(Feed.clinic_id) == clinic_id).with_for_update()
+    return db.exec(query.execution_options(populate_existing=True)).one()
+
+
+def feed(db: Transaction, clinic_id: UUID) -> Feed | None:
+    return db.get(Feed, clinic_id)
+
+
+def place_waiting(db: Transaction, clinic_id: UUID, last: int, most: int) -> int:
+    """Gives at most so many of the waiting changes the positions after `last`, in order of time. Returns how many."""
+    number = func.row_number().over(order_by=(col(Change.at), col(Change.id)))
+    waiting = (
+        rows_of(col(Change.id).label("id"), (number + last).label("position"))
+        .where(col(Change.clinic_id) == clinic_id, col(Change.position).is_(None))
+        .order_by(col(Change.at), col(Change.id))
+        .limit(most)
+        .subquery()
+    )
+    placed = (
+        update(Change)
+        .where(col(Change.clinic_id) == clinic_id, col(Change.id) == waiting.c.id)
+        .values(position=waiting.c.position)
+        .execution_options(synchronize_session=False)
+    )
+    found: Any = db.execute(placed)
+    count: int = found.rowcount
+    return count
+
+
+def after(db: Transaction, clinic_id: UUID, position: int, limit: int) -> Sequence[Change]:
+    """The changes after a position, in order."""
+    query = select(Change).where(col(Change.clinic_id) == clinic_id, col(Change.position) > position)
+    return db.exec(query.order_by(col(Change.position)).limit(limit)).all()
+
+
+def delete_before(db: Transaction, clinic_id: UUID, moment: datetime) -> int | None:
+    """Deletes the placed changes from before a moment. Returns the last position among them; None for none."""
+    old = (col(Change.clinic_id) == clinic_id, col(Change.at) < moment, col(Change.position).is_not(None))
+    last = db.exec(select(func.max(col(Change.position))).where(*old)).one()
+    if last is not None:
+        db.execute(delete(Change).where(col(Change.clinic_id) == clinic_id, col(Change.position) <= last))
+    return last
