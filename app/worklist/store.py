@@ -136,11 +136,7 @@ def _statement(
     begin with, `from_priority` the one of rows without an alert; with `is_after` only what comes after a row of it."""
     domains = tuple(DOMAINS) if domain is None else (domain,)
     told = _in(statuses)
-    ranges = [
-        _alerted(priority, domain, told, is_after=is_after and priority == from_alert)
-        for priority in _ALERTED
-        if priority >= from_alert
-    ]
+    ranges = [_alerted(from_alert, domain, told, is_after=is_after)] if from_alert <= max(_ALERTED) else []
     if statuses:
         left = sorted({p for status in statuses for p in _PRIORITIES[status] if p >= from_priority})
         ranges += [
@@ -179,20 +175,21 @@ def _range(domain: str, told: str, priority: int | None, *, is_after: bool) -> s
     return f"select {_SHOWN} from domain_statuses where {where} order by priority, since_on, patient_id"
 
 
-def _alerted(priority: Priority, domain: str | None, told: str, *, is_after: bool) -> str:
-    """All standing rows whose most pressing open timely alert is of one priority, sorted; their number depends on the
-    number of such alerts. `care_status || ''` and `status is not null` keep SQLite from choosing an index that would
-    scan the whole clinic, so that it looks the rows up by patient."""
-    where = f"clinic_id = :clinic and care_status || '' = :care and {_STANDS}"
-    where += "" if domain is None else f" and domain = '{domain}'"
-    where += " and (patient_id, domain) in (select patient_id, domain from alerts where alerts.clinic_id = :clinic and "
-    where += f"state = 'open' and late = false and rank = {priority - _BY_RANK:d}) and status is not null{told}"
-    where += f" and (select min(rank) from {_OPEN_ALERTS} and {_ITS_OWN}) = {priority - _BY_RANK:d}"
+def _alerted(first: int, domain: str | None, told: str, *, is_after: bool) -> str:
+    """Standing rows with an open timely alert, by the most pressing one, from a priority on. Their number is that of
+    such alerts at most. SQLite joins in the order in which a `cross join` is written: by alert, not by clinic."""
+    of_domain = "" if domain is None else f" and domain = '{domain}'"
+    where = f"domain_statuses.clinic_id = :clinic and care_status = :care and {_STANDS}{told}"
+    where += " and domain_statuses.patient_id = alerted.patient_id and domain_statuses.domain = alerted.domain"
     if is_after:
-        where += " and (since_on, patient_id, domain) > (:since, :patient, :last_domain)"
+        where += (
+            " and (pressing, since_on, alerted.patient_id, alerted.domain) > (:after, :since, :patient, :last_domain)"
+        )
+    alerted = f"select patient_id, domain, min(rank) + {_BY_RANK:d} as pressing from {_OPEN_ALERTS}{of_domain}"
     return (
-        f"select {priority:d} as priority, since_on as since, patient_id, domain from domain_statuses "
-        f"where {where} order by 2, 3, 4"
+        "select pressing as priority, since_on as since, alerted.patient_id, alerted.domain "
+        f"from ({alerted} group by domain, patient_id) as alerted cross join domain_statuses "
+        f"where {where} and pressing >= {first:d} order by 1, 2, 3, 4"
     )
 
 
