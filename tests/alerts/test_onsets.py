@@ -103,9 +103,9 @@ def test_every_ground_that_goes_is_named(api: Api) -> None:
 
 
 def test_recovery_takes_nothing_back(api: Api) -> None:
-    story = Story(api).read(*LOSS, (0.1, 4))
+    story = Story(api).read(*LOSS, (0.001, 4))
     assert [(a["state"], a["kind"]) for a in story.all] == [("open", "relief_lost")]
-    api.session(story.patient, on(0.05))
+    api.session(story.patient, on(0.0005))
     assert [a["state"] for a in story.all] == ["open"]
 
 
@@ -166,7 +166,7 @@ def test_the_noise_of_a_daily_scale_raises_one_deterioration(api: Api) -> None:
 
 def test_backfill_adds_nothing_after_live_recording_in_any_order(api: Api, database: Database) -> None:
     rng = random.Random(4)
-    readings = [(60, 5), (30, 12), (21, 13), (14, 5), (9, 12), (1, 13), (0.5, 21)]
+    readings = [(60, 5), (30, 12), (21, 13), (14, 5), (9, 12), (1, 13), (0.001, 21)]
     seen = set()
     for _ in range(4):
         rng.shuffle(readings)
@@ -223,7 +223,7 @@ def _shared(server: TestClient) -> Api:
 
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
 def test_a_loss_and_its_recovery_in_every_order(api: Api, order: tuple[int, ...]) -> None:
-    readings = [(60, 5), (9, 12), (1, 13), (0.2, 5)]
+    readings = [(60, 5), (9, 12), (1, 13), (0.001, 5)]
     story = Story(api).read(*(readings[n] for n in order))
     assert [(a["kind"], a["late"], a["state"]) for a in story.all if a["state"] != "withdrawn"] == [
         ("relief_lost", False, "open")
