@@ -54,26 +54,20 @@ check: setup parts contract ## Lint, types, import contracts, the OpenAPI docume
 	@$(BIN)/lint-imports
 
 TOOLS := clients/tools/.ready
-NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && echo yes)
 
-tools: $(TOOLS) ## Make what makes clients: clients/tools/.venv and, where Node 20 is, clients/node_modules
+tools: $(TOOLS) ## Make what makes clients: clients/tools/.venv, with Node in it, and clients/node_modules
 
 $(TOOLS): clients/tools/requirements.txt clients/package-lock.json
 	@$(PYTHON) -m venv clients/tools/.venv
 	@clients/tools/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r clients/tools/requirements.txt
-	@$(if $(NODE),npm ci --silent --prefix clients,echo "SKIPPED: the TypeScript client and the document's linters need Node 20.")
+	@$(PYTHON) clients/build.py install
 	@touch $(TOOLS)
 
 contract: tools ## Lint the OpenAPI document by the strictest rules of Redocly and Spectral
-ifeq ($(NODE),yes)
-	@clients/node_modules/.bin/redocly lint --config clients/redocly.yaml --format=stylish docs/reference/openapi.json > dist/redocly.txt 2>&1 || { cat dist/redocly.txt; exit 1; }
-	@clients/node_modules/.bin/spectral lint --quiet --fail-severity=hint --ruleset clients/spectral.yaml docs/reference/openapi.json
-else
-	@echo "SKIPPED: the OpenAPI document was not linted, because that needs Node 20."
-endif
+	@$(PYTHON) clients/build.py lint
 
-clients: tools ## Make the Python and TypeScript clients (dist/)
-	@$(PYTHON) clients/build.py python $(if $(NODE),typescript) wheel
+clients: tools ## Make the Python and TypeScript clients, into dist/
+	@$(PYTHON) clients/build.py python typescript wheel
 
 parts: setup ## List what the service runs on (dist/holdfast.cdx.json), its licences, and its known faults
 	@mkdir -p dist

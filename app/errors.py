@@ -56,11 +56,18 @@ class NotFound(Problem):
     code, status, title = "not_found", 404, "Not found"
 
 
-class ChangesGone(Problem):
-    """What happened after this position is not kept any more: changes are kept for 90 days. Read everything anew, then
-    go on from the `next_after` of a request without `after`."""
+class TooManyWebhooks(Problem):
+    """A clinic has at most 100 webhooks. Remove one, or let one be told of more kinds."""
 
-    code, status, title = "changes_gone", 410, "These changes are not kept any more"
+    code, status, title = "too_many_webhooks", 409, "The clinic has 100 webhooks already"
+
+
+class ChangesGone(Problem):
+    """What happened after this position is not kept any more, since changes are kept for 90 days; or the clinic's feed
+    has not come to it, since the database was restored from a backup. Read everything anew, then go on from the
+    `next_after` of a request without `after`."""
+
+    code, status, title = "changes_gone", 410, "These changes are not kept"
 
 
 class Merged(Problem):

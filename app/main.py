@@ -49,6 +49,7 @@ from app.events.routes import router as events
 from app.exchange.routes import router as exports
 from app.instruments import INSTRUMENTS
 from app.moves.routes import router as moves
+from app.outbox.kinds import KIND_MEANINGS
 from app.outlook.routes import router as outlook
 from app.patients.routes import router as patients
 from app.people.routes import me_router as me
@@ -72,6 +73,9 @@ from app.sign_in.routes import router as sign_in
 from app.storage import Database, Joined
 from app.storage.watching import watched
 from app.trend.routes import router as trend
+from app.webhooks.models import WebhookEvent
+from app.webhooks.routes import ALLOWED_HOSTS
+from app.webhooks.routes import router as webhooks
 from app.worklist.routes import router as worklist
 
 _TAKEN_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
@@ -84,7 +88,7 @@ _GIVEN_HEADERS = [
 _ROUTERS = (
     check_ins, batches, relief, trend, worklist, pictures, sign_in, enrolments, me, catalogue, patients, devices,
     sessions, events, outlook, cohorts, cohort_pictures, alert_list, alerts, moves, exports, plans, clinic_plans,
-    my_due, clinic, people, clients, privacy, audit_log, changes,
+    my_due, clinic, people, clients, privacy, audit_log, changes, webhooks,
 )  # fmt: skip
 
 _TITLE = "Holdfast"
@@ -110,7 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             async with watched(database):
                 if settings.background_jobs:
-                    jobs.append(asyncio.create_task(work.run(database, mail)))
+                    jobs.append(asyncio.create_task(work.run(database, mail, settings.webhook_host_names)))
                 if not database.is_sqlite:  # SQLite serves with one process
                     jobs.append(asyncio.create_task(limiter.share(database)))
                 yield {BOUNDS: bounds}
@@ -164,9 +168,12 @@ def _about(settings: Settings) -> schema.About:
     values = {
         "InstrumentCode": names,
         "RuledInstrumentCode": {code: names[code] for code in WITH_RULE["enum"]},
+        "ChangeKind": KIND_MEANINGS,
+        "SentKind": {**KIND_MEANINGS, "test": "somebody asked for a test"},
         "RuleVersion": {VERSION: "the newest rules", **dict.fromkeys(EARLIER_VERSIONS, "earlier rules")},
     }
-    return schema.About(settings.public_url or _HERE, needs, SCOPES, OPEN_OPERATIONS, values)
+    whose = (settings.public_url or _HERE, needs, SCOPES, OPEN_OPERATIONS)
+    return schema.About(*whose, values, KIND_MEANINGS, [WebhookEvent])
 
 
 def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer) -> None:
@@ -181,6 +188,7 @@ def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: Ra
     RECORDING.put(app, Audited(database.write, checkins.record_many))
     RELIEF.put(app, Audited(database.write_on_snapshot, relief_answers.relief_of_many))
     RENDERER.put(app, renderer)
+    ALLOWED_HOSTS.put(app, settings.webhook_host_names)
     SCHEMA_HEAD.put(app, head())
 
 

@@ -17,6 +17,8 @@ from app.patients import identifiers
 from app.people import factors
 from app.settings import Settings, key_file, next_key_file, write_key
 from app.storage import NO_CLINIC, Database, Keyring, Transaction, key_id_of, keyring
+from app.webhooks import secrets as webhook_secrets
+from app.webhooks import store as webhooks
 
 _PATIENTS_A_ROUND = 200
 _WAIT_SECONDS = 60
@@ -86,6 +88,8 @@ def _clinic(database: Database, clinic_id: UUID, say: Callable[[int], None]) -> 
     def people(db: Transaction) -> None:
         for user in access.users_sealed_otherwise(db, clinic_id, database.keyring.ids[0]):
             factors.reseal(db, user)
+        for webhook in webhooks.sealed_otherwise(db, clinic_id, database.keyring.ids[0]):
+            webhook_secrets.reseal(db, webhook)
 
     database.writing(clinic_id, people)
     while True:

@@ -89,11 +89,12 @@ class Settings(BaseSettings):
     """Each variable is named `HOLDFAST_` plus the field's name in capitals. `previous_secret_key`: the secret that is
     being replaced, and others before it, separated by blanks. `rate_limit`: requests per minute and caller, 0 is no
     limit. `public_url`: where clients reach the service; empty: where it listens. `allowed_hosts`, `cors_origins`,
-    `trusted_proxies`: separated by commas; no allowed hosts means any. `connections`: the most at once in one process;
-    `connections_per_address`: of these from one network address, 0 is half. `header_seconds` and `body_seconds`: how
-    long a client may take to send its header and its body; `idle_seconds`: how long a connection may rest between
-    requests. Raises ValueError without a usable secret key; on SQLite a missing one is generated beside a database that
-    is not there yet."""
+    `trusted_proxies`: separated by commas; no allowed hosts means any. `webhook_hosts`: those to which webhooks may go
+    though they are not public, or not reached over https, separated by commas. `connections`: the most at once in one
+    process; `connections_per_address`: of these from one network address, 0 is half. `header_seconds` and
+    `body_seconds`: how long a client may take to send its header and its body; `idle_seconds`: how long a connection
+    may rest between requests. Raises ValueError without a usable secret key; on SQLite a missing one is generated
+    beside a database that is not there yet."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[str, AfterValidator(_are_networks)] = ""
     smtp_url: Annotated[SecretStr, AfterValidator(_is_smtp_url)] = SecretStr("")
     metrics_port: int = Field(default=0, ge=0, le=65_535)
+    webhook_hosts: Annotated[str, AfterValidator(_are_hosts)] = ""
     oidc_issuer: str = ""
     oidc_audience: str = ""
     connections: int = Field(default=1_000, ge=2)
@@ -133,6 +135,11 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """The secret, and after it those that it replaced or is replacing."""
         return tuple(dict.fromkeys([self.secret, *self._beside, *self.previous_secret_key.get_secret_value().split()]))
+
+    @property
+    def webhook_host_names(self) -> frozenset[str]:
+        """The hosts to which webhooks may go that are not public, or not reached over https."""
+        return frozenset(name.strip().lower() for name in self.webhook_hosts.split(",") if name.strip())
 
     @property
     def is_sqlite(self) -> bool:

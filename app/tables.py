@@ -15,7 +15,8 @@ import app.plans.models
 import app.sessions.models
 import app.storage.keyring
 import app.storage.leases
-import app.tracks.models  # noqa: F401
+import app.tracks.models
+import app.webhooks.models  # noqa: F401
 from app.storage import rights_of
 
 metadata = SQLModel.metadata

@@ -1,5 +1,5 @@
-"""Background jobs: mail about urgent alerts, seals of the audit log, rows that turned at midnight, and, once an hour,
-deleting expired rows and computing folds of older releases again.
+"""Background jobs: mail about urgent alerts, webhooks, seals of the audit log, rows that turned at midnight, and, once
+an hour, deleting expired rows and computing folds of older releases again.
 
 Several processes may run them. Each job is done by one process at a time, in short transactions of one clinic each. No
 job has to run at a clinic's midnight: what changes then is stored with its day, so every page is right without a write.
@@ -8,7 +8,7 @@ job has to run at a clinic's midnight: what changes then is stored with its day,
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -31,6 +31,9 @@ from app.storage import NO_CLINIC, Database, Transaction, leases
 from app.storage.watching import watched
 from app.tracks import store as tracks
 from app.tracks.days import local_day
+from app.webhooks import delivering
+from app.webhooks.delivering import Courier
+from app.webhooks.sending import Sender
 
 logger = logging.getLogger("holdfast")
 
@@ -40,6 +43,7 @@ _HOUR_SECONDS = 3_600.0
 _TURN_SECONDS = 600.0
 _TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
+_WEBHOOK_SECONDS = 2.0
 _SEAL_SECONDS = 5.0
 # A seal costs as much as some posts, so that each waits for its clinic's events of half a minute.
 _UNSEALED_FOR = timedelta(seconds=30)
@@ -57,10 +61,12 @@ class Job:
     work: Callable[[], Awaitable[object]]
 
 
-def jobs(database: Database, mail: Mail | None) -> list[Job]:
+def jobs(database: Database, mail: Mail | None, webhook_hosts: Collection[str] = ()) -> list[Job]:
     """All background jobs."""
+    courier = Courier(database, Sender(webhook_hosts), mail)
     return [
         Job("mail", _MAIL_SECONDS, lambda: asyncio.to_thread(mailing.send_due, database, mail)),
+        Job("webhooks", _WEBHOOK_SECONDS, courier.round),
         Job("seal", _SEAL_SECONDS, lambda: asyncio.to_thread(seal, database, clock.now() - _UNSEALED_FOR)),
         Job("expire", _HOUR_SECONDS, lambda: asyncio.to_thread(expire, database)),
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
@@ -102,6 +108,7 @@ def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
     database.writing(clinic_id, lambda db: idempotency.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: access.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: outbox.purge(db, clinic_id, now))
+    database.writing(clinic_id, lambda db: delivering.purge(db, clinic_id, now))
 
 
 def _each_clinic(
@@ -196,22 +203,23 @@ async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> tu
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def run(database: Database, mail: Mail | None) -> None:
+async def run(database: Database, mail: Mail | None, webhook_hosts: Collection[str] = ()) -> None:
     """Runs every job repeatedly until cancelled."""
-    told = ", ".join(f"{job.name} every {job.every_seconds:.0f} s" for job in jobs(database, mail))
+    every = jobs(database, mail, webhook_hosts)
+    told = ", ".join(f"{job.name} every {job.every_seconds:.0f} s" for job in every)
     logger.info("background jobs: %s%s", told, "" if mail else "; no mail server is set, so mail reaches nobody")
     holder = str(uuid4())
     async with asyncio.TaskGroup() as group:
-        for job in jobs(database, mail):
+        for job in every:
             group.create_task(_repeat(database, job, holder))
 
 
-def forever(database: Database, mail: Mail | None) -> None:
+def forever(database: Database, mail: Mail | None, webhook_hosts: Collection[str] = ()) -> None:
     """Runs every job repeatedly until interrupted, in a process of its own."""
 
     async def watching() -> None:
         async with watched(database):
-            await run(database, mail)
+            await run(database, mail, webhook_hosts)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(watching())

@@ -139,6 +139,7 @@ def _tell(say: _Teller, demo: Demo) -> None:
     _scores(say, patient_id)
     _answers(say, str(demo.patient_id))
     _corrections(say)
+    _webhooks(say)
     _service(say)
 
 
@@ -344,8 +345,25 @@ def _corrections(say: _Teller) -> None:
     say.say("erase_patient", "POST", f"/v1/patients/{ids[2]}/erasure", body)
 
 
-def _service(say: _Teller) -> None:
+def _webhooks(say: _Teller) -> None:
     say.say("list_changes", "GET", "/v1/changes", params={"limit": 2})
+    body = {"url": "https://ehr.example.org/holdfast", "events": ["alert.raised", "relief.changed"]}
+    webhook = say.say("create_webhook", "POST", "/v1/webhooks", body)
+    say.hide(webhook["secret"], "whsec_shown-once")
+    at = f"/v1/webhooks/{webhook['id']}"
+    rotated = say.say("rotate_webhook_secret", "POST", f"{at}/secrets", {"overlap_hours": 24})
+    say.hide(rotated["secret"], "whsec_shown-once")
+    body = {"events": ["alert.raised", "alert.withdrawn"]}
+    say.say("update_webhook", "PATCH", at, body, version=rotated["version"])
+    say.say("get_webhook", "GET", at)
+    say.say("list_webhooks", "GET", "/v1/webhooks")
+    delivery = say.say("test_webhook", "POST", f"{at}/test")
+    say.say("list_deliveries", "GET", f"{at}/deliveries")
+    say.say("replay_delivery", "POST", f"{at}/deliveries/{delivery['id']}/replay")
+    say.say("delete_webhook", "DELETE", at)
+
+
+def _service(say: _Teller) -> None:
     say.say("list_instruments", "GET", "/v1/instruments")
     say.say("get_instrument", "GET", "/v1/instruments/phq-9")
     say.say("list_problems", "GET", "/problems")

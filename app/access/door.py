@@ -111,10 +111,10 @@ class Door:
         seconds: float,
     ) -> Fact[T]:
         """As `read`, but waits so long for an answer in which something is there. Before each look it does what the
-        read needs (`prepare`), if `has_waiting` says so."""
+        read needs (`prepare`), as long as `has_waiting` says so."""
         database, clinic_id, deadline = self.parts.database, self.act.clinic_id, time.monotonic() + seconds
         while True:
-            if await database.read(clinic_id, has_waiting):
+            while await database.read(clinic_id, has_waiting):
                 await database.write(clinic_id, prepare)
             fact = await database.read(clinic_id, work)
             left = deadline - time.monotonic()

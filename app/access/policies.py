@@ -146,6 +146,15 @@ PERMISSIONS = {
     "list_due": Permission("plans:read", patients=True),
     "list_audit_events": Permission("audit:read"),
     "list_changes": Permission(),
+    "create_webhook": Permission("webhooks:write"),
+    "list_webhooks": Permission("webhooks:write"),
+    "get_webhook": Permission("webhooks:write"),
+    "update_webhook": Permission("webhooks:write"),
+    "delete_webhook": Permission("webhooks:write"),
+    "rotate_webhook_secret": Permission("webhooks:write"),
+    "test_webhook": Permission("webhooks:write"),
+    "list_deliveries": Permission("webhooks:write"),
+    "replay_delivery": Permission("webhooks:write"),
 }
 
 # With these a client can change what a cohort counts.

@@ -251,12 +251,15 @@ def time_zone(db: Transaction, clinic_id: UUID) -> ZoneInfo:
     return ZoneInfo(db.get_one(Clinic, clinic_id).time_zone)
 
 
+_TABLES = {"delivery_id": "webhook_deliveries"}
+
+
 def are_there(db: Transaction, clinic_id: UUID, ids: Mapping[str, UUID]) -> bool:
     """Whether everything that an address names is of this clinic, and of the patient that it names. `ids` are by the
     name of the parameter: `check_in_id` names a row of the table `check_ins`."""
     patient_id = ids.get("patient_id")
     for name, value in ids.items():
-        table = SQLModel.metadata.tables[name.removesuffix("_id") + "s"]
+        table = SQLModel.metadata.tables[_TABLES.get(name, name.removesuffix("_id") + "s")]
         mine = [table.c.clinic_id == clinic_id, table.c.id == value]
         if patient_id is not None and "patient_id" in table.c:
             mine.append(table.c.patient_id == patient_id)

@@ -7,14 +7,14 @@ a new fold no longer has does.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.alerts import store
 from app.alerts.models import Alert
 from app.alerts.policies import is_late
-from app.alerts.raising import new_alert, withdraw
+from app.alerts.raising import new_alert, told_of, withdraw
 from app.outbox import service as outbox
 from app.relief import Onset
 from app.storage import Transaction
@@ -71,13 +71,20 @@ def follow(
     named = {match.onset.said_by for match in matches if match.is_said_anew}
     check_ins = check_ins_of(named) if named else {}
     kept = [_kept(clinic_id, match, check_ins) for match in matches]
+    told = [_told(match, one.alert) for match, one in zip(matches, kept, strict=True)]
     new = [one.alert for match, one in zip(matches, kept, strict=True) if match.alert is None]
     store.write(db, new, [match.alert for match in matches if match.alert is not None and db.is_modified(match.alert)])
-    opened = [(match.track.at, one.alert) for match, one in zip(matches, kept, strict=True) if one.is_opened]
-    told = [outbox.change(clinic_id, "alert.raised", alert.patient_id, at, alert.id)
-            for at, alert in opened if alert.state == "open"]  # fmt: skip
-    outbox.record(db, told)
-    return [alert for _, alert in opened]
+    outbox.record(db, [row for row in told if row is not None])
+    return [one.alert for one in kept if one.is_opened]
+
+
+def _told(match: _Match, alert: Alert) -> dict[str, Any] | None:
+    if match.alert is not None:
+        return told_of(alert, match.track.at)
+    is_open = alert.state == "open"
+    return (
+        outbox.change(alert.clinic_id, "alert.raised", alert.patient_id, match.track.at, alert.id) if is_open else None
+    )
 
 
 def _matched(

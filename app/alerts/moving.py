@@ -41,7 +41,7 @@ def of_moved(db: Transaction, clinic_id: UUID, source: UUID, to: UUID, place_of:
             store.end_notices(db, clinic_id, alert.id)
             if is_notified(alert.priority, late=False):
                 raising.notify(db, alert)
-        db.add(alert)
+        raising.keep(db, alert, at)
     db.flush()
 
 
@@ -58,7 +58,9 @@ def of_merged(db: Transaction, clinic_id: UUID, source: UUID, to: UUID, place_of
         about = _about(alert)
         if about is not None and about in held:
             raising.withdraw(db, alert, at, "merged")
-        db.add(alert)
+        else:
+            raising.keep(db, alert, at)
+    db.flush()
     for alike in _by_instrument(a for a in [*theirs, *moved] if a.score_refused and a.state == "open"):
         for alert in alike[1:]:
             raising.withdraw(db, alert, at, "merged")
@@ -80,13 +82,13 @@ def of_returned(db: Transaction, clinic_id: UUID, source: UUID, to: UUID, place_
             _return(db, alert, was, to, at)
         elif not alert.former and alert.kind not in following.KINDS and (place := place_of(alert)) is not None:
             _point(alert, to, place)
-        db.add(alert)
+        raising.keep(db, alert, at)
     db.flush()
     for alike in _by_instrument(a for a in theirs if a.score_refused and a.patient_id == source):
         if alike[0].instrument in without and not any(_stands_for_all(alert) for alert in alike):
             for alert in [a for a in alike if _is_withdrawn_for_another(a)][:1]:
                 alert.state, alert.withdrawn_at, alert.withdrawn_because = "open", None, None
-                db.add(alert)
+                raising.keep(db, alert, at)
     db.flush()
 
 

@@ -13,7 +13,6 @@ from app.alerts.models import Alert, Notice
 from app.alerts.policies import RANKS, domain_of, is_late, is_notified, is_worse, self_harm_priority
 from app.instruments import INSTRUMENTS
 from app.outbox import service as outbox
-from app.outbox.kinds import Kind
 from app.storage import Transaction, new_id, row_maker
 
 # The points and the answer to the self-harm item; None where they are not known.
@@ -130,7 +129,7 @@ def raise_refused(db: Transaction, clinic_id: UUID, refused: Sequence[Refused]) 
             alert.priority, alert.rank = one.priority, RANKS[one.priority]
         if alert.late and not one.late:
             alert.late, alert.taken_at = False, one.taken_at
-        db.add(alert)
+        keep(db, alert, one.at)
         if is_notified(alert.priority, late=alert.late) and not was_told:
             notify(db, alert)
 
@@ -200,8 +199,7 @@ def withdraw(db: Transaction, alert: Alert, at: datetime, because: str) -> None:
     """Takes an alert off the list, for a reason that it keeps."""
     if alert.state != "withdrawn":
         alert.state, alert.withdrawn_at, alert.withdrawn_because = "withdrawn", at, because
-        db.add(alert)
-        tell(db, "alert.withdrawn", alert, at)
+        keep(db, alert, at)
 
 
 def said_by_refused(alert: Alert) -> dict[str, Any]:
@@ -242,15 +240,27 @@ def notify(db: Transaction, alert: Alert) -> None:
 
 def _add(db: Transaction, alert: Alert) -> None:
     """Stores an alert, with a notice if mails must be sent about it."""
-    db.add(alert)
-    tell(db, "alert.raised", alert, alert.raised_at)
+    keep(db, alert, alert.raised_at)
     if is_notified(alert.priority, late=alert.late):
         notify(db, alert)
 
 
-def tell(db: Transaction, kind: Kind, alert: Alert, at: datetime) -> None:
-    """Records in the outbox that an alert was raised, or withdrawn."""
-    outbox.record(db, [outbox.change(alert.clinic_id, kind, alert.patient_id, at, alert.id)])
+def told_of(alert: Alert, at: datetime) -> dict[str, Any] | None:
+    """The row of the outbox that a changed alert calls for, before its changes are written: where it is open anew, more
+    pressing, timely or another patient's than before; and where it is no longer open without anybody having looked."""
+    changed = store.changed(alert, ("state", "rank", "late", "patient_id"))
+    if alert.state == "open" and changed:
+        return outbox.change(alert.clinic_id, "alert.raised", alert.patient_id, at, alert.id)
+    if alert.state in ("withdrawn", "historic") and "state" in changed:
+        return outbox.change(alert.clinic_id, "alert.withdrawn", alert.patient_id, at, alert.id)
+    return None
+
+
+def keep(db: Transaction, alert: Alert, at: datetime) -> None:
+    """Stores an alert, once all its changes are made, and tells of it in the outbox."""
+    told = told_of(alert, at)
+    db.add(alert)
+    outbox.record(db, [told] if told is not None else [])
 
 
 def _take_over(db: Transaction, alert: Alert, answer: Answered, priority: str) -> None:
@@ -260,7 +270,7 @@ def _take_over(db: Transaction, alert: Alert, answer: Answered, priority: str) -
     alert.check_in_id, alert.session_id, alert.score_refused = answer.check_in_id, answer.session_id, False
     alert.priority, alert.rank = priority, RANKS[priority]
     alert.late, alert.taken_at = answer.is_late(priority), answer.taken_at
-    db.add(alert)
+    keep(db, alert, answer.recorded_at)
     if is_notified(alert.priority, late=alert.late) and not was_told:
         notify(db, alert)
 
@@ -273,7 +283,7 @@ def _make_timely(db: Transaction, known: Sequence[Alert], answers: Sequence[Answ
         if answer is None or not alert.late or alert.state != "open" or answer.is_late(alert.priority):
             continue
         alert.late, alert.taken_at = False, answer.taken_at
-        db.add(alert)
+        keep(db, alert, answer.recorded_at)
         if is_notified(alert.priority, late=False):
             notify(db, alert)
 

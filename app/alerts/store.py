@@ -91,6 +91,12 @@ def of_patients(
     return _found(db, query.order_by(col(Alert.raised_at), col(Alert.id)), lock=lock)
 
 
+def changed(alert: Alert, names: Collection[str]) -> set[str]:
+    """Those of these columns that have another value than the database; all of a new alert's."""
+    attributes = inspect(alert).attrs
+    return {name for name in names if attributes[name].history.has_changes()}
+
+
 # What of an alert follows the readings.
 _FOLLOWING = ("state", "withdrawn_at", "withdrawn_because", "onset_on", "late", "taken_at", "check_in_id")
 

@@ -151,7 +151,7 @@ IdText = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 
 def grows(*known: str) -> Any:
     """A response field whose set of values may grow: a plain string, with the known values documented."""
-    return Field(json_schema_extra={"x-known-values": list(known)}, description="One of: " + ", ".join(known))
+    return Field(json_schema_extra={"x-known-values": list(known)})
 
 
 # The codes that requests may name: of every instrument, and of those with a rule.

@@ -6,13 +6,14 @@ Each step below is there because a generator needs it: see docs/decisions/0014-c
 
 import json
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from app.api.fields import ProblemOut
 from app.api.problems import only
@@ -39,6 +40,7 @@ _TAGS = {
     "privacy": "A patient's record, and its erasure",
     "service": "The service itself",
     "sessions": "Infusions",
+    "webhooks": "What happened, sent to receivers",
 }
 _HEADER_TEXTS = {
     "X-Request-Id": ("The request's id, for questions to the operator.", "string"),
@@ -62,13 +64,16 @@ _HTTP, _OAUTH = "token", "oauth2"
 @dataclass(frozen=True, slots=True)
 class About:
     """What the document says that other rooms know. `url`: where the service is reached. `scopes`: what each operation
-    needs. `open_operations`: which need no token. `values`: further named sets of values with their meanings."""
+    needs. `open_operations`: which need no token. `values`: further named sets of values with their meanings.
+    `events`: what receivers of webhooks are told of, `models`: in which bodies."""
 
     url: str
     scopes: Mapping[str, Collection[str]]
     all_scopes: Collection[str]
     open_operations: Collection[str]
     values: Mapping[str, Mapping[str, str]]
+    events: Mapping[str, str]
+    models: Sequence[type[BaseModel]]
 
 
 def document(app: FastAPI, about: About) -> Node:
@@ -94,8 +99,10 @@ def _document(app: FastAPI, about: About) -> Node:
     schemas = components["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    problem = ProblemOut.model_json_schema(ref_template=_SCHEMAS + "{model}")
-    schemas |= {**problem.pop("$defs", {}), "ProblemOut": problem}
+    models: list[type[BaseModel]] = [ProblemOut, *about.models]
+    for model in models:
+        schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
+        schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
     components["headers"] = {
         name: {"description": text, "schema": {"type": kind}} for name, (text, kind) in _HEADER_TEXTS.items()
     }
@@ -111,6 +118,7 @@ def _document(app: FastAPI, about: About) -> Node:
     _name_values(found, schemas, about)
     _show(found)
     components["responses"] = _shared_refusals(found)
+    found["webhooks"] = {kind: {"post": _event(kind, means)} for kind, means in about.events.items()}
     return found
 
 
@@ -161,7 +169,7 @@ def _complete(operation: Node) -> None:
             responses.setdefault(str(status), refusal)
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "if-match":
-            parameter["name"], parameter["required"] = "If-Match", True
+            parameter["name"], parameter["required"] = "If-Match", "428" in responses
         parameter["schema"] = _without_null(parameter["schema"])
 
 
@@ -224,7 +232,7 @@ def _describe(schemas: Node) -> None:
     for model, schema in schemas.items():
         for name, about in schema.get("properties", {}).items():
             text = about.get("description", "")
-            if not text or "x-known-values" in about:
+            if not text:
                 text = words.get(f"{model}.{name}") or words.get(name, text)
             default = about.pop("default", None)
             if default not in (None, "", [], {}):
@@ -264,6 +272,23 @@ def _name_values(found: Node, schemas: Node, about: About) -> None:
 
 def _listed(means: Mapping[str, str]) -> str:
     return "".join(f"\n- `{value}`: {meaning}" for value, meaning in means.items())
+
+
+def _event(kind: str, meaning: str) -> Node:
+    """What a receiver is sent."""
+    schema = {"$ref": f"{_SCHEMAS}WebhookEvent"}
+    return {
+        "operationId": f"receive_{kind.replace('.', '_')}",
+        "summary": meaning[0].upper() + meaning[1:],
+        "description": "Signed by Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp`, `webhook-signature`.",
+        "tags": ["webhooks"],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "204": {"description": "Received; any status from 200 to 299 is taken for that"},
+            "410": {"description": "The receiver is gone: the webhook is switched off"},
+        },
+        "security": [],
+    }
 
 
 def _shared_refusals(found: Node) -> Node:

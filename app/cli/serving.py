@@ -93,7 +93,7 @@ def work() -> None:
     found = settings()
     configure(found.log_level, found.log_format)
     check_start(found)
-    background.forever(Database(found.database_url, *found.secrets), mail_of(found))
+    background.forever(Database(found.database_url, *found.secrets), mail_of(found), found.webhook_host_names)
 
 
 def address_of(host: str, port: int) -> str:

@@ -12,7 +12,6 @@ Kind = Literal[
     "alert.withdrawn",
     "patient.changed",
     "patient.merged",
-    "plan.due",
 ]
 READ_SCOPES: dict[str, str] = {
     "check_in.recorded": "checkins:read",
@@ -24,5 +23,15 @@ READ_SCOPES: dict[str, str] = {
     "alert.withdrawn": "alerts:read",
     "patient.changed": "patients:read",
     "patient.merged": "patients:read",
-    "plan.due": "plans:read",
+}
+KIND_MEANINGS: dict[str, str] = {
+    "check_in.recorded": "a check-in was recorded",
+    "check_in.amended": "a check-in was amended, completed, voided or moved",
+    "session.recorded": "a session was recorded",
+    "session.amended": "a session was changed or moved",
+    "relief.changed": "a domain's status, or the instrument that answers for it, is another one now",
+    "alert.raised": "an alert is open that was not, or is more pressing, timely or another patient's now",
+    "alert.withdrawn": "an alert is no longer open though nobody has looked: what it rests on was wrong, or is over",
+    "patient.changed": "a patient was made, changed or erased",
+    "patient.merged": "a record goes on in another one, or no longer does",
 }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
 from app.storage import Moment, Uid, key, rights
@@ -19,13 +19,13 @@ class Change(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
         Index("ix_changes_position", "clinic_id", "position", unique=True),
-        Index("ix_changes_waiting", "clinic_id", "at", "id", postgresql_where=_WAITING, sqlite_where=_WAITING),
+        Index("ix_changes_waiting", "clinic_id", "id", postgresql_where=_WAITING, sqlite_where=_WAITING),
         rights("position", deletes=True),
     )
 
     clinic_id: UUID = key()
     id: UUID = key()
-    position: int | None
+    position: int | None = Field(sa_type=BigInteger)
     at: datetime = Field(sa_type=Moment)
     kind: str
     patient_id: UUID = Field(sa_type=Uid)
@@ -39,5 +39,5 @@ class Feed(SQLModel, table=True):
     __table_args__ = (ForeignKeyConstraint(["clinic_id"], ["clinics.id"]), rights("last, deleted"))
 
     clinic_id: UUID = key()
-    last: int
-    deleted: int
+    last: int = Field(sa_type=BigInteger)
+    deleted: int = Field(sa_type=BigInteger)

@@ -3,8 +3,10 @@
 Changes are recorded without a position, by as many transactions at once as there are. `place` gives positions to those
 that are committed, one caller at a time for each clinic: it holds the row of the clinic's feed, so that the next caller
 sees what this one gave. A change that is committed late gets a later position. So whoever has read up to a position has
-missed nothing before it, however slow a transaction was. Within one patient the order is that of what happened, since a
-patient's changes are committed one after the other, each with a later time.
+missed nothing before it, however slow a transaction was.
+
+Changes that are placed together are in the order of their ids, which are made while the patient is locked: within one
+patient, that is the order in which things happened, as far as the clocks of several hosts agree.
 """
 
 from collections.abc import Iterable
@@ -18,7 +20,8 @@ from app.outbox.models import Change
 from app.storage import Transaction, insert, new_id
 
 KEPT_FOR = timedelta(days=90)
-_AT_ONCE = 10_000
+# SQLite has one writer, which placing must not hold for long.
+_AT_ONCE = 2_000
 
 
 def change(clinic_id: UUID, kind: Kind, patient_id: UUID, at: datetime, about_id: UUID | None = None) -> dict[str, Any]:
@@ -40,17 +43,15 @@ def record(db: Transaction, changes: Iterable[dict[str, Any]]) -> None:
 
 
 def place(db: Transaction, clinic_id: UUID) -> None:
-    """Puts the waiting changes of a clinic at the end of its feed."""
+    """Puts waiting changes of a clinic at the end of its feed: at most 2,000, so that nobody is kept waiting for long.
+    The caller asks again whether some wait."""
     feed = store.locked_feed(db, clinic_id)
-    while placed := store.place_waiting(db, clinic_id, feed.last, _AT_ONCE):
-        feed.last += placed
+    feed.last += store.place_waiting(db, clinic_id, feed.last, _AT_ONCE)
     db.add(feed)
 
 
 def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
-    """Deletes the changes that are older than 90 days."""
-    if store.feed(db, clinic_id) is None:
-        return
+    """Deletes the changes that are older than 90 days, whether somebody has read them or not."""
     feed = store.locked_feed(db, clinic_id)
     last = store.delete_before(db, clinic_id, now - KEPT_FOR)
     if last is not None:

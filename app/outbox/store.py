@@ -1,6 +1,6 @@
 """Queries on the outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -33,12 +33,13 @@ def feed(db: Transaction, clinic_id: UUID) -> Feed | None:
 
 
 def place_waiting(db: Transaction, clinic_id: UUID, last: int, most: int) -> int:
-    """Gives at most so many of the waiting changes the positions after `last`, in order of time. Returns how many."""
-    number = func.row_number().over(order_by=(col(Change.at), col(Change.id)))
+    """Gives at most so many of the waiting changes the positions after `last`, in the order of their ids. Returns how
+    many."""
+    number = func.row_number().over(order_by=col(Change.id))
     waiting = (
         rows_of(col(Change.id).label("id"), (number + last).label("position"))
         .where(col(Change.clinic_id) == clinic_id, col(Change.position).is_(None))
-        .order_by(col(Change.at), col(Change.id))
+        .order_by(col(Change.id))
         .limit(most)
         .subquery()
     )
@@ -53,16 +54,21 @@ def place_waiting(db: Transaction, clinic_id: UUID, last: int, most: int) -> int
     return count
 
 
-def after(db: Transaction, clinic_id: UUID, position: int, limit: int) -> Sequence[Change]:
-    """The changes after a position, in order."""
+def after(
+    db: Transaction, clinic_id: UUID, position: int, limit: int, kinds: Collection[str] | None = None
+) -> Sequence[Change]:
+    """The changes after a position, in order; of these kinds alone, where they are given."""
     query = select(Change).where(col(Change.clinic_id) == clinic_id, col(Change.position) > position)
+    if kinds is not None:
+        query = query.where(col(Change.kind).in_(kinds))
     return db.exec(query.order_by(col(Change.position)).limit(limit)).all()
 
 
 def delete_before(db: Transaction, clinic_id: UUID, moment: datetime) -> int | None:
-    """Deletes the placed changes from before a moment. Returns the last position among them; None for none."""
-    old = (col(Change.clinic_id) == clinic_id, col(Change.at) < moment, col(Change.position).is_not(None))
+    """Deletes the changes from before a moment, also those without a position. Returns the last position among them;
+    None for none."""
+    # Ids are of version 7, so they begin with the time at which they were made.
+    old = (col(Change.clinic_id) == clinic_id, col(Change.id) < UUID(int=int(moment.timestamp() * 1000) << 80))
     last = db.exec(select(func.max(col(Change.position))).where(*old)).one()
-    if last is not None:
-        db.execute(delete(Change).where(col(Change.clinic_id) == clinic_id, col(Change.position) <= last))
+    db.execute(delete(Change).where(*old))
     return last

@@ -133,7 +133,8 @@ def advance(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], day: 
     rows_now = [advanced(row, day) for row in turned]
     store.upsert_folds(db, [], [], rows_now)
     pairs = zip(turned, rows_now, strict=True)
-    news = {row["patient_id"] for row, now in pairs if row["status"] != now["status"]}
+    said = ("instrument", "status")
+    news = {row["patient_id"] for row, now in pairs if any(row[name] != now[name] for name in said)}
     outbox.record(db, [outbox.change(clinic_id, "relief.changed", patient_id, clock.now()) for patient_id in news])
 
 

@@ -18,7 +18,7 @@ def upgrade() -> None:
         "changes",
         sa.Column("clinic_id", _UID, nullable=False),
         sa.Column("id", _UID, nullable=False),
-        sa.Column("position", sa.Integer(), nullable=True),
+        sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column("at", _MOMENT, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("patient_id", _UID, nullable=False),
@@ -28,14 +28,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_changes_position", "changes", ["clinic_id", "position"], unique=True)
     op.create_index(
-        "ix_changes_waiting", "changes", ["clinic_id", "at", "id"],
+        "ix_changes_waiting", "changes", ["clinic_id", "id"],
         postgresql_where=_WAITING, sqlite_where=_WAITING,
     )  # fmt: skip
     op.create_table(
         "feeds",
         sa.Column("clinic_id", _UID, nullable=False),
-        sa.Column("last", sa.Integer(), nullable=False),
-        sa.Column("deleted", sa.Integer(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("deleted", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name="fk_feeds_clinic_id"),
         sa.PrimaryKeyConstraint("clinic_id", name="pk_feeds"),
     )

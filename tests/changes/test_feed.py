@@ -102,7 +102,7 @@ def test_each_kind_is_told_to_those_who_may_read_its_resource(server: TestClient
     assert set(kinds(mine["items"])) == {"check_in.recorded"}
     assert mine["next_after"] == everything["next_after"]
     none = feed(new_client(server, api.clinic_id, "webhooks:write"))
-    assert (none["items"], none["next_after"]) == ([], everything["next_after"])
+    assert (none["items"], none["next_after"]) == ([], 0)
     assert new_device(api, patient_id).get("/v1/changes").status_code == 403
     assert feed(new_clinic(server))["items"] == []
 
@@ -198,7 +198,12 @@ def test_many_writers_and_readers_at_once_miss_and_double_nothing(api: Api, data
         written.append(str(row["id"]))
 
     pauses = [[rng.choice((0, 0, 0.01, 0.05)) for _ in range(8)] for _ in range(6)]
-    writers = [threading.Thread(target=lambda mine=mine: [write(pause) for pause in mine]) for mine in pauses]
+
+    def write_all(mine: list[float]) -> None:
+        for pause in mine:
+            write(pause)
+
+    writers = [threading.Thread(target=write_all, args=(mine,)) for mine in pauses]
     read: list[list[dict[str, Any]]] = [[], []]
 
     def follow(into: list[dict[str, Any]]) -> None:

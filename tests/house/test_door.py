@@ -148,6 +148,8 @@ class Walk:
                 merged = api.post(f"/v1/patients/{mine}/merge", {"into": self.survivor, "reason": "twice"})
                 assert merged.status_code == 201, merged.text
             return {"patient_id": mine, "session_id": session["id"], "check_in_id": check_in["id"]}
+        if name == "delete_webhook":
+            return {"webhook_id": self.world.webhook()}
         if name != "erase_patient":
             return self.world.ids
         self.leaving = self.world.api.patient()
@@ -281,8 +283,8 @@ def test_a_refusal_leaves_one_event_and_shows_nobody(walk: Walk, name: str) -> N
     if PERMISSIONS[name] != Permission(patients=True, unfinished=True):  # which everybody may do
         stranger = (
             walk.device
-            if name == "list_patients"
-            else new_client(walk.world.api.server, walk.world.api.clinic_id, "webhooks:write")
+            if name in ("list_patients", "list_changes")
+            else new_client(walk.world.api.server, walk.world.api.clinic_id, "fhir:read")
         )
         walk.refused(name, 403, "denied", stranger)
     walk.refused(name, 422, "refused", params={"nonsense": "1"})

@@ -30,7 +30,10 @@ OPERATIONS = [
     for method, operation in operations.items()
 ]
 PROTECTED = [o for o in OPERATIONS if o[2]["operationId"] not in OPEN_OPERATIONS]
-IDS = ("patient_id", "session_id", "check_in_id", "alert_id", "device_id", "user_id", "client_id", "event_id")
+IDS = (
+    *("patient_id", "session_id", "check_in_id", "alert_id", "device_id", "user_id", "client_id", "event_id"),
+    *("webhook_id", "delivery_id"),
+)
 by_operation = pytest.mark.parametrize(
     ("method", "path", "operation"), PROTECTED, ids=[o[2]["operationId"] for o in PROTECTED]
 )
@@ -74,7 +77,11 @@ class World:
         enrolled = new_device(api, patient_id)
         devices = api.get(f"/v1/patients/{patient_id}/devices").json()["items"]
         assert enrolled.get("/v1/me").status_code == 200
+        hook = api.post("/v1/webhooks", {"url": "https://ehr.example.org/in", "events": ["alert.raised"]}).json()
+        sent = api.post(f"/v1/webhooks/{hook['id']}/test").json()
         return {
+            "webhook_id": hook["id"],
+            "delivery_id": sent["id"],
             "patient_id": patient_id,
             "session_id": session["id"],
             "check_in_id": check_in["id"],
@@ -85,11 +92,20 @@ class World:
             "client_id": str(new_client(api.server, api.clinic_id, "patients:read").caller_id),
         }
 
+    def webhook(self) -> str:
+        """A webhook of the clinic's, to be removed; where none can be made, the one that is there."""
+        answer = self.api.post("/v1/webhooks", {"url": "https://ehr.example.org/in", "events": ["alert.raised"]})
+        found: str = answer.json().get("id", self.ids["webhook_id"])
+        return found
+
     def call(self, caller: Api, method: str, path: str, operation: dict[str, Any]) -> Any:
         body = body_of(operation)
         if operation["operationId"] == "record_check_ins":
             body["items"][0]["patient_id"] = self.ids["patient_id"]
-        filled = path.format(**self.ids)
+        ids = self.ids
+        if operation["operationId"] == "delete_webhook":  # the one that others ask for stays
+            ids = ids | {"webhook_id": self.webhook() if caller.clinic_id == self.api.clinic_id else ids["webhook_id"]}
+        filled = path.format(**ids)
         required = [p for p in operation.get("parameters", []) if p["in"] == "query" and p["required"]]
         params = {p["name"]: p["schema"]["examples"][0] for p in required}
         return caller.request(method, filled, params=params, json=body, headers={"If-Match": '"1"'})

@@ -1,0 +1,1 @@
+"""Webhooks: what happened, sent to receivers that a clinic has named, by Standard Webhooks 1.0."""

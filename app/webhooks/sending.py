@@ -1,0 +1,86 @@
+"""Sends a body to a receiver: to the address that was checked, without redirects, within bounds of time and bytes."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.webhooks.addresses import chosen, why_not
+
+_SECONDS = 15.0
+_MOST_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a try: the receiver's status, or `error`. `milliseconds`: how long it took."""
+
+    status: int | None
+    error: str | None
+    milliseconds: int
+
+    @property
+    def is_received(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Sender:
+    """Sends to receivers. `allowed`: the hosts that the operator has allowed by name."""
+
+    def __init__(self, allowed: Collection[str], seconds: float = _SECONDS) -> None:
+        self._allowed, self._seconds = frozenset(allowed), seconds
+
+    async def send(self, url: str, body: bytes, headers: dict[str, str]) -> Sent:
+        """Sends one body. Never raises for what the receiver or the network does."""
+        began = time.monotonic()
+        status, error = None, None
+        try:
+            async with asyncio.timeout(self._seconds):
+                status = await self._post(url, body, headers)
+        except _RefusedAddressError:
+            error = "refused_address"
+        except (TimeoutError, httpx.TimeoutException):
+            error = "timed_out"
+        except (httpx.ConnectError, OSError):
+            error = "unreachable"
+        except httpx.HTTPError:
+            error = "bad_answer"
+        return Sent(status, error, round(1000 * (time.monotonic() - began)))
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if why_not(url, self._allowed) is not None:
+            raise _RefusedAddressError
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, parts.port or (443 if parts.scheme == "https" else 80), type=socket.SOCK_STREAM
+        )
+        address = chosen(parts, [str(one[4][0]) for one in found], self._allowed)
+        if address is None:
+            raise _RefusedAddressError
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self._seconds) as client:
+            request = client.build_request(
+                "POST",
+                httpx.URL(url).copy_with(host=address),
+                content=body,
+                headers={**headers, "Host": parts.netloc, "Content-Type": "application/json"},
+                extensions={"sni_hostname": host},
+            )
+            answer = await client.send(request, stream=True)
+            try:
+                read = 0
+                async for part in answer.aiter_raw():
+                    read += len(part)
+                    if read > _MOST_BYTES:  # what it says is of no interest
+                        break
+            finally:
+                await answer.aclose()
+            return answer.status_code
+
+
+class _RefusedAddressError(Exception):
+    """The host means an address that is not allowed."""
