@@ -74,7 +74,13 @@ def typescript_client() -> Path:
 
 
 def test_the_python_client_is_typed_strictly_and_tells_the_whole_story(service: Service, python_client: Path) -> None:
-    files = (python_client / "holdfast_client", python_client / "holdfast_outbox", HERE / "story.py", HERE / "cut.py")
+    files = (
+        python_client / "holdfast_client",
+        python_client / "holdfast_outbox",
+        HERE / "story.py",
+        HERE / "cut.py",
+        HERE / "outbox.py",
+    )
     ran(BIN / "mypy", "--strict", *files, MYPYPATH=str(python_client))
     said = ran(BIN / "python", HERE / "story.py", service.address, EMAIL, PASSWORD, PYTHONPATH=str(python_client))
     assert json.loads(said)["patients"] >= 6
@@ -84,7 +90,7 @@ def test_the_python_client_is_typed_strictly_and_tells_the_whole_story(service: 
 def typescript_stories(typescript_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stories in TypeScript, compiled strictly against the package."""
     folder = tmp_path_factory.mktemp("typescript")
-    for name in ("story.ts", "cut.ts"):
+    for name in ("story.ts", "cut.ts", "outbox.ts"):
         shutil.copy(HERE / name, folder)
     (folder / "node_modules").mkdir()
     (folder / "node_modules/holdfast-client").symlink_to(typescript_client)
@@ -155,6 +161,14 @@ def test_an_outbox_in_typescript_loses_and_doubles_nothing_wherever_the_network_
     with cutting(int(service.address.rsplit(":", 1)[1])) as proxy:
         command = (typescript_stories / "out/cut.js", proxy.address, phone.patient_id, *phone.tokens, STEP)
         told(ran(NODE, *command), phone)
+
+
+def test_an_outbox_in_python_knows_passing_trouble_from_a_refusal(python_client: Path, tmp_path: Path) -> None:
+    assert ran(BIN / "python", HERE / "outbox.py", tmp_path, PYTHONPATH=str(python_client)) == "six stories\n"
+
+
+def test_an_outbox_in_typescript_knows_passing_trouble_from_a_refusal(typescript_stories: Path) -> None:
+    assert ran(NODE, typescript_stories / "out/outbox.js") == "five stories\n"
 
 
 def test_the_wheel_installs_and_its_quickstart_runs(service: Service, python_client: Path, tmp_path: Path) -> None:

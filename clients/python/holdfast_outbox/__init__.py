@@ -27,19 +27,24 @@ import httpx
 from holdfast_client.models import CheckInIn
 from holdfast_client.types import UNSET
 
-# Answers after which the same request may succeed later; a 409 only where another try of it is under way.
-_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Refusals after which the same request may succeed later: another try of it is under way, or the service is busy.
+_LATER = frozenset({"request_in_progress", "rate_limited", "busy"})
 _FIRST = "select id, body from waiting order by place limit 1"
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
 _TABLES = """
 create table if not exists waiting (place integer primary key autoincrement, id text unique, body text not null);
 create table if not exists refused (id text primary key, body text not null, problem text not null);
 create table if not exists tokens (one integer primary key check (one = 1), access text, refresh text);
+create table if not exists owner (one integer primary key check (one = 1), patient text not null);
 """
 
 
 class SignedOutError(Exception):
     """The tokens no longer work. What waits stays in the outbox until somebody signs in again."""
+
+
+class OtherPatientError(Exception):
+    """The file is the outbox of another patient. Sign that one out first, or take another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +67,33 @@ class Outbox:
         *,
         http: httpx.Client | None = None,
         on_receipt: Callable[[dict[str, Any]], None] = lambda _: None,
+        on_refused: Callable[[Refused], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`on_receipt` is told of each receipt (`CheckInReceipt`), also of one that was recorded at an earlier try."""
+        """`on_receipt` is told of each receipt (`CheckInReceipt`), also of one that was recorded at an earlier try;
+        `on_refused` of each refusal. Both can hold a `notice`: whom to call now, which is to be shown at once. Raises
+        OtherPatientError."""
         self._url, self._patient_id = url.rstrip("/"), patient_id
         self._http = http or httpx.Client(timeout=30)
-        self._on_receipt, self._now, self._sleep = on_receipt, now, sleep
+        self._on_receipt, self._on_refused, self._now, self._sleep = on_receipt, on_refused, now, sleep
         self._file = sqlite3.connect(file, isolation_level=None)
         self._file.execute("pragma synchronous = full")
         self._file.executescript(_TABLES)
+        self._claim()
+        if self._file.execute("select patient from owner").fetchone()[0] != str(patient_id):
+            raise OtherPatientError
         self._tries = 0
 
     def sign_in(self, access_token: str, refresh_token: str) -> None:
         """Keeps the tokens. The refresh token is stored before it is used: an answer that is lost costs nothing, since
         the service takes the one before it as well."""
+        self._claim()
         self._file.execute("insert or replace into tokens values (1, ?, ?)", (access_token, refresh_token))
 
     def sign_out(self) -> None:
-        """Forgets the tokens and everything that waits or was refused."""
-        for table in ("tokens", "waiting", "refused"):
+        """Forgets the tokens, whose outbox it is, and everything that waits or was refused."""
+        for table in ("tokens", "waiting", "refused", "owner"):
             self._file.execute(f"delete from {table}")  # noqa: S608 - of a fixed list
         self._file.execute("vacuum")
 
@@ -91,6 +103,7 @@ class Outbox:
         body.pop("sent_at", None)
         chosen = body.get("id") if check_in.id is not UNSET else None
         body["id"] = chosen or str(uuid4())
+        self._claim()
         self._file.execute("insert into waiting (id, body) values (?, ?)", (body["id"], json.dumps(body)))
         return UUID(body["id"])
 
@@ -120,23 +133,28 @@ class Outbox:
                 answer = self._post(json.loads(body))
             except httpx.TransportError:
                 return self._wait(None)
-            if answer.status_code in _LATER or _is_under_way(answer):
+            said = _json(answer)
+            if answer.is_success and "id" in said:
+                self._on_receipt(said)
+                self._file.execute("delete from waiting where id = ?", (key,))
+            elif 400 <= answer.status_code < 500 and "code" in said and said["code"] not in _LATER:
+                self._set_aside(key, body, said)
+            else:  # of something in between, or of a service in trouble
                 return self._wait(answer.headers.get("Retry-After"))
             self._tries = 0
-            if answer.is_success:
-                self._on_receipt(answer.json())
-                self._file.execute("delete from waiting where id = ?", (key,))
-            else:
-                self._set_aside(key, body, answer)
         return None
+
+    def _claim(self) -> None:
+        self._file.execute("insert or ignore into owner values (1, ?)", (str(self._patient_id),))
 
     def _first(self) -> tuple[str, str] | None:
         found: tuple[str, str] | None = self._file.execute(_FIRST).fetchone()
         return found
 
-    def _set_aside(self, key: str, body: str, answer: httpx.Response) -> None:
+    def _set_aside(self, key: str, body: str, problem: dict[str, Any]) -> None:
+        self._on_refused(Refused(UUID(key), json.loads(body), problem))
         self._file.execute("begin immediate")
-        self._file.execute("insert or replace into refused values (?, ?, ?)", (key, body, json.dumps(_problem(answer))))
+        self._file.execute("insert or replace into refused values (?, ?, ?)", (key, body, json.dumps(problem)))
         self._file.execute("delete from waiting where id = ?", (key,))
         self._file.execute("commit")
 
@@ -163,13 +181,13 @@ class Outbox:
         """Gets new tokens. False: they are over. Raises TransportError where that cannot be known now."""
         data = {"grant_type": "refresh_token", "refresh_token": token}
         answer = self._http.post(f"{self._url}/oauth/token", data=data)
-        if answer.status_code in _LATER:
-            raise httpx.TransportError("the service is busy")
-        if not answer.is_success:
+        found = _json(answer)
+        if answer.is_success and "refresh_token" in found:
+            self.sign_in(found["access_token"], found["refresh_token"])
+            return True
+        if answer.status_code in (400, 401) and "error" in found:  # RFC 6749, 5.2
             return False
-        found = answer.json()
-        self.sign_in(found["access_token"], found["refresh_token"])
-        return True
+        raise httpx.TransportError("the service could not say")
 
     def _wait(self, retry_after: str | None) -> float:
         """Seconds until the next try: longer with each, drawn at chance so that phones do not come all at once."""
@@ -179,13 +197,10 @@ class Outbox:
         return max(asked, random.uniform(0, longest))  # noqa: S311 - no secret
 
 
-def _is_under_way(answer: httpx.Response) -> bool:
-    return answer.status_code == 409 and _problem(answer).get("code") == "request_in_progress"
-
-
-def _problem(answer: httpx.Response) -> dict[str, Any]:
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer; empty for anything else."""
     try:
         found = answer.json()
     except ValueError:
         found = None
-    return found if isinstance(found, dict) else {"status": answer.status_code}
+    return found if isinstance(found, dict) else {}

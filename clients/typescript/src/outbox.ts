@@ -12,6 +12,8 @@ export type Receipt = components["schemas"]["CheckInReceipt"];
 
 /** What the outbox keeps. A store writes it all or not at all, and durably, before `save` resolves. */
 export interface Kept {
+  /** Whose outbox it is; null until the first sign-in, and after a sign-out. */
+  patientId: string | null;
   tokens: { access: string; refresh: string } | null;
   waiting: (CheckIn & { id: string })[];
   refused: { body: CheckIn & { id: string }; problem: unknown }[];
@@ -21,7 +23,16 @@ export interface Kept {
 export interface Store {
   load(): Promise<Kept | null>;
   save(kept: Kept): Promise<void>;
+  /** Runs something while no other page or worker does; `navigator.locks.request` in a browser. Without it, one
+   *  context at a time may use the store. */
+  alone?<T>(work: () => Promise<T>): Promise<T>;
 }
+
+/** The store is the outbox of another patient. Sign that one out first, or take another store. */
+export class OtherPatientError extends Error {}
+
+/** The id of this check-in is that of another one that waits. */
+export class RepeatedIdError extends Error {}
 
 /** The tokens no longer work. What waits stays in the outbox until somebody signs in again. */
 export class SignedOutError extends Error {}
@@ -29,12 +40,15 @@ export class SignedOutError extends Error {}
 export interface Options {
   /** Told of each receipt, also of one that was recorded at an earlier try. */
   onReceipt?: (receipt: Receipt) => void;
+  /** Told of each refusal. Like a receipt it can hold a `notice`: whom to call now, to be shown at once. */
+  onRefused?: (refused: Kept["refused"][number]) => void;
   fetch?: typeof fetch;
   now?: () => Date;
   sleep?: (seconds: number) => Promise<void>;
 }
 
-const later = new Set([408, 425, 429, 500, 502, 503, 504]);
+// Refusals after which the same request may succeed later: another try of it is under way, or the service is busy.
+const later = new Set<unknown>(["request_in_progress", "rate_limited", "busy"]);
 const [firstWait, longestWait] = [1, 300];
 
 class TryLater extends Error {
@@ -44,8 +58,6 @@ class TryLater extends Error {
 }
 
 export class Outbox {
-  #kept: Kept = { tokens: null, waiting: [], refused: [] };
-  #opened: Promise<void> | null = null;
   #tries = 0;
   #sending = false;
 
@@ -59,32 +71,36 @@ export class Outbox {
   /** Keeps the tokens. The refresh token is stored before it is used: an answer that is lost costs nothing, since the
    *  service takes the one before it as well. */
   async signIn(access: string, refresh: string): Promise<void> {
-    await this.#change((kept) => (kept.tokens = { access, refresh }));
+    await this.#change((kept) => Object.assign(kept, { patientId: this.patientId, tokens: { access, refresh } }));
   }
 
-  /** Forgets the tokens and everything that waits or was refused. */
+  /** Forgets the tokens, whose outbox it is, and everything that waits or was refused. */
   async signOut(): Promise<void> {
-    await this.#change((kept) => Object.assign(kept, { tokens: null, waiting: [], refused: [] }));
+    await this.#change((kept) =>
+      Object.assign(kept, { patientId: null, tokens: null, waiting: [], refused: [] }),
+    );
   }
 
-  /** Keeps a check-in, in the store when this resolves. Gives its id. */
+  /** Keeps a check-in, in the store when this resolves. Gives its id. Throws RepeatedIdError. */
   async put(checkIn: CheckIn): Promise<string> {
     const { sent_at: _, ...rest } = checkIn;
     const body = { ...rest, id: checkIn.id ?? crypto.randomUUID() };
-    await this.#change((kept) => kept.waiting.push(body));
+    await this.#change((kept) => {
+      if (kept.waiting.some((one) => one.id === body.id)) throw new RepeatedIdError();
+      kept.patientId = this.patientId;
+      kept.waiting.push(body);
+    });
     return body.id;
   }
 
   /** How many check-ins are not acknowledged yet. */
   async waiting(): Promise<number> {
-    await this.#open();
-    return this.#kept.waiting.length;
+    return (await this.#load()).waiting.length;
   }
 
   /** The check-ins that were refused, for a person to look at. */
   async refused(): Promise<Kept["refused"]> {
-    await this.#open();
-    return [...this.#kept.refused];
+    return [...(await this.#load()).refused];
   }
 
   /** Sends everything that waits, however long it takes. Throws SignedOutError. */
@@ -99,12 +115,11 @@ export class Outbox {
   /** Sends what waits, oldest first, as far as it goes now. Gives the seconds after which to try again; null where
    *  nothing waits. Throws SignedOutError. */
   async send(): Promise<number | null> {
-    await this.#open();
     if (this.#sending) return firstWait;
     this.#sending = true;
     try {
-      for (let body = this.#kept.waiting[0]; body !== undefined; body = this.#kept.waiting[0]) {
-        await this.#sendOne(body);
+      for (let kept = await this.#load(); kept.waiting[0] !== undefined; kept = await this.#load()) {
+        await this.#sendOne(kept.waiting[0]);
         this.#tries = 0;
       }
       return null;
@@ -119,25 +134,30 @@ export class Outbox {
   async #sendOne(body: CheckIn & { id: string }): Promise<void> {
     const answer = await this.#post(body);
     const said = await read(answer);
-    if (later.has(answer.status) || (answer.status === 409 && codeOf(said) === "request_in_progress")) {
-      throw new TryLater(answer.headers.get("Retry-After"));
-    }
-    if (answer.ok) this.options.onReceipt?.(said as Receipt);
+    const code = said["code"];
+    const isReceived = answer.ok && "id" in said;
+    const isRefused = answer.status >= 400 && answer.status < 500 && code !== undefined && !later.has(code);
+    // Anything else is of something in between, or of a service in trouble.
+    if (!isReceived && !isRefused) throw new TryLater(answer.headers.get("Retry-After"));
+    if (isReceived) this.options.onReceipt?.(said as unknown as Receipt);
+    else this.options.onRefused?.({ body, problem: said });
     await this.#change((kept) => {
-      kept.waiting = kept.waiting.filter((one) => one.id !== body.id);
-      if (!answer.ok) kept.refused.push({ body, problem: said });
+      const left = kept.waiting.filter((one) => one.id !== body.id);
+      if (isRefused && left.length < kept.waiting.length) kept.refused.push({ body, problem: said });
+      kept.waiting = left;
     });
   }
 
   async #post(body: CheckIn): Promise<Response> {
     for (const isLast of [false, true]) {
-      if (this.#kept.tokens === null) throw new SignedOutError();
+      const { tokens } = await this.#load();
+      if (tokens === null) throw new SignedOutError();
       const answer = await this.#fetch(`/v1/patients/${this.patientId}/check-ins`, {
-        headers: { "Content-Type": "application/json", Authorization: `Bearer ${this.#kept.tokens.access}` },
+        headers: { "Content-Type": "application/json", Authorization: `Bearer ${tokens.access}` },
         body: JSON.stringify({ ...body, sent_at: (this.options.now ?? (() => new Date()))().toISOString() }),
       });
       if (answer.status !== 401) return answer;
-      if (isLast || !(await this.#refresh(this.#kept.tokens.refresh))) throw new SignedOutError();
+      if (isLast || !(await this.#refresh(tokens.refresh))) throw new SignedOutError();
     }
     throw new SignedOutError();
   }
@@ -146,11 +166,16 @@ export class Outbox {
   async #refresh(token: string): Promise<boolean> {
     const form = new URLSearchParams({ grant_type: "refresh_token", refresh_token: token });
     const answer = await this.#fetch("/oauth/token", { body: form });
-    if (later.has(answer.status)) throw new TryLater(answer.headers.get("Retry-After"));
-    if (!answer.ok) return false;
-    const found = (await read(answer)) as { access_token: string; refresh_token: string };
-    await this.signIn(found.access_token, found.refresh_token);
-    return true;
+    const found = await read(answer);
+    const [access, refresh] = [found["access_token"], found["refresh_token"]];
+    if (answer.ok && typeof access === "string" && typeof refresh === "string") {
+      await this.#change((kept) => {
+        if (kept.tokens?.refresh === token) kept.tokens = { access, refresh }; // else somebody signed out meanwhile
+      });
+      return true;
+    }
+    if ((answer.status === 400 || answer.status === 401) && "error" in found) return false; // RFC 6749, 5.2
+    throw new TryLater(answer.headers.get("Retry-After"));
   }
 
   async #fetch(path: string, init: RequestInit): Promise<Response> {
@@ -169,29 +194,30 @@ export class Outbox {
     return Math.max(asked, Math.random() * longest);
   }
 
-  #open(): Promise<void> {
-    this.#opened ??= this.store.load().then((kept) => void (this.#kept = kept ?? this.#kept));
-    return this.#opened;
+  /** What is in the store now: another page may have changed it. */
+  async #load(): Promise<Kept> {
+    const kept = (await this.store.load()) ?? { patientId: null, tokens: null, waiting: [], refused: [] };
+    if (kept.patientId !== null && kept.patientId !== this.patientId) throw new OtherPatientError();
+    return kept;
   }
 
   #changes: Promise<unknown> = Promise.resolve();
 
-  /** Changes what is kept, in memory once it is in the store; one change after the other. */
+  /** Changes what is kept: one change after the other, each of what is in the store by then. */
   #change(how: (kept: Kept) => unknown): Promise<void> {
-    const done = this.#changes.then(async () => {
-      await this.#open();
-      const next = structuredClone(this.#kept);
-      how(next);
-      await this.store.save(next);
-      this.#kept = next;
-    });
+    const change = async (): Promise<void> => {
+      const kept = structuredClone(await this.#load());
+      how(kept);
+      await this.store.save(kept);
+    };
+    const done = this.#changes.then(() => (this.store.alone ? this.store.alone(change) : change()));
     this.#changes = done.catch(() => undefined);
     return done;
   }
 }
 
-/** The JSON of an answer. A cut in the middle of it is a cut: nothing is known then. */
-async function read(answer: Response): Promise<unknown> {
+/** The JSON object of an answer; empty for anything else. A cut in the middle of it is a cut: nothing is known then. */
+async function read(answer: Response): Promise<Record<string, unknown>> {
   let text: string;
   try {
     text = await answer.text();
@@ -199,15 +225,11 @@ async function read(answer: Response): Promise<unknown> {
     throw new TryLater();
   }
   try {
-    return JSON.parse(text);
+    const found: unknown = JSON.parse(text);
+    return typeof found === "object" && found !== null ? (found as Record<string, unknown>) : {};
   } catch {
-    if (answer.ok) throw new TryLater();
-    return { status: answer.status };
+    return {};
   }
-}
-
-function codeOf(said: unknown): unknown {
-  return typeof said === "object" && said !== null && "code" in said ? said.code : undefined;
 }
 
 function pause(seconds: number): Promise<void> {
