@@ -33,15 +33,17 @@ def of_moved(db: Transaction, clinic_id: UUID, source: UUID, to: UUID, place_of:
         if place is None:
             continue
         _point(alert, to, place)
-        if alert.refused is not None:  # what was refused was the first patient's answer
-            raising.raise_again(db, clinic_id, source, alert.instrument, alert.refused, at)
-            alert.refused = None
-        if alert.kind == "self_harm_item" and alert.state != "withdrawn":
+        said, alert.refused = alert.refused, None
+        is_open_anew = alert.kind == "self_harm_item" and alert.state != "withdrawn"
+        if is_open_anew:
             alert.state, alert.late, alert.moved_at = "open", False, at
+        raising.keep(db, alert, at)
+        if said is not None:  # what was refused was the first patient's answer
+            raising.raise_again(db, clinic_id, source, alert.instrument, said, at)
+        if is_open_anew:
             store.end_notices(db, clinic_id, alert.id)
             if is_notified(alert.priority, late=False):
                 raising.notify(db, alert)
-        raising.keep(db, alert, at)
     db.flush()
 
 

@@ -221,3 +221,117 @@ def test_many_writers_and_readers_at_once_miss_and_double_nothing(api: Api, data
     for found in read:
         assert sorted(change["id"] for change in found) == sorted(written)
         assert [change["position"] for change in found] == list(range(at + 1, at + 49))
+
+
+def test_an_alert_that_becomes_more_pressing_or_is_another_patients_is_told_again(api: Api) -> None:
+    """A form that was refused says more the second time; what moves to another patient is open there."""
+    patient_id, other = api.patient(), api.patient()
+    at = f"/v1/patients/{patient_id}/check-ins"
+
+    def refused(item: int) -> Callable[[], object]:
+        answers_ = [9, 0, 0, 0, 0, 0, 0, 0, item]
+        return lambda: api.post(
+            at, {"taken_at": days_ago(1), "responses": [{"instrument": "phq-9", "answers": answers_}]}
+        )
+
+    first = told(api, refused(1))
+    assert kinds(first) == ["alert.raised"]
+    again = told(api, refused(3))
+    assert [(c["kind"], c["alert_id"]) for c in again] == [("alert.raised", first[0]["alert_id"])]
+    assert told(api, refused(3)) == []
+    check_in = answers(api, patient_id, 2, [1, 1, 1, 1, 1, 1, 1, 1, 3])
+    alert_id = check_in["alerts"][0]["id"]
+    done = {"disposition": "contacted", "note": ""}
+    assert told(api, lambda: api.post(f"/v1/alerts/{alert_id}/acknowledgement", done)) == []
+    body = {"to_patient_id": other, "reason": "the wrong person"}
+    moved = told(api, lambda: api.post(f"{at}/{check_in['id']}/move", body, headers={"If-Match": '"1"'}))
+    assert ("alert.raised", other, alert_id) in [(c["kind"], c["patient_id"], c["alert_id"]) for c in moved]
+
+
+def test_a_merge_and_its_undoing_are_told(api: Api) -> None:
+    patient_id, other = api.patient(), api.patient()
+    answers(api, patient_id, 2, [1, 1, 1, 1, 1, 1, 1, 1, 3])
+    at = f"/v1/patients/{patient_id}/merge"
+    merged = told(api, lambda: api.post(at, {"into": other, "reason": "same"}, headers={"If-Match": '"1"'}))
+    assert ("alert.raised", other) in [(change["kind"], change["patient_id"]) for change in merged]
+    undone = told(api, lambda: api.post(f"{at}/undo", {"reason": "two"}, headers={"If-Match": '"2"'}))
+    assert kinds(undone).count("patient.merged") == 2
+    assert ("alert.raised", patient_id) in [(change["kind"], change["patient_id"]) for change in undone]
+
+
+def test_an_erasure_is_told(api: Api) -> None:
+    patient_id = api.patient(external_id="MRN-1")
+    body = {"external_id": "MRN-1", "reason": "asked"}
+    assert kinds(told(api, lambda: api.post(f"/v1/patients/{patient_id}/erasure", body))) == ["patient.changed"]
+
+
+def test_another_instrument_that_answers_from_midnight_on_is_told(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEG goes stale and is passed over for a pain rating that holds: the status stays, the instrument does not."""
+    patient_id = api.patient()
+
+    def pain(days: float, **scores: Any) -> None:
+        for code, score in scores.items():
+            api.check_in(patient_id, days_ago(days), code.replace("_", "-"), score)
+
+    pain(61, peg=8, nrs_pain=8)
+    api.session(patient_id, days_ago(60))
+    pain(34, peg=2, nrs_pain=2)
+    pain(4, nrs_pain=2)
+    before, now = feed(api)["next_after"], clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=3))
+    asyncio.run(work.turn(database))
+    database.writing(api.clinic_id, lambda db: outbox.place(db, api.clinic_id))
+    found = database.reading(api.clinic_id, lambda db: [c.kind for c in store.after(db, api.clinic_id, before, 100)])
+    assert found == ["relief.changed"]
+
+
+def test_an_item_of_a_batch_that_is_undone_is_not_told(api: Api) -> None:
+    patient_id = api.patient()
+    good = {"patient_id": patient_id, "taken_at": days_ago(3), "responses": [{"instrument": "nrs-pain", "score": 3}]}
+    wrong = good | {"responses": [{"instrument": "nrs-pain", "score": 11}]}
+    batch = {"items": [good, wrong, good | {"patient_id": str(new_id())}]}
+    assert kinds(told(api, lambda: api.post("/v1/check-ins/batch", batch))).count("check_in.recorded") == 1
+
+
+def test_what_is_rolled_back_is_not_told(api: Api, database: Database) -> None:
+    patient_id, before = UUID(api.patient()), feed(api)["next_after"]
+
+    def failing(db: Transaction) -> None:
+        outbox.record(db, [outbox.change(api.clinic_id, "patient.changed", patient_id, clock.now())])
+        raise ValueError("undone")
+
+    with pytest.raises(ValueError, match="undone"):
+        database.writing(api.clinic_id, failing)
+    assert feed(api, before)["items"] == []
+
+
+def test_a_clinic_that_never_reads_its_feed_keeps_it_no_longer(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.patient()
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=91))
+    database.writing(api.clinic_id, lambda db: outbox.purge(db, api.clinic_id, clock.now()))
+    monkeypatch.undo()
+    assert not database.reading(api.clinic_id, lambda db: store.has_waiting(db, api.clinic_id))
+    assert feed(api) == {"items": [], "next_after": 0}
+
+
+def test_a_position_that_the_feed_has_not_come_to_is_none_of_its_own(api: Api) -> None:
+    """The database was restored from a backup: what the reader has seen since is told no more, and it must know."""
+    api.patient()
+    for after in (2, 2**31, 2**53 - 1):
+        gone = api.get("/v1/changes", params={"after": after})
+        assert (gone.status_code, gone.json()["code"]) == (410, "changes_gone")
+
+
+def test_narrow_scopes_do_not_make_a_reader_wait_for_what_is_there(server: TestClient, api: Api) -> None:
+    some, patient_id = new_client(server, api.clinic_id, "alerts:read"), api.patient()
+    for n in range(5):
+        answers(api, patient_id, 2 + n, GOOD)
+    answers(api, patient_id, 1, [1, 1, 1, 1, 1, 1, 1, 1, 3])
+    began = time.monotonic()
+    assert kinds(feed(some, 0, limit=2, wait=20)["items"])[0] == "alert.raised"
+    assert time.monotonic() - began < 10
