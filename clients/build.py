@@ -41,7 +41,7 @@ def npm(*words: str | Path, cwd: Path = HERE) -> None:
 
 def install() -> None:
     """The tools that are written in JavaScript."""
-    npm("ci", "--silent")
+    npm("ci", "--no-progress")
 
 
 def lint() -> None:

@@ -3,23 +3,29 @@
 They are made by the tools of `make tools`. Where those are not, these tests are skipped, and say so.
 """
 
+import base64
 import json
 import os
 import re
 import secrets
 import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
+from standardwebhooks.webhooks import Webhook
 
 from app.settings import Settings
 from tests.clients.cutting import cutting
-from tests.conftest import fresh_settings
+from tests.conftest import free_port, fresh_settings
 from tests.house.processes import PASSWORD, run, serving
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +37,9 @@ EMAIL = "admin@example.org"
 STEP = os.environ.get("CUT_EVERY", "7")
 
 pytestmark = pytest.mark.skipif(not (CLIENTS / "tools/.ready").exists(), reason="NO CLIENT WAS MADE: run `make tools`")
+with_node = pytest.mark.skipif(
+    not (CLIENTS / "node_modules/.ready").exists(), reason="NO TYPESCRIPT CLIENT WAS MADE: run `make tools`"
+)
 
 
 class Service(NamedTuple):
@@ -104,6 +113,7 @@ def typescript_stories(typescript_client: Path, tmp_path_factory: pytest.TempPat
     return folder
 
 
+@with_node
 def test_the_typescript_client_is_typed_strictly_and_tells_the_whole_story(
     service: Service, typescript_stories: Path
 ) -> None:
@@ -124,6 +134,16 @@ class Phone:
         body = {"code": code, "device_name": "phone"}
         held = httpx.post(f"{address}/v1/enrolments/redeem", json=body).json()
         self.tokens = (held["access_token"], held["refresh_token"])
+
+    def record(self, taken_at: str, score: int) -> str:
+        body = {"taken_at": taken_at, "responses": [{"instrument": "nrs-pain", "score": score}]}
+        found: str = self._http.post(f"/v1/patients/{self.patient_id}/check-ins", json=body).json()["id"]
+        return found
+
+    def void(self, check_in_id: str) -> None:
+        address = f"/v1/patients/{self.patient_id}/check-ins/{check_in_id}/amendments"
+        answer = self._http.post(address, json={"reason": "wrong", "void": True}, headers={"If-Match": '"1"'})
+        assert answer.status_code == 201, answer.text
 
     def check_ins(self) -> list[str]:
         """The ids of every check-in, oldest first, in the order in which they were recorded."""
@@ -154,6 +174,7 @@ def test_an_outbox_in_python_loses_and_doubles_nothing_wherever_the_network_is_c
         told(ran(BIN / "python", *command, PYTHONPATH=str(python_client)), phone)
 
 
+@with_node
 def test_an_outbox_in_typescript_loses_and_doubles_nothing_wherever_the_network_is_cut(
     service: Service, typescript_stories: Path
 ) -> None:
@@ -167,8 +188,59 @@ def test_an_outbox_in_python_knows_passing_trouble_from_a_refusal(python_client:
     assert ran(BIN / "python", HERE / "outbox.py", tmp_path, PYTHONPATH=str(python_client)) == "six stories\n"
 
 
+@with_node
 def test_an_outbox_in_typescript_knows_passing_trouble_from_a_refusal(typescript_stories: Path) -> None:
     assert ran(NODE, typescript_stories / "out/outbox.js") == "five stories\n"
+
+
+def test_the_warehouse_recipe_holds_what_the_service_holds(
+    service: Service, python_client: Path, tmp_path: Path
+) -> None:
+    words = ("--clinic", service.clinic_id, "--name", "W", "--scope", "checkins:read patients:read")
+    client, phone, file = run(service.settings, "clients", "add", *words), Phone(service.address), tmp_path / "w.db"
+
+    def loaded() -> list[tuple[str, float]]:
+        command = (ROOT / "docs/recipes/warehouse.py", service.address, client["client_id"], client["client_secret"])
+        ran(BIN / "python", *command, file, "--once", PYTHONPATH=str(python_client))
+        with sqlite3.connect(file) as warehouse:
+            query = "select check_in, value from scores where patient = ? order by taken_at"
+            return warehouse.execute(query, (phone.patient_id,)).fetchall()
+
+    first = phone.record("2026-01-05T10:00:00Z", 7)
+    assert loaded() == [(first, 7)]
+    second = phone.record("2026-01-06T10:00:00Z", 5)
+    phone.void(first)
+    assert loaded() == [(second, 5)]
+
+
+def listening(port: int) -> None:
+    """Waits for a program to listen."""
+    for _ in range(200):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError
+
+
+def test_the_alert_bot_recipe_tells_of_each_alert_once(tmp_path: Path) -> None:
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    port, said = free_port(), tmp_path / "said"
+    command = [sys.executable, str(ROOT / "docs/recipes/alert_bot.py"), str(port)]
+    environment = {**os.environ, "WEBHOOK_SECRET": secret}
+    with said.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as bot:
+        try:
+            body = '{"type": "alert.raised", "data": {"patient_id": "0198"}}'
+            now = datetime.now(UTC)
+            signed = {"webhook-id": "one", "webhook-timestamp": str(int(now.timestamp()))}
+            signed["webhook-signature"] = Webhook(secret).sign("one", now, body)
+            url, forged = f"http://127.0.0.1:{port}/", signed | {"webhook-id": "two"}
+            listening(port)
+            statuses = [httpx.post(url, content=body, headers=each).status_code for each in (signed, signed, forged)]
+        finally:
+            bot.terminate()
+    assert statuses == [204, 204, 401]
+    assert said.read_text().count("An alert was raised: /v1/alerts?patient_id=0198") == 1
 
 
 def test_the_wheel_installs_and_its_quickstart_runs(service: Service, python_client: Path, tmp_path: Path) -> None:
