@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 from app.instruments import INSTRUMENTS
 
 C = TypeVar("C")
+_V = TypeVar("_V")
 
 _RFC_3339 = re.compile(
     r"(?a)^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,6})?"
@@ -109,8 +110,13 @@ def _named(value: str) -> str:
     return value
 
 
+# Beyond every instrument's range, and within what a float holds exactly.
+_LARGEST = 1_000_000_000
+_NUMBER_SCHEMA = {"type": "number", "exclusiveMinimum": -_LARGEST, "exclusiveMaximum": _LARGEST}
+
+
 def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
         raise PydanticCustomError("number", "must be a number")
     return value
 
@@ -123,18 +129,21 @@ MomentOut = Annotated[datetime, WithJsonSchema({"type": "string", "format": "dat
 DayIn = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Score = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
+Score = Annotated[int | float, PlainValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, AfterValidator(_named), Field(min_length=1, max_length=200)]
 Note = Annotated[Text, Field(max_length=4_000)]
 
 
-def each_once(values: list[Any]) -> list[Any]:
-    """Refuses a list that contains a value twice."""
+def _each_once(values: list[Any]) -> list[Any]:
     if len(set(values)) != len(values):
         raise PydanticCustomError("rule", "must name each only once")
     return values
+
+
+# A list that contains no value twice.
+EachOnce = Annotated[list[_V], AfterValidator(_each_once), Field(json_schema_extra={"uniqueItems": True})]
 
 
 def only_text(value: Any) -> Any:
@@ -205,4 +214,6 @@ def _address(value: str) -> str:
     return value.strip().lower()
 
 
-Email = Annotated[Text, Field(max_length=_LONGEST_ADDRESS), AfterValidator(_address)]
+Email = Annotated[
+    Text, Field(max_length=_LONGEST_ADDRESS, json_schema_extra={"format": "email"}), AfterValidator(_address)
+]

@@ -17,7 +17,7 @@ from app.api.fields import ANY_INSTRUMENT, DayIn, as_bytes
 from app.api.parts import Part
 from app.api.plain import Lanes, PlainRequest
 from app.api.problems import Responses, problem_body, problems
-from app.api.rendering import Rendered, created
+from app.api.rendering import Rendered, WrittenOut, created
 from app.api.strict import OFF_LOOP_BYTES, body_of, holds_too_many
 from app.api.versions import IfMatch, expected_version, tagged
 from app.audit.service import Act
@@ -228,7 +228,7 @@ async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UU
     _PATH + "/{check_in_id}/amendments",
     summary="Amend or void a check-in",
     status_code=201,
-    response_model=CheckInReceipt,
+    response_model=CheckInReceipt | WrittenOut,
     responses=_refusals(
         "not_found",
         "merged",

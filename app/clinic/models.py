@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import MISSING, AfterValidator
+from pydantic import MISSING
 from pydantic import Field as BodyField
 
 from app.access.models import CrisisContact
-from app.api.fields import Email, Id, MomentOut, Name, RequestBody, ResponseBody, Whole, each_once, grows, with_examples
+from app.api.fields import EachOnce, Email, Id, MomentOut, Name, RequestBody, ResponseBody, Whole, grows, with_examples
 
 
 class CrisisContactIn(RequestBody):
@@ -24,7 +24,7 @@ class ClinicPatch(RequestBody):
     name: Name | MISSING = MISSING
     time_zone: Name | MISSING = MISSING
     crisis_contacts: Annotated[list[CrisisContactIn], BodyField(min_length=1, max_length=20)] | MISSING = MISSING
-    alert_recipients: Annotated[list[Email], BodyField(max_length=20), AfterValidator(each_once)] | MISSING = MISSING
+    alert_recipients: Annotated[EachOnce[Email], BodyField(max_length=20)] | MISSING = MISSING
     patient_view: Literal["scores", "scores_and_trend", "all"] | MISSING = MISSING
     second_factor: Literal["optional", "required"] | MISSING = MISSING
     smallest_group: Annotated[Whole, BodyField(ge=5, le=1_000)] | MISSING = MISSING

@@ -12,13 +12,13 @@ from sqlmodel import Field, SQLModel
 
 from app.api.fields import (
     WITH_RULE,
+    EachOnce,
     Id,
     MomentOut,
     Name,
     RequestBody,
     ResponseBody,
     Whole,
-    each_once,
     grows,
     with_examples,
 )
@@ -64,8 +64,8 @@ def _seen_in_label(value: str) -> str:
 # Trimmed first, so that a blank at the end is no fault; then what is left must be visible.
 ExternalId = Annotated[Name, AfterValidator(trimmed), AfterValidator(_seen)]
 Label = Annotated[Name, AfterValidator(trimmed), AfterValidator(_seen_in_label)]
-Indications = Annotated[list[Indication], AfterValidator(each_once)]
-FailedTreatments = Annotated[list[FailedTreatment], AfterValidator(each_once)]
+Indications = EachOnce[Indication]
+FailedTreatments = EachOnce[FailedTreatment]
 BirthYear = Annotated[Whole, BodyField(ge=1900, le=2199)]
 Trials = Annotated[Whole, BodyField(ge=0, le=100)]
 _BY_DOMAIN = BodyField(json_schema_extra={"propertyNames": {"enum": list(DOMAINS)}})
@@ -73,7 +73,7 @@ _Code = Annotated[str, BodyField(max_length=50, json_schema_extra=WITH_RULE)]
 Primaries = Annotated[dict[str, _Code], _BY_DOMAIN, AfterValidator(_primaries_fit)]
 PrimariesPatch = Annotated[dict[str, _Code | None], _BY_DOMAIN, AfterValidator(_primaries_fit)]
 
-CareTeam = Annotated[list[Id], BodyField(max_length=50), AfterValidator(each_once)]
+CareTeam = Annotated[EachOnce[Id], BodyField(max_length=50)]
 
 _EXAMPLE = {
     "external_id": "MRN-0042",

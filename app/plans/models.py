@@ -13,12 +13,12 @@ from sqlmodel import Field, SQLModel
 
 from app.api.fields import (
     ANY_INSTRUMENT,
+    EachOnce,
     Flag,
     Id,
     MomentOut,
     RequestBody,
     ResponseBody,
-    each_once,
     grows,
     with_examples,
 )
@@ -53,7 +53,7 @@ def _at_most(days: int) -> Any:
 def _known(codes: list[str]) -> list[str]:
     if any(code not in INSTRUMENTS for code in codes):
         raise PydanticCustomError("rule", "must be codes of /v1/instruments")
-    return each_once(codes)
+    return codes
 
 
 _DURATION = {"type": "string", "pattern": r"^P(\d{1,3}W|\d{1,4}D)$", "examples": ["P3D"]}
@@ -61,11 +61,7 @@ _DURATION = {"type": "string", "pattern": r"^P(\d{1,3}W|\d{1,4}D)$", "examples":
 Offset = Annotated[str, BeforeValidator(_days), _at_most(_LONGEST_OFFSET_DAYS), BodyField(json_schema_extra=_DURATION)]
 Window = Annotated[str, BeforeValidator(_days), _at_most(LONGEST_WINDOW_DAYS), BodyField(json_schema_extra=_DURATION)]
 _Code = Annotated[str, BodyField(max_length=50, json_schema_extra=ANY_INSTRUMENT)]
-Codes = Annotated[
-    list[_Code],
-    BodyField(min_length=1, max_length=20),
-    AfterValidator(_known),
-]
+Codes = Annotated[EachOnce[_Code], BodyField(min_length=1, max_length=20), AfterValidator(_known)]
 
 _EXAMPLE = {"items": [{"after": "session", "offset": "P3D", "window": "P2D", "instruments": ["nrs-pain"]}]}
 

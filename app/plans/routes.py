@@ -10,7 +10,7 @@ from app.access.dependencies import DoorOf, GuardedRoute
 from app.access.door import Door
 from app.api.fields import DayIn
 from app.api.problems import problems
-from app.api.rendering import as_json
+from app.api.rendering import WrittenOut, as_json
 from app.api.versions import IfMatch, expected_version, tagged
 from app.errors import NotFound
 from app.plans import service
@@ -50,7 +50,7 @@ async def get_plan(response: Response, door: DoorOf, patient_id: UUID) -> PlanOu
 @router.put(
     "",
     summary="Set what is asked of a patient",
-    response_model=PlanOut,
+    response_model=PlanOut | WrittenOut,
     responses=problems("not_found", "merged", *_CHANGING),
 )
 async def put_plan(door: DoorOf, patient_id: UUID, body: PlanIn, if_match: IfMatch = None) -> Response:

@@ -28,6 +28,8 @@ from app.storage import NO_CLINIC
 router = APIRouter(tags=["access"], route_class=GuardedRoute)
 
 _NO_GRANT_TYPE = Refusal("invalid_request", "grant_type is required, as application/x-www-form-urlencoded")
+_NO_TOKEN = Refusal("invalid_request", "token is required, as application/x-www-form-urlencoded")
+_REPEATED = Refusal("invalid_request", "a parameter may be sent only once")
 _UNSUPPORTED = Refusal("unsupported_grant_type", f"one of {', '.join(GRANT_TYPES)}")
 _STATUS = {"invalid_client": 401, "rate_limited": 429}
 
@@ -45,6 +47,15 @@ _ERRORS: Responses = {
 }
 _TOKEN_ERRORS: Responses = {**_ERRORS, **only("too_large", "internal", "busy")}
 _REVOKED: Responses = {200: {"description": "It is revoked, or was never known", "content": {}}}
+_NO_REVOCATION: Responses = {
+    400: {
+        "model": TokenError,
+        "description": "No token was sent, or a parameter twice: nothing is revoked",
+        "content": {
+            "application/json": {"example": {"error": _NO_TOKEN.error, "error_description": _NO_TOKEN.description}}
+        },
+    }
+}
 
 
 @router.post("/oauth/token", summary="Get an access token", response_model=TokenOut, responses=_TOKEN_ERRORS)
@@ -52,6 +63,8 @@ async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -
     """RFC 6749. `password` for people, `client_credentials` for integrations, `refresh_token` for people and devices.
     A refresh token rotates: keep the one that comes back. Where a second factor is on, `otp` goes with the password;
     without it the error is `mfa_required`."""
+    if await _is_repeated(request):
+        return _response(_REPEATED)
     parts, origin = DOOR_PARTS.of(request), origin_of(request)
     if form.grant_type == "password":
         name = form.username.strip().lower()
@@ -69,10 +82,14 @@ async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -
     "/oauth/revoke",
     summary="Revoke a refresh token",
     response_class=Response,
-    responses={**_REVOKED, **only("too_large", "rate_limited", "internal", "busy")},
+    responses={**_REVOKED, **_NO_REVOCATION, **only("too_large", "rate_limited", "internal", "busy")},
 )
 async def revoke_token(request: Request, form: Annotated[RevocationRequest, Form()]) -> Response:
     """RFC 7009. Revokes a refresh token with its family; an unknown one is no error."""
+    if await _is_repeated(request):
+        return _response(_REPEATED)
+    if not form.token:
+        return _response(_NO_TOKEN)
     database = DATABASE.of(request)
     clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(form.token)))
     if clinic_id is not None:
@@ -94,6 +111,12 @@ async def set_password(request: Request, body: PasswordIn) -> Response:
     await prove(parts, clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, origin))
     await attempts.forgive(database, "", origin.address)
     return Response(status_code=204)
+
+
+async def _is_repeated(request: Request) -> bool:
+    """Whether the form has a parameter twice (RFC 6749, 3.2). Which of them is meant nobody can tell."""
+    form = await request.form()
+    return len(form.multi_items()) != len(form)
 
 
 def _basic(header: str) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index
 from sqlmodel import Field, SQLModel
 
-from app.api.fields import Flag, Id, MomentOut, RequestBody, ResponseBody, Text, Whole, each_once, grows, with_examples
+from app.api.fields import EachOnce, Flag, Id, MomentOut, RequestBody, ResponseBody, Text, Whole, grows, with_examples
 from app.outbox.kinds import Kind
 from app.storage import Moment, Uid, document, key, rights
 
@@ -94,11 +94,11 @@ class Try(SQLModel, table=True):
 def _known(events: list[str]) -> list[str]:
     if any(event not in KINDS for event in events):
         raise PydanticCustomError("rule", "must be kinds of change: " + ", ".join(KINDS))
-    return each_once(events)
+    return events
 
 
 _EVENT = Annotated[str, BodyField(max_length=50, json_schema_extra={"enum": list(KINDS)})]
-Events = Annotated[list[_EVENT], BodyField(min_length=1, max_length=len(KINDS)), AfterValidator(_known)]
+Events = Annotated[EachOnce[_EVENT], BodyField(min_length=1, max_length=len(KINDS)), AfterValidator(_known)]
 Url = Annotated[Text, BodyField(min_length=1, max_length=2_000, json_schema_extra={"format": "uri"})]
 
 

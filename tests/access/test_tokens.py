@@ -1,6 +1,7 @@
 """Tokens: RFC 6749 answers, refresh that survives a lost answer and revokes on theft, enrolment used once."""
 
 import base64
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -140,6 +141,34 @@ def test_a_revoked_token_ends_its_family(server: TestClient, first: str) -> None
     assert server.post("/oauth/revoke", data={"token": first}).status_code == 200
     assert refreshed(server, second).status_code == 400
     assert server.post("/oauth/revoke", data={"token": "unknown"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"data": {"token": ""}},
+        {"json": {"token": "FIRST"}},
+        {"data": {"token": ["another", "FIRST"]}},
+        {"data": {"token": ["FIRST", "another"]}},
+    ],
+    ids=["nothing", "an empty token", "JSON", "the token second", "the token first"],
+)
+def test_a_revocation_that_names_no_one_token_is_refused_not_passed_over(
+    server: TestClient, first: str, sent: dict[str, Any]
+) -> None:
+    kind = next(iter(sent), None)
+    filled = {} if kind is None else {kind: json.loads(json.dumps(sent[kind]).replace("FIRST", first))}
+    refused = server.post("/oauth/revoke", **filled)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+    assert first not in refused.text
+    assert refreshed(server, first).status_code == 200
+
+
+def test_a_grant_with_a_parameter_sent_twice_is_refused(server: TestClient, first: str) -> None:
+    asked = {"grant_type": "refresh_token", "refresh_token": ["another", first]}
+    refused = server.post("/oauth/token", data=asked)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
 
 
 def test_a_disabled_person_is_refused_everywhere(server: TestClient, api: Api, database: Database) -> None:

@@ -101,7 +101,7 @@ def test_work_says_what_it_does(clinic: tuple[Settings, str]) -> None:
         assert process.stderr is not None
         said = process.stderr.readline()
         process.terminate()
-    assert "background jobs: mail every 5 s, seal every 5 s, expire every 3600 s" in said
+    assert "background jobs: mail every 5 s, webhooks every 2 s, seal every 5 s, expire every 3600 s" in said
     assert "no mail server is set" in said
 
 

@@ -51,16 +51,21 @@ def test_a_post_of_three_instruments_writes_few_rows_and_bytes(
         pytest.skip("SQLite counts the rows, and its journal the bytes; the rows are the same on PostgreSQL")
     with database._in_turn() as writer:
         driver: Any = writer.connection.driver_connection
-    database.overwriting_deleted()
-    before = driver.total_changes
-    post(api, patient_id, 2)
-    # Three scores, the check-in, the fold, the patient, the event and its place in the queue; and what the scores
-    # change of three episodes and three domains.
-    assert driver.total_changes - before <= 15
     journal = database.engine.url.database
     assert journal is not None
-    with open(f"{journal}-wal", "rb") as file:
-        assert len(file.read()) <= 26 * _PAGE
+    costs = []
+    # Once a second the process shares its request counts, in the same file. The least of three posts is without them.
+    for days in (4, 3, 2):
+        database.overwriting_deleted()
+        before = driver.total_changes
+        post(api, patient_id, days)
+        with open(f"{journal}-wal", "rb") as file:
+            costs.append((driver.total_changes - before, len(file.read())))
+    rows, size = (min(column) for column in zip(*costs, strict=True))
+    # Three scores, the check-in, the fold, the patient, the event and its place in the queue; and what the scores
+    # change of three episodes and three domains.
+    assert rows <= 15
+    assert size <= 26 * _PAGE
 
 
 @contextmanager
