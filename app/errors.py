@@ -39,7 +39,7 @@ class Problem(Exception):
 
 class Invalid(Problem):
     """The request is malformed: a field is missing, unknown, of the wrong type or out of range. `errors` names each
-    place and the rule it breaks. Nothing was written."""
+    place and the rule it breaks. Nothing was recorded; where an answer in it needs to be seen, there is a `notice`."""
 
     code, status, title = "invalid", 422, "The request breaks a rule"
 

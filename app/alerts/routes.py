@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=GuardedRout
     summary="Say what was done about an alert",
     status_code=201,
     response_model=AlertOut | WrittenOut,
-    responses=problems("not_found", "idempotency_key_reused"),
+    responses=problems("not_found"),
 )
 async def acknowledge_alert(door: DoorOf, alert_id: UUID, body: AcknowledgementIn, keyed: KeyOf) -> Response:
     """Several may be added and none is replaced; `could_not_reach` leaves the alert open."""

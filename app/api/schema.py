@@ -58,6 +58,7 @@ _HEADER_TEXTS = {
 }
 # What these make has an address of its own.
 _LOCATED = ("create_", "record_", "move_", "amend_check_in")
+_PROBLEM = "application/problem+json"
 _HTTP, _OAUTH = "token", "oauth2"
 
 
@@ -167,6 +168,12 @@ def _complete(operation: Node) -> None:
     if "application/json" in operation.get("requestBody", {}).get("content", {}):
         for status, refusal in only("too_large", "unsupported_media_type").items():
             responses.setdefault(str(status), refusal)
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", [])):
+        for status, refusal in only("idempotency_key_reused", "request_in_progress").items():
+            known = responses.get(str(status), refusal)  # which other operations may share
+            examples = known["content"][_PROBLEM]["examples"] | refusal["content"][_PROBLEM]["examples"]
+            content = {_PROBLEM: {**known["content"][_PROBLEM], "examples": examples}}
+            responses[str(status)] = {**known, "content": content}
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "if-match":
             parameter["name"], parameter["required"] = "If-Match", "428" in responses
@@ -296,7 +303,7 @@ def _shared_refusals(found: Node) -> Node:
     shared: Node = {}
     for _, operation in _operations(found):
         for status, response in operation["responses"].items():
-            codes = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
+            codes = response.get("content", {}).get(_PROBLEM, {}).get("examples", {})
             if codes:
                 name = ".".join(codes)
                 name += "" if shared.get(name, response) == response else ".with_notice"

@@ -132,8 +132,6 @@ _RECORDING_PROBLEMS = (
     "rater_not_allowed",
     "check_in_conflict",
     "already_recorded",
-    "idempotency_key_reused",
-    "request_in_progress",
 )
 
 
@@ -160,7 +158,7 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
     "/v1/check-ins/batch",
     summary="Record up to 500 check-ins",
     response_model=BatchOut,
-    responses=_refusals("idempotency_key_reused", "request_in_progress"),
+    responses=_refusals("request_in_progress"),
 )
 async def record_check_ins(door: DoorOf, body: BatchIn, keyed: KeyOf) -> Response:
     """Each item is validated by itself and stands or falls alone; items of one patient are applied in the order in
@@ -236,7 +234,6 @@ async def list_check_in_versions(door: DoorOf, patient_id: UUID, check_in_id: UU
         "score_mismatch",
         "precondition_failed",
         "precondition_required",
-        "idempotency_key_reused",
     ),
 )
 async def amend_check_in(

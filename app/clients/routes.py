@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/clients", tags=["access"], route_class=GuardedRou
     summary="Add an integration",
     status_code=201,
     response_model=ClientCreated,
-    responses=problems("already_done", "request_in_progress"),
+    responses=problems("already_done"),
 )
 async def create_client(door: DoorOf, body: ClientIn, keyed: KeyOf) -> Response:
     """Its secret is shown once."""
@@ -59,7 +59,7 @@ async def update_client(door: DoorOf, client_id: UUID, body: ClientPatch, if_mat
     summary="Give an integration a new secret",
     status_code=201,
     response_model=ClientCreated,
-    responses=problems("not_found", "already_done", "request_in_progress"),
+    responses=problems("not_found", "already_done"),
 )
 async def rotate_client_secret(door: DoorOf, client_id: UUID, body: SecretRotation, keyed: KeyOf) -> Response:
     """Shown once. The secret before goes on working for `overlap_hours`, so that nothing stops meanwhile."""

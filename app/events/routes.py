@@ -24,8 +24,7 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/events", tags=["events"], r
     summary="Record what else happened",
     status_code=201,
     response_model=EventOut | WrittenOut,
-    responses=REPEATED
-    | problems("not_found", "merged", "already_recorded", "idempotency_key_reused", "request_in_progress"),
+    responses=REPEATED | problems("not_found", "merged", "already_recorded"),
 )
 async def record_event(door: DoorOf, patient_id: UUID, body: EventIn, keyed: KeyOf) -> Response:
     """A change of medication, another treatment, an admission, a missed session: what a verdict beside it may owe to
@@ -71,8 +70,6 @@ async def list_event_versions(door: DoorOf, patient_id: UUID, event_id: UUID) ->
         "merged",
         "precondition_failed",
         "precondition_required",
-        "idempotency_key_reused",
-        "request_in_progress",
     ),
 )
 async def amend_event(

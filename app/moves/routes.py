@@ -18,7 +18,6 @@ router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["patients"], route_
 
 _MOVING = (
     "not_found", "merged", "reference_not_found", "already_recorded", "precondition_failed", "precondition_required",
-    "idempotency_key_reused", "request_in_progress",
 )  # fmt: skip
 
 
@@ -70,7 +69,6 @@ async def move_session(
     response_model=MergeOut,
     responses=problems(
         "not_found", "merged", "reference_not_found", "already_recorded", "erased", "precondition_failed",
-        "idempotency_key_reused", "request_in_progress",
     ),
 )  # fmt: skip
 async def merge_patient(

@@ -32,8 +32,7 @@ router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=Guarded
     summary="Add a patient",
     status_code=201,
     response_model=PatientOut | WrittenOut,
-    responses=REPEATED
-    | problems("external_id_taken", "already_recorded", "merged", "idempotency_key_reused", "request_in_progress"),
+    responses=REPEATED | problems("external_id_taken", "already_recorded", "merged"),
 )
 async def create_patient(door: DoorOf, body: PatientIn, keyed: KeyOf) -> Response:
     """The client may choose the id; the same id with the same content answers 200 with `Replayed: true`."""

@@ -36,7 +36,7 @@ me_router = APIRouter(prefix="/v1/me", tags=["access"], route_class=GuardedRoute
     summary="Add a person",
     status_code=201,
     response_model=UserCreated,
-    responses=problems("email_taken", "already_done", "request_in_progress"),
+    responses=problems("email_taken", "already_done"),
 )
 async def create_user(door: DoorOf, body: UserIn, keyed: KeyOf) -> Response:
     """They set their own password with the code, which is shown once and valid for 72 hours."""
@@ -75,7 +75,7 @@ async def update_user(door: DoorOf, user_id: UUID, body: UserPatch, if_match: If
     summary="Reset a person's password",
     status_code=201,
     response_model=PasswordCodeOut,
-    responses=problems("not_found", "already_done", "request_in_progress"),
+    responses=problems("not_found", "already_done"),
 )
 async def reset_password(door: DoorOf, user_id: UUID, keyed: KeyOf) -> Response:
     """The password and every session of theirs end now. The code to set a new one is shown once; hand it over in
@@ -116,7 +116,7 @@ async def change_password(request: Request, door: DoorOf, body: PasswordChange) 
     summary="Begin to set up my second factor",
     status_code=201,
     response_model=SecondFactorOut,
-    responses=problems("already_done", "request_in_progress"),
+    responses=problems("already_done"),
 )
 async def start_second_factor(request: Request, door: DoorOf, body: SecondFactorStart, keyed: KeyOf) -> Response:
     """Add the secret to an authenticator, then confirm with a code. One that is on counts until then."""
@@ -133,7 +133,7 @@ async def start_second_factor(request: Request, door: DoorOf, body: SecondFactor
     "/second-factor/confirmation",
     summary="Turn my second factor on",
     response_model=SecondFactorConfirmed,
-    responses=problems("already_done", "request_in_progress"),
+    responses=problems("already_done"),
 )
 async def confirm_second_factor(request: Request, door: DoorOf, body: SecondFactorConfirm, keyed: KeyOf) -> Response:
     """With a code of the authenticator. From now on each login needs one. Recovery codes and the tokens to go on with

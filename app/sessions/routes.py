@@ -34,8 +34,6 @@ router = APIRouter(prefix="/v1/patients/{patient_id}/sessions", tags=["sessions"
         "already_recorded",
         "session_overlaps",
         "dose_mismatch",
-        "idempotency_key_reused",
-        "request_in_progress",
     ),
 )
 async def record_session(door: DoorOf, patient_id: UUID, body: SessionIn, keyed: KeyOf) -> Response:

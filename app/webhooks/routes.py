@@ -36,7 +36,7 @@ State = Literal["waiting", "delivered", "failed", "not_allowed"]
     summary="Add a webhook",
     status_code=201,
     response_model=WebhookCreated,
-    responses=problems("already_done", "request_in_progress", "too_many_webhooks"),
+    responses=problems("already_done", "too_many_webhooks"),
 )
 async def create_webhook(request: Request, door: DoorOf, body: WebhookIn, keyed: KeyOf) -> Response:
     """By Standard Webhooks 1.0. It is told of what happens from now on: ids and kinds, never values, of each kind only
@@ -89,7 +89,7 @@ async def delete_webhook(door: DoorOf, webhook_id: UUID) -> Response:
     summary="Give a webhook a new secret",
     status_code=201,
     response_model=WebhookCreated,
-    responses=problems("not_found", "already_done", "request_in_progress"),
+    responses=problems("not_found", "already_done"),
 )
 async def rotate_webhook_secret(door: DoorOf, webhook_id: UUID, body: WebhookRotation, keyed: KeyOf) -> Response:
     """Shown once. For `overlap_hours` deliveries are signed with the one before as well."""
@@ -101,7 +101,7 @@ async def rotate_webhook_secret(door: DoorOf, webhook_id: UUID, body: WebhookRot
     summary="Send a test event",
     status_code=201,
     response_model=DeliveryOut,
-    responses=problems("not_found", "request_in_progress"),
+    responses=problems("not_found"),
 )
 async def test_webhook(door: DoorOf, webhook_id: UUID, keyed: KeyOf) -> Response:
     """An event of the type `test`, about nobody. What became of it stands in the deliveries a moment later."""
@@ -135,7 +135,7 @@ async def list_deliveries(
     summary="Deliver again",
     status_code=201,
     response_model=DeliveryOut,
-    responses=problems("not_found", "request_in_progress"),
+    responses=problems("not_found"),
 )
 async def replay_delivery(door: DoorOf, webhook_id: UUID, delivery_id: UUID, keyed: KeyOf) -> Response:
     """Under the same `webhook-id`, so that a receiver knows it."""

@@ -68,6 +68,14 @@ def test_an_answer_that_depends_on_the_right_to_read_is_documented_both_ways() -
             assert all("WrittenOut" in answer for answer in answers), path
 
 
+def test_whatever_takes_a_key_says_what_a_key_is_refused_for() -> None:
+    for _, path, operation in OPERATIONS:
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", [])):
+            refusals = json.dumps([operation["responses"]["409"], operation["responses"]["422"]])
+            assert "idempotency_key_reused" in refusals, path
+            assert "request_in_progress" in refusals, path
+
+
 def test_no_parameter_may_be_null() -> None:
     for _, path, operation in OPERATIONS:
         for parameter in operation.get("parameters", []):

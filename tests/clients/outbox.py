@@ -82,11 +82,15 @@ def a_refusal_is_set_aside_and_told(folder: Path) -> None:
 
 
 def it_waits_as_long_as_it_is_asked(folder: Path) -> None:
-    mine = outbox(folder / "wait.db", Service(lambda _: httpx.Response(503, headers={"Retry-After": "42"})))
+    service = Service(*(lambda _, asked=asked: httpx.Response(503, headers={"Retry-After": asked})
+                        for asked in ("42", "1000000000")))  # fmt: skip
+    mine = outbox(folder / "wait.db", service)
     mine.put(FORM)
-    wait = mine.send()
+    wait, of_the_far_future = mine.send(), mine.send()
     assert wait is not None
+    assert of_the_far_future is not None
     assert wait >= 42
+    assert of_the_far_future == 3_600
 
 
 def tokens_are_refreshed_and_a_lost_answer_costs_nothing(folder: Path) -> None:
@@ -119,6 +123,7 @@ def tokens_that_are_over_keep_what_waits(folder: Path) -> None:
 def a_file_is_one_patients_and_outlives_the_process(folder: Path) -> None:
     file = folder / "owner.db"
     kept = outbox(file, Service()).put(FORM)
+    assert file.stat().st_mode & 0o077 == 0
     try:
         outbox(file, Service(), uuid4())
     except OtherPatientError:

@@ -31,6 +31,8 @@ from holdfast_client.types import UNSET
 _LATER = frozenset({"request_in_progress", "rate_limited", "busy"})
 _FIRST = "select id, body from waiting order by place limit 1"
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
+# Of something in between, that names the far future.
+_LONGEST_ASKED = 3_600.0
 _TABLES = """
 create table if not exists waiting (place integer primary key autoincrement, id text unique, body text not null);
 create table if not exists refused (id text primary key, body text not null, problem text not null);
@@ -77,6 +79,7 @@ class Outbox:
         self._url, self._patient_id = url.rstrip("/"), patient_id
         self._http = http or httpx.Client(timeout=30)
         self._on_receipt, self._on_refused, self._now, self._sleep = on_receipt, on_refused, now, sleep
+        file.touch(mode=0o600)  # it holds tokens and answers
         self._file = sqlite3.connect(file, isolation_level=None)
         self._file.execute("pragma synchronous = full")
         self._file.executescript(_TABLES)
@@ -194,7 +197,7 @@ class Outbox:
         self._tries += 1
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tries, 10))
         asked = float(retry_after) if retry_after is not None and retry_after.isdigit() else 0.0
-        return max(asked, random.uniform(0, longest))  # noqa: S311 - no secret
+        return max(min(asked, _LONGEST_ASKED), random.uniform(0, longest))  # noqa: S311 - no secret
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -50,6 +50,8 @@ export interface Options {
 // Refusals after which the same request may succeed later: another try of it is under way, or the service is busy.
 const later = new Set<unknown>(["request_in_progress", "rate_limited", "busy"]);
 const [firstWait, longestWait] = [1, 300];
+// Of something in between, that names the far future.
+const longestAsked = 3_600;
 
 class TryLater extends Error {
   constructor(readonly after: string | null = null) {
@@ -191,7 +193,7 @@ export class Outbox {
     this.#tries += 1;
     const longest = Math.min(longestWait, firstWait * 2 ** Math.min(this.#tries, 10));
     const asked = after !== null && /^\d+$/.test(after) ? Number(after) : 0;
-    return Math.max(asked, Math.random() * longest);
+    return Math.max(Math.min(asked, longestAsked), Math.random() * longest);
   }
 
   /** What is in the store now: another page may have changed it. */
