@@ -2,7 +2,8 @@
 
 Each webhook is served by a task of its own, so that a slow receiver delays only itself. Of one patient's events the
 next is sent once the one before was received; those of other patients go on. An event can come twice: where a process
-dies between a receiver's answer and its note, or where two processes hold the job at once. It is never left out.
+dies between a receiver's answer and its note, or where two processes hold the job at once. None is left out
+within the 90 days for which changes and deliveries are kept.
 """
 
 import asyncio
@@ -112,12 +113,14 @@ class Courier:
 
 
 def spread(db: Transaction, clinic_id: UUID) -> list[UUID]:
-    """Makes a delivery of each change for each webhook that is told of its kind. Returns the webhooks that are on."""
+    """Makes a delivery of each change for each webhook that is told of its kind, of 1,000 changes for each at most: the
+    rest comes with the next round. Returns the webhooks that are on."""
     if feed.has_waiting(db, clinic_id):
         outbox.place(db, clinic_id)
     webhooks, now = store.active(db, clinic_id, lock=True), clock.now()
     for webhook in webhooks:
-        while changes := feed.after(db, clinic_id, webhook.position, _SPREAD_AT_ONCE):
+        changes = feed.after(db, clinic_id, webhook.position, _SPREAD_AT_ONCE)
+        if changes:
             db.add_all(
                 Delivery(
                     clinic_id=clinic_id,
@@ -224,5 +227,5 @@ def _told_of(db: Transaction, webhook: Webhook) -> list[str]:
 
 
 def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
-    """Deletes deliveries that were over 90 days ago."""
+    """Deletes deliveries that are older than 90 days, received or not."""
     store.delete_before(db, clinic_id, now - outbox.KEPT_FOR)

@@ -110,12 +110,8 @@ def delete_webhook(db: Transaction, clinic_id: UUID, webhook_id: UUID) -> None:
 
 
 def delete_before(db: Transaction, clinic_id: UUID, moment: datetime) -> None:
-    """Deletes the deliveries from before a moment that are over, with their tries."""
-    old = (
-        col(Delivery.clinic_id) == clinic_id,
-        col(Delivery.created_at) < moment,
-        col(Delivery.state).in_(("delivered", "not_allowed")),
-    )
+    """Deletes the deliveries that were made before a moment, received or not, with their tries."""
+    old = (col(Delivery.clinic_id) == clinic_id, col(Delivery.created_at) < moment)
     ids = select(Delivery.id).where(*old)
     db.execute(delete(Try).where(col(Try.clinic_id) == clinic_id, col(Try.delivery_id).in_(ids)))
     db.execute(delete(Delivery).where(*old))

@@ -18,6 +18,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from app import clock
 from app.alerts.mailing import Mail
 from app.storage import Database
+from app.webhooks import delivering
 from app.webhooks.addresses import is_public, why_not
 from app.webhooks.delivering import WAITS, Courier
 from app.webhooks.routes import ALLOWED_HOSTS
@@ -296,6 +297,20 @@ def test_a_test_event_and_a_replay(api: Api, database: Database, receiver: Recei
     assert (again.status_code, again.json()["state"]) == (201, "waiting")
     deliver(database)
     assert receiver.messages[2][0]["webhook-id"] == receiver.messages[1][0]["webhook-id"]
+
+
+@pytest.mark.parametrize("status", [204, 410])
+def test_deliveries_are_kept_for_90_days_received_or_not(
+    api: Api, database: Database, receiver: Receiver, status: int
+) -> None:
+    made = hook(api, receiver.url)
+    pain(api, api.patient(), 1)
+    receiver.status = status
+    deliver(database)
+    for days, left in ((89, 1), (91, 0)):
+        later = clock.now() + timedelta(days=days)
+        database.writing(api.clinic_id, lambda db, at=later: delivering.purge(db, api.clinic_id, at))  # type: ignore[misc]
+        assert len(api.get(f"/v1/webhooks/{made['id']}/deliveries").json()["items"]) == left
 
 
 def test_a_webhook_that_is_removed_is_told_nothing_more(api: Api, database: Database, receiver: Receiver) -> None:
