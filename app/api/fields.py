@@ -36,18 +36,20 @@ _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 class RequestBody(BaseModel):
     """A body that clients send: unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 def with_examples(*examples: dict[str, Any]) -> ConfigDict:
     """The configuration of a body that shows examples in the OpenAPI document."""
-    return ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": list(examples)})
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
 
 
 class ResponseBody(BaseModel):
     """A body that the service gives. Fields have no defaults, so a generated client sees them as always there."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+
+# What `response_body` made.
+BODIES: list[type] = []
 
 
 @dataclass_transform(kw_only_default=True)
@@ -58,9 +60,9 @@ def response_body(body: type[C]) -> type[C]:
         if isinstance(about, FieldInfo):
             body.__annotations__[name] = Annotated[body.__annotations__[name], about]
             delattr(body, name)
-    body.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
     made = dataclass(slots=True, kw_only=True)(body)
-    # Kept, because of a plain dataclass it would be made anew, docstrings and all, for each route that shows one.
+    # Kept, because of a plain dataclass it would be made anew for each route that shows one.
+    BODIES.append(made)
     made.__pydantic_core_schema__ = TypeAdapter(made).core_schema  # type: ignore[attr-defined]
     return made
 

@@ -4,18 +4,23 @@ or values is said here, once; the sentences are in `words.toml`, the examples in
 Each step below is there because a generator needs it: see docs/decisions/0014-clients.md.
 """
 
+import ast
+import inspect
 import json
+import sys
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from app.api.fields import ProblemOut
+from app.api.fields import BODIES, ProblemOut
 from app.api.problems import only
 
 Node = dict[str, Any]
@@ -232,13 +237,40 @@ def _words() -> Node:
     return tomllib.loads((files("app.api") / "words.toml").read_text(encoding="utf-8"))
 
 
+@cache
+def _under_fields(module: str) -> dict[str, dict[str, str]]:
+    """The sentence that stands under each field of the classes of a module."""
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(node, ast.ClassDef):
+            texts = found[node.name] = {}
+            for pair in pairwise(node.body):
+                match pair:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                        texts[name] = text
+    return found
+
+
+def _sentences() -> dict[str, dict[str, str]]:
+    """The sentences of each model's fields, also of those it inherits. Pydantic can read them while it makes the model;
+    that is a tenth of the start of a service whose document nobody may ask for."""
+    found, models = {}, [*BODIES, BaseModel]
+    for model in models:
+        models += model.__subclasses__()
+        ours = [base for base in reversed(model.__mro__) if base.__module__.startswith("app.")]
+        found[model.__name__] = {
+            f: text for base in ours for f, text in _under_fields(base.__module__).get(base.__name__, {}).items()
+        }
+    return found
+
+
 def _describe(schemas: Node) -> None:
     """Gives each property its sentence, unless it has one. A default is said in words: as `default` it would make a
     request's property required in some clients."""
-    words = _words()["fields"]
+    words, sentences = _words()["fields"], _sentences()
     for model, schema in schemas.items():
         for name, about in schema.get("properties", {}).items():
-            text = about.get("description", "")
+            text = about.get("description", "") or " ".join(sentences.get(model, {}).get(name, "").split())
             if not text:
                 text = words.get(f"{model}.{name}") or words.get(name, text)
             default = about.pop("default", None)
