@@ -1,19 +1,18 @@
 """Queries on alerts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, inspect, or_, update
-from sqlalchemy import select as rows_of
+from sqlalchemy import ColumnElement, and_, delete, func, inspect, or_, update
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.alerts.models import Acknowledgement, Alert, Notice, Notification
 from app.clock import CLOCKS_DIFFER
-from app.storage import Transaction, below, insert, set_columns
+from app.storage import Lookup, Transaction, below, insert, set_columns
 
 
 def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Sequence[UUID], *, lock: bool = False) -> list[Alert]:
@@ -30,11 +29,28 @@ def _found(db: Transaction, query: SelectOfScalar[Alert], *, lock: bool) -> list
     return list(db.exec(query))
 
 
-def open_of(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> Sequence[Any]:
-    """Id, patient, domain, kind and priority of these patients' open alerts: urgent, high, routine; in each the timely
-    ones first, then the newest."""
-    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
-    return db.connection().execute(_OPEN_OF, asked).all()
+class OpenAlert(NamedTuple):
+    """An open alert, as OPEN finds it."""
+
+    id: UUID
+    patient_id: UUID
+    domain: str
+    kind: str
+    priority: str
+    rank: int
+    late: bool
+    raised_at: datetime
+
+
+# The open alerts of patients.
+OPEN = Lookup(Alert, OpenAlert._fields, "patient_id", where="state = 'open'")
+
+
+def by_urgency(rows: Iterable[tuple[Any, ...]]) -> list[OpenAlert]:
+    """What OPEN found: urgent, high, routine; in each the timely ones first, then the newest."""
+    alerts = [OpenAlert(*row) for row in rows]
+    alerts.sort(key=lambda alert: (alert.raised_at, alert.id), reverse=True)
+    return sorted(alerts, key=lambda alert: (alert.rank, alert.late))
 
 
 def of_refused(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Alert]:
@@ -229,10 +245,3 @@ def page(db: Transaction, clinic_id: UUID, wanted: Wanted, after: Sequence[Any] 
 
 
 _ORDER = (col(Alert.rank).asc(), col(Alert.late).asc(), col(Alert.raised_at).desc(), col(Alert.id).desc())
-_T = inspect(Alert).local_table.c
-_OPEN_OF = (
-    rows_of(_T.id, _T.patient_id, _T.domain, _T.kind, _T.priority)
-    .where(_T.clinic_id == bindparam("clinic"), _T.patient_id.in_(bindparam("patients", expanding=True)))
-    .where(_T.state == "open")
-    .order_by(_T.rank, _T.late, _T.raised_at.desc(), _T.id.desc())
-)

@@ -10,17 +10,19 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic_core import from_json
 
 from app.errors import Fault, Invalid
 from app.patients import store
 from app.patients.models import Identifiers, PatientKey
 from app.patients.policies import caseless
 from app.patients.store import Encrypted
-from app.storage import NoSuchKeyError, Transaction, key_for, key_id, keys_for
+from app.storage import NoSuchKeyError, Transaction, key_for, key_id, keys_for, look_up
 
 # The form of an external id of which the keyed hash is taken: 1 as it was written, 2 without regard to case.
 FORM = 2
@@ -50,8 +52,19 @@ def unreadable(patient_id: UUID) -> Identity:
 
 def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Identity]:
     """The identity of each of these patients, with one query. Erased patients have their pseudonym."""
+    return identified(db, clinic_id, patient_ids, *look_up(db, clinic_id, patient_ids, *store.IDENTITIES))
+
+
+def identified(
+    db: Transaction,
+    clinic_id: UUID,
+    patient_ids: Collection[UUID],
+    identities: list[tuple[Any, ...]],
+    keys: list[tuple[Any, ...]],
+) -> dict[UUID, Identity]:
+    """The same, of what the store's IDENTITIES found."""
     found = {patient_id: pseudonym(patient_id) for patient_id in patient_ids}
-    return found | dict(_decrypted(db, clinic_id, store.encrypted(db, clinic_id, patient_ids)))
+    return found | dict(_decrypted(db, clinic_id, store.encrypted(identities, keys)))
 
 
 def matching(db: Transaction, clinic_id: UUID, q: str, after: Sequence[str] | None, limit: int) -> Iterator[UUID]:
@@ -225,7 +238,7 @@ def _decrypted(db: Transaction, clinic_id: UUID, rows: Collection[Encrypted]) ->
         bound = _bound(clinic_id, patient_id)
         try:
             key = _decrypt(key_for(db, _WRAPPING, sealed_with), wrapped, bound)
-            yield patient_id, Identity(**json.loads(_decrypt(key, encrypted, bound)))
+            yield patient_id, Identity(**from_json(_decrypt(key, encrypted, bound)))
         except (InvalidTag, NoSuchKeyError, ValueError, TypeError):
             yield patient_id, unreadable(patient_id)
 

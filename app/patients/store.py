@@ -36,6 +36,11 @@ SUMMARIES, LOCKED_SUMMARIES = (
     Lookup(Patient, [field.name for field in fields(PatientSummary)], "id", lock=lock) for lock in (False, True)
 )
 
+# The encrypted identities, and their keys.
+IDENTITIES = (
+    Lookup(Identifiers, ("patient_id", "encrypted"), "patient_id"),
+    Lookup(PatientKey, ("patient_id", "wrapped", "key_id"), "patient_id"),
+)
 # (patient id, encrypted identity, the key of it as it is stored, the id of the secret under which that is).
 Encrypted = tuple[UUID, bytes, bytes, str]
 
@@ -141,10 +146,10 @@ def key(db: Transaction, clinic_id: UUID, patient_id: UUID) -> PatientKey | None
     return db.get(PatientKey, (clinic_id, patient_id))
 
 
-def encrypted(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> list[Encrypted]:
-    """The encrypted identities of these patients, with their keys."""
-    query = _encrypted(clinic_id).where(col(Identifiers.patient_id).in_(patient_ids))
-    return [tuple(row) for row in db.exec(query)]
+def encrypted(identities: Iterable[tuple[Any, ...]], keys: Iterable[tuple[Any, ...]]) -> list[Encrypted]:
+    """What IDENTITIES found, put together."""
+    found = {patient_id: (wrapped, key_id) for patient_id, wrapped, key_id in keys}
+    return [(patient_id, content, *found[patient_id]) for patient_id, content in identities if patient_id in found]
 
 
 def encrypted_newest_first(

@@ -55,6 +55,7 @@ def open_engine(url: str, *, is_limited: bool = False) -> Engine:
         engine = create_engine(
             url,
             hide_parameters=True,
+            json_deserializer=from_json,
             pool_size=16,
             max_overflow=8,
             pool_use_lifo=True,

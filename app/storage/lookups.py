@@ -10,21 +10,26 @@ from sqlmodel import SQLModel
 
 from app.storage.faults import as_database_error
 from app.storage.rows import begin, note, send
-from app.storage.types import Transaction
+from app.storage.types import Repeated, Transaction
 
 # SQLite takes at most 32,766 values in a statement.
 _AT_ONCE = 10_000
+# PostgreSQL's type of all our numbers with a fraction; only their columns ask for it.
+_DOUBLE = 701
 
 
 class Lookup:
-    """Some columns of the rows of a clinic with some ids. `lock`: locks them, in the order of their ids, until the
-    transaction ends."""
+    """Some columns of the rows of a clinic with some ids, `where` a condition holds. `lock`: locks them, in the order
+    of their ids, until the transaction ends."""
 
-    def __init__(self, model: type[SQLModel], columns: Sequence[str], by: str, *, lock: bool = False) -> None:
+    def __init__(
+        self, model: type[SQLModel], columns: Sequence[str], by: str, *, where: str = "true", lock: bool = False
+    ) -> None:
         table = inspect(model).local_table
-        self._types: list[Any] = [table.c[name].type for name in columns]
+        self._types: list[Any] = [Repeated() if name == by else table.c[name].type for name in columns]
         listed = ", ".join(columns)
-        self._text = f"select {listed} from {table.name} where clinic_id = {{}} and {by} {{}}"  # noqa: S608 - our names
+        asked = f"clinic_id = {{}} and {by} {{}} and {where}"
+        self._text = f"select {listed} from {table.name} where {asked}"  # noqa: S608 - our names
         self.on_postgresql = self._text.format("%s", "= any(%s)") + (f" order by {by} for update" if lock else "")
         self._readers: dict[str, list[tuple[int, Callable[[Any], Any]]]] = {}
 
@@ -36,16 +41,14 @@ class Lookup:
         """Rows of the driver, with values as the types of their columns have them."""
         readers = self._readers.get(dialect.name)
         if readers is None:
-            found = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in self._types]
+            found = [kind.dialect_impl(dialect).result_processor(dialect, _DOUBLE) for kind in self._types]
             readers = [(n, read) for n, read in enumerate(found) if read is not None]
             self._readers[dialect.name] = readers
-        answer = []
-        for row in rows:
-            values = [*row]
+        columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+        if columns:
             for n, read in readers:
-                values[n] = read(values[n])
-            answer.append(tuple(values))
-        return answer
+                columns[n] = map(read, columns[n])
+        return list(zip(*columns, strict=True))
 
 
 def look_up(db: Transaction, clinic_id: UUID, ids: Collection[UUID], *lookups: Lookup) -> list[list[tuple[Any, ...]]]:

@@ -128,7 +128,8 @@ def _check_ins_of(
 
 def advance(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], day: date) -> None:
     """Writes the domain rows of these patients whose next day has come by `day`, under the patients' locks."""
-    rows = store.statuses_of(db, clinic_id, patient_ids).values()
+    [found] = look_up(db, clinic_id, patient_ids, store.STATUSES)
+    rows = store.statuses(found).values()
     turned = [{"clinic_id": clinic_id, **row} for row in rows if row["next_on"] is not None and row["next_on"] <= day]
     rows_now = [advanced(row, day) for row in turned]
     store.upsert_folds(db, [], [], rows_now)

@@ -1,6 +1,6 @@
 """Queries on versions, tracks and domain statuses: a fixed number of statements for any size of batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.instruments import INSTRUMENTS
-from app.storage import Lookup, Repeated, TextId, Transaction, insert, upsert
+from app.storage import Lookup, TextId, Transaction, insert, upsert
 from app.tracks.events import ScoreRead, counting
 from app.tracks.models import SELF_HARM_UNKNOWN, DomainStatus, EpisodeRow, FoldRow, InfusionVersion, ScoreVersion
 from app.tracks.patient_tracks import FOLD, CountedInfusion
@@ -151,20 +151,15 @@ def delete_episodes(
     db.execute(query.where(col(EpisodeRow.episode) > after))
 
 
-_D = inspect(DomainStatus).local_table.c
-_STATUSES = rows_of(
-    type_coerce(_D.patient_id, Repeated).label("patient_id"),
-    *(column for column in _D if column.name not in ("clinic_id", "patient_id")),
-).where(_D.clinic_id == bindparam("clinic"), _D.patient_id.in_(bindparam("patients", expanding=True)))
+_COLUMNS = [column.name for column in inspect(DomainStatus).local_table.c if column.name != "clinic_id"]
+# The domain statuses of patients; `statuses` names their columns.
+STATUSES = Lookup(DomainStatus, _COLUMNS, "patient_id")
 
 
-def statuses_of(
-    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]
-) -> dict[tuple[UUID, str], dict[str, Any]]:
-    """The domain statuses of these patients, by patient and domain, without the ORM."""
-    asked = {"clinic": clinic_id, "patients": list(patient_ids)}
-    rows = db.connection().execute(_STATUSES, asked).mappings().all()
-    return {(row["patient_id"], row["domain"]): dict(row) for row in rows}
+def statuses(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[UUID, str], dict[str, Any]]:
+    """What STATUSES found, by patient and domain."""
+    named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    return {(row["patient_id"], row["domain"]): row for row in named}
 
 
 def turned(db: Transaction, clinic_id: UUID, day: date, limit: int) -> list[UUID]:

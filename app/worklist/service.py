@@ -8,9 +8,10 @@ from uuid import UUID
 from app.access.service import Caller
 from app.alerts import store as alerts_store
 from app.patients import identifiers
+from app.patients import store as patients_store
 from app.patients.identifiers import Identity
 from app.plans.confirming import Confirming, is_open
-from app.storage import Transaction
+from app.storage import Transaction, look_up
 from app.tracks import store as tracks_store
 from app.tracks.domains import ENDLESS, advanced
 from app.worklist import store
@@ -37,11 +38,13 @@ def listed(
     ids = list(dict.fromkeys(position.patient_id for position in positions))
     if not ids:
         return []
-    people = identifiers.of_patients(db, caller.clinic_id, ids)
-    stored = tracks_store.statuses_of(db, caller.clinic_id, ids)
+    lookups = (*patients_store.IDENTITIES, tracks_store.STATUSES, alerts_store.OPEN)
+    identities, keys, domains, opened = look_up(db, caller.clinic_id, ids, *lookups)
+    people = identifiers.identified(db, caller.clinic_id, ids, identities, keys)
+    stored = tracks_store.statuses(domains)
     rows = {whose: advanced(stored[whose], day) for whose in ((p.patient_id, p.domain) for p in positions)}
     alerts: dict[tuple[UUID, str], list[OpenAlertOut]] = {}
-    for alert in alerts_store.open_of(db, caller.clinic_id, ids):
+    for alert in alerts_store.by_urgency(opened):
         shown = OpenAlertOut(id=alert.id, kind=alert.kind, priority=alert.priority)
         alerts.setdefault((alert.patient_id, alert.domain), []).append(shown)
     unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, ids)
