@@ -1,5 +1,5 @@
-"""Background jobs: mail about urgent alerts, webhooks, seals of the audit log, rows that turned at midnight, and, once
-an hour, deleting expired rows and computing folds of older releases again.
+"""Background jobs: mail about urgent alerts, webhooks, seals of the audit log, rows that turned at midnight, what has
+become due, and, once an hour, deleting expired rows and computing folds of older releases again.
 
 Several processes may run them. Each job is done by one process at a time, in short transactions of one clinic each. No
 job has to run at a clinic's midnight: what changes then is stored with its day, so every page is right without a write.
@@ -27,6 +27,7 @@ from app.cohorts import snapshots
 from app.outbox import service as outbox
 from app.patients import identifiers
 from app.patients import service as patients
+from app.plans import telling
 from app.storage import NO_CLINIC, Database, Transaction, leases
 from app.storage.watching import watched
 from app.tracks import store as tracks
@@ -40,7 +41,7 @@ logger = logging.getLogger("holdfast")
 _BREATH_SECONDS = 0.05
 _IDENTIFIERS_A_ROUND = 200
 _HOUR_SECONDS = 3_600.0
-_TURN_SECONDS = 600.0
+_TURN_SECONDS = _DUE_SECONDS = 600.0
 _TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
 _WEBHOOK_SECONDS = 2.0
@@ -71,6 +72,7 @@ def jobs(database: Database, mail: Mail | None, webhook_hosts: Collection[str] =
         Job("expire", _HOUR_SECONDS, lambda: asyncio.to_thread(expire, database)),
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
         Job("turn", _TURN_SECONDS, partial(turn, database, {})),
+        Job("due", _DUE_SECONDS, lambda: tell_due(database)),
         Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
         Job("snapshot", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_snapshots, database)),
     ]
@@ -200,6 +202,26 @@ async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> tu
         if not is_due:
             return now, zone, day
         await database.write(clinic_id, lambda db, day=day: patients.advance_domains(db, clinic_id, day))  # type: ignore[misc]
+        await asyncio.sleep(_BREATH_SECONDS)
+
+
+async def tell_due(database: Database) -> None:
+    """Tells in every clinic what has become due on its day, a few patients in each transaction."""
+    for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
+        try:
+            await _tell_due_in(database, clinic_id)
+        except Exception as error:  # an error in one clinic must not stop the others
+            logger.warning("what is due could not be told: %s", type(error).__name__)
+
+
+async def _tell_due_in(database: Database, clinic_id: UUID) -> None:
+    while True:
+        now = clock.now()
+        # Found in a reading transaction, so that nobody waits for it.
+        found = await database.read(clinic_id, lambda db, now=now: telling.look(db, clinic_id, now))  # type: ignore[misc]
+        if found is None:
+            return
+        await database.write(clinic_id, partial(telling.tell, clinic_id=clinic_id, found=found, now=now))
         await asyncio.sleep(_BREATH_SECONDS)
 
 

@@ -12,6 +12,7 @@ Kind = Literal[
     "alert.withdrawn",
     "patient.changed",
     "patient.merged",
+    "plan.due",
 ]
 READ_SCOPES: dict[str, str] = {
     "check_in.recorded": "checkins:read",
@@ -23,6 +24,7 @@ READ_SCOPES: dict[str, str] = {
     "alert.withdrawn": "alerts:read",
     "patient.changed": "patients:read",
     "patient.merged": "patients:read",
+    "plan.due": "plans:read",
 }
 KIND_MEANINGS: dict[str, str] = {
     "check_in.recorded": "a check-in was recorded",
@@ -34,4 +36,5 @@ KIND_MEANINGS: dict[str, str] = {
     "alert.withdrawn": "an alert is no longer open though nobody has looked: what it rests on was wrong, or is over",
     "patient.changed": "a patient was made, changed or erased",
     "patient.merged": "a record goes on in another one, or no longer does",
+    "plan.due": "a check-in of the plan has become due today, and is not answered",
 }

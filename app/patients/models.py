@@ -1,6 +1,6 @@
 """Tables of patients and of the versions of what a verdict depends on, and the bodies of requests and responses."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -91,7 +91,7 @@ class Patient(SQLModel, table=True):
     """The current state of a patient, without identifying data. `last_recorded_at` is when the patient's newest version
     of any kind was recorded; it only increases. `posted` is a keyed hash of the normalised content of version 1; a
     repeated create is compared with it. `merged_into`: the patient in whose record this one goes on since
-    `merged_at`."""
+    `merged_at`. `due_told_on`: the day up to which it was told that check-ins are due."""
 
     __tablename__ = "patients"
     __table_args__ = (
@@ -122,6 +122,7 @@ class Patient(SQLModel, table=True):
     erased_at: datetime | None = Field(default=None, sa_type=Moment)
     merged_into: UUID | None = Field(default=None, sa_type=Uid)
     merged_at: datetime | None = Field(default=None, sa_type=Moment)
+    due_told_on: date | None = None
 
 
 class Identifiers(SQLModel, table=True):

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String as Text
-from sqlalchemy import cast, delete, func
+from sqlalchemy import cast, delete, func, or_
 from sqlalchemy import select as rows_of
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -50,6 +50,22 @@ def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> d
     query = select(Patient).where(col(Patient.clinic_id) == clinic_id, col(Patient.id).in_(sorted(patient_ids)))
     rows = db.exec(query.order_by(col(Patient.id)).with_for_update().execution_options(populate_existing=True))
     return {row.id: row for row in rows}
+
+
+def not_told_what_is_due(
+    db: Transaction, clinic_id: UUID, day: date, limit: int
+) -> list[tuple[UUID, datetime, date | None]]:
+    """(id, created at, the day up to which it was told) of at most `limit` active patients of whom it was not told yet
+    what is due on a day."""
+    told_on = col(Patient.due_told_on)
+    query = rows_of(col(Patient.id), col(Patient.created_at), told_on).where(
+        col(Patient.clinic_id) == clinic_id,
+        col(Patient.care_status) == "active",
+        col(Patient.merged_into).is_(None),
+        col(Patient.erased_at).is_(None),
+        or_(told_on.is_(None), told_on < day),
+    )
+    return [(*row,) for row in db.execute(query.order_by(col(Patient.id)).limit(limit))]
 
 
 def summaries(

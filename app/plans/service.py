@@ -126,7 +126,7 @@ def due_of(
     """What is due for a patient, by default from four weeks ago to 60 days ahead. Patients are shown only the
     instruments that they rate themselves. Raises NotFound, Invalid."""
     patient = patients.find(db, caller.clinic_id, patient_id)
-    zone, today = caller.time_zone, local_day(now, caller.time_zone)
+    today = local_day(now, caller.time_zone)
     first = first or (min(last, today) if last else today) - _BEHIND
     last = last or max(first, today) + _AHEAD
     if last < first:
@@ -135,27 +135,41 @@ def due_of(
         raise Invalid(errors=[Fault("parameter", "to", f"must be within {_LONGEST_SPAN.days} days of from")])
     if patient.care_status != "active":
         return Fact(DueList(items=[]), (patient_id,))
-    calendar = Calendar(tracks.infusions(db, caller.clinic_id, patient_id), zone)
+    asked = asked_of(db, caller.clinic_id, caller.time_zone, patient_id, patient.created_at, first, last, today)
+    # Why one more is asked for tells a patient of the verdict.
+    tells_why = caller.patient_id is None or caller.clinic.patient_view == "all"
+    shown = [_due_out(one, today, own=caller.patient_id is not None, tells_why=tells_why) for one in asked]
+    return Fact(DueList(items=[one for one in shown if one is not None]), (patient_id,))
+
+
+def asked_of(
+    db: Transaction,
+    clinic_id: UUID,
+    zone: ZoneInfo,
+    patient_id: UUID,
+    enrolled_at: datetime,
+    first: date,
+    last: date,
+    today: date,
+) -> list[Due]:
+    """What a patient is asked for from `first` to `last`, with what became of it."""
+    calendar = Calendar(tracks.infusions(db, clinic_id, patient_id), zone)
     around = timedelta(days=LONGEST_WINDOW_DAYS + 1)
     since, until = (datetime.combine(day, time(), zone) for day in (first - AROUND, last + AROUND + around))
     answered: dict[str, list[Answer]] = {}
-    for instrument, taken_at, whole in tracks.taken_between(db, caller.clinic_id, patient_id, since, until):
+    for instrument, taken_at, whole in tracks.taken_between(db, clinic_id, patient_id, since, until):
         answered.setdefault(instrument, []).append(Answer(local_day(taken_at, zone), whole))
-    asked = due(
-        [template(version, zone) for version in store.clinic_versions(db, caller.clinic_id)],
-        [template(version, zone) for version in store.patient_versions(db, caller.clinic_id, patient_id)],
-        local_day(patient.created_at, zone),
+    return due(
+        [template(version, zone) for version in store.clinic_versions(db, clinic_id)],
+        [template(version, zone) for version in store.patient_versions(db, clinic_id, patient_id)],
+        local_day(enrolled_at, zone),
         calendar.events,
         calendar.positions,
         answered,
         first,
         last,
-        confirming.asked_once_more(db, caller.clinic_id, patient_id, calendar, (first - AROUND, last + AROUND), today),
+        confirming.asked_once_more(db, clinic_id, patient_id, calendar, (first - AROUND, last + AROUND), today),
     )
-    # Why one more is asked for tells a patient of the verdict.
-    tells_why = caller.patient_id is None or caller.clinic.patient_view == "all"
-    shown = [_due_out(one, today, own=caller.patient_id is not None, tells_why=tells_why) for one in asked]
-    return Fact(DueList(items=[one for one in shown if one is not None]), (patient_id,))
 
 
 def _due_out(one: Due, today: date, *, own: bool, tells_why: bool) -> DueOut | None:

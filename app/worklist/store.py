@@ -171,15 +171,16 @@ def _range(domain: str, told: str, priority: int | None, *, is_after: bool) -> s
     if is_after:
         own, given = ("", "") if priority is not None else ("priority, ", ":after, ")
         where += f" and ({own}since_on, patient_id, domain) > ({given}:since, :patient, :last_domain)"
-    where += f" and not exists ({_OPEN} and {_ITS_OWN}){told}"
+    where += f" and not exists ({_OPEN} and {_ITS_OWN} limit 1 offset 0){told}"
     return f"select {_SHOWN} from domain_statuses where {where} order by priority, since_on, patient_id"
 
 
 def _alerted(first: int, domain: str | None, told: str, *, is_after: bool) -> str:
     """Standing rows with an open timely alert, by the most pressing one, from a priority on. Their number is that of
-    such alerts at most. SQLite joins in the order in which a `cross join` is written: by alert, not by clinic."""
+    such alerts at most. SQLite joins in the order in which a `cross join` is written: by alert, not by clinic. Without
+    statistics PostgreSQL would take the index by care status, and read the clinic for each alert: so none fits."""
     of_domain = "" if domain is None else f" and domain = '{domain}'"
-    where = f"domain_statuses.clinic_id = :clinic and care_status = :care and {_STANDS}{told}"
+    where = f"domain_statuses.clinic_id = :clinic and care_status || '' = :care and {_STANDS}{told}"
     where += " and domain_statuses.patient_id = alerted.patient_id and domain_statuses.domain = alerted.domain"
     if is_after:
         where += (
