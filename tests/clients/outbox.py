@@ -120,6 +120,53 @@ def tokens_that_are_over_keep_what_waits(folder: Path) -> None:
         raise AssertionError
 
 
+def what_an_app_does_with_a_receipt_holds_back_nothing(folder: Path) -> None:
+    def fails(_: Any) -> None:
+        raise RuntimeError("of the app")
+
+    service = Service(receipt, problem(422, "invalid"), receipt)
+    mine = outbox(folder / "app.db", service, on_receipt=fails, on_refused=fails)
+    for _ in range(3):
+        mine.put(FORM)
+    for left in (2, 1, 0):
+        try:
+            mine.send()
+        except RuntimeError:
+            assert mine.waiting == left
+        else:
+            raise AssertionError
+    assert len(mine.refused) == 1
+
+
+def a_time_without_an_offset_is_not_kept(folder: Path) -> None:
+    mine = outbox(folder / "offset.db", Service())
+    try:
+        mine.put(CheckInIn(taken_at=FORM.taken_at.replace(tzinfo=None), responses=FORM.responses))
+    except ValueError:
+        assert mine.waiting == 0
+    else:
+        raise AssertionError
+
+
+def other_requests_get_a_token_that_works(folder: Path) -> None:
+    new = {"access_token": "new", "refresh_token": "next"}
+    service = Service(httpx.ConnectError("down"), lambda _: httpx.Response(503, headers={"Retry-After": "5"}),
+                      lambda _: httpx.Response(200, json=new))  # fmt: skip
+    mine = outbox(folder / "token.db", service)
+    assert mine.access_token() == "access"
+    assert [mine.access_token("access") for _ in range(3)] == ["access", "access", "new"]
+    assert mine.access_token("access") == "new"  # another request has renewed it
+
+
+def a_token_endpoint_may_ask_for_time(folder: Path) -> None:
+    service = Service(problem(401, "invalid_token"), lambda _: httpx.Response(503, headers={"Retry-After": "77"}))
+    mine = outbox(folder / "time.db", service)
+    mine.put(FORM)
+    wait = mine.send()
+    assert wait is not None
+    assert wait >= 77
+
+
 def a_file_is_one_patients_and_outlives_the_process(folder: Path) -> None:
     file = folder / "owner.db"
     kept = outbox(file, Service()).put(FORM)
@@ -144,5 +191,9 @@ if __name__ == "__main__":
     it_waits_as_long_as_it_is_asked(Path(sys.argv[1]))
     tokens_are_refreshed_and_a_lost_answer_costs_nothing(Path(sys.argv[1]))
     tokens_that_are_over_keep_what_waits(Path(sys.argv[1]))
+    what_an_app_does_with_a_receipt_holds_back_nothing(Path(sys.argv[1]))
+    a_time_without_an_offset_is_not_kept(Path(sys.argv[1]))
+    other_requests_get_a_token_that_works(Path(sys.argv[1]))
+    a_token_endpoint_may_ask_for_time(Path(sys.argv[1]))
     a_file_is_one_patients_and_outlives_the_process(Path(sys.argv[1]))
-    print("six stories")
+    print("ten stories")

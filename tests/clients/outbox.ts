@@ -78,6 +78,27 @@ async function outbox(store: Store, answers: Answer[], asked: string[] = [], mor
   assert.equal(await mine.waiting(), 1);
 }
 {
+  const fails = (): void => {
+    throw new Error("of the app");
+  };
+  const answers = [receipt, problem(422, "invalid"), receipt];
+  const mine = await outbox(new Store(), answers, [], { onReceipt: fails, onRefused: fails });
+  for (const _ of answers) await mine.put(form);
+  for (const left of [2, 1, 0]) {
+    await assert.rejects(mine.send(), /of the app/);
+    assert.equal(await mine.waiting(), left);
+  }
+  assert.equal((await mine.refused()).length, 1);
+  await assert.rejects(mine.put({ ...form, taken_at: "2026-03-01T10:00:00" }), RangeError);
+}
+{
+  const tokens: Answer = () => Response.json({ access_token: "new", refresh_token: "next" });
+  const mine = await outbox(new Store(), [lost, problem(503, "busy"), tokens]);
+  assert.equal(await mine.accessToken(), "access");
+  for (const expected of ["access", "access", "new", "new"])
+    assert.equal(await mine.accessToken("access"), expected);
+}
+{
   const store = new Store();
   const [one, two] = [await outbox(store, []), await outbox(store, [])];
   await Promise.all([one.put(form), two.put(form), one.put(form)]);
@@ -88,4 +109,4 @@ async function outbox(store: Store, answers: Answer[], asked: string[] = [], mor
   await one.signOut();
   assert.equal(await new Outbox("http://service", "other", store).waiting(), 0);
 }
-console.log("five stories");
+console.log("seven stories");

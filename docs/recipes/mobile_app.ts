@@ -1,0 +1,62 @@
+/**
+ * What a patient's app does between its screens: node mobile_app.js ADDRESS FILE [CODE]
+ *
+ * With a CODE it enrols the phone first. Then it shows what is due, keeps an answer to each instrument in the outbox, and
+ * sends what waits. It may be stopped anywhere, and run again without a network: what was answered is in FILE until the
+ * service has acknowledged it. On a phone the store is the platform's own encrypted one in place of a file; `ask` shows
+ * a form, and `show` what a person must see at once.
+ */
+import { existsSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { client, Outbox, SignedOutError, type CheckIn, type Kept, type Models, type Store } from "holdfast-client";
+
+const [address = "", file = "", code] = process.argv.slice(2);
+const device = `${file}.device`;
+
+/** Written beside and moved into place, so that a cut leaves the earlier state or the new one. */
+const store: Store = {
+  load: async () => (existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Kept) : null),
+  save: async (kept) => {
+    await writeFile(`${file}.new`, JSON.stringify(kept), { mode: 0o600, flush: true });
+    await rename(`${file}.new`, file);
+  },
+};
+
+const show = (text: string): void => console.log(text);
+/** The patient's answer; here always 3 of 10. */
+const ask = (instrument: "nrs-mood" | "nrs-anxiety" | "nrs-pain"): CheckIn["responses"][number] => ({ instrument, score: 3 });
+
+async function enrol(code: string): Promise<string> {
+  const { data, error } = await client(address).POST("/v1/enrolments/redeem", { body: { code, device_name: "phone" } });
+  if (data?.patient_id == null || data.refresh_token == null) throw new Error(`the code was refused: ${error?.code}`);
+  await writeFile(device, data.patient_id);
+  await new Outbox(address, data.patient_id, store).signIn(data.access_token, data.refresh_token);
+  return data.patient_id;
+}
+
+const patientId = code === undefined ? await readFile(device, "utf8") : await enrol(code);
+const outbox = new Outbox(address, patientId, store, {
+  onReceipt: (receipt) => receipt.notice && show(receipt.notice.text),
+  onRefused: (one) => show(`not taken: ${JSON.stringify(one.problem)}`),
+});
+
+/** What is due; nothing that is known without a network. */
+async function due(refused?: string): Promise<Models["DueOut"][]> {
+  const token = await outbox.accessToken(refused);
+  const found = await client(address, token).GET("/v1/me/due").catch(() => undefined);
+  if (found?.response.status === 401 && refused === undefined) return due(token); // it is good for 15 minutes
+  return found?.data?.items ?? [];
+}
+
+for (const item of await due()) {
+  if (item.state !== "due" && item.state !== "overdue") continue;
+  const scales = (["nrs-mood", "nrs-anxiety", "nrs-pain"] as const).filter((one) => item.missing.includes(one));
+  if (scales.length > 0) await outbox.put({ taken_at: new Date().toISOString(), responses: scales.map(ask) });
+}
+try {
+  const wait = await outbox.send();
+  show(wait === null ? "received" : `saved on this phone: ${await outbox.waiting()}`);
+} catch (error) {
+  if (!(error instanceof SignedOutError)) throw error;
+  show("enrol this phone again: what waits is kept"); // with a new code of the same patient
+}
