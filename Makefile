@@ -110,3 +110,4 @@ lock: setup ## Pin dependencies anew, with hashes and no address
 	@$(BIN)/$(LOCK) pyproject.toml -o locks/run.txt
 	@$(BIN)/$(LOCK) --group build -o locks/build.txt
 	@$(BIN)/$(LOCK) pyproject.toml --group build --group dev -o locks/dev.txt
+	@$(BIN)/$(LOCK) clients/tools/requirements.in -o clients/tools/requirements.txt

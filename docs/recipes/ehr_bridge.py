@@ -6,9 +6,9 @@ that were given, a JSON object a line, as the record's own export or message que
     {"mrn": "0042", "encounter": "E-17", "started_at": "2026-03-02T09:30:00-05:00", "dose_mg": 35}
 
 Patients and sessions get ids that follow from the record's own numbers. So the same line can come twice, and the
-program can be stopped anywhere: nothing is doubled. Into OUT it writes a line for each patient whose relief changed, with
-the status of each domain, for the record to show; a line can come twice, and the last one counts. The position in the
-feed of changes lies beside it.
+program can be stopped anywhere: nothing is doubled. Into OUT it writes a line for each patient whose relief changed,
+with the status of each domain, for the record to show. A line can come twice, and the last one counts. The position in
+the feed of changes lies beside it.
 """
 
 import json
