@@ -138,7 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    _put_parts(app, settings, database, limiter, renderer)
+    _put_parts(app, settings, database, limiter, renderer, bounds)
     app.add_middleware(PlainRequests, lanes={**PLAIN_CHECK_INS, **PLAIN_RELIEF})
     if settings.cors_origins:
         app.add_middleware(
@@ -176,11 +176,13 @@ def _about(settings: Settings) -> schema.About:
     return schema.About(*whose, values, KIND_MEANINGS, [WebhookEvent])
 
 
-def _put_parts(app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer) -> None:
+def _put_parts(
+    app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer, bounds: Bounds
+) -> None:
     """Puts in what requests ask for."""
     outside = OutsideIssuer(settings.oidc_issuer, settings.oidc_audience) if settings.oidc_issuer else None
     events = Joined(database.write, recording.record_many)
-    DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, outside)))
+    DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, outside), lambda: bounds.is_stopping))
     DATABASE.put(app, database)
     PUBLIC_URL.put(app, settings.public_url or _HERE)
     LIMITER.put(app, limiter)

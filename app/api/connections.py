@@ -30,7 +30,7 @@ _FRAMING_OF_A_BYTE = 6
 @dataclass(slots=True)
 class Bounds:
     """What clients may take of one process, and what they have taken: see Settings. `trusted`: addresses of proxies,
-    behind which many clients stand."""
+    behind which many clients stand. `is_stopping`: the process is ending, and requests that wait should answer."""
 
     connections: int = 1_000
     per_address: int = 500
@@ -38,6 +38,7 @@ class Bounds:
     body_seconds: float = 30
     trusted: frozenset[str] = frozenset()
     taken: Counter[str] = field(default_factory=Counter)
+    is_stopping: bool = False
 
     def refusal(self, address: str) -> Problem | None:
         """Why another connection from an address is refused; None where it is not."""
@@ -85,6 +86,10 @@ class Bounded(HttpToolsProtocol):
                 del self._bounds.taken[self._address]
             self._address = None
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self._bounds.is_stopping = True
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused or self.transport.is_closing():

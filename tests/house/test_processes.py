@@ -289,3 +289,22 @@ def test_the_demo_fills_serves_and_says_what_to_try(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.communicate(timeout=20)
+
+
+def test_a_reader_who_waits_for_changes_gets_an_answer_when_the_service_stops(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = fresh_settings("sqlite", request, tmp_path)
+    run(settings, "migrate")
+    words = ("--name", "North", "--time-zone", "America/New_York", "--admin-email", "admin@example.org")
+    run(settings, "clinics", "add", *words, "--admin-password-stdin", stdin=f"{PASSWORD}\n")
+    with ThreadPoolExecutor(1) as pool:
+        with serving(settings) as address:
+            reader = logged_in(address, "admin@example.org")
+            waiting = pool.submit(reader.get, "/v1/changes", params={"wait": 30})
+            time.sleep(1)
+            assert not waiting.done()
+            began = time.monotonic()
+        answer = waiting.result(timeout=10)
+    assert (answer.status_code, answer.json()) == (200, {"items": [], "next_after": 0})
+    assert time.monotonic() - began < 5
