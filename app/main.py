@@ -94,6 +94,7 @@ _ROUTERS = (
 _TITLE = "Holdfast"
 # Where the service is reached unless it is told otherwise.
 _HERE = "http://127.0.0.1:8000"
+_WHOM = {"users": "For people alone.", "admins": "For administrators alone.", "devices": "For patients' devices alone."}
 # Sockets and files that the process needs beside its clients' connections.
 _OWN_FILES = 64
 _DESCRIPTION = (
@@ -172,7 +173,8 @@ def _about(settings: Settings) -> schema.About:
         "SentKind": {**KIND_MEANINGS, "test": "somebody asked for a test"},
         "RuleVersion": {VERSION: "the newest rules", **dict.fromkeys(EARLIER_VERSIONS, "earlier rules")},
     }
-    whose = (settings.public_url or _HERE, needs, SCOPES, OPEN_OPERATIONS)
+    whom = {name: _WHOM[p.by] for name, p in PERMISSIONS.items() if p.by is not None}
+    whose = (settings.public_url or _HERE, needs, SCOPES, OPEN_OPERATIONS, whom)
     return schema.About(*whose, values, KIND_MEANINGS, [WebhookEvent])
 
 

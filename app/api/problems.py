@@ -31,11 +31,13 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
 
 
 Responses = dict[int | str, dict[str, Any]]
+# What any operation under /v1 may refuse a request for.
+OF_ALL = ("invalid", "rate_limited", "headers_too_large", "internal", "busy")
 
 
 def problems(*codes: str) -> Responses:
     """The `responses` of an operation that may give these errors, for the OpenAPI document."""
-    return only(*codes, "invalid_token", "insufficient_scope", "invalid", "rate_limited", "internal", "busy")
+    return only(*codes, "invalid_token", "insufficient_scope", *OF_ALL)
 
 
 def only(*codes: str) -> Responses:

@@ -4,30 +4,22 @@ or values is said here, once; the sentences are in `words.toml`, the examples in
 Each step below is there because a generator needs it: see docs/decisions/0014-clients.md.
 """
 
-import ast
-import inspect
 import json
-import sys
-import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
-from itertools import pairwise
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from app.api.fields import BODIES, ProblemOut
+from app.api.describing import SCHEMAS, Node, describe, describe_parameters, name_values, nodes, operations
+from app.api.fields import ProblemOut
 from app.api.problems import only
-
-Node = dict[str, Any]
 
 _FILES = ("image/svg+xml", "image/png", "text/csv", "application/x-ndjson")
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_SCHEMAS, _HEADERS = "#/components/schemas/", "#/components/headers/"
+_HEADERS = "#/components/headers/"
 _TAGS = {
     "access": "Signing in, people, integrations and patients' devices",
     "alerts": "What a person must look at",
@@ -53,6 +45,7 @@ _HEADER_TEXTS = {
     "RateLimit-Policy": ('The limit: `"caller";q=600;w=60` is 600 requests in 60 seconds.', "string"),
     "ETag": ("The version of what is shown, as `If-Match` takes it.", "string"),
     "Location": ("The address of what was made.", "string"),
+    "Content-Disposition": ("The file's name: `attachment; filename=...`.", "string"),
     "Link": ('The address of the next page, with `rel="next"`; absent on the last.', "string"),
     "Replayed": ("`true`: it was there before, from a request that was repeated.", "boolean"),
     "Idempotency-Replayed": ("`true`: the answer that was given before under the same Idempotency-Key.", "boolean"),
@@ -70,13 +63,15 @@ _HTTP, _OAUTH = "token", "oauth2"
 @dataclass(frozen=True, slots=True)
 class About:
     """What the document says that other rooms know. `url`: where the service is reached. `scopes`: what each operation
-    needs. `open_operations`: which need no token. `values`: further named sets of values with their meanings.
-    `events`: what receivers of webhooks are told of, `models`: in which bodies."""
+    needs. `open_operations`: which need no token. `whom`: a sentence on who alone may do one. `values`: further named
+    sets of values with their meanings. `events`: what receivers of webhooks are told of, `models`: in which
+    bodies."""
 
     url: str
     scopes: Mapping[str, Collection[str]]
     all_scopes: Collection[str]
     open_operations: Collection[str]
+    whom: Mapping[str, str]
     values: Mapping[str, Mapping[str, str]]
     events: Mapping[str, str]
     models: Sequence[type[BaseModel]]
@@ -107,44 +102,27 @@ def _document(app: FastAPI, about: About) -> Node:
         schemas.pop(name, None)
     models: list[type[BaseModel]] = [ProblemOut, *about.models]
     for model in models:
-        schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
+        schema = model.model_json_schema(ref_template=SCHEMAS + "{model}")
         schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
     components["headers"] = {
         name: {"description": text, "schema": {"type": kind}} for name, (text, kind) in _HEADER_TEXTS.items()
     }
     components["securitySchemes"] = _security_schemes(about)
-    for path, operation in _operations(found):
+    for path, operation in operations(found):
         _complete(operation)
-        _declare_headers(operation, schemas, is_open=not path.startswith(("/v1", "/oauth")))
+        _declare_headers(operation, schemas, is_counted="401" in operation["responses"] or path.startswith("/oauth"))
         operation["security"] = _security(operation, about)
-    for node in _nodes(found):
+        whom = about.whom.get(operation["operationId"])
+        operation["description"] = f"{operation['description']} {whom}" if whom else operation["description"]
+    for node in nodes(found):
         _plain(node)
-    _describe(schemas)
-    _describe_parameters(found)
-    _name_values(found, schemas, about)
+    describe(schemas)
+    describe_parameters(found)
+    name_values(found, schemas, about.values)
     _show(found)
     components["responses"] = _shared_refusals(found)
     found["webhooks"] = {kind: {"post": _event(kind, means)} for kind, means in about.events.items()}
     return found
-
-
-def _operations(found: Node) -> Iterator[tuple[str, Node]]:
-    """Each operation with its path."""
-    for path, operations in found["paths"].items():
-        for operation in operations.values():
-            yield path, operation
-
-
-def _nodes(node: Any) -> Iterator[Node]:
-    """Every object of a document but those of examples, outer ones first."""
-    if isinstance(node, dict):
-        yield node
-        for name, value in list(node.items()):
-            if name not in ("example", "examples"):
-                yield from _nodes(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _nodes(value)
 
 
 def _security_schemes(about: About) -> Node:
@@ -194,18 +172,22 @@ def _without_null(schema: Node) -> Node:
     return {**kinds[0], **rest} if len(kinds) == 1 else {**rest, "anyOf": kinds}
 
 
-def _declare_headers(operation: Node, schemas: Node, *, is_open: bool) -> None:
+def _declare_headers(operation: Node, schemas: Node, *, is_counted: bool) -> None:
     parameters = {parameter["name"] for parameter in operation.get("parameters", [])}
     for status, response in operation["responses"].items():
-        names = ["X-Request-Id"] if is_open else ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
-        if status.startswith("2") and not is_open:
+        names = ["X-Request-Id", "RateLimit", "RateLimit-Policy"] if is_counted else ["X-Request-Id"]
+        if status.startswith("2") and is_counted:
             names += ["Deprecation", "Sunset"]
             names += ["Idempotency-Replayed"] if "Idempotency-Key" in parameters else []
             names += ["Replayed"] if status == "200" and "201" in operation["responses"] else []
             names += ["Link"] if "cursor" in parameters else []
-            names += ["Location"] if status == "201" and operation["operationId"].startswith(_LOCATED) else []
+            is_located = "201" in operation["responses"] and operation["operationId"].startswith(_LOCATED)
+            names += ["Location"] if is_located else []
+            names += (
+                ["Content-Disposition"] if status == "200" and operation["operationId"].startswith("export_") else []
+            )
             shown = response.get("content", {}).get("application/json", {}).get("schema", {})
-            one = shown.get("anyOf", [shown])[0].get("$ref", "").removeprefix(_SCHEMAS)
+            one = shown.get("anyOf", [shown])[0].get("$ref", "").removeprefix(SCHEMAS)
             names += ["ETag"] if "version" in schemas.get(one, {}).get("properties", {}) else []
         if "304" in operation["responses"] and status in ("200", "304"):
             names += ["ETag"]
@@ -233,89 +215,9 @@ def _plain(node: Node) -> None:
             node[kind]["schema"] = {"type": "string", "format": "binary"}
 
 
-def _words() -> Node:
-    return tomllib.loads((files("app.api") / "words.toml").read_text(encoding="utf-8"))
-
-
-@cache
-def _under_fields(module: str) -> dict[str, dict[str, str]]:
-    """The sentence that stands under each field of the classes of a module."""
-    found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
-        if isinstance(node, ast.ClassDef):
-            texts = found[node.name] = {}
-            for pair in pairwise(node.body):
-                match pair:
-                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                        texts[name] = text
-    return found
-
-
-def _sentences() -> dict[str, dict[str, str]]:
-    """The sentences of each model's fields, also of those it inherits. Pydantic can read them while it makes the model;
-    that is a tenth of the start of a service whose document nobody may ask for."""
-    found, models = {}, [*BODIES, BaseModel]
-    for model in models:
-        models += model.__subclasses__()
-        ours = [base for base in reversed(model.__mro__) if base.__module__.startswith("app.")]
-        found[model.__name__] = {
-            f: text for base in ours for f, text in _under_fields(base.__module__).get(base.__name__, {}).items()
-        }
-    return found
-
-
-def _describe(schemas: Node) -> None:
-    """Gives each property its sentence, unless it has one. A default is said in words: as `default` it would make a
-    request's property required in some clients."""
-    words, sentences = _words()["fields"], _sentences()
-    for model, schema in schemas.items():
-        for name, about in schema.get("properties", {}).items():
-            text = about.get("description", "") or " ".join(sentences.get(model, {}).get(name, "").split())
-            if not text:
-                text = words.get(f"{model}.{name}") or words.get(name, text)
-            default = about.pop("default", None)
-            if default not in (None, "", [], {}):
-                text += f" Without it: `{json.dumps(default)}`."
-            about["description"] = text
-
-
-def _describe_parameters(found: Node) -> None:
-    words = _words()["parameters"]
-    for _, operation in _operations(found):
-        for parameter in operation.get("parameters", []):
-            name = parameter["name"]
-            said = words.get(f"{operation['operationId']}.{name}") or words.get(name)
-            if "description" not in parameter and said is not None:
-                parameter["description"] = said
-
-
-def _name_values(found: Node, schemas: Node, about: About) -> None:
-    """Names each closed set of values, and says what each value means, also of those sets that may grow."""
-    named = {**_words()["values"], **about.values}
-    for node in list(_nodes(found)):
-        known = node.get("x-known-values")
-        if isinstance(known, list):
-            means = next((m for m in named.values() if list(m) == known), None)
-            means = means or next((m for m in named.values() if set(known) <= set(m)), {})
-            if "description" in node:
-                node["description"] += _listed({value: means[value] for value in known if value in means})
-        values = node.get("enum")
-        if isinstance(values, list) and all(isinstance(value, str) for value in values):
-            name = next((n for n, means in named.items() if set(means) == set(values)), None)
-            if name is not None:
-                schemas[name] = {"type": "string", "enum": values, "description": _listed(named[name]).strip()}
-                for said in ("enum", "type", "maxLength"):
-                    node.pop(said, None)
-                node["$ref"] = _SCHEMAS + name
-
-
-def _listed(means: Mapping[str, str]) -> str:
-    return "".join(f"\n- `{value}`: {meaning}" for value, meaning in means.items())
-
-
 def _event(kind: str, meaning: str) -> Node:
     """What a receiver is sent."""
-    schema = {"$ref": f"{_SCHEMAS}WebhookEvent"}
+    schema = {"$ref": f"{SCHEMAS}WebhookEvent"}
     return {
         "operationId": f"receive_{kind.replace('.', '_')}",
         "summary": meaning[0].upper() + meaning[1:],
@@ -333,7 +235,7 @@ def _event(kind: str, meaning: str) -> Node:
 def _shared_refusals(found: Node) -> Node:
     """The refusals of all operations, each named once by the codes that it may have; half the document otherwise."""
     shared: Node = {}
-    for _, operation in _operations(found):
+    for _, operation in operations(found):
         for status, response in operation["responses"].items():
             codes = response.get("content", {}).get(_PROBLEM, {}).get("examples", {})
             if codes:
@@ -347,7 +249,7 @@ def _shared_refusals(found: Node) -> Node:
 def _show(found: Node) -> None:
     """Puts the examples in: of each body, and of the first success of each operation."""
     examples = json.loads((files("app.api") / "examples.json").read_text(encoding="utf-8"))
-    for _, operation in _operations(found):
+    for _, operation in operations(found):
         shown = examples.get(operation["operationId"], {})
         for content in operation.get("requestBody", {}).get("content", {}).values():
             if "request" in shown:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from app.api.problems import problems
+from app.api.problems import OF_ALL, only
 from app.api.strict import StrictRoute
 from app.api.versions import UNCHANGED, Constant, IfNoneMatch
 from app.catalogue.models import CATALOGUE, InstrumentList, InstrumentOut
@@ -14,14 +14,14 @@ _LIST = Constant(InstrumentList(items=list(CATALOGUE.values()), next_cursor=None
 _EACH = {code: Constant(instrument.model_dump_json()) for code, instrument in CATALOGUE.items()}
 
 
-@router.get("", summary="List instruments", response_model=InstrumentList, responses=UNCHANGED | problems())
+@router.get("", summary="List instruments", response_model=InstrumentList, responses=UNCHANGED | only(*OF_ALL))
 async def list_instruments(if_none_match: IfNoneMatch = None) -> Response:
     """Every instrument, with its items, bands and rule."""
     return _LIST.response(if_none_match)
 
 
 @router.get(
-    "/{code}", summary="One instrument", response_model=InstrumentOut, responses=UNCHANGED | problems("not_found")
+    "/{code}", summary="One instrument", response_model=InstrumentOut, responses=UNCHANGED | only("not_found", *OF_ALL)
 )
 async def get_instrument(code: str, if_none_match: IfNoneMatch = None) -> Response:
     """With its items, bands and rule."""

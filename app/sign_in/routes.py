@@ -45,7 +45,7 @@ _ERRORS: Responses = {
         (429, "rate_limited", "Too many attempts: Retry-After says when to come back"),
     )
 }
-_TOKEN_ERRORS: Responses = {**_ERRORS, **only("too_large", "internal", "busy")}
+_TOKEN_ERRORS: Responses = {**_ERRORS, **only("too_large", "headers_too_large", "internal", "busy")}
 _REVOKED: Responses = {200: {"description": "It is revoked, or was never known", "content": {}}}
 _NO_REVOCATION: Responses = {
     400: {
@@ -82,7 +82,11 @@ async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -
     "/oauth/revoke",
     summary="Revoke a refresh token",
     response_class=Response,
-    responses={**_REVOKED, **_NO_REVOCATION, **only("too_large", "rate_limited", "internal", "busy")},
+    responses={
+        **_REVOKED,
+        **_NO_REVOCATION,
+        **only("too_large", "rate_limited", "headers_too_large", "internal", "busy"),
+    },
 )
 async def revoke_token(request: Request, form: Annotated[RevocationRequest, Form()]) -> Response:
     """RFC 7009. Revokes a refresh token with its family; an unknown one is no error."""
