@@ -50,7 +50,15 @@ class Clinic(NamedTuple):
 def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     settings = fresh_settings("sqlite", request, tmp_path_factory.mktemp("fuzzed"))
     run(settings, "migrate")
-    words: tuple[str, ...] = ("--name", "Clinic", "--time-zone", "America/New_York", "--admin-email", ADMIN, "--admin-password-stdin")
+    words: tuple[str, ...] = (
+        "--name",
+        "Clinic",
+        "--time-zone",
+        "America/New_York",
+        "--admin-email",
+        ADMIN,
+        "--admin-password-stdin",
+    )
     clinic_id = run(settings, "clinics", "add", *words, stdin=f"{PASSWORD}\n")["clinic_id"]
     words = ("--clinic", clinic_id, "--email", CLINICIAN, "--role", "clinician", "--password-stdin")
     run(settings, "users", "add", *words, stdin=f"{PASSWORD}\n")
