@@ -41,7 +41,8 @@ logger = logging.getLogger("holdfast")
 _BREATH_SECONDS = 0.05
 _IDENTIFIERS_A_ROUND = 200
 _HOUR_SECONDS = 3_600.0
-_TURN_SECONDS = _DUE_SECONDS = 600.0
+_TURN_SECONDS = 600.0
+_DUE_SECONDS = 600.0
 _TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
 _WEBHOOK_SECONDS = 2.0
@@ -215,13 +216,15 @@ async def tell_due(database: Database) -> None:
 
 
 async def _tell_due_in(database: Database, clinic_id: UUID) -> None:
+    after: UUID | None = None
     while True:
         now = clock.now()
         # Found in a reading transaction, so that nobody waits for it.
-        found = await database.read(clinic_id, lambda db, now=now: telling.look(db, clinic_id, now))  # type: ignore[misc]
+        found = await database.read(clinic_id, partial(telling.look, clinic_id=clinic_id, now=now, after=after))
         if found is None:
             return
         await database.write(clinic_id, partial(telling.tell, clinic_id=clinic_id, found=found, now=now))
+        after = found.patient_ids[-1]
         await asyncio.sleep(_BREATH_SECONDS)
 
 

@@ -118,7 +118,7 @@ class Door:
         while True:
             while await database.read(clinic_id, has_waiting):
                 await database.write(clinic_id, prepare)
-                if time.monotonic() > deadline:  # an import makes them faster than that
+                if time.monotonic() > deadline or self.parts.is_stopping():  # an import makes them faster than that
                     break
             fact = await database.read(clinic_id, work)
             left = deadline - time.monotonic()

@@ -73,6 +73,7 @@ def sides(db: Transaction, act: Act, source: Patient, target: Patient) -> tuple[
     """The two sides of a move, which is recorded at one moment for both. The caller holds both patients' locks."""
     at = max(patients.next_moment(source, act.at), patients.next_moment(target, act.at))
     source.last_recorded_at = target.last_recorded_at = at
+    source.due_told_on = target.due_told_on = None  # what is due of them is told anew
     known = tracks.gather(db, act.clinic_id, [source.id, target.id])
     return Side(source, known[source.id], at), Side(target, known[target.id], at)
 

@@ -36,5 +36,5 @@ KIND_MEANINGS: dict[str, str] = {
     "alert.withdrawn": "an alert is no longer open though nobody has looked: what it rests on was wrong, or is over",
     "patient.changed": "a patient was made, changed or erased",
     "patient.merged": "a record goes on in another one, or no longer does",
-    "plan.due": "a check-in of the plan has become due today, and is not answered",
+    "plan.due": "a check-in that the plan asks for has become due, and is not answered",
 }

@@ -52,19 +52,15 @@ def unreadable(patient_id: UUID) -> Identity:
 
 def of_patients(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, Identity]:
     """The identity of each of these patients, with one query. Erased patients have their pseudonym."""
-    return identified(db, clinic_id, patient_ids, *look_up(db, clinic_id, patient_ids, *store.IDENTITIES))
+    return identified(db, clinic_id, patient_ids, *look_up(db, clinic_id, patient_ids, store.IDENTITIES))
 
 
 def identified(
-    db: Transaction,
-    clinic_id: UUID,
-    patient_ids: Collection[UUID],
-    identities: list[tuple[Any, ...]],
-    keys: list[tuple[Any, ...]],
+    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], rows: list[tuple[Any, ...]]
 ) -> dict[UUID, Identity]:
     """The same, of what the store's IDENTITIES found."""
     found = {patient_id: pseudonym(patient_id) for patient_id in patient_ids}
-    return found | dict(_decrypted(db, clinic_id, store.encrypted(identities, keys)))
+    return found | dict(_decrypted(db, clinic_id, store.encrypted(rows)))
 
 
 def matching(db: Transaction, clinic_id: UUID, q: str, after: Sequence[str] | None, limit: int) -> Iterator[UUID]:
@@ -238,7 +234,7 @@ def _decrypted(db: Transaction, clinic_id: UUID, rows: Collection[Encrypted]) ->
         bound = _bound(clinic_id, patient_id)
         try:
             key = _decrypt(key_for(db, _WRAPPING, sealed_with), wrapped, bound)
-            yield patient_id, Identity(**from_json(_decrypt(key, encrypted, bound)))
+            yield patient_id, Identity(**from_json(_decrypt(key, encrypted, bound), cache_strings="keys"))
         except (InvalidTag, NoSuchKeyError, ValueError, TypeError):
             yield patient_id, unreadable(patient_id)
 

@@ -261,6 +261,12 @@ def next_moment(patient: Patient | PatientSummary, now: datetime) -> datetime:
     return moment
 
 
+def tell_due_from(patient: Patient, day: date) -> None:
+    """Has it told again what becomes due after a day, which an infusion has changed. The caller holds the lock."""
+    if patient.due_told_on is not None:
+        patient.due_told_on = min(patient.due_told_on, day)
+
+
 def subject_of(patient: Patient | PatientSummary, zone: ZoneInfo) -> Subject:
     """The patient as the Subject that tracks are folded for."""
     care_status = patient.care_status if patient.merged_into is None else MERGED

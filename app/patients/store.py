@@ -36,11 +36,8 @@ SUMMARIES, LOCKED_SUMMARIES = (
     Lookup(Patient, [field.name for field in fields(PatientSummary)], "id", lock=lock) for lock in (False, True)
 )
 
-# The encrypted identities, and their keys.
-IDENTITIES = (
-    Lookup(Identifiers, ("patient_id", "encrypted"), "patient_id"),
-    Lookup(PatientKey, ("patient_id", "wrapped", "key_id"), "patient_id"),
-)
+# The keys of identities, and the encrypted identities.
+IDENTITIES = Lookup(PatientKey, ("patient_id", "wrapped", "key_id"), "patient_id", also=(Identifiers, ("encrypted",)))
 # (patient id, encrypted identity, the key of it as it is stored, the id of the secret under which that is).
 Encrypted = tuple[UUID, bytes, bytes, str]
 
@@ -53,10 +50,10 @@ def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> d
 
 
 def not_told_what_is_due(
-    db: Transaction, clinic_id: UUID, day: date, limit: int
+    db: Transaction, clinic_id: UUID, day: date, after: UUID | None, limit: int
 ) -> list[tuple[UUID, datetime, date | None]]:
-    """(id, created at, the day up to which it was told) of at most `limit` active patients of whom it was not told yet
-    what is due on a day."""
+    """(id, created at, the day up to which it was told) of at most `limit` active patients, in the order of their ids
+    after one of them, of whom it was not told yet what is due on a day."""
     told_on = col(Patient.due_told_on)
     query = rows_of(col(Patient.id), col(Patient.created_at), told_on).where(
         col(Patient.clinic_id) == clinic_id,
@@ -65,6 +62,8 @@ def not_told_what_is_due(
         col(Patient.erased_at).is_(None),
         or_(told_on.is_(None), told_on < day),
     )
+    if after is not None:
+        query = query.where(col(Patient.id) > after)
     return [(*row,) for row in db.execute(query.order_by(col(Patient.id)).limit(limit))]
 
 
@@ -162,10 +161,9 @@ def key(db: Transaction, clinic_id: UUID, patient_id: UUID) -> PatientKey | None
     return db.get(PatientKey, (clinic_id, patient_id))
 
 
-def encrypted(identities: Iterable[tuple[Any, ...]], keys: Iterable[tuple[Any, ...]]) -> list[Encrypted]:
-    """What IDENTITIES found, put together."""
-    found = {patient_id: (wrapped, key_id) for patient_id, wrapped, key_id in keys}
-    return [(patient_id, content, *found[patient_id]) for patient_id, content in identities if patient_id in found]
+def encrypted(rows: Iterable[tuple[Any, ...]]) -> list[Encrypted]:
+    """What IDENTITIES found."""
+    return [(patient_id, content, wrapped, key_id) for patient_id, wrapped, key_id, content in rows]
 
 
 def encrypted_newest_first(

@@ -36,6 +36,7 @@ from app.storage import Transaction, new_id
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
 from app.tracks.changes import Change
+from app.tracks.days import local_day
 from app.tracks.events import Calendar
 from app.tracks.models import InfusionVersion
 from app.tracks.patient_tracks import PatientTracks
@@ -72,6 +73,7 @@ def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: Se
         started_at=body.started_at,
         created_at=act.at,
     )
+    patients.tell_due_from(patient, local_day(body.started_at, caller.time_zone))
     version = _store_version(db, caller, act, patient, session, body, None, known, severe_before=set())
     value = _session_out(session, version, _of(known[patient_id], caller))
     return Fact(value, (patient_id,), session.version, is_new=True)
@@ -111,6 +113,8 @@ def update(
         check_vitals(body, act.at)
     if body.status in COUNTED:
         check_overlap(body, [i for i in known[patient_id].infusions if i.session_id != session_id])
+    if changed & _NEEDS_REASON:
+        patients.tell_due_from(patient, local_day(min(body.started_at, current.started_at), caller.time_zone))
     session.version += 1
     session.started_at = body.started_at
     severe = severe_side_effects(current)

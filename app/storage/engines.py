@@ -12,6 +12,8 @@ from sqlalchemy.exc import DisconnectionError
 
 from app.storage import rows
 
+# Strings of documents are not kept for longer than the documents.
+_from_json = partial(from_json, cache_strings="keys")
 BUSY_MILLISECONDS = 2_000
 # The size of SQLite's journal, in pages, at which it is copied into the database file. Writers wait while it is copied:
 # 4 MiB take some 10 ms, 16 MiB up to 25. A smaller one is copied more often, and a page that is written many times with
@@ -47,7 +49,7 @@ def open_engine(url: str, *, is_limited: bool = False) -> Engine:
             url,
             hide_parameters=True,
             connect_args={"check_same_thread": False, "timeout": 2},
-            json_deserializer=from_json,
+            json_deserializer=_from_json,
             execution_options={"holdfast_begin": ("BEGIN IMMEDIATE",)},
         )
         event.listen(engine, "connect", _prepare_sqlite)
@@ -55,7 +57,7 @@ def open_engine(url: str, *, is_limited: bool = False) -> Engine:
         engine = create_engine(
             url,
             hide_parameters=True,
-            json_deserializer=from_json,
+            json_deserializer=_from_json,
             pool_size=16,
             max_overflow=8,
             pool_use_lifo=True,

@@ -19,17 +19,30 @@ _DOUBLE = 701
 
 
 class Lookup:
-    """Some columns of the rows of a clinic with some ids, `where` a condition holds. `lock`: locks them, in the order
-    of their ids, until the transaction ends."""
+    """Some columns of the rows of a clinic with some ids, `where` a condition holds; `also` columns of another table's
+    rows with the same ids. `lock`: locks them, in the order of their ids, until the transaction ends."""
 
     def __init__(
-        self, model: type[SQLModel], columns: Sequence[str], by: str, *, where: str = "true", lock: bool = False
+        self,
+        model: type[SQLModel],
+        columns: Sequence[str],
+        by: str,
+        *,
+        also: tuple[type[SQLModel], Sequence[str]] | None = None,
+        where: str = "true",
+        lock: bool = False,
     ) -> None:
         table = inspect(model).local_table
-        self._types: list[Any] = [Repeated() if name == by else table.c[name].type for name in columns]
-        listed = ", ".join(columns)
+        found = [table.c[name] for name in columns]
+        rows = table.name
+        if also is not None:
+            other = inspect(also[0]).local_table
+            found += [other.c[name] for name in also[1]]
+            rows += f" join {other.name} using (clinic_id, {by})"
+        self._types: list[Any] = [Repeated() if column.name == by else column.type for column in found]
+        listed = ", ".join(f"{column.table.name}.{column.name}" for column in found)
         asked = f"clinic_id = {{}} and {by} {{}} and {where}"
-        self._text = f"select {listed} from {table.name} where {asked}"  # noqa: S608 - our names
+        self._text = f"select {listed} from {rows} where {asked}"  # noqa: S608 - our names
         self.on_postgresql = self._text.format("%s", "= any(%s)") + (f" order by {by} for update" if lock else "")
         self._readers: dict[str, list[tuple[int, Callable[[Any], Any]]]] = {}
 

@@ -38,9 +38,9 @@ def listed(
     ids = list(dict.fromkeys(position.patient_id for position in positions))
     if not ids:
         return []
-    lookups = (*patients_store.IDENTITIES, tracks_store.STATUSES, alerts_store.OPEN)
-    identities, keys, domains, opened = look_up(db, caller.clinic_id, ids, *lookups)
-    people = identifiers.identified(db, caller.clinic_id, ids, identities, keys)
+    lookups = (patients_store.IDENTITIES, tracks_store.STATUSES, alerts_store.OPEN)
+    identities, domains, opened = look_up(db, caller.clinic_id, ids, *lookups)
+    people = identifiers.identified(db, caller.clinic_id, ids, identities)
     stored = tracks_store.statuses(domains)
     rows = {whose: advanced(stored[whose], day) for whose in ((p.patient_id, p.domain) for p in positions)}
     alerts: dict[tuple[UUID, str], list[OpenAlertOut]] = {}

@@ -4,7 +4,8 @@ has come since they were written.
 A row *stands* until its `next_on`. From then on it says what its stages say; a job writes such rows shortly after each
 midnight, so there are few of them, and they are worked out and merged here. Standing rows are in order in the index, by
 domain. A page reads at most its own length from each range, whatever the size of the clinic. Rows with an open timely
-alert come before all others; their number is that of such alerts.
+alert come before all others; their number is that of such alerts. Those with an urgent one are asked for alone, and the
+others only where they do not fill the page.
 """
 
 import re
@@ -120,27 +121,30 @@ def _standing(db: Transaction, asked: Asked, after: WorklistPosition | None, lim
     if db.get_bind().dialect.name == "postgresql":
         # Planning the ranges takes longer than reading them, and one generic plan fits every clinic and day.
         db.execute(_ONE_PLAN)
-    first = min(Priority) if after is None else after.priority
-    statement, names = _statement(asked.domain, asked.statuses, max(first, Priority.LOST), first, after is not None)
-    if statement is None:
-        return []
-    rows = db.connection().execute(statement, {name: values[name] for name in names} | {"most": limit + 1})
-    return [WorklistPosition(*row) for row in rows]
+    first, found = min(Priority) if after is None else after.priority, list[WorklistPosition]()
+    for start in (first,) if first > Priority.ALERT_URGENT else (first, Priority.ALERT_HIGH):
+        statement, names = _statement(asked.domain, asked.statuses, start, after is not None)
+        if statement is not None and len(found) <= limit:
+            rows = db.connection().execute(statement, {name: values[name] for name in names} | {"most": limit + 1})
+            found += [WorklistPosition(*row) for row in rows]
+    return found
 
 
 @lru_cache(maxsize=512)
 def _statement(
-    domain: str | None, statuses: frozenset[str], from_priority: int, from_alert: int, is_after: bool
+    domain: str | None, statuses: frozenset[str], first: int, is_after: bool
 ) -> tuple[TextualSelect | None, Sequence[str]]:
-    """One statement for all ranges that are left, and the names of its parameters. `from_alert` is the priority to
-    begin with, `from_priority` the one of rows without an alert; with `is_after` only what comes after a row of it."""
+    """One statement for all ranges from a priority on, and the names of its parameters; for urgent alerts alone where
+    it is theirs. With `is_after` only what comes after a row."""
     domains = tuple(DOMAINS) if domain is None else (domain,)
-    told = _in(statuses)
-    ranges = [_alerted(from_alert, domain, told, is_after=is_after)] if from_alert <= max(_ALERTED) else []
-    if statuses:
+    told, from_priority = _in(statuses), max(first, Priority.LOST)
+    ranges = [_alerted(first, domain, told, is_after=is_after)] if first <= max(_ALERTED) else []
+    if first == Priority.ALERT_URGENT:
+        pass
+    elif statuses:
         left = sorted({p for status in statuses for p in _PRIORITIES[status] if p >= from_priority})
         ranges += [
-            _range(name, told, priority, is_after=is_after and priority == from_alert)
+            _range(name, told, priority, is_after=is_after and priority == first)
             for name in domains
             for priority in left
         ]
@@ -171,6 +175,7 @@ def _range(domain: str, told: str, priority: int | None, *, is_after: bool) -> s
     if is_after:
         own, given = ("", "") if priority is not None else ("priority, ", ":after, ")
         where += f" and ({own}since_on, patient_id, domain) > ({given}:since, :patient, :last_domain)"
+    # With a limit it is asked for each row of the page, by its key, instead of being joined with all open alerts.
     where += f" and not exists ({_OPEN} and {_ITS_OWN} limit 1 offset 0){told}"
     return f"select {_SHOWN} from domain_statuses where {where} order by priority, since_on, patient_id"
 
@@ -180,13 +185,14 @@ def _alerted(first: int, domain: str | None, told: str, *, is_after: bool) -> st
     such alerts at most. SQLite joins in the order in which a `cross join` is written: by alert, not by clinic. Without
     statistics PostgreSQL would take the index by care status, and read the clinic for each alert: so none fits."""
     of_domain = "" if domain is None else f" and domain = '{domain}'"
+    of_rank = f" and rank = {first - _BY_RANK:d}" if first == Priority.ALERT_URGENT else ""
     where = f"domain_statuses.clinic_id = :clinic and care_status || '' = :care and {_STANDS}{told}"
     where += " and domain_statuses.patient_id = alerted.patient_id and domain_statuses.domain = alerted.domain"
     if is_after:
         where += (
             " and (pressing, since_on, alerted.patient_id, alerted.domain) > (:after, :since, :patient, :last_domain)"
         )
-    alerted = f"select patient_id, domain, min(rank) + {_BY_RANK:d} as pressing from {_OPEN_ALERTS}{of_domain}"
+    alerted = f"select patient_id, domain, min(rank) + {_BY_RANK:d} as pressing from {_OPEN_ALERTS}{of_rank}{of_domain}"
     return (
         "select pressing as priority, since_on as since, alerted.patient_id, alerted.domain "
         f"from ({alerted} group by domain, patient_id) as alerted cross join domain_statuses "

@@ -1,7 +1,7 @@
 """Migrations go up and down on a filled database of both engines and lose nothing."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,14 @@ def test_a_patients_own_plan_asks_once_more_after_the_upgrade(filled: Settings) 
         filled, "select version, confirm from patient_plan_versions order by version", "patient_plan_versions"
     )
     assert found == [(2, True), (3, None)]
+
+
+def test_after_the_upgrade_that_tells_what_is_due_only_that_of_today_is_told(filled: Settings) -> None:
+    command.downgrade(config(owner_url(filled), filled.secret), "20261130_0600")
+    upgrade(filled)
+    yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
+    found = as_owner(filled, "select distinct due_told_on from patients", "patients")
+    assert [str(row[0]) for row in found] == [yesterday]
 
 
 def test_a_step_down_refuses_to_lose_an_event(filled: Settings) -> None:

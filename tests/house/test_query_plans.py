@@ -4,15 +4,19 @@ table from end to end."""
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, event
 
+from app.api.parts import DATABASE
+from app.main import create_app
+from app.migrating import upgrade
 from app.settings import Settings
 from app.storage import Database
-from tests.conftest import Api, days_ago, new_clinic
+from tests.conftest import Api, app_of, days_ago, fresh_settings, new_clinic
 
 PATIENTS = 300
 
@@ -56,6 +60,28 @@ def filled(request: pytest.FixtureRequest, settings: Settings, server: TestClien
             connection.exec_driver_sql("analyze")
     owner.dispose()
     return api, ids[PATIENTS // 2]
+
+
+def test_the_worklist_reads_no_clinic_for_each_alert_before_there_are_statistics(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A new database, in the minute before PostgreSQL first looks at it; the plan is kept as long as the connection."""
+    settings = fresh_settings("postgresql", request, tmp_path)
+    upgrade(settings)
+    with TestClient(create_app(settings)) as server:
+        api = new_clinic(server)
+        for _ in range(60):
+            patient_id = api.patient()
+            api.session(patient_id, days_ago(30))
+            body = {"taken_at": days_ago(0.1), "responses": [{"instrument": "phq-9", "answers": [1] * 9}]}
+            api.post(f"/v1/patients/{patient_id}/check-ins", body)
+        database = DATABASE.in_app(app_of(server))
+        with asked(database) as found:
+            api.get("/v1/worklist")
+        plans = [plan(database, api.clinic_id, *one) for one in found if "domain_statuses" in one[0]]
+        assert len(plans) >= 3
+        of_the_clinic = rf"Index Cond: \({_THE_CLINIC} AND \(\(care_status\)\S* = \S+\)\)"
+        assert not any(re.search(of_the_clinic, text) or "Anti Join" in text for text in plans)
 
 
 @contextmanager

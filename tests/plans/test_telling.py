@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +11,7 @@ from sqlmodel import col, select
 from app import clock, work
 from app.outbox.models import Change
 from app.plans import telling
+from app.plans.models import PatientPlanVersion
 from app.storage import Database
 from tests.conftest import ZONE, Api, new_client
 from tests.privacy.test_privacy import erase
@@ -91,18 +93,71 @@ def test_days_without_the_job_are_made_up_for_with_what_can_still_be_answered(
     api.session(patient_id, days.now.isoformat())
     days.later(4)  # the item of day 3 has a window that is still open
     assert tell(api, database) == [patient_id]
-    days.later(40)
-    api.patch(f"/v1/patients/{patient_id}", {"care_status": "discharged"}, 1)
+    days.later(6)  # that of day 7 had one until day 9
     assert tell(api, database) == []
 
 
-def test_a_round_that_is_done_twice_at_once_tells_no_later_day(api: Api, database: Database, days: Days) -> None:
-    patient_id = api.patient()
+def looked(api: Api, database: Database, days: Days) -> telling.Looked:
     found = database.reading(api.clinic_id, lambda db: telling.look(db, api.clinic_id, days.now))
     assert found is not None
-    assert {str(one) for one in found.asked} == {patient_id}
+    return found
+
+
+def told_of(api: Api, database: Database, found: telling.Looked, days: Days) -> list[str]:
+    before = told(api, database)
     database.writing(api.clinic_id, lambda db: telling.tell(db, api.clinic_id, found, days.now))
-    assert database.reading(api.clinic_id, lambda db: telling.look(db, api.clinic_id, days.now)) is None
+    return sorted(told(api, database) - before)
+
+
+def told(api: Api, database: Database) -> set[str]:
+    query = select(Change).where(col(Change.clinic_id) == api.clinic_id, col(Change.kind) == "plan.due")
+    return {f"{c.patient_id} {c.id}" for c in database.reading(api.clinic_id, lambda db: db.exec(query).all())}
+
+
+def test_two_processes_that_look_at_the_same_patients_tell_once(api: Api, database: Database, days: Days) -> None:
+    patient_id = api.patient()
+    one, other = looked(api, database, days), looked(api, database, days)
+    assert [found.split()[0] for found in told_of(api, database, one, days)] == [patient_id]
+    assert told_of(api, database, other, days) == []
+
+
+def test_who_is_asked_no_longer_since_the_look_is_not_told_of(api: Api, database: Database, days: Days) -> None:
+    discharged, merged, goes_on, erased = (api.patient() for _ in range(4))
+    found = looked(api, database, days)
+    assert {str(one) for one in found.due} == {discharged, merged, goes_on, erased}
+    api.patch(f"/v1/patients/{discharged}", {"care_status": "discharged"}, 1)
+    body = {"into": goes_on, "reason": "the same person"}
+    api.post(f"/v1/patients/{merged}/merge", body, headers={"If-Match": '"1"'})
+    name = api.get(f"/v1/patients/{erased}").json()["external_id"]
+    erase(api, erased, name)
+    assert [one.split()[0] for one in told_of(api, database, found, days)] == [goes_on]
+
+
+def test_an_infusion_that_is_recorded_late_is_told_of_all_the_same(api: Api, database: Database, days: Days) -> None:
+    """A bridge brings yesterday's infusions in the morning, after the job has looked at everybody."""
+    patient_id = api.patient()
+    assert tell(api, database) == [patient_id]
+    given = api.session(patient_id, (days.now - timedelta(days=1)).isoformat())
+    assert due_today(api, patient_id)
+    assert tell(api, database) == [patient_id]
+    at = f"/v1/patients/{patient_id}/sessions/{given['id']}"
+    assert api.patch(at, {"notes": "quiet"}, 1).status_code == 200
+    assert tell(api, database) == [], "a note changes nothing that is due"
+    earlier = (days.now - timedelta(days=3)).isoformat()
+    assert api.patch(at, {"started_at": earlier, "reason": "another day"}, 2).status_code == 200
+    assert tell(api, database) == [patient_id]
+
+
+def test_a_patient_who_cannot_be_worked_out_keeps_nobody_else_from_being_told_of(
+    api: Api, database: Database, days: Days
+) -> None:
+    bad, good = api.patient(), api.patient()
+    broken = PatientPlanVersion(
+        clinic_id=api.clinic_id, patient_id=UUID(bad), version=1, recorded_at=days.now, recorded_by_id=api.caller_id,
+        items=[{"after": "nothing that is known"}], confirm=True,
+    )  # fmt: skip
+    database.writing(api.clinic_id, lambda db: db.add(broken))
+    assert tell(api, database) == [good]
 
 
 def test_it_takes_the_right_to_read_plans_to_be_told(api: Api, database: Database, days: Days) -> None:

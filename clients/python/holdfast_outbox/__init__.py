@@ -83,7 +83,8 @@ class Outbox:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`on_receipt` is told of each receipt (`CheckInReceipt`), also of one that was recorded at an earlier try;
-        `on_refused` of each refusal. Both can hold a `notice`: whom to call now, which is to be shown at once. Raises
+        `on_refused` of each refusal. Both can hold a `notice`: whom to call now, which is to be shown at once. Both are
+        told once: what they raise comes out of `send`, and the receipt does not come again. Raises
         OtherPatientError."""
         self._url, self._patient_id = url.rstrip("/"), patient_id
         self._http = http or httpx.Client(timeout=30)
@@ -217,7 +218,7 @@ class Outbox:
             self.sign_in(found["access_token"], found["refresh_token"])
             return True
         if answer.status_code in (400, 401) and "error" in found:  # RFC 6749, 5.2
-            return False
+            return self._tokens()[1] != token  # another request has renewed them meanwhile
         raise _TryLater(answer.headers.get("Retry-After"))
 
     def _wait(self, retry_after: str | None) -> float:

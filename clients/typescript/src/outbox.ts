@@ -38,9 +38,10 @@ export class RepeatedIdError extends Error {}
 export class SignedOutError extends Error {}
 
 export interface Options {
-  /** Told of each receipt, also of one that was recorded at an earlier try. */
+  /** Told of each receipt, also of one that was recorded at an earlier try. Told once: what it throws comes out of
+   *  `send`, and the receipt does not come again. */
   onReceipt?: (receipt: Receipt) => void;
-  /** Told of each refusal. Like a receipt it can hold a `notice`: whom to call now, to be shown at once. */
+  /** Told of each refusal, likewise once. Both can hold a `notice`: whom to call now, to be shown at once. */
   onRefused?: (refused: Kept["refused"][number]) => void;
   fetch?: typeof fetch;
   now?: () => Date;
@@ -87,7 +88,9 @@ export class Outbox {
     } catch (error) {
       if (!(error instanceof TryLater)) throw error;
     }
-    return (await this.#load()).tokens?.access ?? refused;
+    const now = (await this.#load()).tokens;
+    if (now === null) throw new SignedOutError();
+    return now.access;
   }
 
   /** Forgets the tokens, whose outbox it is, and everything that waits or was refused. */
@@ -196,7 +199,10 @@ export class Outbox {
       });
       return true;
     }
-    if ((answer.status === 400 || answer.status === 401) && "error" in found) return false; // RFC 6749, 5.2
+    if ((answer.status === 400 || answer.status === 401) && "error" in found) { // RFC 6749, 5.2
+      const now = (await this.#load()).tokens;
+      return now !== null && now.refresh !== token; // another request has renewed them meanwhile
+    }
     throw new TryLater(answer.headers.get("Retry-After"));
   }
 
