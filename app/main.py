@@ -99,7 +99,8 @@ _WHOM = {"users": "For people alone.", "admins": "For administrators alone.", "d
 _OWN_FILES = 64
 _DESCRIPTION = (
     "Records mood, anxiety and pain scores per ketamine infusion session and answers: is the relief still holding? "
-    "Answers report measured scores against stated rules; they are no diagnosis, prediction or advice."
+    "Answers report measured scores against stated rules; they are no diagnosis, prediction or advice.\n\n"
+    "Times are given by RFC 3339 with an offset, to the microsecond at most: cut the nanoseconds that Go and Java send."
 )
 
 

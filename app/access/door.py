@@ -9,7 +9,7 @@ before anything of the response leaves. What is refused is recorded by `refuse`.
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -106,26 +106,30 @@ class Door:
 
     async def read_once_there(
         self,
-        work: Callable[[Transaction], Fact[T]],
+        work: Callable[[Caller], Callable[[Transaction], Fact[T]]],
         is_there: Callable[[T], bool],
+        identify: Callable[[], Awaitable[Caller]],
         has_waiting: Callable[[Transaction], bool],
         prepare: Callable[[Transaction], object],
         seconds: float,
     ) -> Fact[T]:
         """As `read`, but waits so long for an answer in which something is there; no longer where the service stops.
-        Before each look it does what the read needs (`prepare`), as long as `has_waiting` says so."""
+        Before each look it does what the read needs (`prepare`), as long as `has_waiting` says so, and asks who the
+        caller is by then: scopes and people change while one waits."""
         database, clinic_id, deadline = self.parts.database, self.act.clinic_id, time.monotonic() + seconds
+        caller = self.caller
         while True:
             while await database.read(clinic_id, has_waiting):
                 await database.write(clinic_id, prepare)
                 if time.monotonic() > deadline or self.parts.is_stopping():  # an import makes them faster than that
                     break
-            fact = await database.read(clinic_id, work)
+            fact = await database.read(clinic_id, work(caller))
             left = deadline - time.monotonic()
             if is_there(fact.value) or left <= 0 or self.parts.is_stopping():
                 await self._record(audit.entry_of(self.act, fact))
                 return fact
             await asyncio.sleep(min(left, _LOOK_SECONDS))
+            caller = await identify()
 
     async def write(
         self, work: Callable[[Transaction], Fact[T]], render: Callable[[Fact[T]], Rendered], keyed: Keyed | None = None

@@ -6,6 +6,7 @@ uvicorn bounds none of these when it parses with httptools, so its protocol is e
 import asyncio
 import json
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ HEADER_BYTES = 32 * 1024
 _LINGERING_SECONDS = 1.0
 # A client that sends its body at least this fast is never cut off.
 _SLOWEST_BYTES_A_SECOND = 8 * 1024
+# An offer to go on by HTTP/2, which Java's client makes over plain http. It is not taken (RFC 9110, 7.8); the parser
+# would stop for it, and the body be lost.
+_OFFER = re.compile(rb"\r\n(?:upgrade|http2-settings):[^\r\n]*(?=\r\n)", re.IGNORECASE)
 # A chunk of one byte comes with five more.
 _FRAMING_OF_A_BYTE = 6
 
@@ -95,6 +99,9 @@ class Bounded(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         if self._is_in_header:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            if end:
+                data = _OFFER.sub(b"", head + b"\r\n")[:-2] + end + rest
             self._header_bytes += len(data)
             if self._timer is None:
                 self._set_timer(self._bounds.header_seconds)

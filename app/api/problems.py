@@ -32,7 +32,7 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
 
 Responses = dict[int | str, dict[str, Any]]
 # What any operation under /v1 may refuse a request for.
-OF_ALL = ("invalid", "rate_limited", "headers_too_large", "internal", "busy")
+OF_ALL = ("bad_request", "request_timeout", "invalid", "rate_limited", "headers_too_large", "internal", "busy")
 
 
 def problems(*codes: str) -> Responses:

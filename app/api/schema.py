@@ -37,6 +37,7 @@ _TAGS = {
     "privacy": "A patient's record, and its erasure",
     "service": "The service itself",
     "sessions": "Infusions",
+    "webhook events": "What receivers of webhooks are sent",
     "webhooks": "What happened, sent to receivers",
 }
 _HEADER_TEXTS = {
@@ -159,8 +160,12 @@ def _complete(operation: Node) -> None:
             responses[str(status)] = {**known, "content": content}
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "if-match":
-            parameter["name"], parameter["required"] = "If-Match", "428" in responses
+            parameter["required"] = "428" in responses
+        parameter["name"] = {"if-match": "If-Match", "if-none-match": "If-None-Match"}.get(
+            parameter["name"], parameter["name"]
+        )
         parameter["schema"] = _without_null(parameter["schema"])
+        parameter["schema"].pop("description", None)  # the parameter's; beside a `$ref`, some read no type
 
 
 def _without_null(schema: Node) -> Node:
@@ -205,6 +210,8 @@ def _plain(node: Node) -> None:
     for name in _BOUNDS:
         if isinstance(node.get(name), float) and node[name].is_integer():
             node[name] = int(node[name])
+    if node.get("type") == "number":  # without it, of 32 bits in Go, and a decimal in Java and C#
+        node.setdefault("format", "double")
     kinds = [kind.get("type") for kind in node.get("anyOf", [])]
     if "integer" in kinds and "number" in kinds:  # in many languages a class without members
         node["anyOf"] = [kind for kind in node["anyOf"] if kind.get("type") != "integer"]
@@ -222,7 +229,7 @@ def _event(kind: str, meaning: str) -> Node:
         "operationId": f"receive_{kind.replace('.', '_')}",
         "summary": meaning[0].upper() + meaning[1:],
         "description": "Signed by Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp`, `webhook-signature`.",
-        "tags": ["webhooks"],
+        "tags": ["webhook events"],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {
             "204": {"description": "Received; any status from 200 to 299 is taken for that"},

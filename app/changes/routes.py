@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
-from app.access.dependencies import DoorOf, GuardedRoute
+from app.access.dependencies import DoorOf, GuardedRoute, identify
 from app.api.paging import Limit
 from app.api.problems import problems
 from app.changes import service
@@ -19,6 +19,7 @@ _LONGEST_WAIT = 30
 
 @router.get("", summary="What happened, in order", responses=problems("changes_gone"))
 async def list_changes(
+    request: Request,
     door: DoorOf,
     after: Annotated[
         int | None,
@@ -27,12 +28,17 @@ async def list_changes(
     limit: Limit = 50,
     wait: Annotated[int, Query(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for something to happen")] = 0,
 ) -> ChangeList:
-    """Ids and kinds, never values; of each kind only with the scope that its resource takes to be read. The feed has no
-    gaps: whoever has read up to a position has missed nothing before it. Changes are kept for 90 days."""
-    clinic_id, caller = door.act.clinic_id, door.caller
+    """Ids and kinds, never values; of each kind only with the scope that its resource takes to be read
+    (`checkins:read`, `sessions:read`, `outcomes:read` for `relief.changed`, `alerts:read`, `patients:read`,
+    `plans:read` for `plan.due`). The feed has no gaps: whoever has read up to a position has missed nothing before it
+    that they may read. Changes are kept for 90 days. After that, and after the service was restored from a backup,
+    `after` is answered by 410 `changes_gone`: read everything that you keep anew, and go on without `after`. `wait`
+    ends with the first change that you may read, and where the service stops."""
+    clinic_id = door.act.clinic_id
     fact = await door.read_once_there(
-        lambda db: service.page(db, caller, after, limit),
+        lambda caller: lambda db: service.page(db, caller, after, limit),
         lambda page: bool(page.items),
+        lambda: identify(request),
         lambda db: store.has_waiting(db, clinic_id),
         lambda db: outbox.place(db, clinic_id),
         wait,

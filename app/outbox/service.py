@@ -22,6 +22,8 @@ from app.storage import Transaction, insert, new_id
 KEPT_FOR = timedelta(days=90)
 # SQLite has one writer, which placing must not hold for long.
 _AT_ONCE = 2_000
+# More positions than a clinic can give away between a backup and its restore.
+_NEVER_GIVEN = 1_000_000_000
 
 
 def change(clinic_id: UUID, kind: Kind, patient_id: UUID, at: datetime, about_id: UUID | None = None) -> dict[str, Any]:
@@ -48,6 +50,15 @@ def place(db: Transaction, clinic_id: UUID) -> None:
     feed = store.locked_feed(db, clinic_id)
     feed.last += store.place_waiting(db, clinic_id, feed.last, _AT_ONCE)
     db.add(feed)
+
+
+def begin_anew(db: Transaction, clinic_id: UUID) -> None:
+    """After a restore: no position that was given before is one of the feed any more, also not of those between the
+    backup and its restore. Readers then read everything anew. Webhooks go on, with what waits for them."""
+    feed = store.locked_feed(db, clinic_id)
+    feed.last = feed.deleted = feed.last + _NEVER_GIVEN
+    db.add(feed)
+    db.flush()
 
 
 def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:

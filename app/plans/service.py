@@ -133,7 +133,7 @@ def due_of(
         raise Invalid(errors=[Fault("parameter", "to", "must not be before from")])
     if last - first > _LONGEST_SPAN:
         raise Invalid(errors=[Fault("parameter", "to", f"must be within {_LONGEST_SPAN.days} days of from")])
-    if patient.care_status != "active":
+    if patient.care_status != "active" or patient.erased_at is not None:
         return Fact(DueList(items=[]), (patient_id,))
     asked = asked_of(db, caller.clinic_id, caller.time_zone, patient_id, patient.created_at, first, last, today)
     # Why one more is asked for tells a patient of the verdict.

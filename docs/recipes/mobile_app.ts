@@ -29,33 +29,38 @@ const ask = (instrument: "nrs-mood" | "nrs-anxiety" | "nrs-pain"): CheckIn["resp
 async function enrol(code: string): Promise<string> {
   const { data, error } = await client(address).POST("/v1/enrolments/redeem", { body: { code, device_name: "phone" } });
   if (data?.patient_id == null || data.refresh_token == null) throw new Error(`the code was refused: ${error?.code}`);
-  await writeFile(device, data.patient_id);
   await new Outbox(address, data.patient_id, store).signIn(data.access_token, data.refresh_token);
+  await writeFile(device, data.patient_id, { flush: true }); // last: without it, the phone is enrolled anew
   return data.patient_id;
 }
 
-const patientId = code === undefined ? await readFile(device, "utf8") : await enrol(code);
-const outbox = new Outbox(address, patientId, store, {
-  onReceipt: (receipt) => receipt.notice && show(receipt.notice.text),
-  onRefused: (one) => show(`not taken: ${JSON.stringify(one.problem)}`),
-});
-
-/** What is due; nothing that is known without a network. */
-async function due(refused?: string): Promise<Models["DueOut"][]> {
+/** What is due and neither answered nor in the outbox; nothing that is known without a network. */
+async function due(outbox: Outbox, refused?: string): Promise<Models["DueOut"][]> {
   const token = await outbox.accessToken(refused);
   const found = await client(address, token).GET("/v1/me/due").catch(() => undefined);
-  if (found?.response.status === 401 && refused === undefined) return due(token); // it is good for 15 minutes
-  return found?.data?.items ?? [];
+  if (found?.response.status === 401 && refused === undefined) return due(outbox, token); // it is good for 15 minutes
+  return found?.data?.items.filter((item) => item.state === "due" || item.state === "overdue") ?? [];
 }
 
-for (const item of await due()) {
-  if (item.state !== "due" && item.state !== "overdue") continue;
-  const scales = (["nrs-mood", "nrs-anxiety", "nrs-pain"] as const).filter((one) => item.missing.includes(one));
-  if (scales.length > 0) await outbox.put({ taken_at: new Date().toISOString(), responses: scales.map(ask) });
+async function run(): Promise<string> {
+  const patientId = code === undefined ? await readFile(device, "utf8") : await enrol(code);
+  const outbox = new Outbox(address, patientId, store, {
+    onReceipt: (receipt) => receipt.notice && show(receipt.notice.text),
+    onRefused: (one) => show(`not taken: ${JSON.stringify(one.problem)}`),
+  });
+  // First what waits: what it answers is due no longer.
+  if ((await outbox.send()) === null) {
+    const missing = new Set((await due(outbox)).flatMap((item) => item.missing));
+    const scales = (["nrs-mood", "nrs-anxiety", "nrs-pain"] as const).filter((one) => missing.has(one));
+    if (scales.length > 0) await outbox.put({ taken_at: new Date().toISOString(), responses: scales.map(ask) });
+    await outbox.send();
+  }
+  const waiting = await outbox.waiting();
+  return waiting === 0 ? "received" : `saved on this phone: ${waiting}`;
 }
+
 try {
-  const wait = await outbox.send();
-  show(wait === null ? "received" : `saved on this phone: ${await outbox.waiting()}`);
+  show(await run());
 } catch (error) {
   if (!(error instanceof SignedOutError)) throw error;
   show("enrol this phone again: what waits is kept"); // with a new code of the same patient

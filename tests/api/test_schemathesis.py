@@ -1,12 +1,12 @@
 """The service against its OpenAPI document, by Schemathesis: it makes requests to every operation, right ones and wrong
 ones. None may end in a 5xx, in a status or a body that the document does not know, or be taken though it is wrong.
 
-The seed is fixed, so that a run finds what the last one found. More: FUZZ_EXAMPLES=200 python -m pytest <this file>.
+The seed is fixed, so that a run finds what the last one found. More: FUZZ_EXAMPLES=50 python -m pytest <this file>. A
+caller's run must end within the 15 minutes for which a token is good.
 """
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,12 +27,17 @@ ADMIN, CLINICIAN = "admin@example.org", "clinician@example.org"
 LEFT_OUT = r"\.(png|svg|vl\.json)$|^/v1/me/(password|second-factor)|^/oauth/password"
 _EVERY_PHASE = ("--phases", "examples,coverage,fuzzing,stateful")
 _RIGHT_ONES = ("--phases", "examples,fuzzing", "-m", "positive")
-# How each caller tries, and how many requests of each kind at least.
-TRIALS: dict[str, tuple[object, ...]] = {
-    "device": (5, *_RIGHT_ONES),
-    "integration": (8, *_RIGHT_ONES, *(w for method in ("POST", "PUT", "PATCH") for w in ("--include-method", method))),
-    "clinician": (3, *_RIGHT_ONES),
-    "admin": (6, *_EVERY_PHASE),
+# How many operations must succeed for each caller, how many requests each makes of a kind at least, and how.
+TRIALS: dict[str, tuple[Any, ...]] = {
+    "device": (15, 5, *_RIGHT_ONES),
+    "integration": (
+        1,
+        8,
+        *_RIGHT_ONES,
+        *(w for method in ("POST", "PUT", "PATCH") for w in ("--include-method", method)),
+    ),
+    "clinician": (40, 3, *_RIGHT_ONES),
+    "admin": (65, 6, *_EVERY_PHASE),
 }
 
 pytestmark = pytest.mark.skipif(not (BIN / "st").exists(), reason="NOTHING WAS FUZZED: run `make tools`")
@@ -115,19 +120,24 @@ def _filled(http: httpx.Client) -> tuple[dict[str, str], str]:
 
 @pytest.mark.parametrize("caller", TRIALS)
 def test_the_service_answers_as_its_document_says(clinic: Clinic, caller: str, tmp_path: Path) -> None:
-    examples, *options = TRIALS[caller]
+    succeeding, examples, *options = TRIALS[caller]
+    seen = tmp_path / "seen"
     command = [
         str(BIN / "st"), "--config-file", str(HERE / "schemathesis.toml"), "run", f"{clinic.address}/openapi.json",
         "-H", f"Authorization: Bearer {clinic.tokens[caller]}", "--exclude-path-regex", LEFT_OUT,
         "--exclude-checks", "object_level_authorization", "--no-color", *map(str, options),
         "-n", os.environ.get("FUZZ_EXAMPLES", str(examples)),
     ]  # fmt: skip
-    given = {"FUZZ_IDS": json.dumps(clinic.ids), "SCHEMATHESIS_HOOKS": "fuzz_hooks", "PYTHONPATH": str(HERE)}
+    given = {
+        "FUZZ_SEEN": str(seen),
+        "FUZZ_IDS": json.dumps(clinic.ids),
+        "SCHEMATHESIS_HOOKS": "fuzz_hooks",
+        "PYTHONPATH": str(HERE),
+    }
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, **given}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
-    tried = re.search(r"(\d+) generated", done.stdout)
-    assert tried is not None
-    assert int(tried[1]) > 300
+    answers = [line.split() for line in seen.read_text(encoding="utf-8").splitlines()]
+    assert len({name for name, status in answers if status.startswith("2")}) >= succeeding
     assert httpx.get(f"{clinic.address}/readyz").status_code == 200

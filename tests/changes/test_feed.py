@@ -335,3 +335,17 @@ def test_narrow_scopes_do_not_make_a_reader_wait_for_what_is_there(server: TestC
     began = time.monotonic()
     assert kinds(feed(some, 0, limit=2, wait=20)["items"])[0] == "alert.raised"
     assert time.monotonic() - began < 10
+
+
+def test_who_loses_a_scope_while_waiting_is_told_nothing_more_of_it(server: TestClient, api: Api) -> None:
+    some = new_client(server, api.clinic_id, "patients:read sessions:read")
+    begun = feed(some)["next_after"]
+    found: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: found.append(feed(some, begun, wait=6)))
+    thread.start()
+    time.sleep(1.5)
+    at = f"/v1/clients/{some.caller_id}"
+    assert api.patch(at, {"scope": "sessions:read"}, 1).status_code == 200
+    api.patient()
+    thread.join()
+    assert [one["items"] for one in found] == [[]]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx
 from holdfast_client.models import CheckInIn, InstrumentCode, ResponseIn
-from holdfast_outbox import OtherPatientError, Outbox, Refused, SignedOutError
+from holdfast_outbox import OtherPatientError, Outbox, Refused, RepeatedIdError, SignedOutError
 
 PATIENT = uuid4()
 FORM = CheckInIn(taken_at=datetime.now(UTC), responses=[ResponseIn(InstrumentCode.NRS_PAIN, score=3)])
@@ -56,6 +56,7 @@ def outbox(file: Path, service: Service, patient: UUID = PATIENT, **more: Any) -
 def passing_trouble_keeps_everything_in_order(folder: Path) -> None:
     pages, problems = [page(521), page(404), page(200)], [problem(503, "busy"), problem(500, "internal")]
     problems += [problem(409, "request_in_progress"), problem(429, "rate_limited")]
+    problems += [problem(408, "request_timeout"), problem(400, "bad_request")]
     trouble: list[Answer] = [httpx.ConnectError("down"), *pages, *problems]
     service = Service(*trouble)
     mine = outbox(folder / "trouble.db", service)
@@ -66,7 +67,7 @@ def passing_trouble_keeps_everything_in_order(folder: Path) -> None:
     service.answers += [receipt, receipt]
     assert mine.send() is None
     sent = [json.loads(request.content)["id"] for request in service.asked]
-    assert sent == [str(first)] * 9 + [str(second)]
+    assert sent == [str(first)] * 11 + [str(second)]
     assert all("sent_at" in json.loads(request.content) for request in service.asked)
 
 
@@ -148,6 +149,18 @@ def a_time_without_an_offset_is_not_kept(folder: Path) -> None:
         raise AssertionError
 
 
+def an_id_waits_once(folder: Path) -> None:
+    mine = outbox(folder / "twice.db", Service())
+    form = CheckInIn(id=uuid4(), taken_at=FORM.taken_at, responses=FORM.responses)
+    mine.put(form)
+    try:
+        mine.put(form)
+    except RepeatedIdError:
+        assert mine.waiting == 1
+    else:
+        raise AssertionError
+
+
 def other_requests_get_a_token_that_works(folder: Path) -> None:
     new = {"access_token": "new", "refresh_token": "next"}
     service = Service(httpx.ConnectError("down"), lambda _: httpx.Response(503, headers={"Retry-After": "5"}),
@@ -193,7 +206,8 @@ if __name__ == "__main__":
     tokens_that_are_over_keep_what_waits(Path(sys.argv[1]))
     what_an_app_does_with_a_receipt_holds_back_nothing(Path(sys.argv[1]))
     a_time_without_an_offset_is_not_kept(Path(sys.argv[1]))
+    an_id_waits_once(Path(sys.argv[1]))
     other_requests_get_a_token_that_works(Path(sys.argv[1]))
     a_token_endpoint_may_ask_for_time(Path(sys.argv[1]))
     a_file_is_one_patients_and_outlives_the_process(Path(sys.argv[1]))
-    print("ten stories")
+    print("eleven stories")

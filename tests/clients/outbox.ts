@@ -36,7 +36,8 @@ async function outbox(store: Store, answers: Answer[], asked: string[] = [], mor
 }
 
 {
-  const trouble = [lost, page(521), page(404), page(200), problem(503, "busy"), problem(409, "request_in_progress")];
+  const trouble = [lost, page(521), page(404), page(200), problem(503, "busy"), problem(409, "request_in_progress"),
+    problem(408, "request_timeout"), problem(400, "bad_request")];
   const [answers, asked] = [[...trouble], [] as string[]];
   const mine = await outbox(new Store(), answers, asked);
   const ids = [await mine.put(form), await mine.put(form)];

@@ -15,8 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -206,7 +209,7 @@ def test_an_outbox_in_typescript_loses_and_doubles_nothing_wherever_the_network_
 
 
 def test_an_outbox_in_python_knows_passing_trouble_from_a_refusal(python_client: Path, tmp_path: Path) -> None:
-    assert ran(BIN / "python", HERE / "outbox.py", tmp_path, PYTHONPATH=str(python_client)) == "ten stories\n"
+    assert ran(BIN / "python", HERE / "outbox.py", tmp_path, PYTHONPATH=str(python_client)) == "eleven stories\n"
 
 
 @with_node
@@ -281,6 +284,59 @@ def test_the_mobile_app_recipe_keeps_answers_without_a_network_and_sends_them_on
     assert app(service.address) == ["received"]
     assert app(service.address) == ["received"]
     assert len(phone.check_ins()) == 2
+    kept = json.loads(file.read_text())
+    over = {"access": "nonsense", "refresh": "nonsense"}
+    file.write_text(json.dumps({**kept, "tokens": over, "waiting": [answer | {"id": str(uuid4())}]}))
+    assert app(service.address) == ["enrol this phone again: what waits is kept"]
+    assert len(json.loads(file.read_text())["waiting"]) == 1
+
+
+@with_node
+def test_the_mobile_app_recipe_asks_once_while_an_answer_cannot_be_sent(
+    service: Service, typescript_stories: Path, tmp_path: Path
+) -> None:
+    phone, file = Phone(service.address, is_enrolled=False), tmp_path / "app"
+    phone.infused()
+    with refusing_posts(service.address) as address:
+        for words in ([phone.code], []):
+            said = ran(NODE, typescript_stories / "out/mobile_app.js", address, file, *words).splitlines()
+            assert said == ["saved on this phone: 1"]
+    assert ran(NODE, typescript_stories / "out/mobile_app.js", service.address, file).splitlines() == ["received"]
+    assert len(phone.check_ins()) == 1
+
+
+@contextmanager
+def refusing_posts(address: str) -> Iterator[str]:
+    """A proxy that passes everything on but check-ins, which it answers with 503."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.path.endswith("/check-ins"):
+                self.send_error(503)
+            else:
+                self._pass_on(body)
+
+        def do_GET(self) -> None:
+            self._pass_on(b"")
+
+        def _pass_on(self, body: bytes) -> None:
+            kept = ("authorization", "content-type")
+            headers = {name: value for name, value in self.headers.items() if name.lower() in kept}
+            found = httpx.request(self.command, address + self.path, content=body, headers=headers)
+            self.send_response(found.status_code)
+            self.send_header("Content-Type", found.headers.get("content-type", ""))
+            self.send_header("Content-Length", str(len(found.content)))
+            self.end_headers()
+            self.wfile.write(found.content)
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 def listening(port: int) -> None:

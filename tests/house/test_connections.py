@@ -158,3 +158,21 @@ def test_trailers_are_bounded_and_are_no_headers(address: tuple[str, int]) -> No
             said += part
     assert said.startswith(b"HTTP/1.1 400")
     assert b"from-a-trailer" not in said
+
+
+def test_an_offer_of_http_2_is_not_taken_and_loses_no_body(address: tuple[str, int]) -> None:
+    """Java's client makes it with its first request over plain http."""
+    form = b"grant_type=client_credentials&client_id=x&client_secret=y"
+    head = (
+        b"POST /oauth/token HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: %d\r\nHost: x\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAAA\r\nUpgrade: h2c\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n"
+    )
+    for parts in ((head % len(form) + form,), (head % len(form), form)):
+        with connect(address) as client:
+            for part in parts:
+                client.sendall(part)
+                time.sleep(0.05)
+            client.settimeout(5)
+            said = client.recv(65_536)
+        assert said.startswith(b"HTTP/1.1 401 "), said
+        assert b'"invalid_client"' in said

@@ -96,6 +96,8 @@ def test_a_backup_under_load_comes_back_whole(
     assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.partial"))
     answers = answers_of(api)
+    read_to = api.get("/v1/changes").json()["next_after"]
+    assert read_to > 0
     target = fresh_settings(into, request, tmp_path / "restored")
     upgrade(target)
     restored = Database(target.database_url, SECRET)
@@ -116,6 +118,9 @@ def test_a_backup_under_load_comes_back_whole(
         assert names == ["phone"]
         assert again.post("/v1/patients", {"external_id": "mrn-1"}).status_code == 409
         assert again.post("/v1/patients", {"external_id": "new"}).status_code == 201
+        gone = again.get("/v1/changes", params={"after": read_to})
+        assert (gone.status_code, gone.json()["code"]) == (410, "changes_gone"), "it may have read what is not here"
+        assert again.get("/v1/changes", params={"limit": 200}).json()["items"][-1]["kind"] == "patient.changed"
 
 
 def test_a_filled_target_another_secret_and_a_damaged_file_are_refused_and_change_nothing(

@@ -28,8 +28,9 @@ import httpx
 from holdfast_client.models import CheckInIn
 from holdfast_client.types import UNSET
 
-# Refusals after which the same request may succeed later: another try of it is under way, or the service is busy.
-_LATER = frozenset({"request_in_progress", "rate_limited", "busy"})
+# Refusals after which the same request may succeed later: another try of it is under way, the service is busy, the
+# network was too slow, or something in between names a wrong host.
+_LATER = frozenset({"request_in_progress", "rate_limited", "busy", "request_timeout", "bad_request"})
 _FIRST = "select id, body from waiting order by place limit 1"
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
 # Of something in between, that names the far future.
@@ -44,6 +45,10 @@ create table if not exists owner (one integer primary key check (one = 1), patie
 
 class SignedOutError(Exception):
     """The tokens no longer work. What waits stays in the outbox until somebody signs in again."""
+
+
+class RepeatedIdError(Exception):
+    """The id of this check-in is that of another one that waits."""
 
 
 class OtherPatientError(Exception):
@@ -122,7 +127,7 @@ class Outbox:
 
     def put(self, check_in: CheckInIn) -> UUID:
         """Keeps a check-in, on the disk when this returns. Gives its id. Raises ValueError for a `taken_at` without an
-        offset, which the service would refuse."""
+        offset, which the service would refuse, and RepeatedIdError."""
         if check_in.taken_at.utcoffset() is None:
             raise ValueError("taken_at must have an offset")
         body = check_in.to_dict()
@@ -130,7 +135,10 @@ class Outbox:
         chosen = body.get("id") if check_in.id is not UNSET else None
         body["id"] = chosen or str(uuid4())
         self._claim()
-        self._file.execute("insert into waiting (id, body) values (?, ?)", (body["id"], json.dumps(body)))
+        try:
+            self._file.execute("insert into waiting (id, body) values (?, ?)", (body["id"], json.dumps(body)))
+        except sqlite3.IntegrityError:
+            raise RepeatedIdError from None
         return UUID(body["id"])
 
     @property

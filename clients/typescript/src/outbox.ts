@@ -48,8 +48,9 @@ export interface Options {
   sleep?: (seconds: number) => Promise<void>;
 }
 
-// Refusals after which the same request may succeed later: another try of it is under way, or the service is busy.
-const later = new Set<unknown>(["request_in_progress", "rate_limited", "busy"]);
+// Refusals after which the same request may succeed later: another try of it is under way, the service is busy, the
+// network was too slow, or something in between names a wrong host.
+const later = new Set<unknown>(["request_in_progress", "rate_limited", "busy", "request_timeout", "bad_request"]);
 const [firstWait, longestWait] = [1, 300];
 // Of something in between, that names the far future.
 const longestAsked = 3_600;

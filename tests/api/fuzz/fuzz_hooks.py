@@ -1,5 +1,6 @@
 """Loaded by Schemathesis: gives requests real ids and current versions, so that they get past 404 and 412, and keeps
 them from ending their own caller. FUZZ_IDS: two JSON objects, the ids of parameters, and those that may come to an end.
+FUZZ_SEEN: a file for the operation and the status of each answer.
 """
 
 import json
@@ -28,3 +29,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
             case.headers["If-Match"] = "*"
     if name == "update_clinic" and isinstance(case.body, dict) and case.body.get("second_factor") == "required":
         case.body = {**case.body, "second_factor": "optional"}
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    with open(os.environ["FUZZ_SEEN"], "a", encoding="utf-8") as seen:
+        seen.write(f"{case.operation.definition.raw['operationId']} {response.status_code}\n")
