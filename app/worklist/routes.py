@@ -29,8 +29,9 @@ async def get_worklist(
     assigned_to: AssignedTo = None,
     care_status: Annotated[CareStatus, Query(description="Whom to show")] = "active",
 ) -> WorklistOut:
-    """A row per patient and domain, most pressing first: open timely alerts, then lost, fading and what fell silent
-    after either, down to holding and not started; the longest standing first in each."""
+    """A row per patient and domain, most pressing first: open timely alerts (urgent, high, routine), then lost, fading
+    and what fell silent after either, down to holding and not started; the longest standing first in each. A row that
+    moves while pages are read can come twice, or not at all: begin again for what is new."""
     caller, at = door.caller, page.after
     day, after = service.position_at(at) if at else (local_day(door.act.at, caller.time_zone), None)
     whose = assignee(caller, assigned_to)

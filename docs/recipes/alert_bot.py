@@ -1,8 +1,9 @@
 """Tells a chat of alerts: python alert_bot.py PORT, with the webhook's secret in the variable WEBHOOK_SECRET.
 
-It receives the webhook `alert.raised`, and writes a line for each alert, which a chat's own library would post. What it
-is sent holds ids and no values; the line leads to the alert, which only who may read it sees. An event that comes
-twice, with the same `webhook-id`, makes one line.
+It needs `pip install standardwebhooks`. It receives the webhook `alert.raised`, and writes a line for each alert, which
+a chat's own library would post. What it is sent holds ids and no values; the line leads to the alert, which only who
+may read it sees. An event that comes twice, with the same `webhook-id`, makes one line. It answers once the line is
+written: an event that is not acknowledged comes again.
 """
 
 import os
@@ -13,9 +14,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 
 class Bot(BaseHTTPRequestHandler):
-    """Takes signed events alone, and answers before anything slow is done."""
+    """Takes signed events alone."""
 
-    secret = os.environ.get("WEBHOOK_SECRET", "")
+    secret = ""
     seen: set[str] = set()  # noqa: RUF012 - of all requests; a real one keeps them for two days
 
     def do_POST(self) -> None:
@@ -23,16 +24,17 @@ class Bot(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             event = Webhook(self.secret).verify(body, headers)
-        except WebhookVerificationError:
+        except (WebhookVerificationError, ValueError):  # the second of a signature that is none
             self.send_response(401)
             self.end_headers()
             return
+        if event["type"] == "alert.raised" and headers["webhook-id"] not in self.seen:
+            print(f"An alert was raised: /v1/alerts/{event['data']['alert_id']}", flush=True)
+            self.seen.add(headers["webhook-id"])
         self.send_response(204)
         self.end_headers()
-        if event["type"] == "alert.raised" and headers["webhook-id"] not in self.seen:
-            self.seen.add(headers["webhook-id"])
-            print(f"An alert was raised: /v1/alerts?patient_id={event['data']['patient_id']}", flush=True)
 
 
 if __name__ == "__main__":
+    Bot.secret = os.environ["WEBHOOK_SECRET"]
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Bot).serve_forever()

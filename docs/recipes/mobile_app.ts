@@ -1,5 +1,5 @@
 /**
- * What a patient's app does between its screens: node mobile_app.js ADDRESS FILE [CODE]
+ * What a patient's app does between its screens: node mobile_app.js ADDRESS FILE [CODE], once it is compiled.
  *
  * With a CODE it enrols the phone first. Then it shows what is due, keeps an answer to each instrument in the outbox, and
  * sends what waits. It may be stopped anywhere, and run again without a network: what was answered is in FILE until the
@@ -8,7 +8,7 @@
  */
 import { existsSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
-import { client, Outbox, SignedOutError, type CheckIn, type Kept, type Models, type Store } from "holdfast-client";
+import { client, OtherPatientError, Outbox, SignedOutError, type CheckIn, type Kept, type Models, type Store } from "holdfast-client";
 
 const [address = "", file = "", code] = process.argv.slice(2);
 const device = `${file}.device`;
@@ -62,6 +62,7 @@ async function run(): Promise<string> {
 try {
   show(await run());
 } catch (error) {
-  if (!(error instanceof SignedOutError)) throw error;
-  show("enrol this phone again: what waits is kept"); // with a new code of the same patient
+  if (error instanceof OtherPatientError) show("sign the other patient out first: what waits is theirs");
+  else if (error instanceof SignedOutError) show("enrol this phone again: what waits is kept"); // the same patient
+  else throw error;
 }

@@ -3,7 +3,8 @@
 The integration needs the scopes `checkins:read` and `patients:read`. The warehouse is an SQLite file here; any other
 works the same way. It follows the feed of changes: what is said there is read anew, and written together with the
 position, so that nothing is missed or doubled wherever the program is stopped. After 90 days without it, or after a
-restore of the service, it reads everything anew.
+restore of the service, it reads everything anew, and forgets what it held. Where something fails for now it ends with a
+message, and goes on there when it is started again, as a service manager does.
 """
 
 import sqlite3
@@ -41,7 +42,7 @@ def main(address: str, client_id: str, secret: str, file: str, *options: str) ->
     with sqlite3.connect(file) as warehouse:
         warehouse.executescript(_TABLES)
     while True:
-        # A token is good for 15 minutes, and a round takes less.
+        # A token is good for 15 minutes, and a round takes less: the first one some 5 ms a patient.
         asked = TokenRequest(GrantType.CLIENT_CREDENTIALS, client_id=client_id, client_secret=secret)
         token = issue_token.sync(client=Client(address), body=asked)
         if not isinstance(token, TokenOut):
@@ -61,14 +62,19 @@ def follow(client: AuthenticatedClient, warehouse: sqlite3.Connection, wait: int
     page = list_changes.sync(client=client, after=after, limit=200, wait=wait)
     if isinstance(page, ProblemOut) and page.code == "changes_gone":
         warehouse.execute("delete from position")
+        warehouse.execute("delete from scores")
         return True
     if not isinstance(page, ChangeList):
         raise SystemExit(f"the feed was refused: {page}")
     touched = {(change.patient_id, change.check_in_id) for change in page.items if change.check_in_id is not None}
     for patient_id, check_in_id in touched:
         check_in = get_check_in.sync(patient_id, check_in_id, client=client)
-        if isinstance(check_in, CheckInOut):
+        if isinstance(check_in, ProblemOut) and check_in.code in ("merged", "not_found"):
+            forget(warehouse, check_in_id)  # it goes on in another record, which is told of too
+        elif isinstance(check_in, CheckInOut):
             keep(warehouse, check_in)
+        else:
+            raise SystemExit(f"a check-in could not be read: {check_in}")
     warehouse.execute("insert or replace into position values (1, ?)", (page.next_after,))
     return bool(page.items)
 
@@ -78,15 +84,19 @@ def everything(client: AuthenticatedClient, warehouse: sqlite3.Connection) -> in
     after = 0
     while True:
         page = list_changes.sync(client=client, after=after or UNSET, limit=200)
-        if not isinstance(page, ChangeList) or page.next_after == after:
+        if not isinstance(page, ChangeList):
+            raise SystemExit(f"the feed was refused: {page}")
+        if page.next_after == after:
             break
         after = page.next_after
     for patient_id in patients(client):
         cursor: str | None = ""
         while cursor is not None:
             some = list_check_ins.sync(patient_id, client=client, limit=200, cursor=cursor or UNSET)
+            if isinstance(some, ProblemOut) and some.code in ("merged", "not_found"):
+                break  # meanwhile; the feed tells of it
             if not isinstance(some, CheckInList):
-                break
+                raise SystemExit(f"check-ins could not be read: {some}")
             for check_in in some.items:
                 keep(warehouse, check_in)
             cursor = some.next_cursor
@@ -103,9 +113,13 @@ def patients(client: AuthenticatedClient) -> Iterator[UUID]:
         cursor = page.next_cursor
 
 
+def forget(warehouse: sqlite3.Connection, check_in_id: UUID) -> None:
+    warehouse.execute("delete from scores where check_in = ?", (str(check_in_id),))
+
+
 def keep(warehouse: sqlite3.Connection, check_in: CheckInOut) -> None:
     """Writes a check-in as it stands: none of its scores where it was voided or moved."""
-    warehouse.execute("delete from scores where check_in = ?", (str(check_in.id),))
+    forget(warehouse, check_in.id)
     rows: list[tuple[Any, ...]] = [
         (str(check_in.id), score.instrument, str(check_in.patient_id), check_in.taken_at.isoformat(), score.value,
          check_in.version)

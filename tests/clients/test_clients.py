@@ -147,6 +147,10 @@ class Phone:
         begun = datetime.now(UTC) - timedelta(days=1)
         self._ask("POST", f"/v1/patients/{self.patient_id}/sessions", json={"started_at": begun.isoformat()})
 
+    def merge_into(self, patient_id: str) -> None:
+        body = {"into": patient_id, "reason": "the same person"}
+        self._ask("POST", f"/v1/patients/{self.patient_id}/merge", json=body, headers={"If-Match": "*"})
+
     def sessions(self, patient_id: str) -> int:
         return len(self._ask("GET", f"/v1/patients/{patient_id}/sessions")["items"])
 
@@ -235,6 +239,12 @@ def test_the_warehouse_recipe_holds_what_the_service_holds(
     second = phone.record("2026-01-06T10:00:00Z", 5)
     phone.void(first)
     assert loaded() == [(second, 5)]
+    other = Phone(service.address)
+    phone.merge_into(other.patient_id)
+    assert loaded() == []
+    with sqlite3.connect(file) as warehouse:
+        query = "select value from scores where patient = ?"
+        assert warehouse.execute(query, (other.patient_id,)).fetchall() == [(5,)]
 
 
 def test_the_bridge_recipe_brings_infusions_once_and_tells_the_record_of_relief(
@@ -356,17 +366,19 @@ def test_the_alert_bot_recipe_tells_of_each_alert_once(tmp_path: Path) -> None:
     environment = {**os.environ, "WEBHOOK_SECRET": secret}
     with said.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as bot:
         try:
-            body = '{"type": "alert.raised", "data": {"patient_id": "0198"}}'
+            body = '{"type": "alert.raised", "data": {"patient_id": "0197", "alert_id": "0198"}}'
             now = datetime.now(UTC)
             signed = {"webhook-id": "one", "webhook-timestamp": str(int(now.timestamp()))}
             signed["webhook-signature"] = Webhook(secret).sign("one", now, body)
             url, forged = f"http://127.0.0.1:{port}/", signed | {"webhook-id": "two"}
             listening(port)
-            statuses = [httpx.post(url, content=body, headers=each).status_code for each in (signed, signed, forged)]
+            none = signed | {"webhook-signature": "none"}
+            tried = (signed, signed, forged, none)
+            statuses = [httpx.post(url, content=body, headers=each).status_code for each in tried]
         finally:
             bot.terminate()
-    assert statuses == [204, 204, 401]
-    assert said.read_text().count("An alert was raised: /v1/alerts?patient_id=0198") == 1
+    assert statuses == [204, 204, 401, 401]
+    assert said.read_text().count("An alert was raised: /v1/alerts/0198") == 1
 
 
 def test_the_wheel_installs_and_its_quickstart_runs(service: Service, python_client: Path, tmp_path: Path) -> None:
