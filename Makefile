@@ -70,8 +70,8 @@ $(NODE_TOOLS): $(TOOLS) clients/package-lock.json
 contract: tools ## Lint the OpenAPI document by the strictest rules of Redocly and Spectral
 	@if [ -e $(NODE_TOOLS) ]; then $(PYTHON) clients/build.py lint; else echo "SKIPPED: the OpenAPI document was not linted."; fi
 
-clients: tools ## Make the Python and TypeScript clients, into dist/
-	@$(PYTHON) clients/build.py python $$(test -e $(NODE_TOOLS) && echo typescript) wheel
+clients: tools ## Make the Python and TypeScript clients, into dist/, and Go, Java, Kotlin, Swift and C#, into dist/clients
+	@$(PYTHON) clients/build.py python $$(test -e $(NODE_TOOLS) && echo typescript) wheel others
 
 parts: setup ## List what the service runs on (dist/holdfast.cdx.json), its licences, and its known faults
 	@mkdir -p dist

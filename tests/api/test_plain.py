@@ -144,14 +144,14 @@ def test_an_error_of_ours_in_a_lane_is_a_500_without_a_value(
     patient_id = api.patient()
 
     async def broken(*_: Any) -> Any:
-        raise ValueError("PHQ-9 is 27")
+        raise ValueError("PHQ-9 is twenty-seven")
 
     assert api.get(f"/v1/patients/{patient_id}/relief").status_code == 200
     monkeypatch.setattr(Joined, "submit", broken)
     with caplog.at_level("INFO"):
         answer = api.get(f"/v1/patients/{patient_id}/relief")
     assert answer.status_code == 500
-    assert "27" not in answer.text + caplog.text
+    assert "twenty-seven" not in answer.text + caplog.text
     assert "GET /v1/patients/{patient_id}/relief 500" in caplog.text, "the log names the route"
 
 

@@ -378,7 +378,7 @@ def test_the_alert_bot_recipe_tells_of_each_alert_once(tmp_path: Path) -> None:
         finally:
             bot.terminate()
     assert statuses == [204, 204, 401, 401]
-    assert said.read_text().count("An alert was raised: /v1/alerts/0198") == 1
+    assert said.read_text().count("Alert 0198 was raised: /v1/alerts?patient_id=0197") == 1
 
 
 def test_the_wheel_installs_and_its_quickstart_runs(service: Service, python_client: Path, tmp_path: Path) -> None:
