@@ -1,6 +1,7 @@
 """Services to be measured, started as an operator starts them, on a core of their own."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,10 @@ class Service:
     port: int
     pid: int
     started_in: float
+
+    def kill(self) -> None:
+        """SIGKILL: it can do nothing about it."""
+        os.kill(self.pid, signal.SIGKILL)
 
     def peak_memory(self) -> float:
         """MiB, since the process began."""

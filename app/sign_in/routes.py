@@ -31,6 +31,8 @@ _NO_GRANT_TYPE = Refusal("invalid_request", "grant_type is required, as applicat
 _NO_TOKEN = Refusal("invalid_request", "token is required, as application/x-www-form-urlencoded")
 _REPEATED = Refusal("invalid_request", "a parameter may be sent only once")
 _UNSUPPORTED = Refusal("unsupported_grant_type", f"one of {', '.join(GRANT_TYPES)}")
+# What each grant cannot do without; an integration may name itself in a header instead.
+_NEEDED = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
 _STATUS = {"invalid_client": 401, "rate_limited": 429}
 
 _ERRORS: Responses = {
@@ -66,6 +68,9 @@ async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -
     if await _is_repeated(request):
         return _response(_REPEATED)
     parts, origin = DOOR_PARTS.of(request), origin_of(request)
+    missing = [name for name in _NEEDED.get(form.grant_type, ()) if not getattr(form, name)]
+    if missing:
+        return _response(Refusal("invalid_request", f"{' and '.join(missing)} is required"))
     if form.grant_type == "password":
         name = form.username.strip().lower()
         attempt = Attempt(name if name.isprintable() else "", form.otp, origin)

@@ -59,6 +59,9 @@ def test_a_person_logs_in_with_a_password(server: TestClient, email: str) -> Non
     ({"grant_type": "password", "username": "a\x00@b", "password": PASSWORD}, "invalid_grant"),
     ({"grant_type": "refresh_token", "refresh_token": "nonsense"}, "invalid_grant"),
     ({"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}, "invalid_client"),
+    ({"grant_type": "password"}, "invalid_request"),
+    ({"grant_type": "password", "username": "", "password": PASSWORD}, "invalid_request"),
+    ({"grant_type": "refresh_token"}, "invalid_request"),
     ({"grant_type": "implicit"}, "unsupported_grant_type"),
     ({}, "invalid_request"),
 ])  # fmt: skip
