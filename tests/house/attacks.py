@@ -215,6 +215,67 @@ def _claims(t: Target) -> dict[str, Any]:
     return found
 
 
+@attack("Changes and webhooks", "Have the service call itself, its network and its cloud, by address and by a name")
+def _(t: Target) -> Came:
+    inside = ("127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "[fd00::1]")
+    refused = came([_webhook(t.admin, f"https://{host}/x") for host in inside], 422)
+    with asking() as (url, asked):
+        named = _webhook(t.admin, f"https://localhost:{url.split(':')[2].split('/')[0]}/x")
+        at = f"/v1/webhooks/{named.json()['id']}"
+        t.admin.post(f"{at}/test")
+        for _ in range(40):
+            tries = t.admin.get(f"{at}/deliveries").json()["items"][0]["tries"]
+            if tries:
+                break
+            time.sleep(0.25)
+        t.admin.delete(at)
+    told = f"{refused.told}; by name the try ends in {tries[0]['error']}, and nothing was called"
+    return Came(refused.held and tries[0]["error"] == "refused_address" and not asked, told)
+
+
+@attack("Changes and webhooks", "Read, test, replay, re-key and remove another clinic's webhook; read its feed")
+def _(t: Target) -> Came:
+    theirs = _webhook(t.admin, "https://receiver.invalid/x").json()
+    at = f"/v1/webhooks/{theirs['id']}"
+    found = came(
+        [
+            t.outsider.get(at),
+            t.outsider.get(f"{at}/deliveries"),
+            t.outsider.post(f"{at}/test"),
+            t.outsider.post(f"{at}/secrets", json={}),
+            t.outsider.post(f"{at}/deliveries/{uuid4()}/replay"),
+            t.outsider.patch(at, json={"url": "https://attacker.invalid/x"}, headers={"If-Match": "*"}),
+            t.outsider.delete(at),
+        ],
+        404,
+        without=(theirs["secret"], "receiver.invalid"),
+    )
+    feed = t.outsider.get("/v1/changes", params={"limit": 200})
+    stands = t.admin.get(at).json()["url"] == "https://receiver.invalid/x"
+    t.admin.delete(at)
+    return Came(
+        found.held and stands and t.patient not in feed.text, f"{found.told}; the feed is the caller's clinic's"
+    )
+
+
+@attack("Changes and webhooks", "Be told, by the feed and by a webhook, of what one's scopes do not let one read")
+def _(t: Target) -> Came:
+    made = t.admin.post("/v1/clients", json={"name": "narrow", "scope": "patients:read webhooks:write"}).json()
+    form = {"grant_type": "client_credentials", "client_id": made["id"], "client_secret": made["client_secret"]}
+    with t.anyone as anyone:
+        token = anyone.post("/oauth/token", data=form).json()["access_token"]
+    with httpx.Client(base_url=t.address, headers={"Authorization": f"Bearer {token}"}, timeout=30) as narrow:
+        refused = came([_webhook(narrow, "https://receiver.invalid/x", "alert.raised")], 422)
+        items = narrow.get("/v1/changes", params={"limit": 200}).json()["items"]
+    kinds = {item["kind"] for item in items}
+    told = f"{refused.told}; the feed tells of {', '.join(sorted(kinds))} alone"
+    return Came(refused.held and kinds == {"patient.changed"} and t.alert not in str(items), told)
+
+
+def _webhook(client: httpx.Client, url: str, event: str = "patient.changed") -> httpx.Response:
+    return client.post("/v1/webhooks", json={"url": url, "events": [event]})
+
+
 @attack("Tokens", "alg none, alg HS512, an empty key, a guessed key, and a signature cut short")
 def _(t: Target) -> Came:
     claims = _claims(t)
@@ -508,67 +569,6 @@ def _(t: Target) -> Came:
     leaked = [word for word in (*secrets, *_bearers(t)) if word in text]
     lines = text.count("\n")
     return Came(not leaked and lines >= len(_paths(t)), f"nothing of it in {lines} lines")
-
-
-@attack("Changes and webhooks", "Have the service call itself, its network and its cloud, by address and by a name")
-def _(t: Target) -> Came:
-    inside = ("127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "[fd00::1]")
-    refused = came([_webhook(t.admin, f"https://{host}/x") for host in inside], 422)
-    with asking() as (url, asked):
-        named = _webhook(t.admin, f"https://localhost:{url.split(':')[2].split('/')[0]}/x")
-        at = f"/v1/webhooks/{named.json()['id']}"
-        t.admin.post(f"{at}/test")
-        for _ in range(40):
-            tries = t.admin.get(f"{at}/deliveries").json()["items"][0]["tries"]
-            if tries:
-                break
-            time.sleep(0.25)
-        t.admin.delete(at)
-    told = f"{refused.told}; by name the try ends in {tries[0]['error']}, and nothing was called"
-    return Came(refused.held and tries[0]["error"] == "refused_address" and not asked, told)
-
-
-@attack("Changes and webhooks", "Read, test, replay, re-key and remove another clinic's webhook; read its feed")
-def _(t: Target) -> Came:
-    theirs = _webhook(t.admin, "https://receiver.invalid/x").json()
-    at = f"/v1/webhooks/{theirs['id']}"
-    found = came(
-        [
-            t.outsider.get(at),
-            t.outsider.get(f"{at}/deliveries"),
-            t.outsider.post(f"{at}/test"),
-            t.outsider.post(f"{at}/secrets", json={}),
-            t.outsider.post(f"{at}/deliveries/{uuid4()}/replay"),
-            t.outsider.patch(at, json={"url": "https://attacker.invalid/x"}, headers={"If-Match": "*"}),
-            t.outsider.delete(at),
-        ],
-        404,
-        without=(theirs["secret"], "receiver.invalid"),
-    )
-    feed = t.outsider.get("/v1/changes", params={"limit": 200})
-    stands = t.admin.get(at).json()["url"] == "https://receiver.invalid/x"
-    t.admin.delete(at)
-    return Came(
-        found.held and stands and t.patient not in feed.text, f"{found.told}; the feed is the caller's clinic's"
-    )
-
-
-@attack("Changes and webhooks", "Be told, by the feed and by a webhook, of what one's scopes do not let one read")
-def _(t: Target) -> Came:
-    made = t.admin.post("/v1/clients", json={"name": "narrow", "scope": "patients:read webhooks:write"}).json()
-    form = {"grant_type": "client_credentials", "client_id": made["id"], "client_secret": made["client_secret"]}
-    with t.anyone as anyone:
-        token = anyone.post("/oauth/token", data=form).json()["access_token"]
-    with httpx.Client(base_url=t.address, headers={"Authorization": f"Bearer {token}"}, timeout=30) as narrow:
-        refused = came([_webhook(narrow, "https://receiver.invalid/x", "alert.raised")], 422)
-        items = narrow.get("/v1/changes", params={"limit": 200}).json()["items"]
-    kinds = {item["kind"] for item in items}
-    told = f"{refused.told}; the feed tells of {', '.join(sorted(kinds))} alone"
-    return Came(refused.held and kinds == {"patient.changed"} and t.alert not in str(items), told)
-
-
-def _webhook(client: httpx.Client, url: str, event: str = "patient.changed") -> httpx.Response:
-    return client.post("/v1/webhooks", json={"url": url, "events": [event]})
 
 
 def _bearers(t: Target) -> list[str]:
