@@ -158,6 +158,9 @@ def _complete(operation: Node) -> None:
             examples = known["content"][_PROBLEM]["examples"] | refusal["content"][_PROBLEM]["examples"]
             content = {_PROBLEM: {**known["content"][_PROBLEM], "examples": examples}}
             responses[str(status)] = {**known, "content": content}
+    for response in responses.values():
+        if "WrittenOut" in str(response.get("content", {}).get("application/json", {}).get("schema")):
+            response["description"] += "; id and version alone for a caller who may not read it"
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "if-match":
             parameter["required"] = "428" in responses
