@@ -200,9 +200,15 @@ _UNKNOWN = (
 )
 
 
+# The patients with a total without items, whose answer to the self-harm item may be unknown since.
+TOTALS_ALONE = Lookup(ScoreVersion, ("patient_id",), "patient_id", where=SELF_HARM_UNKNOWN.text)
+
+
 def self_harm_unknown_since(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> dict[UUID, datetime]:
     """For each patient, since when the answer to the self-harm item is unknown: the time of the first total without
     items after the last known answer. Leaves out patients whose latest answer is known or who were never asked."""
+    if not patient_ids:
+        return {}
     asked = {"clinic": clinic_id, "patients": list(patient_ids)}
     return dict(iter(db.connection().execute(_UNKNOWN, asked)))
 

@@ -2,11 +2,12 @@
 
 from datetime import date
 
-from app.api.fields import Id, MomentOut, ResponseBody, grows
+from app.api.fields import Id, MomentOut, grows, response_body
 from app.tracks.output import Value
 
 
-class WorklistPatientOut(ResponseBody):
+@response_body
+class WorklistPatientOut:
     """Whose row."""
 
     id: Id
@@ -14,7 +15,8 @@ class WorklistPatientOut(ResponseBody):
     label: str | None
 
 
-class OpenAlertOut(ResponseBody):
+@response_body
+class OpenAlertOut:
     """An open alert; the alert itself is at `/v1/alerts`."""
 
     id: Id
@@ -22,7 +24,8 @@ class OpenAlertOut(ResponseBody):
     priority: str = grows("urgent", "high", "routine")
 
 
-class WorklistRowOut(ResponseBody):
+@response_body
+class WorklistRowOut:
     """One domain of one patient, as `GET relief` says it on the worklist's day."""
 
     patient: WorklistPatientOut
@@ -48,7 +51,8 @@ class WorklistRowOut(ResponseBody):
     """When the first score without the self-harm item was taken since one was last answered: unknown is never zero."""
 
 
-class WorklistOut(ResponseBody):
+@response_body
+class WorklistOut:
     """A page of the worklist, most pressing first: open timely alerts (urgent, high, routine), lost, silent after lost,
     fading, silent after fading, deteriorated, and so on; within each the longest standing first. `as_of` stays the same
     on every page."""

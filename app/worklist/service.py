@@ -38,8 +38,8 @@ def listed(
     ids = list(dict.fromkeys(position.patient_id for position in positions))
     if not ids:
         return []
-    lookups = (patients_store.IDENTITIES, tracks_store.STATUSES, alerts_store.OPEN)
-    identities, domains, opened = look_up(db, caller.clinic_id, ids, *lookups)
+    lookups = (patients_store.IDENTITIES, tracks_store.STATUSES, alerts_store.OPEN, tracks_store.TOTALS_ALONE)
+    identities, domains, opened, totals = look_up(db, caller.clinic_id, ids, *lookups)
     people = identifiers.identified(db, caller.clinic_id, ids, identities)
     stored = tracks_store.statuses(domains)
     rows = {whose: advanced(stored[whose], day) for whose in ((p.patient_id, p.domain) for p in positions)}
@@ -47,7 +47,7 @@ def listed(
     for alert in alerts_store.by_urgency(opened):
         shown = OpenAlertOut(id=alert.id, kind=alert.kind, priority=alert.priority)
         alerts.setdefault((alert.patient_id, alert.domain), []).append(shown)
-    unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, ids)
+    unknown = tracks_store.self_harm_unknown_since(db, caller.clinic_id, {row[0] for row in totals})
     asked_again = _asked_again(db, caller, [rows[p.patient_id, p.domain] for p in positions], day)
     return [
         (
