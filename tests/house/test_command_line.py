@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 import stat
 import subprocess
 from importlib import import_module
@@ -132,11 +133,13 @@ def test_several_processes_serve_one_database(request: pytest.FixtureRequest, tm
     with serving(settings, "--workers", "2", log=log) as address:
         token = httpx.post(f"{address}/oauth/token", data=form).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
+        database = Database(settings.database_url, SECRET)
+        count, deadline = text("select count(*) from processes"), time.monotonic() + 60
+        while database.reading(NO_CLINIC, lambda db: db.execute(count).scalar_one()) < 2:  # one starts after the other
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         for _ in range(10):  # each on a connection of its own, so on either process
             assert httpx.get(f"{address}/v1/me", headers=headers).status_code == 200
-        database = Database(settings.database_url, SECRET)
-        count = text("select count(*) from processes")
-        assert database.reading(NO_CLINIC, lambda db: db.execute(count).scalar_one()) == 2
         database.close()
     assert "Traceback" not in log.read_text()
 
