@@ -3,9 +3,9 @@
 import json
 import os
 import socket
-import time
 import stat
 import subprocess
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
