@@ -156,13 +156,17 @@ def _renew_snapshot(database: Database, clinic_id: UUID) -> None:
             database.writing(clinic_id, lambda db: cohorts.keep_snapshot(db, clinic_id, found, last))
 
 
-async def refold(database: Database) -> None:
-    """Folds again, a few patients in each transaction, every track stored under another fold version."""
+async def _in_each_clinic(database: Database, undone: str, work: Callable[[UUID], Awaitable[object]]) -> None:
     for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
         try:
-            await _refold_clinic(database, clinic_id)
+            await work(clinic_id)
         except Exception as error:  # an error in one clinic must not stop the others
-            logger.warning("tracks could not be folded again: %s", type(error).__name__)
+            logger.warning("%s: %s", undone, type(error).__name__)
+
+
+async def refold(database: Database) -> None:
+    """Folds again, a few patients in each transaction, every track stored under another fold version."""
+    await _in_each_clinic(database, "tracks could not be folded again", partial(_refold_clinic, database))
 
 
 async def _refold_clinic(database: Database, clinic_id: UUID) -> None:
@@ -181,15 +185,15 @@ async def turn(database: Database, turned: dict[UUID, tuple[datetime, ZoneInfo, 
     midnight and are written from an hour later on: whoever pages through a list as of yesterday still finds them.
     `turned`: when a clinic's rows were turned, its zone, and its day then; it is not looked at again within the hour,
     unless its day has changed."""
-    turned = {} if turned is None else turned
-    for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
-        last, now = turned.get(clinic_id), clock.now()
+    known = {} if turned is None else turned
+
+    async def turn_one(clinic_id: UUID) -> None:
+        last, now = known.get(clinic_id), clock.now()
         if last and now - last[0] < _LOOKED_AGAIN_AFTER and last[2] == local_day(now - _TURNED_AFTER, last[1]):
-            continue
-        try:
-            turned[clinic_id] = await _turn_clinic(database, clinic_id, now)
-        except Exception as error:  # an error in one clinic must not stop the others
-            logger.warning("rows could not be turned: %s", type(error).__name__)
+            return
+        known[clinic_id] = await _turn_clinic(database, clinic_id, now)
+
+    await _in_each_clinic(database, "rows could not be turned", turn_one)
 
 
 async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> tuple[datetime, ZoneInfo, date]:
@@ -208,11 +212,7 @@ async def _turn_clinic(database: Database, clinic_id: UUID, now: datetime) -> tu
 
 async def tell_due(database: Database) -> None:
     """Tells in every clinic what has become due on its day, a few patients in each transaction."""
-    for clinic_id in await database.read(NO_CLINIC, access.clinic_ids):
-        try:
-            await _tell_due_in(database, clinic_id)
-        except Exception as error:  # an error in one clinic must not stop the others
-            logger.warning("what is due could not be told: %s", type(error).__name__)
+    await _in_each_clinic(database, "what is due could not be told", partial(_tell_due_in, database))
 
 
 async def _tell_due_in(database: Database, clinic_id: UUID) -> None:
@@ -224,7 +224,7 @@ async def _tell_due_in(database: Database, clinic_id: UUID) -> None:
         if found is None:
             return
         await database.write(clinic_id, partial(telling.tell, clinic_id=clinic_id, found=found, now=now))
-        after = found.patient_ids[-1]
+        after = list(found.recorded_at)[-1]
         await asyncio.sleep(_BREATH_SECONDS)
 
 

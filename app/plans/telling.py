@@ -6,7 +6,7 @@ infusion that is recorded on a later day than its own makes it look again, from 
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -27,10 +27,11 @@ _PATIENTS_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Patients who were looked at on a day, in order, and those of them of whom something has become due."""
+    """The patients who were looked at on a day, in order, each with when something of theirs was last recorded by then,
+    and those of them of whom something has become due."""
 
     day: date
-    patient_ids: Sequence[UUID]
+    recorded_at: Mapping[UUID, datetime | None]
     due: Collection[UUID]
 
 
@@ -40,8 +41,8 @@ def look(db: Transaction, clinic_id: UUID, now: datetime, after: UUID | None = N
     zone = access.time_zone(db, clinic_id)
     today = local_day(now, zone)
     rows = patients.not_told_what_is_due(db, clinic_id, today, after, _PATIENTS_AT_ONCE)
-    due = {row[0] for row in rows if _is_due(db, clinic_id, zone, today, *row)}
-    return Looked(today, [row[0] for row in rows], due) if rows else None
+    due = {row[0] for row in rows if _is_due(db, clinic_id, zone, today, *row[:3])}
+    return Looked(today, {row[0]: row[3] for row in rows}, due) if rows else None
 
 
 def _is_due(
@@ -65,13 +66,14 @@ def _is_due(
 
 def tell(db: Transaction, clinic_id: UUID, found: Looked, now: datetime) -> None:
     """Tells what was found, of those patients who are still asked and of whom nobody has told meanwhile, and that
-    nothing of that day is left to be told of them."""
-    locked = patients.locked(db, clinic_id, found.patient_ids).values()
+    nothing of that day is left to be told of them. Of whom something was recorded since, they are looked at again."""
+    locked = patients.locked(db, clinic_id, found.recorded_at).values()
     left = [
         patient
         for patient in locked
         if patient.care_status == "active" and patient.merged_into is None and patient.erased_at is None
         if patient.due_told_on is None or patient.due_told_on < found.day
+        if patient.last_recorded_at == found.recorded_at[patient.id]
     ]
     for patient in left:
         patient.due_told_on = found.day

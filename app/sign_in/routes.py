@@ -70,7 +70,7 @@ async def issue_token(request: Request, form: Annotated[TokenRequest, Form()]) -
     parts, origin = DOOR_PARTS.of(request), origin_of(request)
     missing = [name for name in _NEEDED.get(form.grant_type, ()) if not getattr(form, name)]
     if missing:
-        return _response(Refusal("invalid_request", f"{' and '.join(missing)} is required"))
+        return _response(Refusal("invalid_request", f"{' and '.join(missing)} must be sent"))
     if form.grant_type == "password":
         name = form.username.strip().lower()
         attempt = Attempt(name if name.isprintable() else "", form.otp, origin)

@@ -121,10 +121,13 @@ def _standing(db: Transaction, asked: Asked, after: WorklistPosition | None, lim
     if db.get_bind().dialect.name == "postgresql":
         # Planning the ranges takes longer than reading them, and one generic plan fits every clinic and day.
         db.execute(_ONE_PLAN)
-    first, found = min(Priority) if after is None else after.priority, list[WorklistPosition]()
-    for start in (first,) if first > Priority.ALERT_URGENT else (first, Priority.ALERT_HIGH):
+    first = Priority.ALERT_URGENT if after is None else after.priority
+    found: list[WorklistPosition] = []
+    for start in (first, Priority.ALERT_HIGH) if first == Priority.ALERT_URGENT else (first,):
+        if len(found) > limit:
+            break
         statement, names = _statement(asked.domain, asked.statuses, start, after is not None)
-        if statement is not None and len(found) <= limit:
+        if statement is not None:
             rows = db.connection().execute(statement, {name: values[name] for name in names} | {"most": limit + 1})
             found += [WorklistPosition(*row) for row in rows]
     return found
@@ -137,12 +140,12 @@ def _statement(
     """One statement for all ranges from a priority on, and the names of its parameters; for urgent alerts alone where
     it is theirs. With `is_after` only what comes after a row."""
     domains = tuple(DOMAINS) if domain is None else (domain,)
-    told, from_priority = _in(statuses), max(first, Priority.LOST)
+    told = _in(statuses)
     ranges = [_alerted(first, domain, told, is_after=is_after)] if first <= max(_ALERTED) else []
     if first == Priority.ALERT_URGENT:
-        pass
-    elif statuses:
-        left = sorted({p for status in statuses for p in _PRIORITIES[status] if p >= from_priority})
+        domains = ()
+    if statuses:
+        left = sorted({p for status in statuses for p in _PRIORITIES[status] if p >= max(first, Priority.LOST)})
         ranges += [
             _range(name, told, priority, is_after=is_after and priority == first)
             for name in domains

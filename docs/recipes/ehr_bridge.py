@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import httpx
 from holdfast_client import AuthenticatedClient, Client
 from holdfast_client.api.access import issue_token
 from holdfast_client.api.exchange import list_changes
@@ -73,8 +74,8 @@ def bring_all(client: AuthenticatedClient, given: Path, out: Path) -> bool:
     whole = [line for line in lines if line.endswith("\n")]  # the last one may still be written
     for number, line in enumerate(whole, done + 1):
         try:
-            bring(client, json.loads(line))
-        except (KeyError, ValueError) as error:  # a person has to look; the others go on
+            bring(client, *read(line))
+        except RefusedError as error:  # a person has to look; the others go on
             print(f"line {number} is refused: {error}", file=sys.stderr)
     keep(kept, str(done + len(whole)))
     return len(whole) == _LINES_A_ROUND
@@ -90,38 +91,51 @@ def keep(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def bring(client: AuthenticatedClient, infusion: dict[str, str | float]) -> None:
-    """Records an infusion, and its patient if there is none yet."""
-    patient_id = patient_of(client, str(infusion["mrn"]))
-    body = SessionIn(
-        id=uuid5(_NUMBERS, f"encounter {infusion['encounter']}"),
-        started_at=datetime.fromisoformat(str(infusion["started_at"])),
-        dose_mg=float(infusion["dose_mg"]),
-    )
-    made = record_session.sync(patient_id, client=client, body=body)
-    if isinstance(made, ProblemOut) and made.status in (
-        409,
-        422,
-    ):  # it differs from what was recorded, or breaks a rule
-        raise ValueError(made.detail)
+def read(line: str) -> tuple[str, SessionIn]:
+    """The record number and the session of a line. Raises RefusedError."""
+    try:
+        found = json.loads(line)
+        session = SessionIn(
+            id=uuid5(_NUMBERS, f"encounter {found['encounter']}"),
+            started_at=datetime.fromisoformat(found["started_at"]),
+            dose_mg=float(found["dose_mg"]),
+        )
+        return str(found["mrn"]), session
+    except (KeyError, TypeError, ValueError):
+        raise RefusedError("it cannot be read") from None
+
+
+def bring(client: AuthenticatedClient, mrn: str, session: SessionIn) -> None:
+    """Records an infusion, and its patient if there is none yet. Raises RefusedError."""
+    made = record_session.sync(patient_of(client, mrn), client=client, body=session)
     if not isinstance(made, SessionOut | WrittenOut):
-        raise SystemExit(f"encounter {infusion['encounter']} could not be recorded now: {made}")
+        raise unlike(made)
 
 
 def patient_of(client: AuthenticatedClient, mrn: str) -> UUID:
     """The patient with a record number: by it and not by the id, because a person may have entered them before."""
     found = search_patients.sync(client=client, body=PatientSearch(external_id=mrn))
-    if not isinstance(found, PatientList):
-        raise SystemExit(f"a search was refused: {found}")
-    if found.items:
+    if isinstance(found, PatientList) and found.items:
         return found.items[0].id
+    if not isinstance(found, PatientList):
+        raise unlike(found)
     body = PatientIn(external_id=mrn, id=uuid5(_NUMBERS, f"patient {mrn}"))
     made = create_patient.sync(client=client, body=body)
-    if isinstance(made, ProblemOut) and made.status in (409, 422):
-        raise ValueError(made.detail)
     if not isinstance(made, PatientOut | WrittenOut):
-        raise SystemExit(f"a patient could not be recorded now: {made}")
+        raise unlike(made)
     return made.id
+
+
+class RefusedError(Exception):
+    """A line that will not be taken, however often it is sent."""
+
+
+def unlike(answer: object) -> BaseException:
+    """What to raise for an answer that is not what was asked for: the line breaks a rule or differs from what was
+    recorded, or it is trouble for now."""
+    if isinstance(answer, ProblemOut) and answer.status in (409, 422) and answer.code != "request_in_progress":
+        return RefusedError(answer.detail)
+    return SystemExit(f"the service could not do it now: {answer}")
 
 
 def tell(client: AuthenticatedClient, out: Path, wait: int) -> bool:
@@ -168,4 +182,7 @@ def patients(client: AuthenticatedClient) -> Iterator[UUID]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (ValueError, httpx.HTTPError) as error:  # no answer, or one of something in between
+        raise SystemExit(f"the service could not be reached: {type(error).__name__}") from error

@@ -46,7 +46,10 @@ async function run(): Promise<string> {
   const patientId = code === undefined ? await readFile(device, "utf8") : await enrol(code);
   const outbox = new Outbox(address, patientId, store, {
     onReceipt: (receipt) => receipt.notice && show(receipt.notice.text),
-    onRefused: (one) => show(`not taken: ${JSON.stringify(one.problem)}`),
+    onRefused: (one) => {
+      const { detail, notice } = one.problem as Models["RefusalOut"];
+      show(notice?.text ?? `not taken: ${detail}`);
+    },
   });
   // First what waits: what it answers is due no longer.
   if ((await outbox.send()) === null) {
@@ -56,7 +59,7 @@ async function run(): Promise<string> {
     await outbox.send();
   }
   const waiting = await outbox.waiting();
-  return waiting === 0 ? "received" : `saved on this phone: ${waiting}`;
+  return waiting === 0 ? "nothing waits on this phone" : `saved on this phone: ${waiting}`;
 }
 
 try {

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import httpx
 from holdfast_client import AuthenticatedClient, Client
 from holdfast_client.api.access import issue_token
 from holdfast_client.api.check_ins import get_check_in, list_check_ins
@@ -130,4 +131,7 @@ def keep(warehouse: sqlite3.Connection, check_in: CheckInOut) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (ValueError, httpx.HTTPError) as error:  # no answer, or one of something in between
+        raise SystemExit(f"the service could not be reached: {type(error).__name__}") from error

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -227,16 +227,23 @@ def test_the_warehouse_recipe_holds_what_the_service_holds(
     words = ("--clinic", service.clinic_id, "--name", "W", "--scope", "checkins:read patients:read")
     client, phone, file = run(service.settings, "clients", "add", *words), Phone(service.address), tmp_path / "w.db"
 
-    def loaded() -> list[tuple[str, float]]:
-        command = (RECIPES / "warehouse.py", service.address, client["client_id"], client["client_secret"])
+    def loaded(address: str = service.address) -> list[tuple[str, float]]:
+        command = (RECIPES / "warehouse.py", address, client["client_id"], client["client_secret"])
         ran(BIN / "python", *command, file, "--once", PYTHONPATH=str(python_client))
         with sqlite3.connect(file) as warehouse:
             query = "select check_in, value from scores where patient = ? order by taken_at"
             return warehouse.execute(query, (phone.patient_id,)).fetchall()
 
     first = phone.record("2026-01-05T10:00:00Z", 7)
+    with refusing(service.address, "GET", "/check-ins") as address, pytest.raises(AssertionError, match="reached"):
+        loaded(address)
     assert loaded() == [(first, 7)]
     second = phone.record("2026-01-06T10:00:00Z", 5)
+    with (
+        refusing(service.address, "GET", f"/check-ins/{second}") as address,
+        pytest.raises(AssertionError, match="reached"),
+    ):
+        loaded(address)
     phone.void(first)
     assert loaded() == [(second, 5)]
     other = Phone(service.address)
@@ -254,13 +261,19 @@ def test_the_bridge_recipe_brings_infusions_once_and_tells_the_record_of_relief(
     client = run(service.settings, "clients", "add", "--clinic", service.clinic_id, "--name", "B", "--scope", scope)
     given, out, phone = tmp_path / "given.ndjson", tmp_path / "told.ndjson", Phone(service.address)
 
+    def run_on(address: str) -> None:
+        command = (RECIPES / "ehr_bridge.py", address, client["client_id"], client["client_secret"])
+        ran(BIN / "python", *command, given, out, "--once", PYTHONPATH=str(python_client))
+
     def bridged(**infusion: Any) -> list[dict[str, Any]]:
         with given.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(infusion) + "\n")
         out.unlink(missing_ok=True)
-        command = (RECIPES / "ehr_bridge.py", service.address, client["client_id"], client["client_secret"])
+        for method, ending in (("POST", "/sessions"), ("GET", "/relief")):  # each time it ends there, and goes on after
+            with refusing(service.address, method, ending) as address, suppress(AssertionError):
+                run_on(address)
         for _ in range(2):
-            ran(BIN / "python", *command, given, out, "--once", PYTHONPATH=str(python_client))
+            run_on(service.address)
         return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
     phone.record("2026-01-05T10:00:00Z", 7)
@@ -268,6 +281,9 @@ def test_the_bridge_recipe_brings_infusions_once_and_tells_the_record_of_relief(
     told = bridged(mrn=phone.external_id, encounter="E-1", started_at=day.format(6), dose_mg=35)
     assert [line["mrn"] for line in told if line["mrn"] == phone.external_id] == [phone.external_id]
     assert set(told[-1]["relief"]) >= {"pain"}
+    bridged(
+        mrn=phone.external_id, encounter="E-1", started_at=day.format(6), dose_mg=40
+    )  # differs: told of, and passed
     bridged(mrn="new-" + phone.external_id, encounter="E-2", started_at=day.format(7), dose_mg=40)
     assert phone.sessions(phone.patient_id) == 1
     assert phone.sessions(phone.known_as("new-" + phone.external_id)) == 1
@@ -283,16 +299,18 @@ def test_the_mobile_app_recipe_keeps_answers_without_a_network_and_sends_them_on
     def app(address: str, *code: str) -> list[str]:
         return ran(NODE, typescript_stories / "out/mobile_app.js", address, file, *code).splitlines()
 
-    assert app(service.address, phone.code) == ["received"]
+    assert app(service.address, phone.code) == ["nothing waits on this phone"]
     assert len(phone.check_ins()) == 1
-    assert app(f"http://127.0.0.1:{free_port()}") == ["received"], "nothing is due that could be asked"
+    assert app(f"http://127.0.0.1:{free_port()}") == ["nothing waits on this phone"], (
+        "nothing is due that could be asked"
+    )
     kept = json.loads(file.read_text())
     answer = {"id": str(uuid4()), "taken_at": datetime.now(UTC).isoformat(),
               "responses": [{"instrument": "nrs-pain", "score": 4}]}  # fmt: skip
     file.write_text(json.dumps({**kept, "waiting": [answer]}))
     assert app(f"http://127.0.0.1:{free_port()}") == ["saved on this phone: 1"]
-    assert app(service.address) == ["received"]
-    assert app(service.address) == ["received"]
+    assert app(service.address) == ["nothing waits on this phone"]
+    assert app(service.address) == ["nothing waits on this phone"]
     assert len(phone.check_ins()) == 2
     kept = json.loads(file.read_text())
     over = {"access": "nonsense", "refresh": "nonsense"}
@@ -307,30 +325,31 @@ def test_the_mobile_app_recipe_asks_once_while_an_answer_cannot_be_sent(
 ) -> None:
     phone, file = Phone(service.address, is_enrolled=False), tmp_path / "app"
     phone.infused()
-    with refusing_posts(service.address) as address:
+    with refusing(service.address, "POST", "/check-ins") as address:
         for words in ([phone.code], []):
             said = ran(NODE, typescript_stories / "out/mobile_app.js", address, file, *words).splitlines()
             assert said == ["saved on this phone: 1"]
-    assert ran(NODE, typescript_stories / "out/mobile_app.js", service.address, file).splitlines() == ["received"]
+    assert ran(NODE, typescript_stories / "out/mobile_app.js", service.address, file).splitlines() == [
+        "nothing waits on this phone"
+    ]
     assert len(phone.check_ins()) == 1
 
 
 @contextmanager
-def refusing_posts(address: str) -> Iterator[str]:
-    """A proxy that passes everything on but check-ins, which it answers with 503."""
+def refusing(address: str, method: str, ending: str) -> Iterator[str]:
+    """A proxy that passes everything on but what has this method and a path that ends so, which it answers with 503."""
 
     class Proxy(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.path.endswith("/check-ins"):
-                self.send_error(503)
-            else:
-                self._pass_on(body)
+            self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
         def do_GET(self) -> None:
-            self._pass_on(b"")
+            self._answer(b"")
 
-        def _pass_on(self, body: bytes) -> None:
+        def _answer(self, body: bytes) -> None:
+            if self.command == method and self.path.partition("?")[0].endswith(ending):
+                self.send_error(503)
+                return
             kept = ("authorization", "content-type")
             headers = {name: value for name, value in self.headers.items() if name.lower() in kept}
             found = httpx.request(self.command, address + self.path, content=body, headers=headers)

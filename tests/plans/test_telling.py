@@ -130,7 +130,24 @@ def test_who_is_asked_no_longer_since_the_look_is_not_told_of(api: Api, database
     api.post(f"/v1/patients/{merged}/merge", body, headers={"If-Match": '"1"'})
     name = api.get(f"/v1/patients/{erased}").json()["external_id"]
     erase(api, erased, name)
-    assert [one.split()[0] for one in told_of(api, database, found, days)] == [goes_on]
+    other = api.patient()
+    assert told_of(api, database, found, days) == []
+    assert tell(api, database) == sorted([goes_on, other]), (
+        "the merge has changed the one that goes on: looked at again"
+    )
+
+
+def test_an_infusion_that_is_recorded_between_look_and_word_is_told_of_with_the_next_look(
+    api: Api, database: Database, days: Days
+) -> None:
+    patient_id = api.patient()
+    for instrument in ("phq-9", "gad-7", "nrs-pain"):
+        api.check_in(patient_id, days.now.isoformat(), instrument, 3)
+    found = looked(api, database, days)
+    assert found.due == set(), "the baseline is there"
+    api.session(patient_id, (days.now - timedelta(days=1)).isoformat())
+    assert told_of(api, database, found, days) == []
+    assert tell(api, database) == [patient_id]
 
 
 def test_an_infusion_that_is_recorded_late_is_told_of_all_the_same(api: Api, database: Database, days: Days) -> None:
