@@ -46,6 +46,7 @@ from app.devices.routes import open_router as enrolments
 from app.devices.routes import router as devices
 from app.drawing import Renderer
 from app.events.routes import router as events
+from app.exchange.routes import files, imports, mappings
 from app.exchange.routes import router as exports
 from app.instruments import INSTRUMENTS
 from app.moves.routes import router as moves
@@ -87,7 +88,8 @@ _GIVEN_HEADERS = [
 # Routes are matched in this order, so the most frequent ones come first.
 _ROUTERS = (
     check_ins, batches, relief, trend, worklist, pictures, sign_in, enrolments, me, catalogue, patients, devices,
-    sessions, events, outlook, cohorts, cohort_pictures, alert_list, alerts, moves, exports, plans, clinic_plans,
+    sessions, events, outlook, cohorts, cohort_pictures, alert_list, alerts, moves, exports, files, mappings,
+    imports, plans, clinic_plans,
     my_due, clinic, people, clients, privacy, audit_log, changes, webhooks,
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import app.audit.models
 import app.checkins.models
 import app.cohorts.models
 import app.events.models
+import app.exchange.models
 import app.outbox.models
 import app.patients.models
 import app.plans.models

@@ -24,6 +24,8 @@ from app.api import idempotency, limits
 from app.audit import sealing
 from app.cohorts import service as cohorts
 from app.cohorts import snapshots
+from app.exchange import running
+from app.exchange import service as exchange
 from app.outbox import service as outbox
 from app.patients import identifiers
 from app.patients import service as patients
@@ -45,6 +47,7 @@ _TURN_SECONDS = 600.0
 _DUE_SECONDS = 600.0
 _TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
 _MAIL_SECONDS = 5.0
+_IMPORT_SECONDS = 1.0
 _WEBHOOK_SECONDS = 2.0
 _SEAL_SECONDS = 5.0
 # A seal costs as much as some posts, so that each waits for its clinic's events of half a minute.
@@ -75,6 +78,7 @@ def jobs(database: Database, mail: Mail | None, webhook_hosts: Collection[str] =
         Job("turn", _TURN_SECONDS, partial(turn, database, {})),
         Job("due", _DUE_SECONDS, lambda: tell_due(database)),
         Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
+        Job("imports", _IMPORT_SECONDS, lambda: running.carry_on(database)),
         Job("snapshot", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_snapshots, database)),
     ]
 
@@ -112,6 +116,7 @@ def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
     database.writing(clinic_id, lambda db: access.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: outbox.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: delivering.purge(db, clinic_id, now))
+    database.writing(clinic_id, lambda db: exchange.purge(db, clinic_id, now))
 
 
 def _each_clinic(

@@ -9,8 +9,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Cipher:
-    """Encrypts small JSON documents under the first of some keys of 32 bytes, made for one purpose; decrypts what was
-    encrypted under any of them."""
+    """Encrypts JSON documents and bytes under the first of some keys of 32 bytes, made for one purpose; decrypts what
+    was encrypted under any of them."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._fernet = MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])
@@ -23,4 +23,15 @@ class Cipher:
         try:
             return json.loads(self._fernet.decrypt(encrypted.encode()))
         except (InvalidToken, UnicodeEncodeError):
+            return None
+
+    def seal(self, content: bytes) -> bytes:
+        """Bytes, encrypted."""
+        return self._fernet.encrypt(content)
+
+    def open(self, encrypted: bytes) -> bytes | None:
+        """The bytes; None for anything that this cipher did not seal."""
+        try:
+            return self._fernet.decrypt(encrypted)
+        except InvalidToken:
             return None

@@ -43,8 +43,10 @@ def amend(
     check_in_id: UUID,
     expected: int | None,
     body: AmendmentIn,
+    source_recorded_at: datetime | None = None,
 ) -> Fact[CheckInReceipt]:
-    """Adds a version to a check-in. Raises NotFound, PreconditionFailed, Invalid, AlreadyRecorded."""
+    """Adds a version to a check-in. `source_recorded_at`: of an import, when that was recorded where it comes from.
+    Raises NotFound, PreconditionFailed, Invalid, AlreadyRecorded."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     check_in, current = find(db, act.clinic_id, patient_id, check_in_id)
     require_version(expected, check_in.version)
@@ -60,6 +62,7 @@ def amend(
     scored = {} if voided else _amended({code: scored_of(score) for code, score in stood.items()}, caller, body)
     _check_places(db, act.clinic_id, patient_id, check_in_id, taken_at, scored)
     new = _next_version(current, act, body.reason, patients.next_moment(patient, act.at), taken_at, voided)
+    new.source_recorded_at = source_recorded_at
     rows = [
         score_version(
             new,
@@ -164,6 +167,7 @@ def _next_version(
         moved_from=current.moved_from,
         moved_to=None,
         reason=reason,
+        source_recorded_at=None,
     )
 
 

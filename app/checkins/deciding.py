@@ -54,12 +54,14 @@ class CheckInConflict(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One check-in as it was posted: the caller, the request's act, the patient and the body."""
+    """One check-in as it was posted: the caller, the request's act, the patient and the body; of an import also when it
+    was recorded where it comes from."""
 
     caller: Caller
     act: Act
     patient_id: UUID
     body: CheckInIn
+    source_recorded_at: datetime | None = None
 
     @property
     def is_known_by_content(self) -> bool:
@@ -197,6 +199,7 @@ def _complete(
         recorded_by_kind=post.act.actor_kind,
         recorded_by_id=post.act.actor_id,
         reason="completed",
+        source_recorded_at=post.source_recorded_at,
     )
     become(check_in, version)
     # A total that was known keeps when it was recorded; one that is known only now is as old as its last answers.
@@ -243,6 +246,7 @@ def _rows(
         "moved_from": None,
         "moved_to": None,
         "reason": None,
+        "source_recorded_at": post.source_recorded_at,
     }
     whose: dict[str, Any] = {"clinic_id": clinic_id, "patient_id": patient.id}
     check_in = _check_in_row(**whose, id=check_in_id, posted=bytes.fromhex(digest(body)), **said)

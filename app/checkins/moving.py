@@ -89,4 +89,5 @@ def _version(
         moved_from=old.moved_from,
         moved_to=None,
         reason=reason,
+        source_recorded_at=old.source_recorded_at,
     )

@@ -57,6 +57,7 @@ def _fields(
         "moved_from": version.moved_from if caller.patient_id is None else None,
         "moved_to": version.moved_to if caller.patient_id is None else None,
         "reason": version.reason if caller.patient_id is None else None,  # staff wrote it for staff
+        "source_recorded_at": version.source_recorded_at,
         "recorded_by": CallerOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
         "scores": [score_out(score) for score in scores],
         "alerts": list(raised) if "alerts:read" in caller.scopes else [],

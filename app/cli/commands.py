@@ -3,6 +3,7 @@
 import gc
 from importlib import import_module
 from importlib.metadata import version
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,8 @@ _COMMANDS = {
         "keeping",
         "Put a backup into an empty database, and migrate that first. Refuses a database that holds a clinic.",
     ),
+    "import": ("files", "Import scores, sessions or patients from a file, in our own layout or by a mapping."),
+    "export": ("files", "Export scores, sessions or patients to a file."),
     "clinics": ("clinics", "Clinics."),
     "users": ("clinics", "People with a login."),
     "clients": ("clinics", "Integrations."),
@@ -53,7 +56,8 @@ def _loaded(name: str) -> Any:
     # What is imported stays, so that looking for garbage among it costs a sixth of the start and finds none.
     gc.disable()
     try:
-        found = getattr(import_module(f"app.cli.{_COMMANDS[name][0]}"), name)
+        # `import` is a word of Python, which cannot name a function.
+        found = getattr(import_module(f"app.cli.{_COMMANDS[name][0]}"), f"{name}_" if iskeyword(name) else name)
     finally:
         gc.freeze()
         gc.enable()

@@ -88,7 +88,8 @@ class InfusionSession(SQLModel, table=True):
 
 class SessionVersion(SQLModel, table=True):
     """One version of a session. A repeated create is compared with the `content` of version 1. `moved_from`: the
-    session in whose place it goes on; `moved_to`: the one that goes on in its place. Such a version does not count."""
+    session in whose place it goes on; `moved_to`: the one that goes on in its place. Such a version does not count.
+    `source_recorded_at`: when it was recorded where an import brought it from."""
 
     __tablename__ = "session_versions"
     __table_args__ = (
@@ -109,6 +110,7 @@ class SessionVersion(SQLModel, table=True):
     content: dict[str, Any] = Field(sa_type=document())
     moved_from: UUID | None = Field(default=None, sa_type=Uid)
     moved_to: UUID | None = Field(default=None, sa_type=Uid)
+    source_recorded_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class Vitals(RequestBody):
@@ -213,6 +215,7 @@ class SessionFields(ResponseBody):
     recorded_at: MomentOut
     recorded_by: RecorderOut
     reason: str | None
+    source_recorded_at: MomentOut | None
     started_at: MomentOut
     ended_at: MomentOut | None
     status: str = grows("completed", "stopped_early", "not_done", "entered_in_error", "moved")

@@ -83,6 +83,7 @@ def _version(act: Act, one: Leaving, session: InfusionSession, at: datetime, rea
         recorded_by_id=act.actor_id,
         reason=reason,
         content=one.version.content,
+        source_recorded_at=one.version.source_recorded_at,
     )
 
 

@@ -48,8 +48,16 @@ _NEEDS_REASON = _TIMES | {"status"}
 _NO_PLACE: dict[str, Any] = {"number": None, "episode_number": None, "course_number": None, "kind": None}
 
 
-def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: SessionIn) -> Fact[SessionOut]:
-    """Records a session. If the same id was posted before with the same content, returns that session as it is now."""
+def record(
+    db: Transaction,
+    caller: Caller,
+    act: Act,
+    patient_id: UUID,
+    body: SessionIn,
+    source_recorded_at: datetime | None = None,
+) -> Fact[SessionOut]:
+    """Records a session. If the same id was posted before with the same content, returns that session as it is now.
+    `source_recorded_at`: of an import, when it was recorded where it comes from."""
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     session_id = body.id or new_id()
     found = store.find(db, act.clinic_id, session_id)
@@ -74,7 +82,8 @@ def record(db: Transaction, caller: Caller, act: Act, patient_id: UUID, body: Se
         created_at=act.at,
     )
     patients.tell_due_from(patient, local_day(body.started_at, caller.time_zone))
-    version = _store_version(db, caller, act, patient, session, body, None, known, severe_before=set())
+    version = _store_version(db, caller, act, patient, session, body, None, known, severe_before=set(),
+                             source_recorded_at=source_recorded_at)  # fmt: skip
     value = _session_out(session, version, _of(known[patient_id], caller))
     return Fact(value, (patient_id,), session.version, is_new=True)
 
@@ -87,6 +96,7 @@ def update(
     session_id: UUID,
     expected: int | None,
     patch: SessionPatch,
+    source_recorded_at: datetime | None = None,
 ) -> Fact[SessionOut]:
     """Changes a session and returns it. A patch that changes nothing makes no version. Raises NotFound,
     PreconditionFailed, SessionOverlaps, DoseMismatch, Invalid."""
@@ -120,7 +130,7 @@ def update(
     severe = severe_side_effects(current)
     version = _store_version(
         db, caller, act, patient, session, body, patch.reason, known,
-        severe_before=severe, moved_from=version.moved_from,
+        severe_before=severe, moved_from=version.moved_from, source_recorded_at=source_recorded_at,
     )  # fmt: skip
     return Fact(_session_out(session, version, _of(known[patient_id], caller)), (patient_id,), session.version)
 
@@ -196,10 +206,12 @@ def _store_version(
     *,
     severe_before: set[str],
     moved_from: UUID | None = None,
+    source_recorded_at: datetime | None = None,
 ) -> SessionVersion:
     """Writes a version, folds it into the patient's tracks, and raises or marks alerts about severe side effects."""
     recorded_at = patients.next_moment(patient, act.at)
     version, infusion = _rows(act, session, body, reason, recorded_at, moved_from)
+    version.source_recorded_at = source_recorded_at
     db.add_all([patient, session])
     db.flush()
     db.add(version)
@@ -295,6 +307,7 @@ def _fields(session: InfusionSession, version: SessionVersion) -> dict[str, Any]
         "recorded_at": version.recorded_at,
         "recorded_by": RecorderOut(kind=version.recorded_by_kind, id=version.recorded_by_id),
         "reason": version.reason,
+        "source_recorded_at": version.source_recorded_at,
         "moved_from": version.moved_from,
         "moved_to": version.moved_to,
         **({} if version.moved_to is None else {"status": MOVED}),

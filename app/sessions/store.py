@@ -20,6 +20,14 @@ def find(db: Transaction, clinic_id: UUID, session_id: UUID) -> Row | None:
     return db.exec(_current(clinic_id).where(col(InfusionSession.id) == session_id)).first()
 
 
+def by_ids(db: Transaction, clinic_id: UUID, session_ids: Collection[UUID]) -> dict[UUID, Row]:
+    """Sessions with their current versions."""
+    if not session_ids:
+        return {}
+    found = db.exec(_current(clinic_id).where(col(InfusionSession.id).in_(session_ids)))
+    return {session.id: (session, version) for session, version in found}
+
+
 def first_version(db: Transaction, clinic_id: UUID, session_id: UUID) -> SessionVersion:
     return db.get_one(SessionVersion, (clinic_id, session_id, 1))
 

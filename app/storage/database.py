@@ -105,11 +105,15 @@ class Database:
         """The result of what a long request computes before and after its parts."""
         return await self._writers.compute(clinic_id, work)
 
-    def part_size(self) -> int:
+    def is_in_demand(self) -> bool:
+        """Whether somebody wanted to write within the last second, other than for a part of a long work."""
+        return self._writers.is_in_demand()
+
+    def part_size(self, alone: int = _PART) -> int:
         """How many items of a long request to write in one transaction, at most, as long as it is now: less while
-        others want to write."""
+        others want to write, `alone` while nobody does."""
         if not self._writers.is_in_demand():
-            return _PART
+            return alone
         return _PART_ON_SQLITE if self.is_sqlite else _PART_ON_POSTGRESQL
 
     async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:

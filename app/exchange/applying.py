@@ -1,0 +1,329 @@
+"""Applies what is staged, and takes back what was applied: through the same functions that record what is posted."""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import MISSING
+
+from app.access.service import Caller
+from app.audit.service import Act
+from app.checkins import amending
+from app.checkins import service as check_ins
+from app.checkins import store as check_ins_store
+from app.checkins.deciding import Decision, Post
+from app.checkins.models import AmendmentIn, CheckInIn, ResponseAmendment, ResponseIn
+from app.errors import Internal, Problem
+from app.exchange.checking import Checker
+from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version
+from app.exchange.staging import ProblemRow, what_is_new
+from app.logs import log_unexpected
+from app.patients import service as patients
+from app.patients import store as patients_store
+from app.patients.models import PatientIn, PatientPatch
+from app.sessions import service as sessions
+from app.sessions import store as sessions_store
+from app.sessions.models import SessionIn, SessionPatch
+from app.storage import Transaction, is_lost, is_passing, savepoint
+from app.tracks import store as tracks
+
+T = TypeVar("T")
+
+_PATIENT, _SESSION, _CHECK_IN = b"psc"
+_BROUGHT = struct.Struct(">B16sI")
+_TAKEN_BACK = "the import that brought it was undone"
+_AGAIN = "recorded where it was imported from"
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of some records: counts, what was made (to be taken back by), what was left out, and whose it is."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    brought: list[bytes] = field(default_factory=list)
+    problems: list[ProblemRow] = field(default_factory=list)
+    patient_ids: set[UUID] = field(default_factory=set)
+
+    def count(self, name: str, more: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + more
+
+    def leave_out(self, line: int, column: str | None, rule: str) -> None:
+        self.count("left_out")
+        self.problems.append(("left_out", line, column, rule))
+
+    def bring(self, kind: int, made: UUID, version: int) -> None:
+        self.brought.append(_BROUGHT.pack(kind, made.bytes, version))
+
+
+def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> Applied:
+    """Records some of what is staged. What somebody recorded otherwise meanwhile is left out, and listed."""
+    done = Applied()
+    patients_store.summaries(db, act.clinic_id, {_whose(item) for item in items}, lock=True)
+    posted: list[CheckInItem] = []
+    for verdict in Checker(act.clinic_id, act.at).check(db, items):
+        item = verdict.item
+        if verdict.outcome == "refused":
+            line, column, rule = verdict.problems[0]
+            done.leave_out(line, column, rule)
+        elif verdict.outcome in ("unchanged", "skipped"):
+            done.count("unchanged")
+        elif isinstance(item, CheckInItem) and verdict.outcome == "new":
+            posted.append(item)
+        else:
+            _guarded(db, done, item, partial(_APPLY[type(item)], db, caller, act, item, done))
+    if posted:
+        _record(db, caller, act, posted, done)
+    return done
+
+
+def _whose(item: Item) -> UUID:
+    assert item.whose.patient_id is not None
+    return item.whose.patient_id
+
+
+def _guarded(db: Transaction, done: Applied, item: Item, work: Callable[[], T]) -> T | None:
+    """The result of recording one record; one that cannot be recorded is left out alone."""
+    before = (dict(done.counts), len(done.brought))
+    try:
+        with savepoint(db):
+            return work()
+    except Problem as problem:
+        fault = problem.errors[0] if problem.errors else None
+        left_out = (fault.name.strip("/").split("/")[0] or None, fault.detail) if fault else (None, problem.detail)
+    except Exception as error:
+        if is_passing(error) or is_lost(error):
+            raise  # the whole transaction must be tried again
+        log_unexpected(error)
+        left_out = (None, Internal().detail)
+    done.counts, done.brought = before[0], done.brought[: before[1]]
+    done.leave_out(item.line, *left_out)
+    return None
+
+
+def _patient(db: Transaction, caller: Caller, act: Act, item: PatientItem, done: Applied) -> None:
+    body = PatientIn.model_validate({**item.body, "id": _whose(item)})
+    made = patients.create(db, caller, act, body)
+    done.patient_ids.add(made.value.id)
+    done.count("patients")
+    done.bring(_PATIENT, made.value.id, made.value.version)
+
+
+def _session(db: Transaction, caller: Caller, act: Act, item: SessionItem, done: Applied) -> None:
+    patient_id, session_id = _whose(item), item.id
+    is_new = session_id is None or session_id not in sessions_store.by_ids(db, act.clinic_id, [session_id])
+    version = 0
+    for place, one in enumerate(item.versions):
+        if is_new and place == 0:
+            body = SessionIn.model_validate({**one.body, "id": session_id})
+            made = sessions.record(db, caller, act, patient_id, body, one.recorded_at)
+        else:
+            assert session_id is not None
+            patch = SessionPatch.model_validate({**one.body, "reason": one.reason or _AGAIN})
+            made = sessions.update(db, caller, act, patient_id, session_id, None, patch, one.recorded_at)
+        session_id, version = made.value.id, made.value.version
+    assert session_id is not None
+    done.patient_ids.add(patient_id)
+    done.count("sessions" if is_new else "amended")
+    if is_new:  # what was there before is not the import's to take back
+        done.bring(_SESSION, session_id, version)
+
+
+def _amend(db: Transaction, caller: Caller, act: Act, item: CheckInItem, done: Applied) -> None:
+    """The versions of a check-in that are not recorded here yet."""
+    assert item.id is not None
+    _further(db, caller, act, item, item.id, item.versions)
+    done.patient_ids.add(_whose(item))
+    done.count("amended")
+
+
+_APPLY: dict[type, Callable[..., None]] = {PatientItem: _patient, SessionItem: _session, CheckInItem: _amend}
+
+
+def _record(db: Transaction, caller: Caller, act: Act, items: Sequence[CheckInItem], done: Applied) -> None:
+    """Records check-ins together; if one breaks all, each by itself."""
+    try:
+        with savepoint(db):
+            made = _recorded(db, caller, act, items)
+    except Exception as error:
+        if is_passing(error) or is_lost(error):
+            raise
+        for item in items:
+            one = _guarded(db, done, item, partial(_recorded, db, caller, act, [item]))
+            _note(done, one or [])
+        return
+    _note(done, made)
+
+
+# A check-in, and its id and version once it is recorded; or its refusal; or what it counts for otherwise.
+Made = tuple[CheckInItem, tuple[UUID, int] | Problem | Literal["unchanged", "amended"]]
+
+
+def _recorded(db: Transaction, caller: Caller, act: Act, items: Sequence[CheckInItem]) -> list[Made]:
+    posts = [
+        Post(caller, act, _whose(item), _body(item.id, item.versions[0]), item.versions[0].recorded_at)
+        for item in items
+    ]
+    found: list[Made] = []
+    for item, outcome in zip(items, check_ins.record(db, act.clinic_id, posts).outcomes, strict=True):
+        if not isinstance(outcome, Decision):
+            found.append((item, outcome))
+            continue
+        check_in_id, version = outcome.check_in.id, outcome.version.version
+        if outcome.is_new and len(item.versions) > 1:
+            version = _further(db, caller, act, item, check_in_id, item.versions[1:])
+        if outcome.is_new:
+            found.append((item, (check_in_id, version)))
+        else:
+            found.append((item, "amended" if outcome.completed else "unchanged"))
+    return found
+
+
+def _note(done: Applied, made: Sequence[Made]) -> None:
+    for item, outcome in made:
+        if isinstance(outcome, Problem):
+            done.leave_out(*_blamed(item, outcome))
+            continue
+        if isinstance(outcome, str):
+            done.count(outcome)
+        else:
+            for name, number in what_is_new(item).items():
+                done.count(name, number)
+            done.bring(_CHECK_IN, *outcome)
+        if outcome != "unchanged":
+            done.patient_ids.add(_whose(item))
+
+
+def _blamed(item: CheckInItem, problem: Problem) -> tuple[int, str | None, str]:
+    """The line, the column and the rule of a refusal."""
+    if not problem.errors:
+        return item.line, None, problem.detail
+    place = problem.errors[0].name.strip("/").split("/")
+    version = item.versions[0]
+    if place[0] == "responses" and len(place) > 1 and place[1].isdigit():
+        response = version.responses[int(place[1])]
+        return response.line, response.column, problem.errors[0].detail
+    column = version.at_column if place[0] == "taken_at" else place[0] or None
+    return item.line, column, problem.errors[0].detail
+
+
+def _body(check_in_id: UUID | None, version: Version) -> CheckInIn:
+    responses = [
+        ResponseIn.model_construct(instrument=one.instrument, answers=one.answers, score=one.score)
+        for one in version.responses
+    ]
+    return CheckInIn.model_construct(
+        id=check_in_id, taken_at=version.taken_at.at, sent_at=None, session_id=version.session_id,
+        before_infusion=version.before_infusion, responses=responses,
+    )  # fmt: skip
+
+
+def _further(
+    db: Transaction, caller: Caller, act: Act, item: CheckInItem, check_in_id: UUID, versions: Sequence[Version]
+) -> int:
+    """Adds versions to a check-in, each as an amendment. Returns the number of the last."""
+    number = 0
+    for version in versions:
+        for body in _amendments(db, act, check_in_id, version):
+            fact = amending.amend(
+                db, caller, act, _whose(item), check_in_id, None, body, source_recorded_at=version.recorded_at
+            )
+            number = fact.value.version
+    return number or check_ins_store.by_ids(db, act.clinic_id, [check_in_id])[check_in_id][0].version
+
+
+def _amendments(db: Transaction, act: Act, check_in_id: UUID, version: Version) -> Iterator[AmendmentIn]:
+    """The amendments that make a check-in say what a version says."""
+    _, current = check_ins_store.by_ids(db, act.clinic_id, [check_in_id])[check_in_id]
+    reason: Any = version.reason or _AGAIN
+    if version.voided:
+        if not current.voided:
+            yield AmendmentIn.model_construct(reason=reason, taken_at=MISSING, responses=MISSING, void=True)
+        return
+    if current.voided:
+        yield AmendmentIn.model_construct(reason=reason, taken_at=MISSING, responses=MISSING, void=False)
+    stood = {s.instrument for s in tracks.of_check_ins(db, act.clinic_id, [check_in_id])}
+    given = [
+        ResponseAmendment.model_construct(instrument=r.instrument, answers=r.answers, score=r.score, remove=False)
+        for r in version.responses
+    ]
+    gone = stood - {r.instrument for r in version.responses}
+    given += [
+        ResponseAmendment.model_construct(instrument=code, answers=None, score=None, remove=True)
+        for code in sorted(gone)
+    ]
+    moved = version.taken_at.at != current.taken_at
+    yield AmendmentIn.model_construct(
+        reason=reason, taken_at=version.taken_at.at if moved else MISSING, responses=given, void=MISSING
+    )
+
+
+def take_back(db: Transaction, caller: Caller, act: Act, brought: bytes) -> Applied:
+    """Takes back the last of what a chunk brought, in the opposite order: check-ins are voided, sessions and patients
+    entered in error, with a reason. What was changed since stays."""
+    done = Applied()
+    for place in range(len(brought) - _BROUGHT.size, -1, -_BROUGHT.size):
+        kind, raw, version = _BROUGHT.unpack_from(brought, place)
+        _undo(db, done, partial(_TAKE_BACK[kind], db, caller, act, UUID(bytes=raw), version))
+    return done
+
+
+def last_of(brought: bytes, count: int) -> int:
+    """Where the last `count` entries begin."""
+    return max(0, len(brought) - count * _BROUGHT.size)
+
+
+def _undo(db: Transaction, done: Applied, work: Callable[[], UUID | None]) -> None:
+    try:
+        with savepoint(db):
+            patient_id = work()
+    except Problem:
+        patient_id = None
+    if patient_id is None:
+        done.count("kept")
+    else:
+        done.count("taken_back")
+        done.patient_ids.add(patient_id)
+
+
+def _void(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -> UUID | None:
+    found = check_ins_store.by_ids(db, act.clinic_id, [made]).get(made)
+    if found is None or found[0].version != version or found[0].voided:
+        return None
+    body = AmendmentIn.model_construct(reason=_TAKEN_BACK, taken_at=MISSING, responses=MISSING, void=True)
+    amending.amend(db, caller, act, found[0].patient_id, made, None, body)
+    return found[0].patient_id
+
+
+def _end_session(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -> UUID | None:
+    found = sessions_store.by_ids(db, act.clinic_id, [made]).get(made)
+    if found is None or found[0].version != version:
+        return None
+    patch = SessionPatch.model_validate({"status": "entered_in_error", "reason": _TAKEN_BACK})
+    sessions.update(db, caller, act, found[0].patient_id, made, None, patch)
+    return found[0].patient_id
+
+
+def _end_patient(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -> UUID | None:
+    found = patients_store.find(db, act.clinic_id, made)
+    if found is None or found.version != version or found.merged_into is not None or _has_records(db, act, made):
+        return None
+    patch = PatientPatch.model_validate({"care_status": "entered_in_error", "reason": _TAKEN_BACK})
+    patients.update(db, caller, act, made, None, patch)
+    return made
+
+
+def _has_records(db: Transaction, act: Act, patient_id: UUID) -> bool:
+    """Whether anything stands in a patient's record."""
+    return any(not one.voided for one, _ in check_ins_store.of_patient(db, act.clinic_id, patient_id)) or bool(
+        tracks.infusions(db, act.clinic_id, patient_id)
+    )
+
+
+_TAKE_BACK: dict[int, Callable[[Transaction, Caller, Act, UUID, int], UUID | None]] = {
+    _PATIENT: _end_patient,
+    _SESSION: _end_session,
+    _CHECK_IN: _void,
+}

@@ -1,0 +1,292 @@
+"""Mappings: how a sheet that is not in our own layout is read. A wide sheet has a row for each visit and a column for
+each item or total; a long one has a row for each item."""
+
+import re
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.api.faults import faults_of
+from app.api.fields import Name, RequestBody, with_examples
+from app.errors import Fault, Invalid
+from app.exchange.reading import Form
+from app.instruments import INSTRUMENTS
+from app.sessions.models import SessionIn
+
+_ITEM = "{item}"
+_LONGEST = 256 * 1024
+Texts = Annotated[list[str], Field(max_length=200)]
+
+
+def _column(about: str) -> Any:
+    return Field(min_length=1, max_length=200, description=about)
+
+
+class PatientColumn(RequestBody):
+    """Which column names the patient, and what becomes of lines of patients who are not known: `refuse` the file,
+    `skip` the lines, or `create` the patients, with a label and a year of birth where columns have them."""
+
+    column: Annotated[str, _column("The clinic's own number for the patient")]
+    unknown: Literal["refuse", "skip", "create"] = "refuse"
+    label: str | None = None
+    birth_year: str | None = None
+
+
+class Moment(RequestBody):
+    """A column with a date, or a date and time. `format`: as strptime has it, as in `%m/%d/%Y %H:%M`, or `unix` for
+    seconds since 1970; without one, ISO 8601. `time_column` (`time_format`) or `time` (HH:MM) say the hour of a date
+    without one."""
+
+    column: Annotated[str, _column("The column")]
+    format: str | None = None
+    time_column: str | None = None
+    time_format: str = "%H:%M"
+    time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+
+
+class Condition(RequestBody):
+    """Holds where a cell of `column` is one of `values`; without `values`, where anything stands in it."""
+
+    column: Annotated[str, _column("The column")]
+    values: Texts | None = None
+
+
+class Scale(RequestBody):
+    """An instrument: `items`, the columns in the order of its items, or one name with {item} in the place of the
+    number; `total`, the column of its score. `values`: what the cells say, with the number it stands for. `missing`:
+    what says that an item was not answered; `missing_items` the same for one item alone. `date`: where it is not that
+    of the row. `only_if`: of rows alone for which this holds."""
+
+    instrument: Annotated[str, Field(json_schema_extra={"enum": list(INSTRUMENTS)})]
+    items: Texts | str | None = None
+    total: str | None = None
+    values: dict[str, int] = Field(default_factory=dict)
+    missing: Texts = Field(default_factory=list)
+    missing_items: dict[int, Texts] = Field(default_factory=dict)
+    only_if: Condition | None = None
+    date: Moment | None = None
+    before_infusion: Condition | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Scale":
+        instrument = INSTRUMENTS.get(self.instrument)
+        if instrument is None:
+            raise PydanticCustomError("rule", "instrument must be a code of /v1/instruments")
+        if self.items is None and self.total is None:
+            raise PydanticCustomError("rule", "an instrument needs items, a total, or both")
+        if isinstance(self.items, str) and _ITEM not in self.items:
+            raise PydanticCustomError("rule", "items must be a list, or a name with {item} in it")
+        if self.items is not None and len(self.columns) != len(instrument.items):
+            raise PydanticCustomError("rule", "items must name a column for each item of the instrument")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the items, in their order."""
+        if isinstance(self.items, str):
+            return [self.items.replace(_ITEM, str(item.number)) for item in INSTRUMENTS[self.instrument].items]
+        return self.items or []
+
+
+class Infusion(RequestBody):
+    """What makes an infusion session: a date in a column, and `only_if` a condition holds. `columns`: by field of a
+    session, the column that has it. `fixed`: by field, what holds for all of them."""
+
+    date: Moment
+    only_if: Condition | None = None
+    ended: Moment | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    fixed: dict[str, str | float | int | bool] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Infusion":
+        mapped = set(SessionIn.model_fields) - {"id", "started_at", "ended_at", "vitals", "side_effects"}
+        if not (self.columns.keys() | self.fixed.keys()) <= mapped - {"ready_to_leave_at"}:
+            raise PydanticCustomError("rule", "columns and fixed must be keyed by fields of a session")
+        return self
+
+
+class ItemCode(RequestBody):
+    """An item of an instrument; item 0 is its total."""
+
+    instrument: str
+    item: int
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ItemCode":
+        instrument = INSTRUMENTS.get(self.instrument)
+        if instrument is None or not 0 <= self.item <= len(instrument.items):
+            raise PydanticCustomError("rule", "must be an instrument's code and the number of an item of it, or 0")
+        return self
+
+
+class Long(RequestBody):
+    """A row for each item: the column of the item's code, that of the answer, and what each code stands for. `loinc`:
+    the LOINC codes of our instruments are known without being listed. `others`: rows with other codes are skipped, or
+    refuse the file."""
+
+    code: Annotated[str, _column("The column of the item's code")]
+    value: Annotated[str, _column("The column of the answer")]
+    codes: dict[str, ItemCode] = Field(default_factory=dict)
+    loinc: bool = False
+    values: dict[str, int] = Field(default_factory=dict)
+    missing: Texts = Field(default_factory=list)
+    others: Literal["skip", "refuse"] = "refuse"
+
+    @property
+    def known(self) -> dict[str, ItemCode]:
+        """What each code stands for."""
+        return (_of_loinc() if self.loinc else {}) | self.codes
+
+
+_EXAMPLE = {
+    "zone": "America/New_York",
+    "patient": {"column": "mrn"},
+    "date": {"column": "visit", "format": "%m/%d/%Y", "time": "09:00"},
+    "scores": [{"instrument": "phq-9", "items": "phq9_{item}", "total": "phq9_total"}],
+    "sessions": [{"date": {"column": "infusion", "format": "%m/%d/%Y", "time": "10:00"}, "columns": {"dose_mg": "mg"}}],
+}
+
+
+class MappingIn(RequestBody):
+    """How a sheet is read. `extends`: the name of a ready mapping that this one goes on from. `zone`: the IANA zone of
+    times that have none; without it they are refused. `zone_from_header`: the sheet names it in its header, as that of
+    Qualtrics does. `keep`: rows for which all of these hold, the others are skipped.
+    `id`: a column that tells one submission from another. `missing`: what stands in a cell where nothing was said."""
+
+    model_config = with_examples(_EXAMPLE)
+
+    extends: str | None = None
+    about: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: Literal["utf-8", "utf-16", "windows-1252", "iso-8859-1", "mac-roman"] = "utf-8"
+    header_rows: Annotated[int, Field(ge=1, le=20)] = 1
+    rows_before: Annotated[int, Field(ge=0, le=100)] = 0
+    sheet: str | None = None
+    zone: str | None = None
+    zone_from_header: bool = False
+    decimal: Literal[".", ","] = "."
+    missing: Texts = Field(default_factory=list)
+    keep: list[Condition] = Field(default_factory=list)
+    patient: PatientColumn
+    id: str | None = None
+    date: Moment | None = None
+    before_infusion: Condition | None = None
+    scores: Annotated[list[Scale], Field(max_length=200)] = Field(default_factory=list)
+    sessions: Annotated[list[Infusion], Field(max_length=100)] = Field(default_factory=list)
+    long: Long | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MappingIn":
+        if self.zone is not None:
+            try:
+                ZoneInfo(self.zone)
+            except (KeyError, ValueError, OSError):
+                raise PydanticCustomError("rule", "zone must be an IANA time zone, as in America/New_York") from None
+        if self.date is None and (self.long is not None or any(scale.date is None for scale in self.scores)):
+            raise PydanticCustomError("rule", "date must say which column has the day and time of the answers")
+        if self.long is None and not self.scores and not self.sessions:
+            raise PydanticCustomError("rule", "a mapping needs scores, sessions or long")
+        return self
+
+    @property
+    def form(self) -> Form:
+        """How the sheet is laid out."""
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        return Form(self.delimiter, encoding, self.header_rows, self.rows_before, self.sheet, flat=True)
+
+    def in_zone_of(self, more_headers: Sequence[Dict[str, Any]]) -> "MappingIn":
+        """The same mapping, in the zone that the sheet's further header rows name for the date's column, as Qualtrics
+        writes it; unchanged where they name none, or the mapping names one itself."""
+        if self.zone is not None or self.date is None:
+            return self
+        for row in more_headers:
+            found = re.search(r'"timeZone"\s*:\s*"([^"]+)"', str(row.get(self.date.column) or ""))
+            if found is not None:
+                zone = "UTC" if found[1] == "Z" else found[1]
+                return mapping_of({**self.model_dump(exclude_none=True), "zone": zone})
+        return self
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns without which the sheet cannot be read."""
+        found = [self.patient.column, self.patient.label, self.patient.birth_year, self.id]
+        found += [condition.column for condition in self.keep]
+        found += [scale.only_if.column for scale in self.scores if scale.only_if]
+        moments = [self.date, *(scale.date for scale in self.scores)]
+        for infusion in self.sessions:
+            moments += [infusion.date, infusion.ended]
+            found += [*infusion.columns.values(), infusion.only_if.column if infusion.only_if else None]
+        for moment in moments:
+            found += [] if moment is None else [moment.column, moment.time_column]
+        for scale in self.scores:
+            found += [*scale.columns, scale.total, scale.before_infusion.column if scale.before_infusion else None]
+        found += [self.before_infusion.column] if self.before_infusion else []
+        found += [] if self.long is None else [self.long.code, self.long.value]
+        return list(dict.fromkeys(name for name in found if name is not None))
+
+
+MappingName = Annotated[Name, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
+
+
+@cache
+def _of_loinc() -> dict[str, ItemCode]:
+    found = {}
+    for code, instrument in INSTRUMENTS.items():
+        if instrument.loinc is not None:
+            found[instrument.loinc] = ItemCode(instrument=code, item=0)
+        # Items that two instruments share stand for those of the longer one, which comes first.
+        for item in instrument.items:
+            if item.loinc is not None:
+                found.setdefault(item.loinc, ItemCode(instrument=code, item=item.number))
+    return found
+
+
+@cache
+def ready() -> Dict[str, dict[str, Any]]:
+    """The mappings that come with the service, by name: of tools whose files have a form of their own."""
+    folder = files("app.exchange") / "ready"
+    found = {path.name.removesuffix(".yaml"): yaml.safe_load(path.read_text()) for path in folder.iterdir()}
+    return dict(sorted(found.items()))
+
+
+def from_yaml(text: str) -> dict[str, Any]:
+    """The content of a mapping file. Raises Invalid."""
+    try:
+        found = yaml.safe_load(text) if len(text) <= _LONGEST else None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise Invalid(errors=[Fault("pointer", "", "must be a mapping in YAML")])
+    return found
+
+
+def mapping_of(content: Dict[str, Any]) -> MappingIn:
+    """A mapping, together with the ready one that it extends. Raises Invalid, which names the place and the rule."""
+    whole = dict(content)
+    base = whole.pop("extends", None)
+    if base is not None:
+        if base not in ready():
+            rule = "must be the name of a ready mapping: " + ", ".join(ready())
+            raise Invalid(errors=[Fault("pointer", "/extends", rule)])
+        whole = _over(ready()[base], whole)
+    try:
+        return MappingIn.model_validate(whole)
+    except ValidationError as error:
+        raise Invalid(errors=faults_of(error.errors())) from None
+
+
+def _over(base: Dict[str, Any], more: Dict[str, Any]) -> dict[str, Any]:
+    """What `more` says, and where it says nothing, what `base` does; objects are joined member by member."""
+    found = dict(base)
+    for name, value in more.items():
+        inner = found.get(name)
+        found[name] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found

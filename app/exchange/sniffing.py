@@ -1,0 +1,132 @@
+"""Proposes how a file is read: the tool that wrote it, by the columns that only it writes, and the instruments whose
+items or totals its columns are named after. A proposal, for a person to look at: nothing is imported by it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from app.exchange.columns import What, kind_of
+from app.exchange.mapping import ready
+from app.exchange.reading import HL7, Form, LineError, Rows
+from app.instruments import INSTRUMENTS
+
+# The columns by which a tool's files are known.
+_SIGNS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("qualtrics", frozenset({"ResponseId", "RecordedDate", "Finished"})),
+    ("limesurvey", frozenset({"id", "submitdate", "lastpage"})),
+    ("odk", frozenset({"KEY", "SubmissionDate"})),
+    ("kobotoolbox", frozenset({"_uuid", "_submission_time"})),
+    ("kobotoolbox", frozenset({"start", "end", "today"})),
+    ("openemr-phq9", frozenset({"interest_score", "suicide_score", "pid"})),
+    ("openemr-gad7", frozenset({"nervous_score", "control_worry_score", "pid"})),
+    ("cdisc-qs", frozenset({"USUBJID", "QSTESTCD"})),
+    ("healthkit", frozenset({"identifier", "harmonized.answers.1"})),
+    ("redcap", frozenset({"record_id"})),
+)
+_LETTERS = {code: re.sub(r"[^a-z0-9]", "", code) for code in INSTRUMENTS}
+_PATIENTS = ("mrn", "patient_id", "patientid", "patient", "record_id", "subject", "subjid", "usubjid", "pid", "id")
+_TOTALS = ("total", "score", "sum", "tot", "totalscore", "totalscores")
+_DAYS = ("date", "visit", "taken", "completed", "when", "time", "datum", "fecha")
+_TELLS_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a file seems to be: in our own layout (`what`), or read by this mapping. `unsure`: what a person must say."""
+
+    what: What | None
+    mapping: dict[str, Any] | None
+    unsure: tuple[str, ...]
+
+
+def form_of(header_line: str) -> Form:
+    """How the sheet is laid out, as far as its first line tells."""
+    return Form(header_rows=3, flat=True) if "ResponseId" in header_line else Form(flat=True)
+
+
+def propose(media_type: str, rows: Rows) -> Proposal:
+    """What a file seems to be, by its columns and first rows."""
+    header = rows.header
+    what = kind_of(header)
+    if what is not None:
+        return Proposal(what, None, ())
+    tool = "hl7-oru" if media_type == HL7 else _tool(header)
+    base = ready()[tool] if tool is not None else {}
+    found: dict[str, Any] = {"extends": tool} if tool is not None else {}
+    unsure: list[str] = []
+    if "patient" not in base or base["patient"]["column"] not in header:
+        found["patient"] = {"column": _named(header, _PATIENTS) or "?"}
+        unsure.append("patient: which column has the clinic's own number")
+    if "date" not in base or base["date"]["column"] not in header:
+        found["date"] = {"column": _like(header, _DAYS) or "?"}
+        unsure.append("date: which column says when it was answered, and its format")
+    if "long" not in base and not _has_all(base, header):
+        found["scores"] = _scales(header)
+        if not found["scores"]:
+            unsure.append("scores: which columns have the items or the total of which instrument")
+    if "long" not in base and media_type != HL7 and _lacks_zone(rows, found.get("date") or base["date"]):
+        unsure.append("zone: of times that have none, as in America/New_York")
+    return Proposal(None, found, tuple(unsure))
+
+
+def _tool(header: Sequence[str]) -> str | None:
+    return next((name for name, signs in _SIGNS if signs <= set(header)), None)
+
+
+def _has_all(base: dict[str, Any], header: Sequence[str]) -> bool:
+    """Whether the columns of a ready mapping's instruments are there."""
+    for scale in base.get("scores", ()):
+        items = scale.get("items", [])
+        names = [items.replace("{item}", "1")] if isinstance(items, str) else items
+        if all(name in header for name in names):
+            return True
+    return False
+
+
+def _named(header: Sequence[str], wanted: Sequence[str]) -> str | None:
+    plain = {re.sub(r"[^a-z0-9_]", "", name.lower()): name for name in header}
+    return next((plain[name] for name in wanted if name in plain), None)
+
+
+def _like(header: Sequence[str], wanted: Sequence[str]) -> str | None:
+    return next((name for want in wanted for name in header if want in name.lower()), None)
+
+
+def _scales(header: Sequence[str]) -> list[dict[str, Any]]:
+    """The instruments whose name columns bear: with a number each for the items, and a word for the total."""
+    found: list[dict[str, Any]] = []
+    for code, instrument in INSTRUMENTS.items():
+        items: dict[int, str] = {}
+        total = None
+        for name in header:
+            letters = re.sub(r"[^a-z0-9]", "", name.lower())
+            begins = letters.find(_LETTERS[code])
+            if begins < 0:
+                continue
+            rest = letters[begins + len(_LETTERS[code]) :]
+            number = re.fullmatch(r"(?:q|item|i)?0*(\d{1,2})[a-z]*", rest)
+            if number is not None:
+                items.setdefault(int(number[1]), name)
+            elif rest in _TOTALS or rest == "":
+                total = name
+        scale: dict[str, Any] = {"instrument": code}
+        if instrument.items and set(items) >= set(range(1, len(instrument.items) + 1)):
+            scale["items"] = [items[item.number] for item in instrument.items]
+        if total is not None:
+            scale["total"] = total
+        if len(scale) > 1:
+            found.append(scale)
+    return found
+
+
+def _lacks_zone(rows: Rows, date: dict[str, Any]) -> bool:
+    """Whether the first times have no zone."""
+    for row in islice(rows, _TELLS_ROWS):
+        if isinstance(row, LineError):
+            continue
+        cell = str(row[1].get(date["column"]) or "")
+        if cell:
+            return re.search(r"(?:[Zz]|[+-]\d\d:?\d\d)$", cell) is None
+    return True

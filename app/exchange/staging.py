@@ -1,0 +1,263 @@
+"""Reads a file that was sent, whole: every line becomes a record or a problem, and the records are staged in chunks.
+
+Runs in steps of a moment each, in a thread, between which others have their turn. Nothing here is applied. Where it is
+stopped it begins anew, since what is staged is deleted first.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from app.api.encryption import Cipher
+from app.errors import Problem
+from app.exchange import store
+from app.exchange.checking import Checker, Verdict
+from app.exchange.columns import kind_of
+from app.exchange.items import (
+    CHECK_INS,
+    NOTHING,
+    PATIENTS,
+    SESSIONS,
+    CheckInItem,
+    Item,
+    LineProblem,
+    PatientItem,
+    SessionItem,
+    as_bytes,
+    assembled,
+)
+from app.exchange.mapped import MappedLayout
+from app.exchange.mapping import mapping_of
+from app.exchange.models import Import
+from app.exchange.own import OwnLayout
+from app.exchange.reading import NDJSON, FileError, Form, LineError, Pieces, Row, Rows, read
+from app.storage import Database, Transaction, keys_for
+from app.storage.sorting import Sorted
+
+PURPOSE = "imports"
+MOST_PROBLEMS = 10_000
+_LINES_A_STEP = 1_000
+_ITEMS_A_STEP = 200
+_ITEMS_A_CHUNK = 500
+_UNNAMED = (
+    "must have the columns of an export, or be read by a mapping: see GET /v1/exports/dictionary, and "
+    "GET /v1/imports/mappings"
+)
+
+Step = Callable[[], bool]
+ProblemRow = tuple[str, int, str | None, str]
+
+
+def cipher(db: Transaction) -> Cipher:
+    """What seals the file and what is staged of it."""
+    return Cipher(keys_for(db, PURPOSE))
+
+
+@dataclass(slots=True)
+class Staging:
+    """The state of one file that is being read. `problems`: those that are not stored yet."""
+
+    database: Database
+    clinic_id: UUID
+    import_id: UUID
+    checker: Checker
+    sorter: Sorted = field(default_factory=Sorted)
+    lines: int = 0
+    items: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    problems: list[ProblemRow] = field(default_factory=list)
+    problem_count: int = 0
+    waiting: dict[int, list[Item]] = field(default_factory=lambda: {PATIENTS: [], SESSIONS: [], CHECK_INS: []})
+    numbers: dict[int, int] = field(default_factory=lambda: {PATIENTS: 0, SESSIONS: 0, CHECK_INS: 0})
+
+    def count(self, name: str, more: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + more
+
+    def refuse(self, line: int, column: str | None, rule: str) -> None:
+        """Notes why a line refuses the file."""
+        self.problem_count += 1
+        self.count("refused")
+        if self.problem_count <= MOST_PROBLEMS:
+            self.problems.append(("refused", line, column, rule))
+
+    @property
+    def is_refused(self) -> bool:
+        return self.problem_count > 0
+
+
+def steps(staging: Staging, found: Import) -> Iterator[Callable[[], Any]]:
+    """The steps by which a file is read, in order. Each is to be run in a thread, and the next one asked for then."""
+    rows: list[Rows] = []
+    layout: list[OwnLayout | MappedLayout] = []
+
+    def begin() -> None:
+        try:
+            opened, how = _opened(staging, found)
+            rows.append(opened)
+            layout.append(how)
+        except FileError as error:
+            staging.refuse(error.line, None, str(error))
+        except Problem as problem:  # the mapping is not valid any more
+            staging.refuse(1, None, problem.errors[0].detail if problem.errors else problem.detail)
+
+    yield begin
+    if not rows:
+        return
+    source, is_over = iter(rows[0]), [False]
+
+    def read_some() -> None:
+        is_over[0] = _read_some(staging, source, layout[0])
+
+    while not is_over[0]:
+        yield read_some
+    for name, number in (("skipped", layout[0].skipped), ("totals_dropped", layout[0].dropped)):
+        if number:
+            staging.count(name, number)
+    groups = assembled(staging.sorter.in_order())
+    is_over[0] = False
+
+    def check_some() -> None:
+        is_over[0] = _check_some(staging, groups)
+
+    while not is_over[0]:
+        yield check_some
+    staging.sorter.close()
+
+
+def _opened(staging: Staging, found: Import) -> tuple[Rows, OwnLayout | MappedLayout]:
+    """The rows of the file, and how they are read."""
+    mapping = mapping_of(found.mapping) if found.mapping is not None else None
+
+    def piece(number: int) -> bytes | None:
+        def stored(db: Transaction) -> bytes | None:
+            content = store.piece(db, staging.clinic_id, staging.import_id, number)
+            if content is None:
+                return None
+            opened = cipher(db).open(content)
+            if opened is None:
+                raise FileError("was sealed with a secret that is not used any more: send the file again")
+            return opened
+
+        return staging.database.reading(staging.clinic_id, stored)
+
+    rows = read(found.media_type, Pieces(piece), mapping.form if mapping is not None else Form())
+    if mapping is not None:
+        # Each line of JSON has members of its own.
+        lacking = [name for name in mapping.needed if name not in rows.header] if found.media_type != NDJSON else []
+        if lacking:
+            listed = ", ".join(lacking[:20])
+            raise FileError(f"must have each column that the mapping names, once; lacking: {listed}")
+        if mapping.zone_from_header:
+            mapping = mapping.in_zone_of(rows.more_headers)
+        return rows, MappedLayout(mapping, found.mapping_name or "")
+    what = kind_of(rows.header)
+    if what is None:
+        raise FileError(_UNNAMED)
+    return rows, OwnLayout(what, rows.header)
+
+
+def _read_some(staging: Staging, source: Iterator[Row | LineError], layout: OwnLayout | MappedLayout) -> bool:
+    """Reads some lines; whether the file is over."""
+    some: list[tuple[str, bytes]] = []
+    count = 0
+    try:
+        for row in islice(source, _LINES_A_STEP):
+            count += 1
+            if isinstance(row, LineError):
+                staging.refuse(row.line, None, str(row))
+                continue
+            try:
+                some += layout.fragments(*row)
+            except LineProblem as problem:
+                staging.refuse(problem.line, problem.column, str(problem))
+    except FileError as error:
+        staging.refuse(error.line, None, str(error))
+        count = 0
+    staging.lines += count
+    staging.sorter.add(some)
+    return count < _LINES_A_STEP
+
+
+def _check_some(staging: Staging, groups: Iterator[Item | LineProblem]) -> bool:
+    """Checks some records, and stages them; whether those were the last."""
+    items: list[Item] = []
+    count = 0
+    for one in islice(groups, _ITEMS_A_STEP):
+        count += 1
+        if not isinstance(one, LineProblem):
+            items.append(one)
+        elif str(one) == NOTHING:
+            staging.count("skipped")
+        else:
+            staging.refuse(one.line, one.column, str(one))
+    if items:
+        found = staging.database.reading(staging.clinic_id, lambda db: staging.checker.check(db, items))
+        for verdict in found:
+            _settle(staging, verdict)
+    return count < _ITEMS_A_STEP
+
+
+def _settle(staging: Staging, verdict: Verdict) -> None:
+    if verdict.outcome == "refused":
+        for line, column, rule in verdict.problems:
+            staging.refuse(line, column, rule)
+        return
+    if verdict.outcome in ("unchanged", "skipped"):
+        if not (isinstance(verdict.item, PatientItem) and verdict.item.only_new):
+            staging.count(verdict.outcome)
+        return
+    staging.items += 1
+    staging.waiting[phase_of(verdict.item)].append(verdict.item)
+    if verdict.outcome == "amends":
+        staging.count("amended")
+    else:
+        for name, number in what_is_new(verdict.item).items():
+            staging.count(name, number)
+
+
+def phase_of(item: Item) -> int:
+    """Patients come before sessions, and those before check-ins."""
+    return PATIENTS if isinstance(item, PatientItem) else SESSIONS if isinstance(item, SessionItem) else CHECK_INS
+
+
+def what_is_new(item: Item) -> dict[str, int]:
+    """What a new record counts for."""
+    if isinstance(item, CheckInItem):
+        return {"check_ins": 1, "scores": len(item.versions[-1].responses)}
+    return {"patients": 1} if isinstance(item, PatientItem) else {"sessions": 1}
+
+
+def full_chunks(staging: Staging, *, all_of_them: bool) -> Sequence[tuple[int, int, int, bytes]]:
+    """(phase, number, items, content) of the chunks that are full, or of all that is left."""
+    found = []
+    for phase, items in staging.waiting.items():
+        while len(items) >= _ITEMS_A_CHUNK or (all_of_them and items):
+            some, items[:] = items[:_ITEMS_A_CHUNK], items[_ITEMS_A_CHUNK:]
+            found.append((phase, staging.numbers[phase], len(some), as_bytes(some)))
+            staging.numbers[phase] += 1
+    return found
+
+
+def store_staged(db: Transaction, staging: Staging, chunks: Sequence[tuple[int, int, int, bytes]]) -> None:
+    """Stores chunks, and the problems that were found."""
+    seal = cipher(db).seal
+    for phase, number, count, content in chunks:
+        store.add_chunk(db, staging.clinic_id, staging.import_id, phase, number, count, seal(content))
+    store_problems(db, staging.clinic_id, staging.import_id, staging.problems, staging.problem_count)
+    staging.problems.clear()
+
+
+def store_problems(
+    db: Transaction, clinic_id: UUID, import_id: UUID, problems: Sequence[ProblemRow], count: int
+) -> None:
+    """Stores the last of `count` problems of an import."""
+    first = min(count, MOST_PROBLEMS) - len(problems)
+    rows = [
+        {"clinic_id": clinic_id, "import_id": import_id, "number": first + n, "kind": kind, "line": line,
+         "column": column, "rule": rule}
+        for n, (kind, line, column, rule) in enumerate(problems)
+    ]  # fmt: skip
+    if rows:
+        store.add_problems(db, rows)
