@@ -18,6 +18,7 @@ from app.checkins.deciding import Decision, Post
 from app.checkins.models import AmendmentIn, CheckInIn, ResponseAmendment, ResponseIn
 from app.errors import Internal, Problem
 from app.exchange.checking import Checker
+from app.exchange.comparing import is_same_version
 from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version
 from app.exchange.staging import ProblemRow, what_is_new
 from app.logs import log_unexpected
@@ -65,6 +66,8 @@ def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> A
     posted: list[CheckInItem] = []
     for verdict in Checker(act.clinic_id, act.at).check(db, items):
         item = verdict.item
+        if verdict.outcome == "amends" and not isinstance(item, PatientItem):
+            item.versions = [version for version in item.versions if version.number > verdict.after]  # type: ignore[misc]
         if verdict.outcome == "refused":
             line, column, rule = verdict.problems[0]
             done.leave_out(line, column, rule)
@@ -242,9 +245,14 @@ def _amendments(db: Transaction, act: Act, check_in_id: UUID, version: Version) 
         if not current.voided:
             yield AmendmentIn.model_construct(reason=reason, taken_at=MISSING, responses=MISSING, void=True)
         return
-    if current.voided:
+    was_voided = current.voided
+    if was_voided:
         yield AmendmentIn.model_construct(reason=reason, taken_at=MISSING, responses=MISSING, void=False)
-    stood = {s.instrument for s in tracks.of_check_ins(db, act.clinic_id, [check_in_id])}
+        _, current = check_ins_store.by_ids(db, act.clinic_id, [check_in_id])[check_in_id]
+    scores = tracks.of_check_ins(db, act.clinic_id, [check_in_id])
+    stood = {score.instrument for score in scores}
+    if was_voided and len(stood) == len(version.responses) and is_same_version(version, current, scores):
+        return
     given = [
         ResponseAmendment.model_construct(instrument=r.instrument, answers=r.answers, score=r.score, remove=False)
         for r in version.responses

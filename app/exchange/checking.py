@@ -41,12 +41,13 @@ _NO_PATIENT = "must name a patient of this clinic: import the patients first, or
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a record. `new`: it is to be recorded; `amends`: some versions of it are; `unchanged`: nothing
-    is; `skipped`: the mapping says so; `refused`: `problems` say why (line, column, rule)."""
+    """What becomes of a record. `new`: it is to be recorded; `amends`: its versions after number `after` are;
+    `unchanged`: nothing is; `skipped`: the mapping says so; `refused`: `problems` say why (line, column, rule)."""
 
     item: Item
     outcome: Literal["new", "amends", "unchanged", "skipped", "refused"]
     problems: tuple[tuple[int, str | None, str], ...] = ()
+    after: int = 0
 
 
 @dataclass(slots=True)
@@ -159,8 +160,7 @@ class Checker:
             return Verdict(item, "unchanged")
         at = next((v for v in item.versions if v.number == session.version), None)
         if at is not None and at is not last and is_same_session(at.body, current.content):
-            more = [version for version in item.versions if version.number > session.version]
-            return Verdict(SessionItem(item.whose, session.id, more), "amends")
+            return Verdict(item, "amends", after=session.version)
         earlier = sessions.versions(db, self.clinic_id, session.id)[:-1]
         if any(is_same_session(last.body, version.content) for version in earlier):
             return Verdict(item, "unchanged")  # what was changed here since stays
@@ -215,8 +215,7 @@ class Checker:
             return Verdict(item, "unchanged")
         at = next((v for v in item.versions if v.number == current.version), None)
         if at is not None and at is not last and is_same_version(at, current, scores):
-            more = [version for version in item.versions if version.number > current.version]
-            return Verdict(CheckInItem(item.whose, item.id, more), "amends")
+            return Verdict(item, "amends", after=current.version)
         if current.version > 1:  # what was changed here since stays
             every = tracks.versions_of_check_in(db, self.clinic_id, check_in.id)
             for earlier in check_ins.versions(db, self.clinic_id, check_in.id)[:-1]:

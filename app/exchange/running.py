@@ -161,6 +161,8 @@ def _end_reading(db: Transaction, mine: Import, staging: Staging) -> None:
     if staging.is_refused or mine.dry_run:
         mine.state, mine.ended_at = "refused" if staging.is_refused else "done", clock.now()
         store.forget_unapplied(db, mine.clinic_id, mine.id)
+        if staging.is_refused:  # nothing of it comes in
+            mine.counts = {"refused": staging.counts["refused"]}
         return
     mine.state = "applying"
     # From here on counts are of what was applied; what needed nothing counts already.

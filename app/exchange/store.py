@@ -36,7 +36,7 @@ def _scores_of(model: type[SQLModel], *conditions: Any, whole: bool) -> Any:
     c: Any = inspect(model).local_table.c
     its_id = c.id if "id" in c else c.check_in_id
     of_it = and_(_S.clinic_id == c.clinic_id, _S.check_in_id == its_id, _S.version == c.version)
-    patient_id, check_in_id = type_coerce(c.patient_id, Repeated()), type_coerce(its_id, Repeated())
+    patient_id, check_in_id = type_coerce(c.patient_id, Repeated()).label("patient_id"), type_coerce(its_id, Repeated()).label("check_in_id")
     return (
         rows_of(
             *(patient_id, check_in_id, c.session_id, c.taken_at, c.stated_before_at, _S.instrument, _S.points),
@@ -224,11 +224,11 @@ def add_problems(db: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def problems(db: Transaction, clinic_id: UUID, import_id: UUID, limit: int | None) -> Sequence[ImportProblem]:
-    """What was wrong with an import, in the order in which it was found; refusals first."""
+    """What was wrong with an import, in the order of its lines."""
     query = select(ImportProblem).where(
         col(ImportProblem.clinic_id) == clinic_id, col(ImportProblem.import_id) == import_id
     )
-    return db.exec(query.order_by(col(ImportProblem.number)).limit(limit)).all()
+    return db.exec(query.order_by(col(ImportProblem.line), col(ImportProblem.number)).limit(limit)).all()
 
 
 def mapping(db: Transaction, clinic_id: UUID, name: str) -> ImportMapping | None:
