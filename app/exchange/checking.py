@@ -65,7 +65,9 @@ class Checker:
     def check(self, db: Transaction, items: Sequence[Item]) -> list[Verdict]:
         """A verdict for each of some records, in the order given. A fixed number of queries."""
         whose = self._resolved(db, items)
-        verdicts: dict[int, Verdict] = {}
+        patient_items = {index: item for index, item in enumerate(items) if isinstance(item, PatientItem)}
+        verdicts = self._patients(db, patient_items, whose)
+        whose |= {i.whose.key: self.created[i.whose.key] for i in items if i.whose.key in self.created}
         for index, item in enumerate(items):
             resolved = whose.get(item.whose.key)
             if isinstance(item, PatientItem) or resolved is not None:
@@ -78,7 +80,6 @@ class Checker:
         for index, item in enumerate(items):
             if index not in verdicts:
                 of[type(item)][index] = item
-        verdicts |= self._patients(db, of[PatientItem], whose)
         verdicts |= self._sessions(db, of[SessionItem], whose)
         verdicts |= self._check_ins(db, of[CheckInItem], whose)
         return [verdicts[index] for index in range(len(items))]

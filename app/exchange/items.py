@@ -289,6 +289,12 @@ def settled(
     is_incomplete = bool(blank) and score(instrument, answers, None).points is None
     if is_incomplete and total is not None and (harm is None or blank != [harm.number]):
         raise LineProblem(line, column, "a total beside unanswered items is no score: leave the total out")
+    if is_incomplete and harm is not None and total is not None:
+        item = instrument.items[harm.number - 1]
+        given = ([*answers[: item.number - 1], one, *answers[item.number :]] for one in (item.min, item.max))
+        least, most = (instrument.value(instrument.total(whole)) for whole in given)
+        if not least <= total <= most:
+            raise LineProblem(line, column, "must be a total that the answers can have")
     return answers, None if is_incomplete else total
 
 

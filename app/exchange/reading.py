@@ -124,7 +124,28 @@ def is_readable(media_type: str) -> bool:
 def read(media_type: str, raw: io.RawIOBase, form: Form) -> Rows:
     """The rows of a file. Raises FileError, here and while they are read."""
     file = io.BufferedReader(raw, _CHUNK)
-    return _READERS[media_type](file, form)
+    try:
+        found = _READERS[media_type](file, form)
+    except FileError:
+        raise
+    except Exception:  # a library that was handed something else than it reads
+        raise FileError("must be a file of the kind that it is sent as") from None
+    return Rows(found.header, _guarded(iter(found)), found.more_headers)
+
+
+def _guarded(rows: Iterator[Row | LineError]) -> Iterator[Row | LineError]:
+    line = 1
+    while True:
+        try:
+            row = next(rows, None)
+        except FileError:
+            raise
+        except Exception:
+            raise FileError("cannot be read on from here", line) from None
+        if row is None:
+            return
+        line = row.line if isinstance(row, LineError) else row[0]
+        yield row
 
 
 def _csv(file: IO[bytes], form: Form) -> Rows:
@@ -287,7 +308,12 @@ def _xlsx(file: IO[bytes], form: Form) -> Rows:
     rows = enumerate(islice(lines, form.rows_before, None), form.rows_before + 1)
     header = _header(_trimmed(next(rows, (1, ()))[1]))
     more = [dict(zip(header, cells, strict=False)) for _, cells in islice(rows, form.header_rows - 1)]
-    return Rows(header, _by_name(_padded(rows, len(header)), header), more)
+    return Rows(header, _by_name(_closing(copy, _padded(rows, len(header))), header), more)
+
+
+def _closing(file: IO[bytes], rows: Iterator[tuple[int, Sequence[Any]]]) -> Iterator[tuple[int, Sequence[Any]]]:
+    with file:
+        yield from rows
 
 
 def _sheet(book: Any, form: Form) -> Iterator[Sequence[Any]]:

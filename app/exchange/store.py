@@ -36,7 +36,10 @@ def _scores_of(model: type[SQLModel], *conditions: Any, whole: bool) -> Any:
     c: Any = inspect(model).local_table.c
     its_id = c.id if "id" in c else c.check_in_id
     of_it = and_(_S.clinic_id == c.clinic_id, _S.check_in_id == its_id, _S.version == c.version)
-    patient_id, check_in_id = type_coerce(c.patient_id, Repeated()).label("patient_id"), type_coerce(its_id, Repeated()).label("check_in_id")
+    patient_id, check_in_id = (
+        type_coerce(c.patient_id, Repeated()).label("patient_id"),
+        type_coerce(its_id, Repeated()).label("check_in_id"),
+    )
     return (
         rows_of(
             *(patient_id, check_in_id, c.session_id, c.taken_at, c.stated_before_at, _S.instrument, _S.points),

@@ -73,7 +73,9 @@ def test_csv_has_what_stands_and_ndjson_every_version(api: Api) -> None:
     void = {"reason": "another's", "void": True}
     assert api.post(f"{path}/{second}/amendments", void, headers={"If-Match": '"1"'}).status_code == 201
     assert [row["score"] for row in rows(api)] == ["9.0"]
-    seen = {(line["check_in_id"], line["version"]): (line["score"], line["status"], line["reason"]) for line in lines(api)}
+    seen = {
+        (line["check_in_id"], line["version"]): (line["score"], line["status"], line["reason"]) for line in lines(api)
+    }
     assert seen == {
         (first, 1): (5.0, "replaced", None),
         (first, 2): (9.0, "recorded", "typo"),
@@ -97,7 +99,7 @@ def test_sessions_and_patients_are_exported_too(api: Api) -> None:
         weight_kg=77,
         dose_mg=38.5,
         side_effects=[{"effect": "nausea", "severity": "mild"}],
-        notes="first, with \"quotes\"\nand a line",
+        notes='first, with "quotes"\nand a line',
     )
     [session] = csv.DictReader(StringIO(api.get("/v1/exports/sessions.csv").text))
     assert (session["session_id"], session["weight_kg"], session["dose_mg"]) == (given["id"], "77.0", "38.5")

@@ -98,8 +98,7 @@ def test_a_dry_run_says_what_would_come_and_records_nothing(api: Api, database: 
 def test_recorded_at_is_the_imports_and_the_original_is_kept_beside_it(api: Api, database: Database) -> None:
     api.patient(external_id="MRN-1")
     text = (
-        "external_id,taken_at,instrument,score,recorded_at\n"
-        f"MRN-1,{day(40)},nrs-pain,5,2025-01-02T03:04:05.000000Z\n"
+        f"external_id,taken_at,instrument,score,recorded_at\nMRN-1,{day(40)},nrs-pain,5,2025-01-02T03:04:05.000000Z\n"
     )
     began = clock.now()
     imported(api, database, text)
@@ -118,7 +117,10 @@ def test_versions_and_voids_come_back_from_ndjson(api: Api, database: Database) 
     path = f"/v1/patients/{patient}/check-ins"
     for number, body in enumerate(
         (
-            {"reason": "typo", "responses": [{"instrument": "nrs-pain", "score": 6}, {"instrument": "phq-9", "score": 9}]},
+            {
+                "reason": "typo",
+                "responses": [{"instrument": "nrs-pain", "score": 6}, {"instrument": "phq-9", "score": 9}],
+            },
             {"reason": "another's", "void": True},
             {"reason": "his own after all", "void": False},
             {"reason": "no PHQ-9", "responses": [{"instrument": "phq-9", "remove": True}], "taken_at": days_ago(7)},
@@ -292,11 +294,16 @@ def test_what_cannot_be_read_is_refused_with_the_line(api: Api, database: Databa
     ):
         found = imported(api, database, content, state="refused")
         assert rule in found["problems"][0]["rule"], found
-    assert "JSON" in imported(api, database, b'{"external_id": "a"}\n{"external_id"', NDJSON, "refused")["problems"][0]["rule"]
+    assert (
+        "JSON"
+        in imported(api, database, b'{"external_id": "a"}\n{"external_id"', NDJSON, "refused")["problems"][0]["rule"]
+    )
     for body, media_type, status in ((b"", CSV, 422), (b"x", "application/pdf", 415), (b"x", "application/json", 415)):
         answer = api.request("POST", "/v1/imports", content=body, headers={"Content-Type": media_type})
         assert answer.status_code == status, answer.text
-    assert api.request("POST", "/v1/imports?mapping=none", content=b"x", headers={"Content-Type": CSV}).status_code == 422
+    assert (
+        api.request("POST", "/v1/imports?mapping=none", content=b"x", headers={"Content-Type": CSV}).status_code == 422
+    )
     left = [one for one in api.get("/v1/imports").json()["items"] if one["state"] == "receiving"]
     assert left == []
 
