@@ -20,8 +20,10 @@ from typing import IO, Any
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
+from app.errors import Problem
 from app.exchange.cells import UNCALCULATED, is_blank
 from app.exchange.hl7v2 import observations
+from app.storage import DatabaseError
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -126,7 +128,7 @@ def read(media_type: str, raw: io.RawIOBase, form: Form) -> Rows:
     file = io.BufferedReader(raw, _CHUNK)
     try:
         found = _READERS[media_type](file, form)
-    except FileError:
+    except (FileError, Problem, DatabaseError):
         raise
     except Exception:  # a library that was handed something else than it reads
         raise FileError("must be a file of the kind that it is sent as") from None
@@ -138,7 +140,7 @@ def _guarded(rows: Iterator[Row | LineError]) -> Iterator[Row | LineError]:
     while True:
         try:
             row = next(rows, None)
-        except FileError:
+        except (FileError, Problem, DatabaseError):
             raise
         except Exception:
             raise FileError("cannot be read on from here", line) from None
