@@ -21,7 +21,7 @@ from app import clock
 from app.checkins.models import CheckIn
 from app.cohorts.store import spells as spells_of
 from app.cohorts.tallies import Question
-from app.exchange.store import SCORES
+from app.exchange.store import _CURRENT as SCORES
 from app.storage import Database
 from bench import clinics, scale, services
 from bench.load import GET, POST, Load, Seen
@@ -214,7 +214,7 @@ def _export(report: Report, engine: str, large: Large, served: _Served, rounds: 
 def _read(engine: str, large: Large) -> None:
     if engine == "SQLite":
         compiled = SCORES.compile(dialect=SQLiteDialect_pysqlite())
-        values = compiled.params | {"clinic": large.clinic_id.hex}
+        values = compiled.params | {"clinic": large.clinic_id.bytes, "since": 0}
         file = sqlite3.connect(large.settings.database_url.removeprefix("sqlite:///"))
         found = file.execute(str(compiled), [values[name] for name in compiled.positiontup or ()])
         while found.fetchmany(_FETCHED):
@@ -223,7 +223,7 @@ def _read(engine: str, large: Large) -> None:
         return
     asked = SCORES.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
     with psycopg.connect(str(large.settings.migration_database_url)) as connection, connection.cursor("alone") as rows:
-        rows.execute(str(asked), asked.params | {"clinic": large.clinic_id})
+        rows.execute(str(asked), asked.params | {"clinic": large.clinic_id, "since": "1900-01-01T00:00:00Z"})
         while rows.fetchmany(_FETCHED):
             pass
 

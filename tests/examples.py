@@ -101,6 +101,7 @@ class _Teller:
         headers = {"Authorization": f"Bearer {token or self.token}"} if self.token else {}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
+        headers |= more.pop("headers", {})
         answer: Response = self._client.request(method, path, json=body, headers=headers, **more)
         assert answer.is_success, (operation, answer.status_code, answer.text)
         kept: dict[str, Any] = {"status": answer.status_code, "headers": sorted(map(str.lower, answer.headers))}
@@ -140,6 +141,7 @@ def _tell(say: _Teller, demo: Demo) -> None:
     _answers(say, str(demo.patient_id))
     _corrections(say)
     _webhooks(say)
+    _files(say)
     _service(say)
 
 
@@ -320,7 +322,8 @@ def _answers(say: _Teller, patient_id: str) -> None:
     for form in ("svg", "png"):
         say.say(f"get_durability_{form}", "GET", f"/v1/cohorts/durability.{form}", params={"instrument": "phq-9"})
     for form in ("csv", "ndjson"):
-        say.say(f"export_scores_{form}", "GET", f"/v1/exports/scores.{form}")
+        for what in ("scores", "sessions", "patients"):
+            say.say(f"export_{what}_{form}", "GET", f"/v1/exports/{what}.{form}")
 
 
 def _corrections(say: _Teller) -> None:
@@ -361,6 +364,27 @@ def _webhooks(say: _Teller) -> None:
     say.say("list_deliveries", "GET", f"{at}/deliveries")
     say.say("replay_delivery", "POST", f"{at}/deliveries/{delivery['id']}/replay")
     say.say("delete_webhook", "DELETE", at)
+
+
+def _files(say: _Teller) -> None:
+    say.say("get_export_dictionary", "GET", "/v1/exports/dictionary")
+    body = {
+        "zone": "America/New_York",
+        "patient": {"column": "mrn"},
+        "date": {"column": "visit", "format": "%m/%d/%Y", "time": "09:00"},
+        "scores": [{"instrument": "phq-9", "items": "phq9_{item}", "total": "phq9_total"}],
+    }
+    say.say("put_import_mapping", "PUT", "/v1/imports/mappings/visits", body)
+    say.say("get_import_mapping", "GET", "/v1/imports/mappings/visits")
+    say.say("list_import_mappings", "GET", "/v1/imports/mappings")
+    file: dict[str, Any] = {"content": b"external_id\nMRN-0099\n", "headers": {"Content-Type": "text/csv"}}
+    found = say.say("create_import", "POST", "/v1/imports", **file)
+    at = f"/v1/imports/{found['id']}"
+    say.say("get_import", "GET", at)
+    say.say("list_imports", "GET", "/v1/imports")
+    say.say("list_import_problems", "GET", f"{at}/problems.csv")
+    say.say("cancel_import", "DELETE", at)
+    say.say("delete_import_mapping", "DELETE", "/v1/imports/mappings/visits")
 
 
 def _service(say: _Teller) -> None:

@@ -189,7 +189,8 @@ def _declare_headers(operation: Node, schemas: Node, *, is_counted: bool) -> Non
             names += ["Idempotency-Replayed"] if "Idempotency-Key" in parameters else []
             names += ["Replayed"] if status == "200" and "201" in operation["responses"] else []
             names += ["Link"] if "cursor" in parameters else []
-            is_located = "201" in operation["responses"] and operation["operationId"].startswith(_LOCATED)
+            is_made = "201" in operation["responses"] or status == "202"
+            is_located = is_made and operation["operationId"].startswith(_LOCATED)
             names += ["Location"] if is_located else []
             names += (
                 ["Content-Disposition"] if status == "200" and operation["operationId"].startswith("export_") else []

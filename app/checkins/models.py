@@ -43,8 +43,8 @@ class Versioned(SQLModel):
     """What a check-in says by one version. `stated_before_at`: when it was stated that it was answered before the
     infusion; null where it was not. `clock_offset_seconds`: by how much the device's clock was behind ours when it was
     sent; `clock_suspect`: that was not believed. `moved_from`: the check-in in whose place it goes on; `moved_to`: the
-    one that goes on in its place. Such a version is voided too. `source_recorded_at`: when it was recorded where an
-    import brought it from."""
+    one that goes on in its place. Such a version is voided too. `source_recorded_at`: when it was recorded where it
+    was imported from."""
 
     version: int
     recorded_at: datetime = Field(sa_type=Moment)
@@ -273,7 +273,7 @@ class CheckInOut:
     moved_from: Id | None = _said("The check-in in whose place this one goes on.")
     moved_to: Id | None = _said("The check-in that goes on in this one's place.")
     reason: str | None
-    source_recorded_at: MomentOut | None = _said("When it was recorded where an import brought it from.")
+    source_recorded_at: MomentOut | None
     recorded_by: CallerOut
     scores: list[ScoreOut]
     alerts: list[AlertOut]

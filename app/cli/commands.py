@@ -23,8 +23,11 @@ _COMMANDS = {
         "keeping",
         "Put a backup into an empty database, and migrate that first. Refuses a database that holds a clinic.",
     ),
-    "import": ("files", "Import scores, sessions or patients from a file, in our own layout or by a mapping."),
-    "export": ("files", "Export scores, sessions or patients to a file."),
+    "import": ("files", "Import scores, sessions or patients from a file: in our own layout, or by a mapping."),
+    "export": (
+        "files",
+        "Export scores, sessions or patients to a file: what stands, as CSV or Parquet, or every version, as NDJSON.",
+    ),
     "clinics": ("clinics", "Clinics."),
     "users": ("clinics", "People with a login."),
     "clients": ("clinics", "Integrations."),

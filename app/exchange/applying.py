@@ -67,7 +67,7 @@ def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> A
     for verdict in Checker(act.clinic_id, act.at).check(db, items):
         item = verdict.item
         if verdict.outcome == "amends" and not isinstance(item, PatientItem):
-            item.versions = [version for version in item.versions if version.number > verdict.after]  # type: ignore[misc]
+            item.drop_through(verdict.after)
         if verdict.outcome == "refused":
             line, column, rule = verdict.problems[0]
             done.leave_out(line, column, rule)

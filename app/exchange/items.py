@@ -108,6 +108,10 @@ class CheckInItem(msgspec.Struct, tag="check_in", array_like=True):
     def line(self) -> int:
         return self.versions[0].line
 
+    def drop_through(self, number: int) -> None:
+        """Forgets the versions up to this one."""
+        self.versions = [version for version in self.versions if version.number > number]
+
 
 class SessionVersion(msgspec.Struct, array_like=True):
     """One version of a session: its content as `SessionIn` has it."""
@@ -130,6 +134,10 @@ class SessionItem(msgspec.Struct, tag="session", array_like=True):
     @property
     def line(self) -> int:
         return self.versions[0].line
+
+    def drop_through(self, number: int) -> None:
+        """Forgets the versions up to this one."""
+        self.versions = [version for version in self.versions if version.number > number]
 
 
 class PatientItem(msgspec.Struct, tag="patient", array_like=True):

@@ -27,8 +27,14 @@ from app.exchange.items import (
     keyed,
     settled,
 )
-from app.exchange.mapping import Condition, Infusion, Long, MappingIn, Scale
-from app.exchange.mapping import Moment as MomentColumn
+from app.exchange.mapping import (
+    DateColumnIn,
+    InfusionColumnsIn,
+    LongLayoutIn,
+    MappingIn,
+    RowConditionIn,
+    ScaleColumnsIn,
+)
 from app.exchange.own import checked_session
 from app.instruments import INSTRUMENTS, Item
 
@@ -91,13 +97,13 @@ class MappedLayout:
             raise LineProblem(line, asked.birth_year, str(error)) from None
         return keyed(PATIENTS, whose, "", 1, line, PatientItem(whose, line, body, True))
 
-    def _moment(self, line: int, row: Row, asked: MomentColumn) -> datetime | None:
+    def _moment(self, line: int, row: Row, asked: DateColumnIn) -> datetime | None:
         try:
             return self._instant(row, asked)
         except CellError as error:
             raise LineProblem(line, asked.column, str(error)) from None
 
-    def _instant(self, row: Row, asked: MomentColumn) -> datetime | None:
+    def _instant(self, row: Row, asked: DateColumnIn) -> datetime | None:
         cell = row.get(asked.column)
         if cells.is_blank(cell) or (isinstance(cell, str) and cell.strip() in self._missing):
             return None
@@ -114,7 +120,7 @@ class MappedLayout:
         return cells.in_zone(reading, self._zone)
 
     @staticmethod
-    def _hour(row: Row, asked: MomentColumn) -> time | None:
+    def _hour(row: Row, asked: DateColumnIn) -> time | None:
         cell = row.get(asked.time_column) if asked.time_column is not None else None
         if isinstance(cell, time):
             return cell
@@ -140,7 +146,7 @@ class MappedLayout:
             one = SessionVersion(1, line, content, None, None)
             yield keyed(SESSIONS, whose, in_time(started_at), 1, line, SessionItem(whose, None, [one]))
 
-    def _of_session(self, line: int, row: Row, infusion: Infusion) -> dict[str, Any]:
+    def _of_session(self, line: int, row: Row, infusion: InfusionColumnsIn) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for field, column in infusion.columns.items():
             cell = row.get(column)
@@ -168,7 +174,7 @@ class MappedLayout:
                 yield self._fragment(line, row, whose, asked, response, before)
 
     def _fragment(
-        self, line: int, row: Row, whose: Whose, asked: MomentColumn, response: Response, before: Condition | None,
+        self, line: int, row: Row, whose: Whose, asked: DateColumnIn, response: Response, before: RowConditionIn | None,
         item: int | None = None, value: float | int | None = None,
     ) -> Keyed:  # fmt: skip
         taken_at = self._moment(line, row, asked)
@@ -183,7 +189,7 @@ class MappedLayout:
         group = in_time(taken_at) if check_in_id is None else check_in_id.hex
         return keyed(CHECK_INS, whose, group, 1, line, fragment)
 
-    def _id(self, line: int, row: Row, whose: Whose, asked: MomentColumn) -> UUID | None:
+    def _id(self, line: int, row: Row, whose: Whose, asked: DateColumnIn) -> UUID | None:
         """The id of a submission's check-in: the same whenever the file is sent. A UUID of version 8 (RFC 9562)."""
         if self._mapping.id is None:
             return None
@@ -197,7 +203,7 @@ class MappedLayout:
         made = int.from_bytes(hashlib.sha256("\0".join(of).encode()).digest()[:16])
         return UUID(int=(made & ~(0xF << 76) & ~(0x3 << 62)) | (8 << 76) | (2 << 62))
 
-    def _item(self, line: int, row: Row, whose: Whose, asked: Long) -> Iterator[Keyed]:
+    def _item(self, line: int, row: Row, whose: Whose, asked: LongLayoutIn) -> Iterator[Keyed]:
         try:
             code = _token(row.get(asked.code))
         except CellError as error:
@@ -234,7 +240,7 @@ class MappedLayout:
 class _Scale:
     """Reads one instrument of a row."""
 
-    def __init__(self, asked: Scale, missing: frozenset[str], decimal: str) -> None:
+    def __init__(self, asked: ScaleColumnsIn, missing: frozenset[str], decimal: str) -> None:
         self.asked = asked
         self._instrument = INSTRUMENTS[asked.instrument]
         self._decimal = decimal
@@ -337,7 +343,7 @@ def _reading(cell: Any, form: str | None) -> tuple[datetime, bool]:
     return moment, True
 
 
-def _holds(condition: Condition, row: Row) -> bool:
+def _holds(condition: RowConditionIn, row: Row) -> bool:
     try:
         token = _token(row.get(condition.column))
     except CellError:

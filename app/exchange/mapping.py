@@ -2,8 +2,8 @@
 each item or total; a long one has a row for each item."""
 
 import re
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
@@ -25,40 +25,39 @@ _LONGEST = 256 * 1024
 Texts = Annotated[list[str], Field(max_length=200)]
 
 
-def _column(about: str) -> Any:
-    return Field(min_length=1, max_length=200, description=about)
+Column = Annotated[str, Field(max_length=200)]
 
 
-class PatientColumn(RequestBody):
+class PatientColumnIn(RequestBody):
     """Which column names the patient, and what becomes of lines of patients who are not known: `refuse` the file,
     `skip` the lines, or `create` the patients, with a label and a year of birth where columns have them."""
 
-    column: Annotated[str, _column("The clinic's own number for the patient")]
+    column: Column = ""
     unknown: Literal["refuse", "skip", "create"] = "refuse"
     label: str | None = None
     birth_year: str | None = None
 
 
-class Moment(RequestBody):
+class DateColumnIn(RequestBody):
     """A column with a date, or a date and time. `format`: as strptime has it, as in `%m/%d/%Y %H:%M`, or `unix` for
     seconds since 1970; without one, ISO 8601. `time_column` (`time_format`) or `time` (HH:MM) say the hour of a date
     without one."""
 
-    column: Annotated[str, _column("The column")]
+    column: Column = ""
     format: str | None = None
     time_column: str | None = None
     time_format: str = "%H:%M"
     time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
 
 
-class Condition(RequestBody):
+class RowConditionIn(RequestBody):
     """Holds where a cell of `column` is one of `values`; without `values`, where anything stands in it."""
 
-    column: Annotated[str, _column("The column")]
+    column: Annotated[str, Field(min_length=1, max_length=200)]
     values: Texts | None = None
 
 
-class Scale(RequestBody):
+class ScaleColumnsIn(RequestBody):
     """An instrument: `items`, the columns in the order of its items, or one name with {item} in the place of the
     number; `total`, the column of its score. `values`: what the cells say, with the number it stands for. `missing`:
     what says that an item was not answered; `missing_items` the same for one item alone. `date`: where it is not that
@@ -70,12 +69,12 @@ class Scale(RequestBody):
     values: dict[str, int] = Field(default_factory=dict)
     missing: Texts = Field(default_factory=list)
     missing_items: dict[int, Texts] = Field(default_factory=dict)
-    only_if: Condition | None = None
-    date: Moment | None = None
-    before_infusion: Condition | None = None
+    only_if: RowConditionIn | None = None
+    date: DateColumnIn | None = None
+    before_infusion: RowConditionIn | None = None
 
     @model_validator(mode="after")
-    def _fits(self) -> "Scale":
+    def _fits(self) -> "ScaleColumnsIn":
         instrument = INSTRUMENTS.get(self.instrument)
         if instrument is None:
             raise PydanticCustomError("rule", "instrument must be a code of /v1/instruments")
@@ -95,53 +94,53 @@ class Scale(RequestBody):
         return self.items or []
 
 
-class Infusion(RequestBody):
+class InfusionColumnsIn(RequestBody):
     """What makes an infusion session: a date in a column, and `only_if` a condition holds. `columns`: by field of a
     session, the column that has it. `fixed`: by field, what holds for all of them."""
 
-    date: Moment
-    only_if: Condition | None = None
-    ended: Moment | None = None
+    date: DateColumnIn
+    only_if: RowConditionIn | None = None
+    ended: DateColumnIn | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     fixed: dict[str, str | float | int | bool] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _fits(self) -> "Infusion":
+    def _fits(self) -> "InfusionColumnsIn":
         mapped = set(SessionIn.model_fields) - {"id", "started_at", "ended_at", "vitals", "side_effects"}
         if not (self.columns.keys() | self.fixed.keys()) <= mapped - {"ready_to_leave_at"}:
             raise PydanticCustomError("rule", "columns and fixed must be keyed by fields of a session")
         return self
 
 
-class ItemCode(RequestBody):
+class ItemCodeIn(RequestBody):
     """An item of an instrument; item 0 is its total."""
 
     instrument: str
     item: int
 
     @model_validator(mode="after")
-    def _fits(self) -> "ItemCode":
+    def _fits(self) -> "ItemCodeIn":
         instrument = INSTRUMENTS.get(self.instrument)
         if instrument is None or not 0 <= self.item <= len(instrument.items):
             raise PydanticCustomError("rule", "must be an instrument's code and the number of an item of it, or 0")
         return self
 
 
-class Long(RequestBody):
+class LongLayoutIn(RequestBody):
     """A row for each item: the column of the item's code, that of the answer, and what each code stands for. `loinc`:
     the LOINC codes of our instruments are known without being listed. `others`: rows with other codes are skipped, or
     refuse the file."""
 
-    code: Annotated[str, _column("The column of the item's code")]
-    value: Annotated[str, _column("The column of the answer")]
-    codes: dict[str, ItemCode] = Field(default_factory=dict)
+    code: Column = ""
+    value: Column = ""
+    codes: dict[str, ItemCodeIn] = Field(default_factory=dict)
     loinc: bool = False
     values: dict[str, int] = Field(default_factory=dict)
     missing: Texts = Field(default_factory=list)
     others: Literal["skip", "refuse"] = "refuse"
 
     @property
-    def known(self) -> dict[str, ItemCode]:
+    def known(self) -> dict[str, ItemCodeIn]:
         """What each code stands for."""
         return (_of_loinc() if self.loinc else {}) | self.codes
 
@@ -156,7 +155,8 @@ _EXAMPLE = {
 
 
 class MappingIn(RequestBody):
-    """How a sheet is read. `extends`: the name of a ready mapping that this one goes on from. `zone`: the IANA zone of
+    """How a sheet is read. `extends`: the name of a ready mapping that this one goes on from; what is given takes the
+    place of what that one has. `zone`: the IANA zone of
     times that have none; without it they are refused. `zone_from_header`: the sheet names it in its header, as that of
     Qualtrics does. `keep`: rows for which all of these hold, the others are skipped.
     `id`: a column that tells one submission from another. `missing`: what stands in a cell where nothing was said."""
@@ -174,14 +174,14 @@ class MappingIn(RequestBody):
     zone_from_header: bool = False
     decimal: Literal[".", ","] = "."
     missing: Texts = Field(default_factory=list)
-    keep: list[Condition] = Field(default_factory=list)
-    patient: PatientColumn
+    keep: list[RowConditionIn] = Field(default_factory=list)
+    patient: PatientColumnIn = Field(default_factory=PatientColumnIn)
     id: str | None = None
-    date: Moment | None = None
-    before_infusion: Condition | None = None
-    scores: Annotated[list[Scale], Field(max_length=200)] = Field(default_factory=list)
-    sessions: Annotated[list[Infusion], Field(max_length=100)] = Field(default_factory=list)
-    long: Long | None = None
+    date: DateColumnIn | None = None
+    before_infusion: RowConditionIn | None = None
+    scores: Annotated[list[ScaleColumnsIn], Field(max_length=200)] = Field(default_factory=list)
+    sessions: Annotated[list[InfusionColumnsIn], Field(max_length=100)] = Field(default_factory=list)
+    long: LongLayoutIn | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "MappingIn":
@@ -190,10 +190,6 @@ class MappingIn(RequestBody):
                 ZoneInfo(self.zone)
             except (KeyError, ValueError, OSError):
                 raise PydanticCustomError("rule", "zone must be an IANA time zone, as in America/New_York") from None
-        if self.date is None and (self.long is not None or any(scale.date is None for scale in self.scores)):
-            raise PydanticCustomError("rule", "date must say which column has the day and time of the answers")
-        if self.long is None and not self.scores and not self.sessions:
-            raise PydanticCustomError("rule", "a mapping needs scores, sessions or long")
         return self
 
     @property
@@ -237,15 +233,15 @@ MappingName = Annotated[Name, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_lengt
 
 
 @cache
-def _of_loinc() -> dict[str, ItemCode]:
+def _of_loinc() -> dict[str, ItemCodeIn]:
     found = {}
     for code, instrument in INSTRUMENTS.items():
         if instrument.loinc is not None:
-            found[instrument.loinc] = ItemCode(instrument=code, item=0)
+            found[instrument.loinc] = ItemCodeIn(instrument=code, item=0)
         # Items that two instruments share stand for those of the longer one, which comes first.
         for item in instrument.items:
             if item.loinc is not None:
-                found.setdefault(item.loinc, ItemCode(instrument=code, item=item.number))
+                found.setdefault(item.loinc, ItemCodeIn(instrument=code, item=item.number))
     return found
 
 
@@ -278,9 +274,28 @@ def mapping_of(content: Dict[str, Any]) -> MappingIn:
             raise Invalid(errors=[Fault("pointer", "/extends", rule)])
         whole = _over(ready()[base], whole)
     try:
-        return MappingIn.model_validate(whole)
+        found = MappingIn.model_validate(whole)
     except ValidationError as error:
         raise Invalid(errors=faults_of(error.errors())) from None
+    lacking = list(_lacking(found))
+    if lacking:
+        raise Invalid(errors=lacking)
+    return found
+
+
+def _lacking(mapping: MappingIn) -> Iterator[Fault]:
+    """What a mapping must still say before a sheet can be read by it."""
+    if not mapping.patient.column:
+        yield Fault("pointer", "/patient/column", "must say which column names the patient")
+    if mapping.long is None and not mapping.scores and not mapping.sessions:
+        yield Fault("pointer", "/scores", "must say which columns have scores, or sessions or long what else there is")
+    if mapping.long is not None:
+        for name in ("code", "value"):
+            if not getattr(mapping.long, name):
+                yield Fault("pointer", f"/long/{name}", "must name a column")
+    needs_date = mapping.long is not None or any(scale.date is None for scale in mapping.scores)
+    if needs_date and (mapping.date is None or not mapping.date.column):
+        yield Fault("pointer", "/date/column", "must say which column has the day and time of the answers")
 
 
 def _over(base: Dict[str, Any], more: Dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,6 @@ class ImportMapping(SQLModel, table=True):
     clinic_id: UUID = key()
     name: str = Field(primary_key=True)
     content: dict[str, Any] = Field(sa_type=document())
-    version: int
     updated_at: datetime = Field(sa_type=Moment)
 
 
@@ -174,7 +173,6 @@ class MappingOut(ResponseBody):
     name: str
     ready: bool
     content: dict[str, Any]
-    version: int | None
     updated_at: MomentOut | None
 
 

@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.access.dependencies import DoorOf, GuardedRoute, PageOf
@@ -17,6 +17,7 @@ from app.audit.models import EVERYONE
 from app.exchange import exporting, service
 from app.exchange.columns import What, dictionary
 from app.exchange.exporting import Form
+from app.exchange.mapping import MappingIn
 from app.exchange.models import DictionaryOut, ImportList, ImportOut, MappingList, MappingOut
 from app.exchange.reading import CSV, MEDIA_TYPES, NDJSON
 from app.facts import Fact
@@ -109,9 +110,6 @@ async def _exported(door: Door, what: What, form: Form, since: MomentIn | None) 
     return StreamingResponse(content, media_type=CSV if form == "csv" else NDJSON, headers=headers)
 
 
-_ACCEPTED: Responses = {
-    202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Where the import stands"}}}
-}
 _FILE_BODY = {
     "requestBody": {
         "required": True,
@@ -126,7 +124,7 @@ _FILE_BODY = {
     summary="Import a file",
     status_code=202,
     response_model=ImportOut,
-    responses=_ACCEPTED | problems("unsupported_media_type", "too_large", "too_many_imports", "idempotency_key_reused"),
+    responses=problems("unsupported_media_type", "too_large", "too_many_imports", "idempotency_key_reused"),
     openapi_extra=_FILE_BODY,
 )
 async def create_import(
@@ -231,10 +229,9 @@ async def list_import_problems(door: DoorOf, import_id: UUID) -> Response:
 async def cancel_import(door: DoorOf, import_id: UUID) -> Response:
     """Nothing more is applied. What it has brought is taken back: check-ins are voided, sessions and patients entered
     in error, each with a reason. What was changed since stays, and is counted in `kept`."""
-    done = await door.write(
-        lambda db: service.end(db, door.act, import_id), lambda fact: as_json(fact, 202, f"/v1/imports/{import_id}")
-    )
-    return done.response()
+    return (
+        await door.write(lambda db: service.end(db, door.act, import_id), lambda fact: as_json(fact, 202))
+    ).response()
 
 
 @mappings.get("", summary="List mappings", responses=problems())
@@ -251,20 +248,10 @@ async def get_import_mapping(door: DoorOf, name: Name) -> MappingOut:
 
 
 @mappings.put("/{name}", summary="Keep a mapping", response_model=MappingOut, responses=problems("too_many_mappings"))
-async def put_import_mapping(
-    door: DoorOf,
-    name: Name,
-    body: Annotated[
-        dict[str, Any],
-        Body(
-            description="How a sheet is read: see docs/reference/files.md",
-            examples=[{"extends": "redcap", "zone": "America/New_York",
-                       "scores": [{"instrument": "phq-9", "items": "phq9_{item}"}]}],
-        ),
-    ],
-) -> Response:  # fmt: skip
+async def put_import_mapping(door: DoorOf, name: Name, body: MappingIn) -> Response:
     """In the place of one of that name. Imports that have begun keep the one before."""
-    return (await door.write(lambda db: service.put_mapping(db, door.act, name, body), as_json)).response()
+    content = body.model_dump(mode="json", exclude_unset=True)
+    return (await door.write(lambda db: service.put_mapping(db, door.act, name, content), as_json)).response()
 
 
 @mappings.delete("/{name}", summary="Delete a mapping", status_code=204, responses=problems("not_found"))

@@ -209,9 +209,9 @@ def put_mapping(db: Transaction, act: Act, name: str, content: dict[str, Any]) -
     if found is None:
         if len(store.mappings(db, act.clinic_id)) >= _MOST_MAPPINGS:
             raise TooManyMappings
-        found = ImportMapping(clinic_id=act.clinic_id, name=name, content=content, version=1, updated_at=act.at)
+        found = ImportMapping(clinic_id=act.clinic_id, name=name, content=content, updated_at=act.at)
     elif found.content != content:
-        found.content, found.version, found.updated_at = content, found.version + 1, act.at
+        found.content, found.updated_at = content, act.at
     db.add(found)
     db.flush()
     return Fact(_mapping_out(found))
@@ -227,10 +227,8 @@ def delete_mapping(db: Transaction, act: Act, name: str) -> Fact[None]:
 
 
 def _mapping_out(found: ImportMapping) -> MappingOut:
-    return MappingOut(
-        name=found.name, ready=False, content=found.content, version=found.version, updated_at=found.updated_at
-    )
+    return MappingOut(name=found.name, ready=False, content=found.content, updated_at=found.updated_at)
 
 
 def _ready_out(name: str) -> MappingOut:
-    return MappingOut(name=name, ready=True, content=ready()[name], version=None, updated_at=None)
+    return MappingOut(name=name, ready=True, content=ready()[name], updated_at=None)

@@ -34,7 +34,8 @@ _TELLS_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a file seems to be: in our own layout (`what`), or read by this mapping. `unsure`: what a person must say."""
+    """What a file seems to be: in our own layout (`what`), or read by this mapping. `unsure`: what a person must
+    say."""
 
     what: What | None
     mapping: dict[str, Any] | None

@@ -88,7 +88,6 @@ def upgrade() -> None:
         sa.Column("clinic_id", _UID, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("content", _DOCUMENT, nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("updated_at", _MOMENT, nullable=False),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name="fk_import_mappings_clinic_id"),
         sa.PrimaryKeyConstraint("clinic_id", "name", name="pk_import_mappings"),

@@ -97,7 +97,7 @@ def test_files_are_binary() -> None:
             if kind in node:
                 assert node[kind]["schema"] == {"type": "string", "format": "binary"}
                 found += 1
-    assert found == 10
+    assert found == 17
 
 
 def test_every_operation_has_one_tag_that_is_described() -> None:
@@ -168,6 +168,8 @@ def test_the_examples_are_what_the_service_answers_today(made: Examples) -> None
 def test_every_body_and_every_answer_has_an_example_that_its_schema_allows() -> None:
     for _, path, operation in OPERATIONS:
         for content in operation.get("requestBody", {}).get("content", {}).values():
+            if content["schema"].get("format") == "binary":  # a file as it is
+                continue
             assert faults(content["example"], content["schema"]) == [], path
         shown = {}
         for status, answer in operation["responses"].items():

@@ -337,12 +337,12 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
         return await write(*given)
 
     monkeypatch.setattr(running, "_write", last)
-    allowed, ended = 0, False
-    while not ended:
+    allowed, is_over = 0, False
+    while not is_over:
         left[0] = allowed
         try:
             portal.call(running.carry_through, database, api.clinic_id, UUID(found["id"]))
-            ended = True
+            is_over = True
         except Killed:
             allowed += 1
     assert allowed > 3

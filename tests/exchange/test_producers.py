@@ -317,7 +317,8 @@ def test_limesurvey_codes_bom_and_blank_last_line(api: Api, database: Database, 
     items = ";".join(f'"phq[q{n}]"' for n in range(1, 10))
     values = ";".join(f'"A{n + 1}"' for n in _ITEMS)
     head = f'\ufeff"id";"submitdate";"lastpage";"token";{items}\n'
-    text = f'{head}"7";"2026-03-01 10:02:11";"2";"0042";{values}\n"8";"";"1";"0042";{";".join(chr(34) * 2 for _ in "x" * 9)}\n\n'
+    blank = ";".join(['""'] * 9)
+    text = f'{head}"7";"2026-03-01 10:02:11";"2";"0042";{values}\n"8";"";"1";"0042";{blank}\n\n'
     codes = {f"A{n + 1}": n for n in range(4)}
     scale = {"instrument": "phq-9", "items": "phq[q{item}]", "values": codes}
     found = read(api, database, {"extends": "limesurvey", **_ZONE, "scores": [scale]}, text)
@@ -357,7 +358,8 @@ def test_openemrs_tables(api: Api, database: Database, patient: str) -> None:
     phq = ready()["openemr-phq9"]["scores"][0]["items"]
     gad = ready()["openemr-gad7"]["scores"][0]["items"]
     head = "id,date,pid,user,groupname,authorized,activity,"
-    text = f"{head}{','.join(phq)},difficulty\n11,2026-03-01 10:00:00,0042,admin,Default,1,1,{','.join(map(str, _ITEMS))},undef\n"
+    row = "11,2026-03-01 10:00:00,0042,admin,Default,1,1," + ",".join(map(str, _ITEMS))
+    text = f"{head}{','.join(phq)},difficulty\n{row},undef\n"
     read(api, database, {"extends": "openemr-phq9", **_ZONE}, text)
     assert (the_score(api, patient)["value"], the_score(api, patient)["taken_at"]) == (_TOTAL, "2026-03-01T15:00:00Z")
     text = f"{head}{','.join(gad)},difficulty\n12,2026-03-02 10:00:00,0042,admin,Default,1,1,1,1,1,1,1,1,NULL,undef\n"
@@ -450,7 +452,8 @@ def test_a_mapping_that_makes_no_sense_is_refused_with_the_place(api: Api) -> No
         ({**_WIDE, "scores": [{"instrument": "phq-9", "items": ["a", "b"]}]}, "/scores/0"),
         ({**_WIDE, "extends": "spreadsheet"}, "/extends"),
         ({**_WIDE, "unknown": 1}, "/unknown"),
-        ({"patient": {"column": "mrn"}, "scores": [{"instrument": "phq-9", "total": "t"}]}, ""),
+        ({"patient": {"column": "mrn"}, "scores": [{"instrument": "phq-9", "total": "t"}]}, "/date/column"),
+        ({"extends": "qualtrics"}, "/scores"),
     ):
         answer = api.request("PUT", "/v1/imports/mappings/mine", json=wrong)
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, place), answer.text

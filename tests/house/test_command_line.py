@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,6 @@ def test_the_version_and_the_help_are_told() -> None:
 def test_what_help_says_of_a_command_is_what_the_command_says() -> None:
     """Help is told without loading the commands."""
     for name, (module, said) in commands._COMMANDS.items():
-        found = getattr(import_module(f"app.cli.{module}"), name)
+        found = getattr(import_module(f"app.cli.{module}"), f"{name}_" if iskeyword(name) else name)
         own = found.info.help if isinstance(found, typer.Typer) else found.__doc__
         assert said == str(own).strip().split("\n\n")[0].replace("\n    ", " ")

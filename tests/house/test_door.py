@@ -34,7 +34,7 @@ from app.people import service as people
 from app.settings import Settings
 from app.storage import new_id, open_engine
 from tests.conftest import Api, app_of, new_client, new_clinic, new_device
-from tests.house.test_routes import PROTECTED, World, body_of
+from tests.house.test_routes import FILE, PROTECTED, World, body_of
 
 Call = tuple[str, str, dict[str, Any]]
 
@@ -128,6 +128,9 @@ class Walk:
         asked = {"params": params | change.pop("params", {}), "headers": {k: v for k, v in headers.items() if v}}
         caller = caller or self.caller(name)
         address = change.pop("address", None) or path.format(**self.ids_for(name))
+        if name == "create_import" and "content" not in change:
+            change["content"] = FILE["content"]
+            asked["headers"] = FILE["headers"] | asked["headers"]
         if "content" not in change:
             asked["json"] = change.pop("json", None) or self.body(name)
         answer = caller.request(method, address, **asked, **change)
@@ -150,6 +153,8 @@ class Walk:
             return {"patient_id": mine, "session_id": session["id"], "check_in_id": check_in["id"]}
         if name == "delete_webhook":
             return {"webhook_id": self.world.webhook()}
+        if name == "delete_import_mapping":
+            return {"name": self.world.mapping()}
         if name != "erase_patient":
             return self.world.ids
         self.leaving = self.world.api.patient()
@@ -288,10 +293,13 @@ def test_a_refusal_leaves_one_event_and_shows_nobody(walk: Walk, name: str) -> N
         )
         walk.refused(name, 403, "denied", stranger)
     walk.refused(name, 422, "refused", params={"nonsense": "1"})
-    if "{" in path:
+    if "{" in path and name != "put_import_mapping":
         nowhere = path.format(**dict.fromkeys(walk.world.ids, str(new_id())))
         walk.refused(name, 404, "not_found", address=nowhere)
-    if "requestBody" in operation:
+    if name == "create_import":
+        walk.refused(name, 415, "refused", content=b"x", headers={"Content-Type": "text/plain"})
+        walk.refused(name, 422, "refused", content=b"", headers={"Content-Type": "text/csv"})
+    elif "requestBody" in operation:
         json_type = {"Content-Type": "application/json"}
         walk.refused(name, 415, "refused", content=b"x", headers={"Content-Type": "text/plain"})
         walk.refused(name, 422, "refused", content=b"{", headers=json_type)

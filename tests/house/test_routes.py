@@ -1,6 +1,7 @@
 """Every route is protected. The tests go through the OpenAPI document, so a new route is tested at once."""
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,14 @@ OPERATIONS = [
 PROTECTED = [o for o in OPERATIONS if o[2]["operationId"] not in OPEN_OPERATIONS]
 IDS = (
     *("patient_id", "session_id", "check_in_id", "alert_id", "device_id", "user_id", "client_id", "event_id"),
-    *("webhook_id", "delivery_id"),
+    *("webhook_id", "delivery_id", "import_id", "name"),
 )
+FILE: dict[str, Any] = {"content": b"external_id\nMRN-0042\n", "headers": {"Content-Type": "text/csv"}}
+MAPPING = {
+    "patient": {"column": "mrn"},
+    "date": {"column": "at"},
+    "scores": [{"instrument": "nrs-pain", "total": "pain"}],
+}
 by_operation = pytest.mark.parametrize(
     ("method", "path", "operation"), PROTECTED, ids=[o[2]["operationId"] for o in PROTECTED]
 )
@@ -50,6 +57,7 @@ def body_of(operation: dict[str, Any]) -> Any:
                                "responses": [{"instrument": "nrs-pain", "score": 3}]}]},
         "PatientSearch": {"q": "nobody"},
         "AcknowledgementIn": {"disposition": "contacted"},
+        "MappingIn": MAPPING,
         "AmendmentIn": {"reason": "keying error", "taken_at": "2025-02-02T10:00:00Z"},
     }  # fmt: skip
     if name in examples:
@@ -79,7 +87,12 @@ class World:
         assert enrolled.get("/v1/me").status_code == 200
         hook = api.post("/v1/webhooks", {"url": "https://ehr.example.org/in", "events": ["alert.raised"]}).json()
         sent = api.post(f"/v1/webhooks/{hook['id']}/test").json()
+        file = api.request("POST", "/v1/imports", **FILE).json()
+        name = f"sheet-{secrets.token_hex(6)}"
+        assert api.request("PUT", f"/v1/imports/mappings/{name}", json=MAPPING).status_code == 200
         return {
+            "import_id": file["id"],
+            "name": name,
             "webhook_id": hook["id"],
             "delivery_id": sent["id"],
             "patient_id": patient_id,
@@ -98,6 +111,12 @@ class World:
         found: str = answer.json().get("id", self.ids["webhook_id"])
         return found
 
+    def mapping(self) -> str:
+        """A mapping of the clinic's, to be removed."""
+        name = f"sheet-{secrets.token_hex(6)}"
+        self.api.request("PUT", f"/v1/imports/mappings/{name}", json=MAPPING)
+        return name
+
     def call(self, caller: Api, method: str, path: str, operation: dict[str, Any]) -> Any:
         body = body_of(operation)
         if operation["operationId"] == "record_check_ins":
@@ -105,7 +124,13 @@ class World:
         ids = self.ids
         if operation["operationId"] == "delete_webhook":  # the one that others ask for stays
             ids = ids | {"webhook_id": self.webhook() if caller.clinic_id == self.api.clinic_id else ids["webhook_id"]}
+        if operation["operationId"] == "delete_import_mapping" and caller.clinic_id == self.api.clinic_id:
+            ids = ids | {"name": self.mapping()}
+        if operation["operationId"] == "put_import_mapping":  # it is the caller's own, whatever others have
+            ids = ids | {"name": f"sheet-{secrets.token_hex(6)}"}
         filled = path.format(**ids)
+        if operation["operationId"] == "create_import":
+            return caller.request(method, filled, **FILE)
         required = [p for p in operation.get("parameters", []) if p["in"] == "query" and p["required"]]
         params = {p["name"]: p["schema"]["examples"][0] for p in required}
         return caller.request(method, filled, params=params, json=body, headers={"If-Match": '"1"'})
@@ -129,7 +154,9 @@ def test_another_clinic_sees_nothing_over_any_route(server: TestClient) -> None:
     for method, path, operation in PROTECTED:
         answer = world.call(stranger, method, path, operation)
         name = operation["operationId"]
-        if "{" in path:
+        if name == "put_import_mapping":  # it is the stranger's own
+            assert answer.status_code == 200, answer.text
+        elif "{" in path:
             assert answer.status_code == 404, (name, answer.text)
         elif name == "record_check_ins":
             assert answer.json()["results"][0]["http_status"] == 404
@@ -175,7 +202,7 @@ def test_every_operation_is_documented() -> None:
                 assert content["examples"]
         if "requestBody" in operation:
             assert {"413", "415"} <= set(operation["responses"]), path
-            assert body_of(operation), path
+            assert body_of(operation) or "text/csv" in operation["requestBody"]["content"], path
     ids = [operation["operationId"] for _, _, operation in OPERATIONS]
     assert len(ids) == len(set(ids))
     text = json.dumps(DOCUMENT)
