@@ -382,7 +382,7 @@ def _files(say: _Teller) -> None:
     at = f"/v1/imports/{found['id']}"
     say.say("get_import", "GET", at)
     say.say("list_imports", "GET", "/v1/imports")
-    say.say("list_import_problems", "GET", f"{at}/problems.csv")
+    say.say("list_import_problems", "GET", f"{at}/problems/all.csv")
     say.say("cancel_import", "DELETE", at)
     say.say("delete_import_mapping", "DELETE", "/v1/imports/mappings/visits")
 

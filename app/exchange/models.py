@@ -145,7 +145,7 @@ class ImportProblemOut(ResponseBody):
 
 
 class ImportOut(ResponseBody):
-    """An import. `problems` are the first hundred; `GET .../problems.csv` has all that are kept. `mapping`: its name;
+    """An import. `problems` are the first hundred; `GET .../problems/all.csv` has all that are kept. `mapping`: its name;
     null for our own layout."""
 
     id: Id

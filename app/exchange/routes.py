@@ -207,7 +207,7 @@ async def get_import(door: DoorOf, import_id: UUID) -> ImportOut:
 
 
 @imports.get(
-    "/{import_id}/problems.csv",
+    "/{import_id}/problems/all.csv",
     summary="Every line that was refused or left out",
     response_class=Response,
     responses=_file(CSV) | problems("not_found"),

@@ -78,7 +78,7 @@ def test_one_bad_line_refuses_the_file_and_names_the_place_but_not_the_value(api
         (3, "answers"), (4, "taken_at"), (5, "external_id"), (6, "instrument"), (7, "score"), (8, "taken_at"),
     }  # fmt: skip
     assert counted(found) == {"refused": 6}
-    listed = api.get(f"/v1/imports/{found['id']}/problems.csv")
+    listed = api.get(f"/v1/imports/{found['id']}/problems/all.csv")
     assert listed.headers["content-type"].startswith("text/csv")
     assert len(listed.text.splitlines()) == 7
     for text in (str(found).lower(), listed.text.lower()):
@@ -264,7 +264,7 @@ def test_overlapping_sessions_are_refused_in_the_file_and_beside_it(api: Api, da
 def test_another_clinics_import_is_not_there(api: Api, database: Database) -> None:
     found = sent(api, "external_id\nMRN-1\n")
     other = new_clinic(api.server)
-    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/problems.csv")):
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/problems/all.csv")):
         assert other.request(method, f"/v1/imports/{found['id']}{path}").status_code == 404
     assert other.get("/v1/imports").json()["items"] == []
     clinician = new_person(api.server, api.clinic_id, "clinician")
