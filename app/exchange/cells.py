@@ -21,6 +21,7 @@ _MOMENT = re.compile(
 )
 _DAY = re.compile(r"(?a)\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"(?a)[+-]?\d{1,12}(?:\.\d{1,17})?(?:[eE][+-]?\d{1,2})?")
+_DIGITS = "0123456789"
 _FLAGS = {"true": True, "t": True, "1": True, "1.0": True, "false": False, "f": False, "0": False, "0.0": False}
 _NO_ITEM = ("", "NULL", "null", "None", "nan", "<NA>")
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -104,6 +105,8 @@ def number(cell: Any, decimal: str = ".") -> float | int | None:
 
 def whole(cell: Any, decimal: str = ".") -> int | None:
     """A whole number, however it is written (`2`, `2.0`); None for an empty cell."""
+    if type(cell) is str and len(cell) == 1 and cell in _DIGITS:  # most answers, in a fifth of the time
+        return int(cell)
     found = number(cell, decimal)
     if isinstance(found, float):
         raise CellError("must be a whole number")

@@ -145,8 +145,8 @@ class ImportProblemOut(ResponseBody):
 
 
 class ImportOut(ResponseBody):
-    """An import. `problems` are the first hundred; `GET .../problems/all.csv` has all that are kept. `mapping`: its name;
-    null for our own layout."""
+    """An import. `problems` are the first hundred; `GET .../problems/all.csv` has all that are kept. `mapping`: its
+    name; null for our own layout."""
 
     id: Id
     state: str = grows("receiving", "validating", "refused", "applying", "done", "cancelling", "cancelled")

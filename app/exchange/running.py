@@ -42,11 +42,14 @@ logger = logging.getLogger("holdfast")
 
 _LEASE = timedelta(minutes=2)
 _RENEWED_AFTER = timedelta(seconds=30)
-_ALONE = 250
+# A part of the work takes so long, and a post waits for one at most: by how many others wrote within a second of late.
+_PART_SECONDS = ((5, 0.012), (1, 0.04), (0, 0.15))
+# So many records a part has at first, and at most.
+_FIRST_PART, _LARGEST_PART = 20, 500
 _AT_ONCE = 4
 _SAID_EVERY = 1.0
-# Of the time that a part takes, this much is left to others who want to write.
-_LEFT = 1.0
+# From so many writes of others a second on, half of the time is theirs.
+_BUSY = 40
 
 
 class LostError(Exception):
@@ -68,6 +71,7 @@ class _Run:
     say: Say
     until: datetime
     said_at: float = 0.0
+    size: int = _FIRST_PART
 
     @property
     def name(self) -> str:
@@ -138,6 +142,7 @@ async def _validate(run: _Run, found: Import) -> None:
     staging = Staging(run.database, run.clinic_id, run.import_id, checker)
     await _write(run, "validating", lambda db, _: store.forget_staged(db, run.clinic_id, run.import_id))
     for step in steps(staging, found):
+        staging.is_hurried = run.database.demand() >= _PART_SECONDS[0][0]
         began = time.monotonic()
         await run.database.compute(run.clinic_id, step)
         await _leave_room(run, time.monotonic() - began)
@@ -179,11 +184,9 @@ async def _apply(run: _Run) -> None:
             return
         row, items = chunk
         while row.done < row.items:
-            size = run.database.part_size(_ALONE)
-            some = items[row.done : row.done + size]
-            began = time.monotonic()
-            row.done, row.brought = await _write(run, "applying", partial(_apply_part, chunk=row, items=some))
-            await _leave_room(run, time.monotonic() - began)
+            some = items[row.done : row.done + run.size]
+            part = partial(_apply_part, chunk=row, items=some)
+            row.done, row.brought = await _in_measure(run, "applying", part)
 
 
 def _opened(db: Transaction, chunk: ImportChunk | None) -> tuple[ImportChunk, list[Item]] | None:
@@ -239,11 +242,8 @@ def _end_applying(_: Transaction, mine: Import) -> None:
 async def _take_back(run: _Run) -> None:
     await _write(run, "cancelling", _forget_rest)
     while True:
-        size = run.database.part_size()
-        began = time.monotonic()
-        if not await _write(run, "cancelling", partial(_take_back_part, size=size)):
+        if not await _in_measure(run, "cancelling", partial(_take_back_part, size=run.size)):
             return
-        await _leave_room(run, time.monotonic() - began)
 
 
 def _forget_rest(db: Transaction, mine: Import) -> None:
@@ -293,10 +293,30 @@ async def _write(run: _Run, state: str, work: Callable[[Transaction, Import], T]
     return result
 
 
+async def _in_measure(run: _Run, state: str, work: Callable[[Transaction, Import], T]) -> T:
+    """`_write` of a part of the work, after which the next one is made larger or smaller, and others have a turn."""
+    seconds = 0.0
+
+    def timed(db: Transaction, mine: Import) -> T:
+        nonlocal seconds
+        began = time.monotonic()
+        result = work(db, mine)
+        seconds = time.monotonic() - began
+        return result
+
+    result = await _write(run, state, timed)
+    demand = run.database.demand()
+    wanted = next(most for others, most in _PART_SECONDS if demand >= others)
+    factor = min(2.0, max(0.25, wanted / max(seconds, 1e-4)))
+    run.size = min(_LARGEST_PART, max(1, round(run.size * factor)))
+    await _leave_room(run, seconds)
+    return result
+
+
 def _is_time(run: _Run) -> bool:
     return time.monotonic() - run.said_at > _SAID_EVERY
 
 
 async def _leave_room(run: _Run, seconds: float) -> None:
-    """Leaves the processor to others who want to write, for as long as it was taken from them."""
-    await asyncio.sleep(seconds * _LEFT if run.database.is_in_demand() else 0)
+    """Leaves the processor to others who want to write: the longer, the more often they do."""
+    await asyncio.sleep(seconds * min(1.0, run.database.demand() / _BUSY))

@@ -105,15 +105,15 @@ class Database:
         """The result of what a long request computes before and after its parts."""
         return await self._writers.compute(clinic_id, work)
 
-    def is_in_demand(self) -> bool:
-        """Whether somebody wanted to write within the last second, other than for a part of a long work."""
-        return self._writers.is_in_demand()
+    def demand(self) -> int:
+        """How often somebody wanted to write within a second of late, other than for a part of a long work."""
+        return self._writers.asked_of_late()
 
-    def part_size(self, alone: int = _PART) -> int:
+    def part_size(self) -> int:
         """How many items of a long request to write in one transaction, at most, as long as it is now: less while
-        others want to write, `alone` while nobody does."""
+        others want to write."""
         if not self._writers.is_in_demand():
-            return alone
+            return _PART
         return _PART_ON_SQLITE if self.is_sqlite else _PART_ON_POSTGRESQL
 
     async def write_on_snapshot(self, clinic_id: UUID, work: Callable[[Transaction], T]) -> T:

@@ -43,16 +43,31 @@ class Pool:
         self._most = share
         self._shares: dict[UUID, _Share] = {}
         self._demanded_at = float("-inf")
+        self._second, self._asked, self._asked_before = 0, 0, 0
 
     def is_in_demand(self) -> bool:
         """Whether somebody asked for a turn within the last second, other than for a part of a long work."""
         return time.monotonic() - self._demanded_at < _OF_LATE_SECONDS
 
+    def asked_of_late(self) -> int:
+        """How often somebody asked for a turn, other than for a part of a long work: in this second or the last one,
+        whichever was more."""
+        passed = int(time.monotonic()) - self._second
+        return max(self._asked, self._asked_before) if passed == 0 else self._asked if passed == 1 else 0
+
+    def _note_demand(self) -> None:
+        self._demanded_at = time.monotonic()
+        second = int(self._demanded_at)
+        if second != self._second:
+            self._asked_before = self._asked if second == self._second + 1 else 0
+            self._second, self._asked = second, 0
+        self._asked += 1
+
     async def run(self, clinic_id: UUID, work: Callable[[], T]) -> T:
         """The result of `work`, done in a thread. Raises Busy if the clinic's turn does not come in time, or if the
         work takes too long; then it goes on, and keeps its turn until it ends."""
         if clinic_id.int:  # jobs write for no clinic, and nobody waits for them
-            self._demanded_at = time.monotonic()
+            self._note_demand()
         return await self._run(clinic_id, work)
 
     async def run_part(self, clinic_id: UUID, work: Callable[[], T]) -> T:

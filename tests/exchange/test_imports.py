@@ -313,7 +313,8 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
     api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """Every write of the job is made to be the last one of its process, one after the other."""
-    monkeypatch.setattr(running, "_ALONE", 3)
+    monkeypatch.setattr(running, "_FIRST_PART", 3)
+    monkeypatch.setattr(running, "_LARGEST_PART", 3)
     monkeypatch.setattr(staging, "_ITEMS_A_CHUNK", 5)
     monkeypatch.setattr(staging, "_ITEMS_A_STEP", 4)
     monkeypatch.setattr(staging, "_LINES_A_STEP", 3)
@@ -361,7 +362,7 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
 def test_cancelling_while_it_is_applied_takes_back_what_came(
     api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_ALONE", 2)
+    monkeypatch.setattr(running, "_LARGEST_PART", 4)
     api.patient(external_id="MRN-1")
     table = [
         {"external_id": "MRN-1", "taken_at": day(2 + n), "instrument": "nrs-pain", "score": n % 11} for n in range(40)
