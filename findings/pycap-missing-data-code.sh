@@ -31,7 +31,7 @@ ANSWERS = {
 class Redcap(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["content"][0]
-        body, kind = ANSWERS.get(asked, ("[]", "application/json"))
+        body, kind = ANSWERS.get(asked, ('{"error": "not longitudinal"}', "application/json"))
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.end_headers()
