@@ -60,6 +60,8 @@ def import_(
     """
     if not file.is_file():
         fail(f"{file}: no such file")
+    if not file.stat().st_size:
+        fail(f"{file}: is empty")
     media_type = SUFFIXES.get(file.suffix.lower())
     if media_type is None:
         fail(f"{file.name}: must end in one of " + ", ".join(SUFFIXES))
@@ -133,7 +135,9 @@ def _tell(done: ImportOut) -> None:
         place = f"line {found.line}" + (f", {found.column}" if found.column else "")
         print(f"{found.kind}: {place}: {found.rule}", file=sys.stderr)
     if done.state == "refused":
-        fail(f"the file was refused: {done.counts.refused} lines break a rule; nothing was imported", _REFUSED)
+        number = done.counts.refused
+        lines = "1 line breaks a rule" if number == 1 else f"{number} lines break a rule"
+        fail(f"the file was refused: {lines}; nothing was imported", _REFUSED)
 
 
 def _sniff(file: Path, media_type: str) -> None:
@@ -189,7 +193,7 @@ def _shown(item: Any) -> str:
         return f"a {kind.lower()}"
     version = item.versions[0]
     said = ", ".join(f"{r.instrument} {r.answers if r.answers is not None else r.score}" for r in version.responses)
-    return f"{version.taken_at.at.isoformat()} {said}"
+    return f"{item.whose.external_id or item.whose.patient_id} {version.taken_at.at.isoformat()} {said}"
 
 
 def _raw(file: Path) -> Pieces:

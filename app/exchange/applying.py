@@ -19,7 +19,7 @@ from app.checkins import store as check_ins_store
 from app.checkins.deciding import Decision, Post
 from app.checkins.models import AmendmentIn, CheckInIn, ResponseAmendment
 from app.errors import Internal, Problem
-from app.exchange.checking import Checker
+from app.exchange.checking import TAKEN_BACK, Checker
 from app.exchange.comparing import is_same_version
 from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version
 from app.exchange.staging import ProblemRow, what_is_new
@@ -37,7 +37,6 @@ T = TypeVar("T")
 
 _PATIENT, _SESSION, _CHECK_IN = b"psc"
 _BROUGHT = struct.Struct(">B16sI")
-_TAKEN_BACK = "the import that brought it was undone"
 _AGAIN = "recorded where it was imported from"
 
 
@@ -68,9 +67,12 @@ def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> A
     others = [item for item in items if not isinstance(item, CheckInItem)]
     if others:
         _check_and_record(db, caller, act, others, done)
-    if posted:
+    # Those that were taken back in the end leave their places to others, each before the next one.
+    ended = [[item] for item in posted if item.versions[-1].voided]
+    standing = [item for item in posted if not item.versions[-1].voided]
+    for some in [*ended, standing] if standing else ended:
         # Recording itself finds out what is there already: only what it does not take is looked at again.
-        doubtful = _record(db, caller, act, posted, done)
+        doubtful = _record(db, caller, act, some, done)
         if doubtful:
             _check_and_record(db, caller, act, doubtful, done)
     return done
@@ -88,7 +90,8 @@ def _check_and_record(db: Transaction, caller: Caller, act: Act, items: Sequence
         elif verdict.outcome in ("unchanged", "skipped"):
             done.count("unchanged")
         else:
-            _guarded(db, done, item, partial(_APPLY[type(item)], db, caller, act, item, done))
+            returns = verdict.outcome == "returns"
+            _guarded(db, done, item, partial(_APPLY[type(item)], db, caller, act, item, done, returns=returns))
 
 
 def _whose(item: Item) -> UUID:
@@ -115,40 +118,49 @@ def _guarded(db: Transaction, done: Applied, item: Item, work: Callable[[], T]) 
     return None
 
 
-def _patient(db: Transaction, caller: Caller, act: Act, item: PatientItem, done: Applied) -> None:
-    body = PatientIn.model_validate({**item.body, "id": _whose(item)})
-    made = patients.create(db, caller, act, body)
-    done.patient_ids.add(made.value.id)
+def _patient(db: Transaction, caller: Caller, act: Act, item: PatientItem, done: Applied, *, returns: bool) -> None:
+    patient_id = _whose(item)
+    if returns:
+        status = item.body.get("care_status", "active")
+        patch = PatientPatch.model_validate({"care_status": status, "reason": _AGAIN})
+        made = patients.update(db, caller, act, patient_id, None, patch)
+    else:
+        made = patients.create(db, caller, act, PatientIn.model_validate({**item.body, "id": patient_id}))
+    done.patient_ids.add(patient_id)
     done.count("patients")
-    done.bring(_PATIENT, made.value.id, made.value.version)
+    done.bring(_PATIENT, patient_id, made.value.version)
 
 
-def _session(db: Transaction, caller: Caller, act: Act, item: SessionItem, done: Applied) -> None:
+def _session(db: Transaction, caller: Caller, act: Act, item: SessionItem, done: Applied, *, returns: bool) -> None:
     patient_id, session_id = _whose(item), item.id
-    is_new = session_id is None or session_id not in sessions_store.by_ids(db, act.clinic_id, [session_id])
+    assert session_id is not None
+    is_new = session_id not in sessions_store.by_ids(db, act.clinic_id, [session_id])
     version = 0
     for place, one in enumerate(item.versions):
         if is_new and place == 0:
             body = SessionIn.model_validate({**one.body, "id": session_id})
             made = sessions.record(db, caller, act, patient_id, body, one.recorded_at)
         else:
-            assert session_id is not None
             patch = SessionPatch.model_validate({**one.body, "reason": one.reason or _AGAIN})
             made = sessions.update(db, caller, act, patient_id, session_id, None, patch, one.recorded_at)
-        session_id, version = made.value.id, made.value.version
-    assert session_id is not None
+        version = made.value.version
     done.patient_ids.add(patient_id)
-    done.count("sessions" if is_new else "amended")
-    if is_new:  # what was there before is not the import's to take back
+    done.count("sessions" if is_new or returns else "amended")
+    if is_new or returns:  # what was there before is not the import's to take back
         done.bring(_SESSION, session_id, version)
 
 
-def _amend(db: Transaction, caller: Caller, act: Act, item: CheckInItem, done: Applied) -> None:
-    """The versions of a check-in that are not recorded here yet."""
+def _amend(db: Transaction, caller: Caller, act: Act, item: CheckInItem, done: Applied, *, returns: bool) -> None:
+    """The versions of a check-in that are not recorded here yet; of one that returns, its last one."""
     assert item.id is not None
-    _further(db, caller, act, item, item.id, item.versions)
+    _further(db, caller, act, item, item.id, item.versions[-1:] if returns else item.versions)
     done.patient_ids.add(_whose(item))
-    done.count("amended")
+    if not returns:
+        done.count("amended")
+        return
+    for name, number in what_is_new(item).items():
+        done.count(name, number)
+    done.bring(_CHECK_IN, item.id, check_ins_store.by_ids(db, act.clinic_id, [item.id])[item.id][0].version)
 
 
 _APPLY: dict[type, Callable[..., None]] = {PatientItem: _patient, SessionItem: _session, CheckInItem: _amend}
@@ -314,7 +326,7 @@ def _void(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -
     found = check_ins_store.by_ids(db, act.clinic_id, [made]).get(made)
     if found is None or found[0].version != version or found[0].voided:
         return None
-    body = AmendmentIn.model_construct(reason=_TAKEN_BACK, taken_at=MISSING, responses=MISSING, void=True)
+    body = AmendmentIn.model_construct(reason=TAKEN_BACK, taken_at=MISSING, responses=MISSING, void=True)
     amending.amend(db, caller, act, found[0].patient_id, made, None, body)
     return found[0].patient_id
 
@@ -323,7 +335,7 @@ def _end_session(db: Transaction, caller: Caller, act: Act, made: UUID, version:
     found = sessions_store.by_ids(db, act.clinic_id, [made]).get(made)
     if found is None or found[0].version != version:
         return None
-    patch = SessionPatch.model_validate({"status": "entered_in_error", "reason": _TAKEN_BACK})
+    patch = SessionPatch.model_validate({"status": "entered_in_error", "reason": TAKEN_BACK})
     sessions.update(db, caller, act, found[0].patient_id, made, None, patch)
     return found[0].patient_id
 
@@ -332,7 +344,7 @@ def _end_patient(db: Transaction, caller: Caller, act: Act, made: UUID, version:
     found = patients_store.find(db, act.clinic_id, made)
     if found is None or found.version != version or found.merged_into is not None or _has_records(db, act, made):
         return None
-    patch = PatientPatch.model_validate({"care_status": "entered_in_error", "reason": _TAKEN_BACK})
+    patch = PatientPatch.model_validate({"care_status": "entered_in_error", "reason": TAKEN_BACK})
     patients.update(db, caller, act, made, None, patch)
     return made
 

@@ -20,12 +20,13 @@ _MOMENT = re.compile(
     r"\s?(?:([Zz]|UTC)|([+-])(\d\d):?(\d\d)?)?"
 )
 _DAY = re.compile(r"(?a)\d{4}-\d\d-\d\d")
-_NUMBER = re.compile(r"(?a)[+-]?\d{1,12}(?:\.\d{1,17})?(?:[eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"(?a)[+-]?\d{1,15}(?:\.\d{1,17})?(?:[eE][+-]?\d{1,2})?")
 _DIGITS = "0123456789"
 _FLAGS = {"true": True, "t": True, "1": True, "1.0": True, "false": False, "f": False, "0": False, "0.0": False}
 _NO_ITEM = ("", "NULL", "null", "None", "nan", "<NA>")
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 _NOT_A_ZONE = "must have a zone, such as Z or -05:00"
+_NOT_THERE = "must be a date and time that exists"
 
 
 # What stands for a formula of a workbook that was never calculated: it is not to be read as nothing.
@@ -97,7 +98,7 @@ def number(cell: Any, decimal: str = ".") -> float | int | None:
             raise CellError("must be a number")
         cell = float(spelt)
     if isinstance(cell, float):
-        if not math.isfinite(cell) or abs(cell) >= 1e12:
+        if not math.isfinite(cell) or abs(cell) >= 1e15:
             raise CellError("must be a number")
         return int(cell) if cell.is_integer() else cell
     return int(cell)
@@ -159,10 +160,13 @@ def moment(cell: Any) -> datetime | None:
     found = _MOMENT.fullmatch(cell.strip()) if isinstance(cell, str) else None
     if found is None:
         is_day = isinstance(cell, str) and _DAY.fullmatch(cell.strip())
-        raise CellError(_NOT_A_ZONE if is_day else "must be a date and time with a zone (RFC 3339)")
+        without = _NOT_A_ZONE if is_day and naive(cell) is not None else _NOT_THERE if is_day else None
+        raise CellError(without or "must be a date and time with a zone (RFC 3339)")
     *parts, second, fraction, utc, sign, hours, minutes = found.groups()
     if utc is None and sign is None:
-        raise CellError(_NOT_A_ZONE)
+        raise CellError(_NOT_A_ZONE if naive(cell) is not None else _NOT_THERE)
+    if int(hours or 0) > 23 or int(minutes or 0) > 59:
+        raise CellError("must have a zone that exists")
     digits = (fraction or "").ljust(9, "0")
     if digits[6:] != "000":
         raise CellError("must be to the microsecond at most")
@@ -171,7 +175,7 @@ def moment(cell: Any) -> datetime | None:
         reading = _clock(parts, second, digits)
         return _possible((reading - (-offset if sign == "-" else offset)).replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        raise CellError("must be a date and time that exists") from None
+        raise CellError(_NOT_THERE) from None
 
 
 def naive(cell: Any) -> datetime | None:

@@ -4,11 +4,12 @@ The same check is made twice: of the whole file before anything is applied, and 
 somebody may have recorded something in its place meanwhile.
 """
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,7 @@ from app.instruments import INSTRUMENTS, score
 from app.patients import identifiers
 from app.patients import service as patients
 from app.patients import store as patients_store
+from app.patients.models import PatientOut
 from app.patients.policies import caseless
 from app.sessions import policies
 from app.sessions import store as sessions
@@ -34,18 +36,23 @@ from app.tracks import store as tracks
 from app.tracks.models import ScoreVersion
 from app.tracks.patient_tracks import CountedInfusion
 
+R = TypeVar("R", CheckInItem, SessionItem)
 Unknown = Literal["refuse", "skip", "create"]
 _OTHER = "names something with other content: nothing is overwritten, correct it in the service"
+# Why what an undone import brought was taken back.
+TAKEN_BACK = "the import that brought it was undone"
+_TWO_PATIENTS = "names another patient than patient_id does"
 _NO_PATIENT = "must name a patient of this clinic: import the patients first, or let the mapping create them"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of a record. `new`: it is to be recorded; `amends`: its versions after number `after` are;
-    `unchanged`: nothing is; `skipped`: the mapping says so; `refused`: `problems` say why (line, column, rule)."""
+    `returns`: an import brought it, which was undone, and it comes again; `unchanged`: nothing is; `skipped`: the
+    mapping says so; `refused`: `problems` say why (line, column, rule)."""
 
     item: Item
-    outcome: Literal["new", "amends", "unchanged", "skipped", "refused"]
+    outcome: Literal["new", "amends", "returns", "unchanged", "skipped", "refused"]
     problems: tuple[tuple[int, str | None, str], ...] = ()
     after: int = 0
 
@@ -60,6 +67,7 @@ class Checker:
     unknown: Unknown = "refuse"
     created: dict[str, UUID] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
+    _doubtful: set[str] = field(default_factory=set)
     _last_sessions: tuple[UUID | None, list[CountedInfusion]] = (None, [])
 
     def check(self, db: Transaction, items: Sequence[Item]) -> list[Verdict]:
@@ -70,6 +78,9 @@ class Checker:
         whose |= {i.whose.key: self.created[i.whose.key] for i in items if i.whose.key in self.created}
         for index, item in enumerate(items):
             resolved = whose.get(item.whose.key)
+            if item.whose.key in self._doubtful:
+                verdicts[index] = Verdict(item, "refused", ((item.line, "external_id", _TWO_PATIENTS),))
+                continue
             if isinstance(item, PatientItem) or resolved is not None:
                 continue
             if self.unknown == "skip":
@@ -88,7 +99,8 @@ class Checker:
         """The patient of each key who is known, in whose record it goes on."""
         asked = {item.whose.key: item.whose for item in items}
         named = {key: one.external_id for key, one in asked.items() if one.patient_id is None and one.external_id}
-        by_name = identifiers.holders(db, self.clinic_id, named.values())
+        spelt = {one.external_id for one in asked.values() if one.external_id and one.is_text}
+        by_name = identifiers.holders(db, self.clinic_id, spelt | set(named.values()))
         ids = {key: by_name[name] for key, name in named.items() if name in by_name}
         ids |= {key: one.patient_id for key, one in asked.items() if one.patient_id is not None}
         known = patients_store.summaries(db, self.clinic_id, set(ids.values()))
@@ -98,6 +110,10 @@ class Checker:
                 continue
             is_merged = known[patient_id].merged_into is not None
             found[key] = patients.goes_on_in(db, self.clinic_id, patient_id) if is_merged else patient_id
+        for key, one in asked.items():
+            other = by_name.get(one.external_id or "") if one.is_text and one.patient_id is not None else None
+            if other is not None and key in found and patients.goes_on_in(db, self.clinic_id, other) != found[key]:
+                self._doubtful.add(key)
         return {key: self.created[key] for key in asked if key in self.created} | found
 
     def _patients(self, db: Transaction, items: dict[int, PatientItem], whose: dict[str, UUID]) -> dict[int, Verdict]:
@@ -110,14 +126,21 @@ class Checker:
         for index, item in items.items():
             patient_id = whose.get(item.whose.key)
             if patient_id in shown:
-                column = None if item.only_new else why_other_patient(item, item.whose, shown[patient_id])
-                refused = () if column is None else ((item.line, column, _OTHER),)
-                found[index] = Verdict(item, "refused" if refused else "unchanged", refused)
+                found[index] = self._known_patient(db, _with(item, patient_id), shown[patient_id])
             elif patient_id is not None:  # by an earlier line of this file
                 found[index] = Verdict(_with(item, patient_id), "new")
             else:
                 found[index] = self._new_patient(item, holders)
         return found
+
+    def _known_patient(self, db: Transaction, item: PatientItem, stands: PatientOut) -> Verdict:
+        if stands.care_status == "entered_in_error":
+            last = patients_store.versions(db, self.clinic_id, stands.id)[-1]
+            if last.reason == TAKEN_BACK and item.body.get("care_status") != "entered_in_error":
+                return Verdict(item, "returns")
+        column = None if item.only_new else why_other_patient(item, item.whose, stands)
+        refused = () if column is None else ((item.line, column, _OTHER),)
+        return Verdict(item, "refused" if refused else "unchanged", refused)
 
     def _new_patient(self, item: PatientItem, holders: dict[str, UUID]) -> Verdict:
         external_id = item.body["external_id"]
@@ -138,12 +161,15 @@ class Checker:
         mine = {index: whose[item.whose.key] for index, item in items.items()}
         infusions = tracks.infusions_of(db, self.clinic_id, set(mine.values()))
         starts = {(p, one.started_at): one.session_id for p, some in infusions.items() for one in some}
-        ids = {i: item.id or starts.get((mine[i], _start(item))) for i, item in items.items()}
+        ids = {
+            i: item.id or starts.get((mine[i], _start(item))) or _made_id(mine[i], _start(item), "session")
+            for i, item in items.items()
+        }
         known = sessions.by_ids(db, self.clinic_id, {one for one in ids.values() if one is not None})
         found = {}
         for index, item in items.items():
             patient_id, session_id = mine[index], ids[index]
-            resolved = _with(item, patient_id)
+            resolved = msgspec.structs.replace(_with(item, patient_id), id=session_id)
             if session_id in known:
                 found[index] = self._known_session(db, resolved, known[session_id], patient_id)
             else:
@@ -156,16 +182,17 @@ class Checker:
             return Verdict(item, "unchanged")
         if session.patient_id != patient_id:
             return Verdict(item, "refused", ((item.line, "session_id", _OTHER),))
-        last = item.versions[-1]
-        if is_same_session(last.body, current.content):
-            return Verdict(item, "unchanged")
-        at = next((v for v in item.versions if v.number == session.version), None)
-        if at is not None and at is not last and is_same_session(at.body, current.content):
-            return Verdict(item, "amends", after=session.version)
-        earlier = sessions.versions(db, self.clinic_id, session.id)[:-1]
-        if any(is_same_session(last.body, version.content) for version in earlier):
-            return Verdict(item, "unchanged")  # what was changed here since stays
-        return Verdict(item, "refused", ((item.line, "session_id" if item.id else None, _OTHER),))
+        settled = _settled(
+            item,
+            session.version,
+            lambda version: is_same_session(version.body, current.content),
+            is_undone=current.reason == TAKEN_BACK,
+            was_so=lambda version: any(
+                is_same_session(version.body, one.content)
+                for one in sessions.versions(db, self.clinic_id, session.id)[:-1]
+            ),
+        )
+        return settled or Verdict(item, "refused", ((item.line, "session_id", _OTHER),))
 
     def _new_session(self, item: SessionItem, patient_id: UUID, recorded: list[CountedInfusion]) -> Verdict:
         body = SessionIn.model_validate(item.versions[-1].body)
@@ -187,8 +214,8 @@ class Checker:
     def _check_ins(self, db: Transaction, items: dict[int, CheckInItem], whose: dict[str, UUID]) -> dict[int, Verdict]:
         if not items:
             return {}
-        resolved = {index: _with(item, whose[item.whose.key]) for index, item in items.items()}
-        known = check_ins.by_ids(db, self.clinic_id, {i.id for i in items.values() if i.id is not None})
+        resolved = {index: _identified(_with(item, whose[item.whose.key])) for index, item in items.items()}
+        known = check_ins.by_ids(db, self.clinic_id, {i.id for i in resolved.values() if i.id is not None})
         new = {index: item for index, item in resolved.items() if item.id not in known}
         places = {(_patient(item), item.versions[-1].taken_at.at) for item in new.values()}
         standing = {(s.patient_id, s.taken_at, s.instrument): s for s in tracks.standing_at(db, self.clinic_id, places)}
@@ -211,18 +238,24 @@ class Checker:
             return Verdict(item, "unchanged")
         if check_in.patient_id != _patient(item):
             return Verdict(item, "refused", ((item.line, "check_in_id", _OTHER),))
-        last = item.versions[-1]
-        if is_same_version(last, current, scores):
-            return Verdict(item, "unchanged")
-        at = next((v for v in item.versions if v.number == current.version), None)
-        if at is not None and at is not last and is_same_version(at, current, scores):
-            return Verdict(item, "amends", after=current.version)
-        if current.version > 1:  # what was changed here since stays
-            every = tracks.versions_of_check_in(db, self.clinic_id, check_in.id)
-            for earlier in check_ins.versions(db, self.clinic_id, check_in.id)[:-1]:
-                if is_same_version(last, earlier, [s for s in every if s.version == earlier.version]):
-                    return Verdict(item, "unchanged")
-        return Verdict(item, "refused", ((item.line, "check_in_id", _OTHER),))
+        settled = _settled(
+            item,
+            current.version,
+            lambda version: is_same_version(version, current, scores),
+            is_undone=current.voided and current.reason == TAKEN_BACK,
+            was_so=lambda version: self._was_so(db, version, check_in),
+        )
+        return settled or Verdict(item, "refused", _differing(item, scores))
+
+    def _was_so(self, db: Transaction, version: Version, check_in: CheckIn) -> bool:
+        """Whether an earlier version of a check-in says the same: what was changed here since stays."""
+        if check_in.version == 1:
+            return False
+        every = tracks.versions_of_check_in(db, self.clinic_id, check_in.id)
+        return any(
+            is_same_version(version, one, [score for score in every if score.version == one.version])
+            for one in check_ins.versions(db, self.clinic_id, check_in.id)[:-1]
+        )
 
     def _new_check_in(
         self,
@@ -267,6 +300,34 @@ class Checker:
         return found
 
 
+def _settled(
+    item: R, number: int, is_so: Callable[[Any], bool], *, is_undone: bool, was_so: Callable[[Any], bool]
+) -> Verdict | None:
+    """What becomes of a record whose id is known, of which version `number` stands; None where it is refused. `is_so`:
+    whether a version of the file's says what stands; `was_so`: whether it says what stood before."""
+    last = item.versions[-1]
+    if is_so(last):
+        return Verdict(item, "unchanged")
+    if is_undone:
+        return Verdict(item, "returns")
+    at = next((version for version in item.versions if version.number == number), None)
+    if at is not None and at is not last and is_so(at):
+        return Verdict(item, "amends", after=number)
+    return Verdict(item, "unchanged") if was_so(last) else None
+
+
+def _differing(item: CheckInItem, scores: Sequence[ScoreVersion]) -> tuple[tuple[int, str | None, str], ...]:
+    """Where a check-in of a file differs from the recorded one of its id."""
+    if _made_for(item) != item.id:
+        return ((item.line, "check_in_id", _OTHER),)
+    stands = {score.instrument: score for score in scores}
+    return tuple(
+        (one.line, one.column, f"a different answer is recorded for {one.instrument} at this taken_at")
+        for one in item.versions[-1].responses
+        if one.instrument not in stands or _stands_to(stands[one.instrument], one) is not Answers.SAME
+    ) or ((item.line, None, _OTHER),)
+
+
 def _stands_to(stands: ScoreVersion, response: Response) -> Answers:
     mine = score(INSTRUMENTS[response.instrument], response.answers, response.score)
     return compared(scored_of(stands), mine)
@@ -276,6 +337,25 @@ def _with(item: Any, patient_id: UUID) -> Any:
     """The record, whose patient is known by id."""
     mine = item.whose
     return msgspec.structs.replace(item, whose=Whose(patient_id, mine.external_id, mine.is_text, mine.column))
+
+
+def _identified(item: CheckInItem) -> CheckInItem:
+    """The check-in with an id: that of the file, or one that is the same whenever the same place is imported, so that
+    the file is known again, whatever became of what it brought."""
+    return item if item.id is not None else msgspec.structs.replace(item, id=_made_for(item))
+
+
+def _made_for(item: CheckInItem) -> UUID:
+    version = item.versions[-1]
+    codes = sorted(response.instrument for response in version.responses)
+    return _made_id(_patient(item), version.taken_at.at, *codes)
+
+
+def _made_id(patient_id: UUID, at: datetime, *what: str) -> UUID:
+    """An id in the form of version 8 (RFC 9562), a hash of what it names."""
+    made_of = " ".join([patient_id.hex, at.isoformat(), *what])
+    made = int.from_bytes(hashlib.sha256(made_of.encode()).digest()[:16])
+    return UUID(int=(made & ~(0xF << 76) & ~(0x3 << 62)) | (8 << 76) | (2 << 62))
 
 
 def _patient(item: Item) -> UUID:

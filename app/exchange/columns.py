@@ -135,6 +135,18 @@ def kind_of(header: Mapping[str, Any] | list[str]) -> What | None:
     return None
 
 
+def why_no_kind(header: list[str]) -> str:
+    """Why a file with these columns is not in our own layout, as far as it seems meant to be. A column that is not
+    known is told by its place: a file without a header has data there."""
+    nearest = max(COLUMNS, key=lambda what: sum(name in {c.name for c in COLUMNS[what]} for name in header))
+    known = {column.name for column in COLUMNS[nearest]}
+    lacking = [" or ".join(some) for some in NEEDED[nearest] if not any(one in header for one in some)]
+    strange = [f"column {place}" for place, name in enumerate(header, start=1) if name and name not in known]
+    said = [f"lacking {', '.join(lacking)}"] if lacking else []
+    said += [f"{', '.join(strange[:10])} unknown"] if strange else []
+    return "; ".join(said)
+
+
 def dictionary() -> DictionaryOut:
     """The data dictionary of all exports."""
     return DictionaryOut(

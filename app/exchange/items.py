@@ -188,6 +188,20 @@ def assembled(found: Iterable[Keyed]) -> Iterator[Item | LineProblem]:
             yield problem
 
 
+def voided_first(items: Iterable[Item | LineProblem]) -> Iterator[Item | LineProblem]:
+    """The same, but of each patient's check-ins those first that were taken back in the end: another one may stand in
+    the place of each."""
+    for _, some in groupby(items, key=_patient_of_check_in):
+        mine = list(some)
+        if len(mine) > 1 and isinstance(mine[0], CheckInItem):
+            mine.sort(key=lambda item: not (isinstance(item, CheckInItem) and item.versions[-1].voided))
+        yield from mine
+
+
+def _patient_of_check_in(item: Item | LineProblem) -> str | None:
+    return item.whose.key if isinstance(item, CheckInItem) else None
+
+
 def _one_patient(parts: Sequence[PatientItem]) -> PatientItem:
     first, *others = parts
     for other in others:

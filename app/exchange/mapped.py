@@ -28,6 +28,7 @@ from app.exchange.items import (
     settled,
 )
 from app.exchange.mapping import (
+    UNIX,
     DateColumnIn,
     InfusionColumnsIn,
     LongLayoutIn,
@@ -39,7 +40,6 @@ from app.exchange.own import checked_session
 from app.instruments import INSTRUMENTS, Item
 
 Row = Mapping[str, Any]
-_UNIX = "unix"
 # The years 1971 to 2100: milliseconds are not taken for seconds.
 _FIRST, _LAST = 31_536_000, 4_102_444_800
 _HOURS = ("%H", "%I", "%T", "%X", "%c")
@@ -317,7 +317,7 @@ def _token(cell: Any) -> str:
 
 def _reading(cell: Any, form: str | None) -> tuple[datetime, bool]:
     """A date's reading, and whether it has a time of day. Raises CellError."""
-    if form == _UNIX:
+    if form == UNIX:
         seconds = cells.number(cell)
         if seconds is None or not _FIRST <= seconds < _LAST:
             raise CellError("must be seconds since 1970")

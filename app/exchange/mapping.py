@@ -4,6 +4,7 @@ each item or total; a long one has a row for each item."""
 import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from app.sessions.models import SessionIn
 
 _ITEM = "{item}"
 _LONGEST = 256 * 1024
+UNIX = "unix"
 Texts = Annotated[list[str], Field(max_length=200)]
 
 
@@ -48,6 +50,12 @@ class DateColumnIn(RequestBody):
     time_column: str | None = None
     time_format: str = "%H:%M"
     time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DateColumnIn":
+        if self.format not in (None, UNIX) and not _says_the_day(str(self.format)):
+            raise PydanticCustomError("rule", "format must be one of strptime that says year, month and day, or unix")
+        return self
 
 
 class RowConditionIn(RequestBody):
@@ -82,8 +90,10 @@ class ScaleColumnsIn(RequestBody):
             raise PydanticCustomError("rule", "an instrument needs items, a total, or both")
         if isinstance(self.items, str) and _ITEM not in self.items:
             raise PydanticCustomError("rule", "items must be a list, or a name with {item} in it")
-        if self.items is not None and len(self.columns) != len(instrument.items):
-            raise PydanticCustomError("rule", "items must name a column for each item of the instrument")
+        if self.items is not None and len(set(self.columns)) != len(instrument.items):
+            raise PydanticCustomError("rule", "items must name a column of its own for each item of the instrument")
+        if self.total in self.columns:
+            raise PydanticCustomError("rule", "total must not be the column of an item")
         return self
 
     @property
@@ -230,6 +240,15 @@ class MappingIn(RequestBody):
 
 
 MappingName = Annotated[Name, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
+
+
+def _says_the_day(form: str) -> bool:
+    """Whether a format of strptime says which day it is."""
+    day = datetime(2024, 2, 29)  # noqa: DTZ001 - a day
+    try:
+        return datetime.strptime(day.strftime(form), form).date() == day.date()  # noqa: DTZ007
+    except ValueError:
+        return False
 
 
 @cache

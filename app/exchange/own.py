@@ -27,7 +27,9 @@ from app.exchange.items import (
     check,
     in_time,
     keyed,
+    settled,
 )
+from app.instruments import INSTRUMENTS
 from app.patients.models import PatientIn
 from app.sessions.models import SessionIn
 
@@ -36,8 +38,8 @@ _NOTHING = "NA"
 # A session is stored by these; the others say whose it is, or are made.
 _OF_SESSION = tuple(name for name in SessionIn.model_fields if name != "id")
 _OF_PATIENT = tuple(name for name in PatientIn.model_fields if name not in ("id", "care_team"))
-# Not content of a version, but what was made of it.
-_SKIPPED = ("moved",)
+# Of what went on in another record, this one keeps nothing: there it is a record of its own.
+_ENDED = ("voided", "moved")
 
 
 class OwnLayout:
@@ -57,12 +59,11 @@ class OwnLayout:
             raise LineProblem(line, None, "has a column that this layout does not know")
         said = {name: self._read(line, name, row.get(name)) for name in self._reads}
         whose = _whose(line, said)
-        if said.get("status") in _SKIPPED:
-            self.skipped += 1
-            return
         match self._what:
             case "scores":
-                yield _score(line, said, whose)
+                keyed_one, is_dropped = _score(line, said, whose)
+                self.dropped += is_dropped
+                yield keyed_one
             case "sessions":
                 yield _session(line, said, whose)
             case "patients":
@@ -131,18 +132,24 @@ def _instant(moment: Moment | None) -> datetime | None:
     return None if moment is None else moment.at
 
 
-def _score(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
+def _score(line: int, said: Mapping[str, Any], whose: Whose) -> tuple[Keyed, bool]:
+    """The fragment of a line, and whether a total was not kept."""
     taken_at: Moment = _needed(line, said, "taken_at")
     status = said.get("status") or "recorded"
     check_in_id: UUID | None = said.get("check_in_id")
     if taken_at.naive and check_in_id is None:
         raise LineProblem(line, "taken_at", "must have a zone, such as Z or -05:00")
-    response = None
-    if status != "voided":
+    response, total = None, said.get("score")
+    if status not in _ENDED:
         code = _needed(line, said, "instrument")
-        answers = said.get("answers")
+        answers, kept = said.get("answers"), total
         column = "score" if answers is None else "answers"
-        response = Response(code, answers, said.get("score"), line, column)
+        if answers is not None and None in answers and total is not None:
+            check(Response(code, answers, None, line, column))
+            answers, kept = settled(INSTRUMENTS[code], answers, total, line, "score")
+            if answers is None and kept is None:
+                raise LineProblem(line, "score", "a total of blanks alone is no score")
+        response = Response(code, answers, kept, line, column)
         check(response)
     version = said.get("version") or 1
     fragment = Fragment(
@@ -153,13 +160,14 @@ def _score(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
         taken_at,
         said.get("session_id"),
         bool(said.get("before_infusion")),
-        status,
+        "voided" if status in _ENDED else status,
         said.get("reason"),
         _instant(said.get("recorded_at")),
         response,
     )
     group = check_in_id.hex if check_in_id is not None else in_time(taken_at.at)
-    return keyed(CHECK_INS, whose, group, version, line, fragment)
+    is_dropped = response is not None and total is not None and response.score is None
+    return keyed(CHECK_INS, whose, group, version, line, fragment), is_dropped
 
 
 def _session(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
@@ -169,6 +177,8 @@ def _session(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
     _needed(line, said, "started_at")
     for name in _OF_SESSION:
         value = said.get(name)
+        if value == "moved":
+            value = "entered_in_error"
         if isinstance(value, Moment):
             naive, value = naive or value.naive, value.at
         if value is not None:

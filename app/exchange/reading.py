@@ -216,10 +216,10 @@ def _header(names: Sequence[Any]) -> list[str]:
 def _by_name(lines: Iterator[tuple[int, Sequence[Any]]], header: list[str]) -> Iterator[Row | LineError]:
     width = len(header)
     for line, cells in lines:
+        if not any(cells) and all(map(is_blank, cells)):
+            continue
         if len(cells) == width:
             yield line, dict(zip(header, cells, strict=True))
-        elif all(map(is_blank, cells)):
-            continue
         elif len(cells) > width and not all(map(is_blank, cells[width:])):
             yield LineError("has more cells than there are columns", line)
         elif len(cells) < width:

@@ -40,8 +40,10 @@ Say = Callable[[Import], None]
 
 logger = logging.getLogger("holdfast")
 
-_LEASE = timedelta(minutes=2)
-_RENEWED_AFTER = timedelta(seconds=30)
+# A process that dies keeps its imports from others for so long.
+_LEASE = timedelta(seconds=30)
+_RENEWED_AFTER = timedelta(seconds=10)
+_LOOK_SECONDS = 1.0
 # A part of the work takes so long, and a post waits for one at most: by how many others wrote within a second of late.
 _PART_SECONDS = ((5, 0.012), (1, 0.04), (0, 0.15))
 # So many records a part has at first, and at most.
@@ -79,19 +81,33 @@ class _Run:
 
 
 async def carry_on(database: Database, say: Say = lambda _: None) -> None:
-    """One round: goes on with every import that waits, some at a time. An import that fails is logged by the type of
-    its error, and goes on in the next round."""
-    waiting = await database.read(NO_CLINIC, store.waiting)
-    turns = asyncio.Semaphore(_AT_ONCE)
+    """Goes on with every import that waits, some at a time, and with those that come meanwhile; returns once none is
+    left. An import that fails is logged by the type of its error, and goes on in the next round."""
+    begun: dict[UUID, asyncio.Task[None]] = {}
+    failed: set[UUID] = set()
 
     async def one(clinic_id: UUID, import_id: UUID) -> None:
-        async with turns:
-            try:
-                await carry_through(database, clinic_id, import_id, say)
-            except Exception as error:  # the others go on
-                logger.warning("an import could not go on: %s", type(error).__name__)
+        try:
+            await carry_through(database, clinic_id, import_id, say)
+        except Exception as error:  # the others go on
+            failed.add(import_id)
+            logger.warning("an import could not go on: %s", type(error).__name__)
 
-    await asyncio.gather(*(one(*which) for which in waiting))
+    async with asyncio.TaskGroup() as group:
+        while True:
+            waiting = await database.read(NO_CLINIC, store.waiting)
+            running = {import_id: task for import_id, task in begun.items() if not task.done()}
+            clinics = [clinic_id for clinic_id, import_id in waiting if import_id in running]
+            new = [which for which in waiting if which[1] not in running and which[1] not in failed]
+            while new and len(running) < _AT_ONCE:
+                # One clinic's many do not keep the others waiting.
+                which = min(new, key=lambda one: clinics.count(one[0]))
+                new.remove(which)
+                clinics.append(which[0])
+                begun[which[1]] = running[which[1]] = group.create_task(one(*which))
+            if not running:
+                return
+            await asyncio.wait(running.values(), timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def carry_through(database: Database, clinic_id: UUID, import_id: UUID, say: Say = lambda _: None) -> None:

@@ -29,6 +29,8 @@ _LETTERS = {code: re.sub(r"[^a-z0-9]", "", code) for code in INSTRUMENTS}
 _PATIENTS = ("mrn", "patient_id", "patientid", "patient", "record_id", "subject", "subjid", "usubjid", "pid", "id")
 _TOTALS = ("total", "score", "sum", "tot", "totalscore", "totalscores")
 _DAYS = ("date", "visit", "taken", "completed", "when", "time", "datum", "fecha")
+_NUMBERED = re.compile(r"(.*?[^0-9])0*(\d{1,2})\]?")
+_NOT_OF_ANSWERS = ("infus", "birth", "dob")
 _TELLS_ROWS = 10
 
 
@@ -92,34 +94,51 @@ def _named(header: Sequence[str], wanted: Sequence[str]) -> str | None:
 
 
 def _like(header: Sequence[str], wanted: Sequence[str]) -> str | None:
-    return next((name for want in wanted for name in header if want in name.lower()), None)
+    usable = [name for name in header if not any(other in name.lower() for other in _NOT_OF_ANSWERS)]
+    return next((name for want in wanted for name in usable if want in name.lower()), None)
 
 
 def _scales(header: Sequence[str]) -> list[dict[str, Any]]:
-    """The instruments whose name columns bear: with a number each for the items, and a word for the total."""
-    found: list[dict[str, Any]] = []
+    """The instruments whose name columns bear: those that differ by a number alone have the items, if there are as many
+    of them; one with the name and a word for a total has the score. One of several is never taken for a total."""
+    families: dict[str, dict[int, str]] = {}
+    for name in header:
+        found = _NUMBERED.fullmatch(name)
+        if found is not None:
+            families.setdefault(found[1], {})[int(found[2])] = name
+    series = {stem: columns for stem, columns in families.items() if len(columns) > 1}
+    taken = {name for columns in series.values() for name in columns.values()}
+    found_scales: list[dict[str, Any]] = []
     for code, instrument in INSTRUMENTS.items():
-        items: dict[int, str] = {}
-        total = None
-        for name in header:
-            letters = re.sub(r"[^a-z0-9]", "", name.lower())
-            begins = letters.find(_LETTERS[code])
-            if begins < 0:
-                continue
-            rest = letters[begins + len(_LETTERS[code]) :]
-            number = re.fullmatch(r"(?:q|item|i)?0*(\d{1,2})[a-z]*", rest)
-            if number is not None:
-                items.setdefault(int(number[1]), name)
-            elif rest in _TOTALS or rest == "":
-                total = name
         scale: dict[str, Any] = {"instrument": code}
-        if instrument.items and set(items) >= set(range(1, len(instrument.items) + 1)):
-            scale["items"] = [items[item.number] for item in instrument.items]
-        if total is not None:
-            scale["total"] = total
+        numbers = {item.number for item in instrument.items}
+        for stem, columns in series.items():
+            if numbers and set(columns) == numbers and _is_named(stem, code):
+                scale["items"] = [columns[number] for number in sorted(numbers)]
+        totals = [name for name in header if name not in taken and _is_total(name, code, has_items="items" in scale)]
+        if len(totals) == 1:
+            scale["total"] = totals[0]
         if len(scale) > 1:
-            found.append(scale)
-    return found
+            found_scales.append(scale)
+    return found_scales
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_named(stem: str, code: str) -> bool:
+    """Whether a column's name begins, or ends, like an instrument: phq9_, phq_9, group/phq."""
+    stem, whole = _plain(stem), _LETTERS[code]
+    family = whole.rstrip("0123456789")
+    return stem.endswith((whole, family, f"{whole}q", f"{family}q", f"{whole}item"))
+
+
+def _is_total(name: str, code: str, *, has_items: bool) -> bool:
+    plain, whole = _plain(name), _LETTERS[code]
+    family = whole.rstrip("0123456789")
+    named = [whole, family] if has_items else [whole]
+    return plain in named or any(plain in (f"{one}{word}", f"{word}{one}") for one in named for word in _TOTALS)
 
 
 def _lacks_zone(rows: Rows, date: dict[str, Any]) -> bool:

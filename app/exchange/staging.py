@@ -14,7 +14,7 @@ from app.api.encryption import Cipher
 from app.errors import Problem
 from app.exchange import store
 from app.exchange.checking import Checker, Verdict
-from app.exchange.columns import kind_of
+from app.exchange.columns import kind_of, why_no_kind
 from app.exchange.items import (
     CHECK_INS,
     NOTHING,
@@ -27,6 +27,7 @@ from app.exchange.items import (
     SessionItem,
     as_bytes,
     assembled,
+    voided_first,
 )
 from app.exchange.mapped import MappedLayout
 from app.exchange.mapping import mapping_of
@@ -42,10 +43,7 @@ MOST_PROBLEMS = 10_000
 _LINES_A_STEP, _FEW_LINES = 1_000, 100
 _ITEMS_A_STEP, _FEW_ITEMS = 200, 20
 _ITEMS_A_CHUNK = 500
-_UNNAMED = (
-    "must have the columns of an export, or be read by a mapping: see GET /v1/exports/dictionary, and "
-    "GET /v1/imports/mappings"
-)
+_UNNAMED = "must have the columns of an export, or be read by a mapping, which `holdfast import --sniff` proposes"
 
 Step = Callable[[], bool]
 ProblemRow = tuple[str, int, str | None, str]
@@ -115,10 +113,12 @@ def steps(staging: Staging, found: Import) -> Iterator[Callable[[], Any]]:
 
     while not is_over[0]:
         yield read_some
+    if not staging.lines and not staging.is_refused:
+        staging.refuse(1, None, "must hold a line under its header")
     for name, number in (("skipped", layout[0].skipped), ("totals_dropped", layout[0].dropped)):
         if number:
             staging.count(name, number)
-    groups = assembled(staging.sorter.in_order())
+    groups = voided_first(assembled(staging.sorter.in_order()))
     is_over[0] = False
 
     def check_some() -> None:
@@ -151,13 +151,13 @@ def _opened(staging: Staging, found: Import) -> tuple[Rows, OwnLayout | MappedLa
         lacking = [name for name in mapping.needed if name not in rows.header] if found.media_type != NDJSON else []
         if lacking:
             listed = ", ".join(lacking[:20])
-            raise FileError(f"must have each column that the mapping names, once; lacking: {listed}")
+            raise FileError(f"must have each column that the mapping names, once; lacking or there twice: {listed}")
         if mapping.zone_from_header:
             mapping = mapping.in_zone_of(rows.more_headers)
         return rows, MappedLayout(mapping, found.mapping_name or "")
     what = kind_of(rows.header)
     if what is None:
-        raise FileError(_UNNAMED)
+        raise FileError(f"{_UNNAMED} ({why_no_kind(rows.header)})")
     return rows, OwnLayout(what, rows.header)
 
 

@@ -286,7 +286,9 @@ def test_a_file_under_one_key_is_imported_once(api: Api, database: Database) -> 
 def test_what_cannot_be_read_is_refused_with_the_line(api: Api, database: Database) -> None:
     api.patient(external_id="MRN-1")
     for content, rule in (
-        (b"some,columns\n1,2\n", "dictionary"),
+        (b"some,columns\n1,2\n", "lacking taken_at, instrument"),
+        (b"external_id,taken_at,instrument,score,wrong\n1,2,3,4,5\n", "column 5 unknown"),
+        (b"external_id\n", "a line under its header"),
         (b"external_id,taken_at,instrument\n\xff\xfe,1,2\n", "UTF-8"),
         (b'external_id\n"not closed\n', "quotation"),
         (b"external_id;taken_at;instrument;score\nMRN-1;x;y;1;2\n", "more cells"),
@@ -401,3 +403,119 @@ def test_two_processes_do_not_apply_one_import_twice(api: Api, database: Databas
     portal.call(both)
     ended = carried(api, database, found)
     assert counted(ended) == {"check_ins": 40, "scores": 40}
+
+
+def test_the_same_file_again_leaves_what_became_of_it_since(api: Api, database: Database) -> None:
+    patient = api.patient(external_id="MRN-1")
+    text = "external_id,taken_at,instrument,score\n" + "".join(
+        f"MRN-1,{day(ago)},gad-7,{10 - ago}\n" for ago in (4, 3, 2)
+    )
+    found = imported(api, database, text)
+    newest, middle, _ = api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
+    for one, body in (
+        (newest, {"reason": "another's", "void": True}),
+        (middle, {"reason": "typo", "responses": [{"instrument": "gad-7", "score": 5}]}),
+    ):
+        path = f"/v1/patients/{patient}/check-ins/{one['id']}/amendments"
+        assert api.post(path, body, headers={"If-Match": '"1"'}).status_code == 201
+    before = exported(api, "scores.ndjson")
+    assert counted(imported(api, database, text)) == {"unchanged": 3}
+    assert exported(api, "scores.ndjson") == before
+    # Undone, what was not changed since is taken back, and comes again with the file.
+    api.request("DELETE", f"/v1/imports/{found['id']}")
+    assert carried(api, database, found)["counts"]["taken_back"] == 1
+    again = imported(api, database, text)
+    assert counted(again) == {"check_ins": 1, "scores": 1, "unchanged": 2}
+    assert scores_of(api, patient) == [("gad-7", 5), ("gad-7", 6)]
+    api.request("DELETE", f"/v1/imports/{again['id']}")
+    assert carried(api, database, again)["counts"]["taken_back"] == 1
+    # With other answers it comes again too: a wrong mapping is no reason to be kept out.
+    corrected = text.replace(",gad-7,6", ",gad-7,16")
+    assert counted(imported(api, database, corrected)) == {"check_ins": 1, "scores": 1, "unchanged": 2}
+    assert scores_of(api, patient) == [("gad-7", 5), ("gad-7", 16)]
+
+
+def test_undone_patients_and_sessions_come_again(api: Api, database: Database) -> None:
+    patients, sessions = "external_id,label\nMRN-1,A.B.\n", f"external_id,started_at,dose_mg\nMRN-1,{day(9)},40\n"
+    made = [imported(api, database, text) for text in (patients, sessions)]
+    for found in made[::-1]:
+        api.request("DELETE", f"/v1/imports/{found['id']}")
+        assert carried(api, database, found)["counts"]["taken_back"] == 1
+    assert counted(imported(api, database, patients)) == {"patients": 1}
+    assert counted(imported(api, database, sessions)) == {"sessions": 1}
+    [patient] = api.post("/v1/patients/search", {"external_id": "MRN-1"}).json()["items"]
+    [session] = api.get(f"/v1/patients/{patient['id']}/sessions").json()["items"]
+    assert (patient["care_status"], session["status"], session["dose_mg"]) == ("active", "completed", 40)
+
+
+def test_what_was_moved_does_not_come_back_where_it_was_wrong(api: Api, database: Database) -> None:
+    wrong, right = api.patient(external_id="MRN-1"), api.patient(external_id="MRN-2")
+    check_in = api.check_in(wrong, days_ago(4), "phq-9", 27)
+    session = api.session(wrong, days_ago(9))
+    for kind, one in (("check-ins", check_in), ("sessions", session)):
+        answer = api.post(
+            f"/v1/patients/{wrong}/{kind}/{one['id']}/move",
+            {"to_patient_id": right, "reason": "the wrong person"},
+            headers={"If-Match": '"1"'},
+        )
+        assert answer.status_code == 201, answer.text
+    other = new_clinic(api.server)
+    for name in ("patients", "sessions", "scores"):
+        imported(other, database, exported(api, f"{name}.ndjson"), NDJSON)
+        again = imported(other, database, exported(api, f"{name}.ndjson"), NDJSON)
+        assert set(counted(again)) == {"unchanged"}
+        assert set(counted(imported(api, database, exported(api, f"{name}.ndjson"), NDJSON))) == {"unchanged"}
+    assert [scores_of(other, one) for one in (wrong, right)] == [[], [("phq-9", 27)]]
+    sessions = [other.get(f"/v1/patients/{one}/sessions").json()["items"] for one in (wrong, right)]
+    assert [[s["status"] for s in some] for some in sessions] == [["entered_in_error"], ["completed"]]
+
+
+@pytest.mark.parametrize("part", [1, 500])
+def test_what_stands_in_the_place_of_a_voided_one_comes_over(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr(running, "_FIRST_PART", part)
+    monkeypatch.setattr(running, "_LARGEST_PART", part)
+    patient = api.patient(external_id="MRN-1")
+    for _ in range(2):
+        kept = api.check_in(patient, day(4), "gad-7", 10)
+        path = f"/v1/patients/{patient}/check-ins/{kept['id']}/amendments"
+        assert api.post(path, {"reason": "x", "void": True}, headers={"If-Match": '"1"'}).status_code == 201
+    stands = api.check_in(patient, day(4), "gad-7", 10)
+    other = new_clinic(api.server)
+    imported(other, database, exported(api, "patients.ndjson"), NDJSON)
+    assert counted(imported(other, database, exported(api, "scores.ndjson"), NDJSON))["check_ins"] == 3
+    [recorded] = [one for one in lines(exported(other, "scores.ndjson")) if one["status"] == "recorded"]
+    assert recorded["check_in_id"] == stands["id"]
+
+
+def test_two_identifiers_that_contradict_each_other_are_refused(api: Api, database: Database) -> None:
+    first, _ = api.patient(external_id="MRN-1"), api.patient(external_id="MRN-2")
+    text = f"patient_id,external_id,taken_at,instrument,score\n{first},MRN-2,{day(4)},nrs-pain,5\n"
+    [problem] = imported(api, database, text, state="refused")["problems"]
+    assert (problem["line"], problem["column"]) == (2, "external_id")
+    known = text.replace("MRN-2", "mrn-1")
+    assert counted(imported(api, database, known)) == {"check_ins": 1, "scores": 1}
+
+
+def test_a_total_beside_blanks_is_treated_alike_in_every_layout(api: Api, database: Database) -> None:
+    patient = api.patient(external_id="MRN-1")
+    head = "external_id,taken_at,instrument,answers,score\n"
+    found = imported(api, database, f"{head}MRN-1,{day(4)},phq-9,2;2;2;2;2;0;0;0;,10\n")
+    assert found["counts"]["totals_dropped"] == 1
+    assert scores_of(api, patient) == [("phq-9", None)]
+    for answers in ("2;2;2;2;2;0;0;;", ";;;;;;;;"):
+        total = 10 if answers[0] == "2" else 0
+        text = f"{head}MRN-1,{day(5)},phq-9,{answers},{total}\n"
+        assert imported(api, database, text, state="refused")["problems"][0]["column"] == "score"
+
+
+def test_one_clinics_long_import_does_not_keep_another_waiting(api: Api, database: Database) -> None:
+    other = new_clinic(api.server)
+    table = [{"external_id": f"MRN-{n}"} for n in range(1_500)]
+    long, short = sent(api, written(table)), sent(other, "external_id\nMRN-1\n")
+    seen: list[tuple[str, str]] = []
+    portal: Any = api.server.portal
+    portal.call(running.carry_on, database, lambda mine: seen.append((str(mine.id), mine.state)))
+    ends = [which for which, state in seen if state == "done"]
+    assert ends.index(short["id"]) < ends.index(long["id"])

@@ -183,7 +183,7 @@ def test_cdisc_comes_as_xport_too(api: Api, database: Database, patient: str, tm
 
 
 def test_trap_9_what_is_no_date_is_refused(api: Api, database: Database, patient: str) -> None:
-    for at in ("1740823200", "2026-02-30 10:00", "true", "2026-13-01 10:00"):
+    for at in ("1740823200", "2026-02-30 10:00", "true", "2026-13-01 10:00", "2026-03-01T10:00:00+25:00"):
         assert refused(read(api, database, _WIDE, wide(*_ITEMS, at=at), state="refused")) == (2, "at")
     own = "external_id,taken_at,instrument,score\n0042,1740823200,nrs-pain,3\n"
     assert refused(imported(api, database, own, state="refused")) == (2, "taken_at")
@@ -454,6 +454,10 @@ def test_a_mapping_that_makes_no_sense_is_refused_with_the_place(api: Api) -> No
         ({**_WIDE, "unknown": 1}, "/unknown"),
         ({"patient": {"column": "mrn"}, "scores": [{"instrument": "phq-9", "total": "t"}]}, "/date/column"),
         ({"extends": "qualtrics"}, "/scores"),
+        ({**_WIDE, "date": {"column": "at", "format": "%m/%d"}}, "/date"),
+        ({**_WIDE, "date": {"column": "at", "format": "%Q"}}, "/date"),
+        ({**_WIDE, "scores": [{"instrument": "phq-9", "items": ["q1"] * 9}]}, "/scores/0"),
+        ({**_WIDE, "scores": [{"instrument": "phq-9", "items": "q{item}", "total": "q9"}]}, "/scores/0"),
     ):
         answer = api.request("PUT", "/v1/imports/mappings/mine", json=wrong)
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, place), answer.text
