@@ -23,13 +23,15 @@ from app.audit.service import by_operator
 from app.cli.opening import database, fail
 from app.errors import Problem
 from app.exchange import cells, exporting, parquet, running, service
+from app.exchange.assembling import assembled
 from app.exchange.columns import COLUMNS, What
-from app.exchange.items import LineProblem, assembled
+from app.exchange.items import LineProblem
 from app.exchange.mapped import MappedLayout
-from app.exchange.mapping import from_yaml, mapping_of
 from app.exchange.models import Import, ImportOut
 from app.exchange.own import OwnLayout
-from app.exchange.reading import SUFFIXES, FileError, LineError, Pieces, read
+from app.exchange.reading import SUFFIXES, Pieces, read
+from app.exchange.resolving import from_yaml, in_zone_of, mapping_of
+from app.exchange.rows import FileError, LineError
 from app.exchange.sniffing import Proposal, form_of, propose
 from app.facts import Fact
 from app.storage import NO_CLINIC, Database, Transaction
@@ -37,6 +39,7 @@ from app.storage import NO_CLINIC, Database, Transaction
 _PIECE = 256 * 1024
 _REFUSED = 1
 _SHOWN = 10
+_LOOK_SECONDS = 1.0
 
 Clinic = Annotated[UUID | None, typer.Option(help="The clinic's id; not needed where there is one only")]
 File = Annotated[Path, typer.Argument(help="CSV, NDJSON, XLSX; .sav, .xpt or .hl7 with their extras", dir_okay=False)]
@@ -56,7 +59,7 @@ def import_(
     """Import scores, sessions or patients from a file: in our own layout, or by a mapping.
 
     One bad line refuses the whole file, and is named. The same file again changes nothing. It may be stopped: the
-    service goes on with it, or the same command.
+    service goes on with it, and the same command finds what is there already.
     """
     if not file.is_file():
         fail(f"{file}: no such file")
@@ -73,9 +76,18 @@ def import_(
     with database() as opened:
         clinic_id = _clinic(opened, clinic)
         import_id = _sent(opened, clinic_id, file, media_type, name, content, dry_run=dry_run)
-        asyncio.run(running.carry_through(opened, clinic_id, import_id, _bar()))
-        done = opened.reading(clinic_id, lambda db: service.one(db, clinic_id, import_id)).value
+        done = asyncio.run(_carried(opened, clinic_id, import_id))
     _tell(done)
+
+
+async def _carried(opened: Database, clinic_id: UUID, import_id: UUID) -> ImportOut:
+    """The import once there is nothing more to do: done here, or by the service, which may have been first."""
+    while True:
+        await running.carry_through(opened, clinic_id, import_id, _bar())
+        found = (await opened.read(clinic_id, lambda db: service.one(db, clinic_id, import_id))).value
+        if found.ended_at is not None:
+            return found
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _text(path: Path) -> str:
@@ -100,15 +112,23 @@ def _sent(
     import_id = opened.writing(
         clinic_id, lambda db: service.begin(db, act, media_type, name, dry_run=dry_run, content=content)
     )
+    try:
+        _send_pieces(opened, clinic_id, import_id, file)
+    except BaseException:
+        opened.writing(clinic_id, lambda db: service.discard(db, clinic_id, import_id))
+        raise
+    size = file.stat().st_size
+    operate(opened, act, lambda db: service.received(db, act, import_id, size))
+    return import_id
+
+
+def _send_pieces(opened: Database, clinic_id: UUID, import_id: UUID, file: Path) -> None:
     with file.open("rb") as source:
         for number, piece in enumerate(iter(partial(source.read, _PIECE), b"")):
             opened.writing(
                 clinic_id,
                 partial(service.receive, clinic_id=clinic_id, import_id=import_id, number=number, piece=piece),
             )
-    size = file.stat().st_size
-    operate(opened, act, lambda db: service.received(db, act, import_id, size))
-    return import_id
 
 
 def _bar() -> Callable[[Import], None]:
@@ -166,10 +186,10 @@ def _first_rows(file: Path, media_type: str, proposal: Proposal) -> Iterator[str
         rows = read(media_type, _raw(file), mapping.form if mapping is not None else form_of(""))
         layout: OwnLayout | MappedLayout
         if mapping is not None:
-            layout = MappedLayout(mapping.in_zone_of(rows.more_headers), "")
+            layout = MappedLayout(in_zone_of(mapping, rows.more_headers), "")
         else:
             assert proposal.what is not None
-            layout = OwnLayout(proposal.what, rows.header)
+            layout = OwnLayout(proposal.what)
     except Problem as problem:
         yield "not yet: " + "; ".join(f"{fault.name} {fault.detail}" for fault in problem.errors)
         return
@@ -223,6 +243,8 @@ def export(
         with os.fdopen(descriptor, "wb") as out:
 
             def write(db: Transaction) -> None:
+                out.seek(0)
+                out.truncate()  # a transaction may be tried again
                 found = access.clinic(db, clinic_id)
                 assert found is not None
                 asked = (db, clinic_id, ZoneInfo(found.time_zone), kinds[what])

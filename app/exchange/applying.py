@@ -1,4 +1,4 @@
-"""Applies what is staged, and takes back what was applied: through the same functions that record what is posted."""
+"""Applies what is staged: through the same functions that record what is posted."""
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +18,10 @@ from app.checkins import service as check_ins
 from app.checkins import store as check_ins_store
 from app.checkins.deciding import Decision, Post
 from app.checkins.models import AmendmentIn, CheckInIn, ResponseAmendment
-from app.errors import Internal, Problem
-from app.exchange.checking import TAKEN_BACK, Checker
+from app.errors import Internal, Merged, NotFound, Problem
+from app.exchange.checking import Checker
 from app.exchange.comparing import is_same_version
-from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version
+from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version, Whose
 from app.exchange.staging import ProblemRow, what_is_new
 from app.logs import log_unexpected
 from app.patients import service as patients
@@ -35,8 +35,8 @@ from app.tracks import store as tracks
 
 T = TypeVar("T")
 
-_PATIENT, _SESSION, _CHECK_IN = b"psc"
-_BROUGHT = struct.Struct(">B16sI")
+PATIENT, SESSION, CHECK_IN = b"psc"
+BROUGHT = struct.Struct(">B16sI")
 _AGAIN = "recorded where it was imported from"
 
 
@@ -57,12 +57,14 @@ class Applied:
         self.problems.append(("left_out", line, column, rule))
 
     def bring(self, kind: int, made: UUID, version: int) -> None:
-        self.brought.append(_BROUGHT.pack(kind, made.bytes, version))
+        self.brought.append(BROUGHT.pack(kind, made.bytes, version))
 
 
 def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> Applied:
     """Records some of what is staged. What somebody recorded otherwise meanwhile is left out, and listed."""
     done = Applied()
+    goes_on = _survivors(db, act, items)
+    items = [_of(item, goes_on[_whose(item)]) for item in items]
     posted = [item for item in items if isinstance(item, CheckInItem)]
     others = [item for item in items if not isinstance(item, CheckInItem)]
     if others:
@@ -79,7 +81,6 @@ def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> A
 
 
 def _check_and_record(db: Transaction, caller: Caller, act: Act, items: Sequence[Item], done: Applied) -> None:
-    patients_store.summaries(db, act.clinic_id, {_whose(item) for item in items}, lock=True)
     for verdict in Checker(act.clinic_id, act.at).check(db, items):
         item = verdict.item
         if verdict.outcome == "amends" and not isinstance(item, PatientItem):
@@ -89,9 +90,25 @@ def _check_and_record(db: Transaction, caller: Caller, act: Act, items: Sequence
             done.leave_out(line, column, rule)
         elif verdict.outcome in ("unchanged", "skipped"):
             done.count("unchanged")
+        elif verdict.outcome == "new" and isinstance(item, CheckInItem):
+            done.leave_out(item.line, None, "something else is recorded there")
         else:
             returns = verdict.outcome == "returns"
             _guarded(db, done, item, partial(_APPLY[type(item)], db, caller, act, item, done, returns=returns))
+
+
+def _survivors(db: Transaction, act: Act, items: Sequence[Item]) -> dict[UUID, UUID]:
+    """The record in which each patient's goes on, who may have been merged into another one since the file was read."""
+    ids = {_whose(item) for item in items}
+    merged = patients_store.summaries(db, act.clinic_id, ids, lock=True)
+    gone = {one for one, found in merged.items() if found.merged_into is not None}
+    return {one: patients.goes_on_in(db, act.clinic_id, one) if one in gone else one for one in ids}
+
+
+def _of(item: Any, patient_id: UUID) -> Any:
+    if item.whose.patient_id == patient_id:
+        return item
+    return msgspec.structs.replace(item, whose=Whose(patient_id, None, True, item.whose.column))
 
 
 def _whose(item: Item) -> UUID:
@@ -128,7 +145,7 @@ def _patient(db: Transaction, caller: Caller, act: Act, item: PatientItem, done:
         made = patients.create(db, caller, act, PatientIn.model_validate({**item.body, "id": patient_id}))
     done.patient_ids.add(patient_id)
     done.count("patients")
-    done.bring(_PATIENT, patient_id, made.value.version)
+    done.bring(PATIENT, patient_id, made.value.version)
 
 
 def _session(db: Transaction, caller: Caller, act: Act, item: SessionItem, done: Applied, *, returns: bool) -> None:
@@ -147,7 +164,7 @@ def _session(db: Transaction, caller: Caller, act: Act, item: SessionItem, done:
     done.patient_ids.add(patient_id)
     done.count("sessions" if is_new or returns else "amended")
     if is_new or returns:  # what was there before is not the import's to take back
-        done.bring(_SESSION, session_id, version)
+        done.bring(SESSION, session_id, version)
 
 
 def _amend(db: Transaction, caller: Caller, act: Act, item: CheckInItem, done: Applied, *, returns: bool) -> None:
@@ -160,10 +177,14 @@ def _amend(db: Transaction, caller: Caller, act: Act, item: CheckInItem, done: A
         return
     for name, number in what_is_new(item).items():
         done.count(name, number)
-    done.bring(_CHECK_IN, item.id, check_ins_store.by_ids(db, act.clinic_id, [item.id])[item.id][0].version)
+    done.bring(CHECK_IN, item.id, check_ins_store.by_ids(db, act.clinic_id, [item.id])[item.id][0].version)
 
 
 _APPLY: dict[type, Callable[..., None]] = {PatientItem: _patient, SessionItem: _session, CheckInItem: _amend}
+
+
+# There is nobody any more to record it for.
+_GONE = (NotFound, Merged)
 
 
 def _record(
@@ -183,13 +204,13 @@ def _record(
     for item, outcome in made:
         if isinstance(outcome, Decision) and outcome.is_new:
             done.patient_ids.add(_whose(item))
-            for name, number in what_is_new(item).items():
-                done.count(name, number)
+            done.count("check_ins")
+            done.count("scores", len(outcome.scores))
             made_id, version = outcome.check_in.id, 1
             if len(item.versions) > 1:
                 version = check_ins_store.by_ids(db, act.clinic_id, [made_id])[made_id][0].version
-            done.bring(_CHECK_IN, made_id, version)
-        elif item.id is not None:
+            done.bring(CHECK_IN, made_id, version)
+        elif item.id is not None and not isinstance(outcome, _GONE):
             doubtful.append(item)
         elif isinstance(outcome, Problem):
             done.leave_out(*_blamed(item, outcome))
@@ -248,7 +269,7 @@ class _CheckIn(msgspec.Struct):
 
 def _body(check_in_id: UUID | None, version: Version) -> CheckInIn:
     responses = [_Response(one.instrument, one.answers, one.score) for one in version.responses]
-    made = _CheckIn(check_in_id, version.taken_at.at, version.session_id, version.before_infusion, responses)
+    made = _CheckIn(check_in_id, version.taken_at.at, version.session_id, bool(version.before_infusion), responses)
     return cast("CheckInIn", made)
 
 
@@ -292,72 +313,3 @@ def _amendments(db: Transaction, act: Act, check_in_id: UUID, version: Version) 
     yield AmendmentIn.model_construct(
         reason=reason, taken_at=version.taken_at.at if moved else MISSING, responses=given, void=MISSING
     )
-
-
-def take_back(db: Transaction, caller: Caller, act: Act, brought: bytes) -> Applied:
-    """Takes back the last of what a chunk brought, in the opposite order: check-ins are voided, sessions and patients
-    entered in error, with a reason. What was changed since stays."""
-    done = Applied()
-    for place in range(len(brought) - _BROUGHT.size, -1, -_BROUGHT.size):
-        kind, raw, version = _BROUGHT.unpack_from(brought, place)
-        _undo(db, done, partial(_TAKE_BACK[kind], db, caller, act, UUID(bytes=raw), version))
-    return done
-
-
-def last_of(brought: bytes, count: int) -> int:
-    """Where the last `count` entries begin."""
-    return max(0, len(brought) - count * _BROUGHT.size)
-
-
-def _undo(db: Transaction, done: Applied, work: Callable[[], UUID | None]) -> None:
-    try:
-        with savepoint(db):
-            patient_id = work()
-    except Problem:
-        patient_id = None
-    if patient_id is None:
-        done.count("kept")
-    else:
-        done.count("taken_back")
-        done.patient_ids.add(patient_id)
-
-
-def _void(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -> UUID | None:
-    found = check_ins_store.by_ids(db, act.clinic_id, [made]).get(made)
-    if found is None or found[0].version != version or found[0].voided:
-        return None
-    body = AmendmentIn.model_construct(reason=TAKEN_BACK, taken_at=MISSING, responses=MISSING, void=True)
-    amending.amend(db, caller, act, found[0].patient_id, made, None, body)
-    return found[0].patient_id
-
-
-def _end_session(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -> UUID | None:
-    found = sessions_store.by_ids(db, act.clinic_id, [made]).get(made)
-    if found is None or found[0].version != version:
-        return None
-    patch = SessionPatch.model_validate({"status": "entered_in_error", "reason": TAKEN_BACK})
-    sessions.update(db, caller, act, found[0].patient_id, made, None, patch)
-    return found[0].patient_id
-
-
-def _end_patient(db: Transaction, caller: Caller, act: Act, made: UUID, version: int) -> UUID | None:
-    found = patients_store.find(db, act.clinic_id, made)
-    if found is None or found.version != version or found.merged_into is not None or _has_records(db, act, made):
-        return None
-    patch = PatientPatch.model_validate({"care_status": "entered_in_error", "reason": TAKEN_BACK})
-    patients.update(db, caller, act, made, None, patch)
-    return made
-
-
-def _has_records(db: Transaction, act: Act, patient_id: UUID) -> bool:
-    """Whether anything stands in a patient's record."""
-    return any(not one.voided for one, _ in check_ins_store.of_patient(db, act.clinic_id, patient_id)) or bool(
-        tracks.infusions(db, act.clinic_id, patient_id)
-    )
-
-
-_TAKE_BACK: dict[int, Callable[[Transaction, Caller, Act, UUID, int], UUID | None]] = {
-    _PATIENT: _end_patient,
-    _SESSION: _end_session,
-    _CHECK_IN: _void,
-}

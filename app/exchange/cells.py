@@ -50,6 +50,8 @@ def text(cell: Any) -> str | None:
         raise CellError("holds a formula that was never calculated")
     if not isinstance(cell, str):
         raise CellError("must be text: a spreadsheet has made a number or a date of it")
+    if any("\ud800" <= character <= "\udfff" for character in cell):
+        raise CellError("must be text in Unicode")
     return cell[1:] if cell.startswith("'") and _RUN.match(cell[1:]) else cell
 
 

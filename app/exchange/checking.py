@@ -68,6 +68,7 @@ class Checker:
     created: dict[str, UUID] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
     _doubtful: set[str] = field(default_factory=set)
+    _places: tuple[UUID | None, dict[tuple[datetime, str], Response]] = (None, {})
     _last_sessions: tuple[UUID | None, list[CountedInfusion]] = (None, [])
 
     def check(self, db: Transaction, items: Sequence[Item]) -> list[Verdict]:
@@ -191,6 +192,7 @@ class Checker:
                 is_same_session(version.body, one.content)
                 for one in sessions.versions(db, self.clinic_id, session.id)[:-1]
             ),
+            is_whole=item.versions[0].recorded_at is not None,
         )
         return settled or Verdict(item, "refused", ((item.line, "session_id", _OTHER),))
 
@@ -241,9 +243,10 @@ class Checker:
         settled = _settled(
             item,
             current.version,
-            lambda version: is_same_version(version, current, scores),
+            lambda version: is_same_version(version, current, scores, is_whole=_has_versions(item)),
             is_undone=current.voided and current.reason == TAKEN_BACK,
             was_so=lambda version: self._was_so(db, version, check_in),
+            is_whole=item.versions[0].recorded_at is not None,
         )
         return settled or Verdict(item, "refused", _differing(item, scores))
 
@@ -271,6 +274,10 @@ class Checker:
             return Verdict(item, "skipped")
         same = 0
         for response in last.responses:
+            other = self._taken(_patient(item), last.taken_at.at, response)
+            if other is not None:
+                rule = f"another answer stands for {response.instrument} at this taken_at on line {other.line}"
+                problems.append((response.line, response.column, rule))
             stands = standing.get((_patient(item), last.taken_at.at, response.instrument))
             if stands is None:
                 continue
@@ -282,6 +289,14 @@ class Checker:
         if problems:
             return Verdict(item, "refused", tuple(problems))
         return Verdict(item, "unchanged" if same and same == len(last.responses) else "new")
+
+    def _taken(self, patient_id: UUID, at: datetime, response: Response) -> Response | None:
+        """Another response of the file in the same place, of the patient who is checked now."""
+        if self._places[0] != patient_id:
+            self._places = (patient_id, {})
+        other = self._places[1].setdefault((at, response.instrument), response)
+        same = other is response or (other.answers, other.score) == (response.answers, response.score)
+        return None if same else other
 
     def _faults(
         self, version: Version, patient_id: UUID, sessions_of: dict[UUID, UUID]
@@ -301,15 +316,24 @@ class Checker:
 
 
 def _settled(
-    item: R, number: int, is_so: Callable[[Any], bool], *, is_undone: bool, was_so: Callable[[Any], bool]
+    item: R,
+    number: int,
+    is_so: Callable[[Any], bool],
+    *,
+    is_undone: bool,
+    was_so: Callable[[Any], bool],
+    is_whole: bool,
 ) -> Verdict | None:
     """What becomes of a record whose id is known, of which version `number` stands; None where it is refused. `is_so`:
-    whether a version of the file's says what stands; `was_so`: whether it says what stood before."""
+    whether a version of the file's says what stands; `was_so`: whether it says what stood before. `is_whole`: the file
+    is an export of every version, from some instant on."""
     last = item.versions[-1]
     if is_so(last):
         return Verdict(item, "unchanged")
     if is_undone:
         return Verdict(item, "returns")
+    if item.versions[0].number == number + 1 and is_whole:
+        return Verdict(item, "amends", after=number)  # of a file that begins later
     at = next((version for version in item.versions if version.number == number), None)
     if at is not None and at is not last and is_so(at):
         return Verdict(item, "amends", after=number)
@@ -337,6 +361,10 @@ def _with(item: Any, patient_id: UUID) -> Any:
     """The record, whose patient is known by id."""
     mine = item.whose
     return msgspec.structs.replace(item, whose=Whose(patient_id, mine.external_id, mine.is_text, mine.column))
+
+
+def _has_versions(item: CheckInItem) -> bool:
+    return len(item.versions) > 1 or item.versions[-1].number > 1
 
 
 def _identified(item: CheckInItem) -> CheckInItem:

@@ -33,15 +33,22 @@ def is_same_external_id(theirs: str | None, mine: str) -> bool:
         return False
 
 
-def is_same_version(version: Version, stands: Versioned, scores: Sequence[ScoreVersion]) -> bool:
-    """Whether a version of a file's check-in says what a recorded one does; it may say of fewer instruments."""
+def is_same_version(
+    version: Version, stands: Versioned, scores: Sequence[ScoreVersion], *, is_whole: bool = False
+) -> bool:
+    """Whether a version of a file's check-in says what a recorded one does; the only one of a file may say of fewer
+    instruments, and a file need not say whether it came before the infusion."""
     if version.voided or stands.voided:
         return version.voided == stands.voided
     if not version.taken_at.is_same(stands.taken_at):
         return False
     if version.session_id not in (None, stands.session_id):
         return False
+    if version.before_infusion not in (None, stands.stated_before_at is not None):
+        return False
     known = {one.instrument: scored_of(one) for one in scores}
+    if is_whole and len(known) != len(version.responses):
+        return False
     return all(is_same_response(response, known.get(response.instrument)) for response in version.responses)
 
 
@@ -81,14 +88,16 @@ def _is_same(name: str, theirs: Any, mine: Any) -> bool:
 
 
 def why_other_patient(item: PatientItem, whose: Whose, stands: PatientOut) -> str | None:
-    """The first column in which a file's patient differs from the recorded one; None if in none."""
+    """The first column of a file in which its patient differs from the recorded one; None if in none."""
     if not is_same_external_id(whose.external_id, stands.external_id):
         return "external_id"
+    said = item.body.keys()
     for name in ("label", "birth_year", "failed_antidepressant_trials", "care_status"):
-        theirs, mine = item.body.get(name), getattr(stands, name)
+        theirs, mine = item.body.get(name, getattr(stands, name)), getattr(stands, name)
         if theirs != mine and not (theirs in _NOTHING and mine in _NOTHING):
             return name
     for name in _LISTS:
-        if sorted(item.body.get(name, ())) != sorted(getattr(stands, name)):
+        if name in said and sorted(item.body[name]) != sorted(getattr(stands, name)):
             return name
-    return "primary_instruments" if item.body.get("primary_instruments", {}) != stands.primary_instruments else None
+    theirs = item.body.get("primary_instruments", stands.primary_instruments)
+    return "primary_instruments" if theirs != stands.primary_instruments else None

@@ -2,13 +2,11 @@
 (`holdfast[hl7]`), takes segments apart; which field is read, and how a time is spelt, is here."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
 Row = tuple[int, Mapping[str, Any]]
-# Segments end in CR by the standard; senders use LF and CRLF too, and the package would see one segment.
-_END = re.compile(r"\r\n|\n|\r")
 # Two quotation marks delete a value (2.5.3.6 of the standard): of a new answer nothing is left.
 _DELETED = '""'
 _TIME = re.compile(r"(?a)(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(?:\.(\d{1,4}))?)?)?([+-]\d{4})?")
@@ -18,35 +16,37 @@ _CODED = ("CE", "CWE", "CNE")
 _OWN_NUMBER = "MR"
 
 
-def observations(text: str) -> Iterator[Row]:
-    """Each OBX with the patient (PID-3: the repetition of type MR, else the first), the message (MSH-10), its code
-    (OBX-3; LOINC's, where it is the alternate one), type, value, unit, status and time (OBX-14, else OBR-7, else
-    MSH-7). A zone that stands in MSH-7 alone is that of all times of the message. Blank and deleted values are None."""
+def observations(segments: Iterable[str]) -> Iterator[Row]:
+    """Each OBX of some segments, with the patient (PID-3: the repetition of type MR, else the first), the message
+    (MSH-10), its code (OBX-3; LOINC's, where it is the alternate one), type, value, unit, status and time: one for all
+    results of an order, OBR-7, else the first OBX-14, else MSH-7, so that the items of a questionnaire come together.
+    A zone that stands in MSH-7 alone is that of all times of the message. Blank and deleted values are None."""
     library = import_module("hl7")
-    head, message = "", _Message(None, None, "")
+    head, message = "", _Message(None, None)
     patient: str | None = None
     ordered: str | None = None
-    for number, line in enumerate(_END.split(text), start=1):
+    for number, line in enumerate(segments, start=1):
         segment = line.strip("\x0b\x1c ")
         name = segment[:3]
         if name == "MSH":
             head, patient, ordered = segment, None, None
             parsed = library.parse(segment)
-            message = _Message(_of(parsed, 0, 10), _of(parsed, 0, 7), segment)
+            message = _Message(_of(parsed, 0, 10), _of(parsed, 0, 7))
         elif head and name in ("PID", "OBR", "OBX"):
             parsed = library.parse(f"{head}\r{segment}")
             if name == "PID":
-                patient = _patient(parsed)
+                patient, ordered = _patient(parsed), None
             elif name == "OBR":
                 ordered = _of(parsed, 1, 7)
             else:
+                ordered = ordered or _of(parsed, 1, 14)
                 yield number, _observation(parsed, patient, message, ordered)
 
 
 class _Message:
     """What all segments of a message share: its id, when it was sent, and the zone that stands there."""
 
-    def __init__(self, message_id: str | None, sent: str | None, _: str) -> None:
+    def __init__(self, message_id: str | None, sent: str | None) -> None:
         zone = _ZONE.search(sent or "")
         self.id, self.sent, self.zone = message_id, sent, zone[0] if zone is not None else ""
 
@@ -65,7 +65,7 @@ def _observation(parsed: Any, patient: str | None, message: _Message, ordered: s
         "value": _of(parsed, 1, 5, 1) if kind in _CODED else _of(parsed, 1, 5),
         "unit": _of(parsed, 1, 6, 1),
         "status": _of(parsed, 1, 11),
-        "at": _time(_of(parsed, 1, 14) or ordered or message.sent, message.zone),
+        "at": _time(ordered or message.sent, message.zone),
     }
 
 

@@ -1,6 +1,6 @@
 """Lines of our own layout, as exports write it and as other tools write it back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.api.faults import faults_of
 from app.exchange import cells
+from app.exchange.assembling import check, settled
 from app.exchange.cells import CellError
 from app.exchange.columns import COLUMNS, What
 from app.exchange.items import (
@@ -24,10 +25,8 @@ from app.exchange.items import (
     SessionItem,
     SessionVersion,
     Whose,
-    check,
     in_time,
     keyed,
-    settled,
 )
 from app.instruments import INSTRUMENTS
 from app.patients.models import PatientIn
@@ -39,25 +38,27 @@ _NOTHING = "NA"
 _OF_SESSION = tuple(name for name in SessionIn.model_fields if name != "id")
 _OF_PATIENT = tuple(name for name in PatientIn.model_fields if name not in ("id", "care_team"))
 # Of what went on in another record, this one keeps nothing: there it is a record of its own.
+_MOST_VERSIONS = 100_000
 _ENDED = ("voided", "moved")
 
 
 class OwnLayout:
     """Reads the lines of a file that holds scores, sessions or patients in our own layout."""
 
-    def __init__(self, what: What, header: Sequence[str]) -> None:
+    def __init__(self, what: What) -> None:
         self._what = what
         known = {column.name: column for column in COLUMNS[what]}
-        self._reads = {name: known[name].read for name in header if name and known[name].read is not None}
+        self._known = frozenset(known)
+        # Of JSON each line has members of its own; cells of CSV that are not there are blank.
+        self._reads = {name: column.read for name, column in known.items() if column.read is not None}
         self._moments = {name for name, column in known.items() if column.type == "instant"}
         self.skipped = self.dropped = 0
 
     def fragments(self, line: int, row: Mapping[str, Any]) -> Iterator[Keyed]:
         """The fragments of one line. Raises LineProblem."""
-        unknown = [name for name in row if name and name not in self._reads and not self._is_known(name)]
-        if unknown:
+        if any(name and name not in self._known for name in row):
             raise LineProblem(line, None, "has a column that this layout does not know")
-        said = {name: self._read(line, name, row.get(name)) for name in self._reads}
+        said = {name: self._read(line, name, row[name]) for name in self._reads if name in row}
         whose = _whose(line, said)
         match self._what:
             case "scores":
@@ -68,9 +69,6 @@ class OwnLayout:
                 yield _session(line, said, whose)
             case "patients":
                 yield _patient(line, said, whose)
-
-    def _is_known(self, name: str) -> bool:
-        return any(column.name == name for column in COLUMNS[self._what])
 
     def _read(self, line: int, name: str, cell: Any) -> Any:
         read = self._reads[name]
@@ -128,6 +126,13 @@ def _needed(line: int, said: Mapping[str, Any], name: str) -> Any:
     return said[name]
 
 
+def _version(line: int, said: Mapping[str, Any]) -> int:
+    version: int = said.get("version") or 1
+    if not 1 <= version <= _MOST_VERSIONS:
+        raise LineProblem(line, "version", f"must be from 1 to {_MOST_VERSIONS}")
+    return version
+
+
 def _instant(moment: Moment | None) -> datetime | None:
     return None if moment is None else moment.at
 
@@ -151,7 +156,7 @@ def _score(line: int, said: Mapping[str, Any], whose: Whose) -> tuple[Keyed, boo
                 raise LineProblem(line, "score", "a total of blanks alone is no score")
         response = Response(code, answers, kept, line, column)
         check(response)
-    version = said.get("version") or 1
+    version = _version(line, said)
     fragment = Fragment(
         whose,
         check_in_id,
@@ -159,7 +164,7 @@ def _score(line: int, said: Mapping[str, Any], whose: Whose) -> tuple[Keyed, boo
         line,
         taken_at,
         said.get("session_id"),
-        bool(said.get("before_infusion")),
+        said.get("before_infusion"),
         "voided" if status in _ENDED else status,
         said.get("reason"),
         _instant(said.get("recorded_at")),
@@ -186,7 +191,7 @@ def _session(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
     if naive and session_id is None:
         raise LineProblem(line, "started_at", "must have a zone, such as Z or -05:00")
     content = checked_session(line, body, {})
-    version = said.get("version") or 1
+    version = _version(line, said)
     one = SessionVersion(version, line, content, said.get("reason"), _instant(said.get("recorded_at")), naive)
     group = session_id.hex if session_id is not None else in_time(body["started_at"])
     return keyed(SESSIONS, whose, group, version, line, SessionItem(whose, session_id, [one]))
@@ -205,7 +210,7 @@ def _patient(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
     body = {name: said[name] for name in _OF_PATIENT if said.get(name) is not None}
     body["external_id"] = whose.external_id
     model = _checked(line, PatientIn, body)
-    content = model.model_dump(mode="json", exclude={"id", "care_team"})
+    content = model.model_dump(mode="json", exclude={"id", "care_team"}, exclude_unset=True)
     return keyed(PATIENTS, whose, "", 1, line, PatientItem(whose, line, content))
 
 

@@ -4,9 +4,6 @@ says how far the import has come: stopped at any moment, it goes on from there."
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -17,14 +14,17 @@ from app.access import store as access
 from app.access.door import record_act
 from app.access.service import Caller
 from app.audit.service import Act
-from app.exchange import applying, store
+from app.errors import Problem
+from app.exchange import applying, store, undoing
 from app.exchange.applying import Applied
-from app.exchange.checking import Checker
+from app.exchange.checking import Checker, Unknown
 from app.exchange.items import Item, items_of
-from app.exchange.mapping import mapping_of
 from app.exchange.models import Import, ImportChunk
+from app.exchange.resolving import mapping_of
 from app.exchange.staging import (
     MOST_PROBLEMS,
+    Chunk,
+    ProblemRow,
     Staging,
     cipher,
     full_chunks,
@@ -32,52 +32,29 @@ from app.exchange.staging import (
     store_problems,
     store_staged,
 )
+from app.exchange.turns import (
+    PART_SECONDS,
+    LostError,
+    Run,
+    Say,
+    TurnedError,
+    done_aside,
+    in_measure,
+    is_time,
+    leave_room,
+    take,
+    write,
+)
 from app.facts import Fact
 from app.storage import NO_CLINIC, Database, Transaction, leases
 
 T = TypeVar("T")
-Say = Callable[[Import], None]
 
 logger = logging.getLogger("holdfast")
 
-# A process that dies keeps its imports from others for so long.
-_LEASE = timedelta(seconds=30)
-_RENEWED_AFTER = timedelta(seconds=10)
 _LOOK_SECONDS = 1.0
-# A part of the work takes so long, and a post waits for one at most: by how many others wrote within a second of late.
-_PART_SECONDS = ((5, 0.012), (1, 0.04), (0, 0.15))
-# So many records a part has at first, and at most.
-_FIRST_PART, _LARGEST_PART = 20, 500
+_FAILED_SECONDS = 30.0
 _AT_ONCE = 4
-_SAID_EVERY = 1.0
-# From so many writes of others a second on, half of the time is theirs.
-_BUSY = 40
-
-
-class LostError(Exception):
-    """Another process has the import."""
-
-
-class TurnedError(Exception):
-    """The import is in another state by now: somebody has ended it."""
-
-
-@dataclass(slots=True)
-class _Run:
-    """One import in the hands of this process."""
-
-    database: Database
-    clinic_id: UUID
-    import_id: UUID
-    holder: str
-    say: Say
-    until: datetime
-    said_at: float = 0.0
-    size: int = _FIRST_PART
-
-    @property
-    def name(self) -> str:
-        return f"import {self.import_id}"
 
 
 async def carry_on(database: Database, say: Say = lambda _: None) -> None:
@@ -89,9 +66,10 @@ async def carry_on(database: Database, say: Say = lambda _: None) -> None:
     async def one(clinic_id: UUID, import_id: UUID) -> None:
         try:
             await carry_through(database, clinic_id, import_id, say)
-        except Exception as error:  # the others go on
+        except Exception as error:  # the others go on, and this one in a while
             failed.add(import_id)
             logger.warning("an import could not go on: %s", type(error).__name__)
+            await asyncio.sleep(_FAILED_SECONDS)
 
     async with asyncio.TaskGroup() as group:
         while True:
@@ -112,9 +90,9 @@ async def carry_on(database: Database, say: Say = lambda _: None) -> None:
 
 async def carry_through(database: Database, clinic_id: UUID, import_id: UUID, say: Say = lambda _: None) -> None:
     """Goes on with an import until there is nothing more to do. Returns at once if another process has it."""
-    run = _Run(database, clinic_id, import_id, str(uuid4()), say, clock.now())
+    run = Run(database, clinic_id, import_id, str(uuid4()), say)
     try:
-        await _hold(run)
+        await database.write(NO_CLINIC, lambda db: take(db, run))
         while await _next_state(run):
             pass
     except LostError:
@@ -123,18 +101,7 @@ async def carry_through(database: Database, clinic_id: UUID, import_id: UUID, sa
         await database.write(NO_CLINIC, lambda db: leases.end(db, run.name, run.holder))
 
 
-async def _hold(run: _Run) -> None:
-    """Keeps the import for this process. Raises LostError where another one has it."""
-    now = clock.now()
-    if run.until - now > _LEASE - _RENEWED_AFTER:
-        return
-    until = now + _LEASE
-    if not await run.database.write(NO_CLINIC, lambda db: leases.lease(db, run.name, run.holder, now, until)):
-        raise LostError
-    run.until = until
-
-
-async def _next_state(run: _Run) -> bool:
+async def _next_state(run: Run) -> bool:
     """Works on what the import's state asks for. Whether there is more to do."""
     found = await run.database.read(run.clinic_id, lambda db: store.find(db, run.clinic_id, run.import_id))
     state = None if found is None else found.state
@@ -152,33 +119,54 @@ async def _next_state(run: _Run) -> bool:
     return True
 
 
-async def _validate(run: _Run, found: Import) -> None:
-    unknown = "refuse" if found.mapping is None else mapping_of(found.mapping).patient.unknown
-    checker = Checker(run.clinic_id, found.created_at, unknown)
+async def _validate(run: Run, found: Import) -> None:
+    checker = Checker(run.clinic_id, found.created_at, _unknown(found))
     staging = Staging(run.database, run.clinic_id, run.import_id, checker)
-    await _write(run, "validating", lambda db, _: store.forget_staged(db, run.clinic_id, run.import_id))
+    await write(run, "validating", lambda db, _: store.forget_staged(db, run.clinic_id, run.import_id))
     for step in steps(staging, found):
-        staging.is_hurried = run.database.demand() >= _PART_SECONDS[0][0]
+        staging.is_hurried = run.database.demand() >= PART_SECONDS[0][0]
         began = time.monotonic()
-        await run.database.compute(run.clinic_id, step)
-        await _leave_room(run, time.monotonic() - began)
-        chunks = full_chunks(staging, all_of_them=False) if not staging.is_refused else ()
-        if chunks or staging.problems or _is_time(run):
-            await _write(run, "validating", partial(_note_read, staging=staging, chunks=chunks))
-    await _write(run, "validating", partial(_end_reading, staging=staging))
+        await done_aside(run, step)
+        await leave_room(run, time.monotonic() - began)
+        chunks = [] if staging.is_refused else full_chunks(staging, all_of_them=False)
+        if chunks or staging.problems or is_time(run):
+            problems, staging.problems = staging.problems, []
+            await write(run, "validating", partial(_note_read, staging=staging, chunks=chunks, problems=problems))
+    chunks = [] if staging.is_refused else full_chunks(staging, all_of_them=True)
+    problems, staging.problems = staging.problems, []
+    await write(run, "validating", partial(_end_reading, staging=staging, chunks=chunks, problems=problems))
+    await _forget_pieces(run)
 
 
-def _note_read(db: Transaction, mine: Import, staging: Staging, chunks: Sequence[tuple[int, int, int, bytes]]) -> None:
-    store_staged(db, staging, chunks)
+def _unknown(found: Import) -> Unknown:
+    try:
+        return "refuse" if found.mapping is None else mapping_of(found.mapping).patient.unknown
+    except Problem:  # the mapping is not valid any more, for which the file is refused
+        return "refuse"
+
+
+async def _forget_pieces(run: Run) -> None:
+    """Deletes the file as it came, some of it in each transaction."""
+    while await run.database.write_part(
+        run.clinic_id, lambda db: store.forget_some_pieces(db, run.clinic_id, run.import_id)
+    ):
+        await asyncio.sleep(0)
+
+
+def _note_read(
+    db: Transaction, mine: Import, staging: Staging, chunks: list[Chunk], problems: list[ProblemRow]
+) -> None:
+    store_staged(db, staging, chunks, problems)
     mine.lines, mine.problem_count = staging.lines, staging.problem_count
     mine.counts = {**staging.counts}
 
 
-def _end_reading(db: Transaction, mine: Import, staging: Staging) -> None:
+def _end_reading(
+    db: Transaction, mine: Import, staging: Staging, chunks: list[Chunk], problems: list[ProblemRow]
+) -> None:
     """What the file has become: refused, ready to be applied, or for a dry run done."""
-    _note_read(db, mine, staging, [] if staging.is_refused else list(full_chunks(staging, all_of_them=True)))
+    _note_read(db, mine, staging, chunks, problems)
     mine.items = staging.items
-    store.forget_pieces(db, mine.clinic_id, mine.id)
     if staging.is_refused or mine.dry_run:
         mine.state, mine.ended_at = "refused" if staging.is_refused else "done", clock.now()
         store.forget_unapplied(db, mine.clinic_id, mine.id)
@@ -190,19 +178,20 @@ def _end_reading(db: Transaction, mine: Import, staging: Staging) -> None:
     mine.counts = {n: staging.counts.get(n, 0) for n in ("unchanged", "skipped", "totals_dropped")}
 
 
-async def _apply(run: _Run) -> None:
+async def _apply(run: Run) -> None:
+    await _forget_pieces(run)
     while True:
         chunk = await run.database.read(
             run.clinic_id, lambda db: _opened(db, store.next_chunk(db, run.clinic_id, run.import_id))
         )
         if chunk is None:
-            await _write(run, "applying", _end_applying)
+            await write(run, "applying", _end_applying)
             return
         row, items = chunk
         while row.done < row.items:
             some = items[row.done : row.done + run.size]
             part = partial(_apply_part, chunk=row, items=some)
-            row.done, row.brought = await _in_measure(run, "applying", part)
+            row.done, row.brought = await in_measure(run, "applying", part)
 
 
 def _opened(db: Transaction, chunk: ImportChunk | None) -> tuple[ImportChunk, list[Item]] | None:
@@ -255,15 +244,15 @@ def _end_applying(_: Transaction, mine: Import) -> None:
     mine.state, mine.ended_at = "done", clock.now()
 
 
-async def _take_back(run: _Run) -> None:
-    await _write(run, "cancelling", _forget_rest)
+async def _take_back(run: Run) -> None:
+    await _forget_pieces(run)
+    await write(run, "cancelling", _forget_rest)
     while True:
-        if not await _in_measure(run, "cancelling", partial(_take_back_part, size=run.size)):
+        if not await in_measure(run, "cancelling", partial(_take_back_part, size=run.size)):
             return
 
 
 def _forget_rest(db: Transaction, mine: Import) -> None:
-    store.forget_pieces(db, mine.clinic_id, mine.id)
     store.forget_unapplied(db, mine.clinic_id, mine.id)
 
 
@@ -273,9 +262,9 @@ def _take_back_part(db: Transaction, mine: Import, size: int) -> bool:
     if chunk is None:
         mine.state, mine.ended_at = "cancelled", clock.now()
         return False
-    place = applying.last_of(chunk.brought, size)
+    place = undoing.last_of(chunk.brought, size)
     caller, act = who(db, mine, "undo_import")
-    applied = applying.take_back(db, caller, act, chunk.brought[place:])
+    applied = undoing.take_back(db, caller, act, chunk.brought[place:])
     _keep_event(db, act, applied)
     store.keep_place(db, chunk, brought=chunk.brought[:place])
     _add(db, mine, applied)
@@ -289,50 +278,3 @@ def who(db: Transaction, mine: Import, operation: str) -> tuple[Caller, Act]:
     zone = ZoneInfo(clinic.time_zone)
     caller = Caller(mine.actor_kind, mine.actor_id, mine.clinic_id, "admin", frozenset(), None, zone, clinic)
     return caller, Act(mine.clinic_id, mine.actor_kind, mine.actor_id, operation, mine.request_id, clock.now())
-
-
-async def _write(run: _Run, state: str, work: Callable[[Transaction, Import], T]) -> T:
-    """The result of work on the import, which is locked and still in this state. Raises TurnedError where it is not."""
-    await _hold(run)
-
-    def locked(db: Transaction) -> tuple[T, Import]:
-        mine = store.find(db, run.clinic_id, run.import_id, lock=True)
-        if mine is None or mine.state != state:
-            raise TurnedError
-        result = work(db, mine)
-        db.add(mine)
-        return result, mine
-
-    result, mine = await run.database.write_part(run.clinic_id, locked)
-    run.said_at = time.monotonic()
-    run.say(mine)
-    return result
-
-
-async def _in_measure(run: _Run, state: str, work: Callable[[Transaction, Import], T]) -> T:
-    """`_write` of a part of the work, after which the next one is made larger or smaller, and others have a turn."""
-    seconds = 0.0
-
-    def timed(db: Transaction, mine: Import) -> T:
-        nonlocal seconds
-        began = time.monotonic()
-        result = work(db, mine)
-        seconds = time.monotonic() - began
-        return result
-
-    result = await _write(run, state, timed)
-    demand = run.database.demand()
-    wanted = next(most for others, most in _PART_SECONDS if demand >= others)
-    factor = min(2.0, max(0.25, wanted / max(seconds, 1e-4)))
-    run.size = min(_LARGEST_PART, max(1, round(run.size * factor)))
-    await _leave_room(run, seconds)
-    return result
-
-
-def _is_time(run: _Run) -> bool:
-    return time.monotonic() - run.said_at > _SAID_EVERY
-
-
-async def _leave_room(run: _Run, seconds: float) -> None:
-    """Leaves the processor to others who want to write: the longer, the more often they do."""
-    await asyncio.sleep(seconds * min(1.0, run.database.demand() / _BUSY))

@@ -8,7 +8,6 @@ from uuid import UUID
 from app.audit.service import Act
 from app.errors import Fault, Invalid, NotFound, Problem, UnsupportedMediaType
 from app.exchange import cells, store
-from app.exchange.mapping import mapping_of, ready
 from app.exchange.models import (
     CountsOut,
     Import,
@@ -19,6 +18,7 @@ from app.exchange.models import (
     ProgressOut,
 )
 from app.exchange.reading import EXTRAS, MEDIA_TYPES, is_readable
+from app.exchange.resolving import mapping_of, ready
 from app.exchange.staging import cipher
 from app.facts import Fact
 from app.storage import Transaction, new_id
@@ -95,22 +95,30 @@ def _content_of(db: Transaction, clinic_id: UUID, name: str) -> dict[str, Any]:
 
 
 def receive(db: Transaction, clinic_id: UUID, import_id: UUID, number: int, piece: bytes) -> None:
-    """Keeps a piece of the file, encrypted."""
+    """Keeps a piece of the file, encrypted. Raises NotFound where the import was ended meanwhile."""
+    found = store.find(db, clinic_id, import_id, lock=True)
+    if found is None or found.state != "receiving":
+        raise NotFound
     store.add_piece(db, clinic_id, import_id, number, cipher(db).seal(piece))
 
 
 def discard(db: Transaction, clinic_id: UUID, import_id: UUID) -> None:
     """Forgets an import whose file did not come whole, or came before."""
-    store.remove(db, clinic_id, import_id)
-    found = store.find(db, clinic_id, import_id)
-    if found is not None:
-        db.delete(found)
+    found = store.find(db, clinic_id, import_id, lock=True)
+    if found is None or found.state != "receiving":
+        return
+    while store.forget_some_pieces(db, clinic_id, import_id):
+        pass
+    db.delete(found)
 
 
 def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
-    """Forgets imports whose file did not come whole within a day."""
+    """Forgets imports whose file did not come whole within a day, and what is left of files that are not needed."""
     for found in store.unfinished(db, clinic_id, now - _RECEIVED_WITHIN):
         discard(db, clinic_id, found.id)
+    for import_id in store.with_pieces(db, clinic_id):
+        while store.forget_some_pieces(db, clinic_id, import_id):
+            pass
 
 
 def received(db: Transaction, act: Act, import_id: UUID, size: int) -> Fact[ImportOut]:

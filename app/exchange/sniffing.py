@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 
 from app.exchange.columns import What, kind_of
-from app.exchange.mapping import ready
-from app.exchange.reading import HL7, Form, LineError, Rows
+from app.exchange.reading import HL7
+from app.exchange.resolving import ready
+from app.exchange.rows import Form, LineError, Rows
 from app.instruments import INSTRUMENTS
 
 # The columns by which a tool's files are known.

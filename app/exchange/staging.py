@@ -1,7 +1,7 @@
 """Reads a file that was sent, whole: every line becomes a record or a problem, and the records are staged in chunks.
 
-Runs in steps of a moment each, in a thread, between which others have their turn. Nothing here is applied. Where it is
-stopped it begins anew, since what is staged is deleted first.
+Runs in steps, in a thread, between which others have their turn; the first one opens the file, and of a workbook takes
+longest. Nothing here is applied. Where it is stopped it begins anew, since what is staged is deleted first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +13,11 @@ from uuid import UUID
 from app.api.encryption import Cipher
 from app.errors import Problem
 from app.exchange import store
+from app.exchange.assembling import NOTHING, assembled, voided_first
 from app.exchange.checking import Checker, Verdict
 from app.exchange.columns import kind_of, why_no_kind
 from app.exchange.items import (
     CHECK_INS,
-    NOTHING,
     PATIENTS,
     SESSIONS,
     CheckInItem,
@@ -26,14 +26,14 @@ from app.exchange.items import (
     PatientItem,
     SessionItem,
     as_bytes,
-    assembled,
-    voided_first,
 )
 from app.exchange.mapped import MappedLayout
-from app.exchange.mapping import mapping_of
 from app.exchange.models import Import
 from app.exchange.own import OwnLayout
-from app.exchange.reading import NDJSON, FileError, Form, LineError, Pieces, Row, Rows, read
+from app.exchange.reading import NDJSON, Pieces, read
+from app.exchange.resolving import in_zone_of, mapping_of
+from app.exchange.rows import FileError, Form, LineError, Row, Rows
+from app.logs import log_unexpected
 from app.storage import Database, Transaction, keys_for
 from app.storage.sorting import Sorted
 
@@ -70,6 +70,8 @@ class Staging:
     problems: list[ProblemRow] = field(default_factory=list)
     problem_count: int = 0
     is_hurried: bool = False
+    seen: set[str] = field(default_factory=set)
+    seen_varies: bool = False
     waiting: dict[int, list[Item]] = field(default_factory=lambda: {PATIENTS: [], SESSIONS: [], CHECK_INS: []})
     numbers: dict[int, int] = field(default_factory=lambda: {PATIENTS: 0, SESSIONS: 0, CHECK_INS: 0})
 
@@ -115,6 +117,7 @@ def steps(staging: Staging, found: Import) -> Iterator[Callable[[], Any]]:
         yield read_some
     if not staging.lines and not staging.is_refused:
         staging.refuse(1, None, "must hold a line under its header")
+    _check_seen(staging, layout[0])
     for name, number in (("skipped", layout[0].skipped), ("totals_dropped", layout[0].dropped)):
         if number:
             staging.count(name, number)
@@ -147,18 +150,31 @@ def _opened(staging: Staging, found: Import) -> tuple[Rows, OwnLayout | MappedLa
 
     rows = read(found.media_type, Pieces(piece), mapping.form if mapping is not None else Form())
     if mapping is not None:
-        # Each line of JSON has members of its own.
-        lacking = [name for name in mapping.needed if name not in rows.header] if found.media_type != NDJSON else []
+        # Each line of JSON has members of its own: what no line has is known at the end.
+        staging.seen_varies = found.media_type == NDJSON
+        lacking = [] if staging.seen_varies else [name for name in mapping.needed if name not in rows.header]
         if lacking:
-            listed = ", ".join(lacking[:20])
-            raise FileError(f"must have each column that the mapping names, once; lacking or there twice: {listed}")
+            raise FileError(_lacking(lacking))
         if mapping.zone_from_header:
-            mapping = mapping.in_zone_of(rows.more_headers)
+            mapping = in_zone_of(mapping, rows.more_headers)
         return rows, MappedLayout(mapping, found.mapping_name or "")
     what = kind_of(rows.header)
     if what is None:
         raise FileError(f"{_UNNAMED} ({why_no_kind(rows.header)})")
-    return rows, OwnLayout(what, rows.header)
+    return rows, OwnLayout(what)
+
+
+def _lacking(columns: Sequence[str]) -> str:
+    listed = ", ".join(columns[:20])
+    return f"must have each column that the mapping names, once; lacking or there twice: {listed}"
+
+
+def _check_seen(staging: Staging, layout: OwnLayout | MappedLayout) -> None:
+    """Refuses a file of JSON in which a column that the mapping names is on no line: it would pass for a blank."""
+    if staging.seen_varies and isinstance(layout, MappedLayout) and staging.lines:
+        lacking = [name for name in layout.always_needed if name not in staging.seen]
+        if lacking:
+            staging.refuse(1, None, _lacking(lacking))
 
 
 def _read_some(staging: Staging, source: Iterator[Row | LineError], layout: OwnLayout | MappedLayout) -> bool:
@@ -171,10 +187,14 @@ def _read_some(staging: Staging, source: Iterator[Row | LineError], layout: OwnL
             if isinstance(row, LineError):
                 staging.refuse(row.line, None, str(row))
                 continue
+            staging.seen.update(row[1] if staging.seen_varies else ())
             try:
                 some += layout.fragments(*row)
             except LineProblem as problem:
                 staging.refuse(problem.line, problem.column, str(problem))
+            except Exception as error:  # of a library, about a value that nobody thought of: the line is refused
+                log_unexpected(error)
+                staging.refuse(row[0], None, "cannot be read")
     except FileError as error:
         staging.refuse(error.line, None, str(error))
         count = 0
@@ -232,8 +252,12 @@ def what_is_new(item: Item) -> dict[str, int]:
     return {"patients": 1} if isinstance(item, PatientItem) else {"sessions": 1}
 
 
-def full_chunks(staging: Staging, *, all_of_them: bool) -> Sequence[tuple[int, int, int, bytes]]:
-    """(phase, number, items, content) of the chunks that are full, or of all that is left."""
+Chunk = tuple[int, int, int, bytes]
+
+
+def full_chunks(staging: Staging, *, all_of_them: bool) -> list[Chunk]:
+    """(phase, number, items, content) of the chunks that are full, or of all that is left. They are not waiting any
+    more: whoever takes them must store them."""
     found = []
     for phase, items in staging.waiting.items():
         while len(items) >= _ITEMS_A_CHUNK or (all_of_them and items):
@@ -243,13 +267,12 @@ def full_chunks(staging: Staging, *, all_of_them: bool) -> Sequence[tuple[int, i
     return found
 
 
-def store_staged(db: Transaction, staging: Staging, chunks: Sequence[tuple[int, int, int, bytes]]) -> None:
-    """Stores chunks, and the problems that were found."""
+def store_staged(db: Transaction, staging: Staging, chunks: Sequence[Chunk], problems: Sequence[ProblemRow]) -> None:
+    """Stores chunks, and the last problems that were found. May be done again where its transaction is."""
     seal = cipher(db).seal
     for phase, number, count, content in chunks:
         store.add_chunk(db, staging.clinic_id, staging.import_id, phase, number, count, seal(content))
-    store_problems(db, staging.clinic_id, staging.import_id, staging.problems, staging.problem_count)
-    staging.problems.clear()
+    store_problems(db, staging.clinic_id, staging.import_id, problems, staging.problem_count)
 
 
 def store_problems(

@@ -18,6 +18,7 @@ from app.storage import Repeated, Transaction, below, insert
 from app.tracks.models import ScoreVersion
 
 _AT_ONCE = 1_000
+_PIECES_AT_ONCE = 64
 _S, _P = (inspect(model).local_table.c for model in (ScoreVersion, Patient))
 
 
@@ -145,6 +146,15 @@ def unfinished(db: Transaction, clinic_id: UUID, before: datetime) -> Sequence[I
     return db.exec(query).all()
 
 
+def with_pieces(db: Transaction, clinic_id: UUID) -> Sequence[UUID]:
+    """Ended imports of which pieces are left."""
+    query = select(ImportPiece.import_id).join(
+        Import, and_(col(Import.clinic_id) == col(ImportPiece.clinic_id), col(Import.id) == col(ImportPiece.import_id))
+    )
+    ended = (col(ImportPiece.clinic_id) == clinic_id, col(Import.ended_at).is_not(None))
+    return db.exec(query.where(*ended).distinct()).all()
+
+
 def open_imports(db: Transaction, clinic_id: UUID) -> int:
     """How many imports of a clinic are not ended."""
     query = select(func.count()).where(col(Import.clinic_id) == clinic_id, col(Import.ended_at).is_(None))
@@ -204,22 +214,20 @@ def forget_staged(db: Transaction, clinic_id: UUID, import_id: UUID) -> None:
         db.execute(delete(model).where(col(model.clinic_id) == clinic_id, col(model.import_id) == import_id))
 
 
-def forget_pieces(db: Transaction, clinic_id: UUID, import_id: UUID) -> None:
-    """Deletes the file as it came."""
+def forget_some_pieces(db: Transaction, clinic_id: UUID, import_id: UUID) -> bool:
+    """Deletes a part of the file as it came. Whether there may be more."""
     mine = (col(ImportPiece.clinic_id) == clinic_id, col(ImportPiece.import_id) == import_id)
-    db.execute(delete(ImportPiece).where(*mine))
+    last = db.exec(select(func.max(ImportPiece.number)).where(*mine)).one()
+    if last is None:
+        return False
+    db.execute(delete(ImportPiece).where(*mine, col(ImportPiece.number) > last - _PIECES_AT_ONCE))
+    return True
 
 
 def forget_unapplied(db: Transaction, clinic_id: UUID, import_id: UUID) -> None:
     """Deletes what was staged and is not to be applied any more."""
     mine = (col(ImportChunk.clinic_id) == clinic_id, col(ImportChunk.import_id) == import_id)
     db.execute(update(ImportChunk).where(*mine, col(ImportChunk.content).is_not(None)).values(content=None))
-
-
-def remove(db: Transaction, clinic_id: UUID, import_id: UUID) -> None:
-    """Deletes an import whose file did not come whole."""
-    forget_pieces(db, clinic_id, import_id)
-    db.flush()
 
 
 def add_problems(db: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

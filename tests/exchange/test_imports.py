@@ -1,6 +1,8 @@
 """A file comes in whole or not at all, by the rules of everything that is recorded; and it can be taken back."""
 
 import asyncio
+import json
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,11 +10,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app import clock
-from app.exchange import applying, running, staging
-from app.storage import NO_CLINIC, Database, leases
-from tests.conftest import Api, days_ago, new_client, new_clinic, new_person
+from app.audit.service import Act
+from app.errors import NotFound
+from app.exchange import applying, running, service, staging, store, turns
+from app.storage import NO_CLINIC, Database, leases, new_id
+from tests.conftest import Api, days_ago, new_client, new_clinic, new_device, new_person
 from tests.exchange.files import CSV, NDJSON, carried, counted, exported, imported, lines, rows, sent, written
 
 _PHQ = "2;2;2;2;2;2;2;0;0"
@@ -31,6 +36,18 @@ def day(ago: int, hour: int = 15) -> str:
 def scores_of(api: Api, patient: str) -> list[tuple[str, Any]]:
     items = api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
     return sorted((s["instrument"], s["value"]) for one in items if one["status"] == "recorded" for s in one["scores"])
+
+
+def read_only(api: Api, database: Database, found: dict[str, Any]) -> None:
+    """Has a file read, and nothing of it applied."""
+    portal: Any = api.server.portal
+
+    async def read() -> None:
+        run = turns.Run(database, api.clinic_id, UUID(found["id"]), "test", lambda _: None)
+        await running._next_state(run)
+        await database.write(NO_CLINIC, lambda db: leases.end(db, run.name, run.holder))
+
+    portal.call(read)
 
 
 def test_a_file_of_patients_sessions_and_scores_comes_in(api: Api, database: Database) -> None:
@@ -204,15 +221,7 @@ def test_what_a_live_post_has_taken_meanwhile_is_left_out_and_listed(api: Api, d
     patient = api.patient(external_id="MRN-1")
     text = f"external_id,taken_at,instrument,score\nMRN-1,{day(4)},nrs-pain,5\nMRN-1,{day(3)},nrs-pain,5\n"
     found = sent(api, text)
-    portal: Any = api.server.portal
-    import_id = UUID(found["id"])
-
-    async def only_read() -> None:
-        run = running._Run(database, api.clinic_id, import_id, "test", lambda _: None, clock.now())
-        await running._next_state(run)
-        await database.write(NO_CLINIC, lambda db: leases.end(db, run.name, run.holder))
-
-    portal.call(only_read)
+    read_only(api, database, found)
     api.check_in(patient, day(4), "nrs-pain", 9)
     ended = carried(api, database, found)
     assert (ended["state"], counted(ended)) == ("done", {"check_ins": 1, "scores": 1, "left_out": 1})
@@ -315,8 +324,8 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
     api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """Every write of the job is made to be the last one of its process, one after the other."""
-    monkeypatch.setattr(running, "_FIRST_PART", 3)
-    monkeypatch.setattr(running, "_LARGEST_PART", 3)
+    monkeypatch.setattr(turns, "_FIRST_PART", 3)
+    monkeypatch.setattr(turns, "_LARGEST_PART", 3)
     monkeypatch.setattr(staging, "_ITEMS_A_CHUNK", 5)
     monkeypatch.setattr(staging, "_ITEMS_A_STEP", 4)
     monkeypatch.setattr(staging, "_LINES_A_STEP", 3)
@@ -331,15 +340,16 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
         carried(api, database, found)
         api.request("DELETE", f"/v1/imports/{found['id']}")
     portal: Any = api.server.portal
-    write, left = running._write, [0]
+    write_one, left = turns.write, [0]
 
     async def last(*given: Any) -> Any:
         if left[0] == 0:
             raise Killed
         left[0] -= 1
-        return await write(*given)
+        return await write_one(*given)
 
-    monkeypatch.setattr(running, "_write", last)
+    monkeypatch.setattr(running, "write", last)
+    monkeypatch.setattr(turns, "write", last)
     allowed, is_over = 0, False
     while not is_over:
         left[0] = allowed
@@ -349,7 +359,8 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
         except Killed:
             allowed += 1
     assert allowed > 3
-    monkeypatch.setattr(running, "_write", write)
+    monkeypatch.setattr(running, "write", write_one)
+    monkeypatch.setattr(turns, "write", write_one)
     ended = carried(api, database, found)
     if stage == "undoing":
         assert (ended["state"], ended["counts"]["taken_back"]) == ("cancelled", 14)
@@ -364,7 +375,7 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same_end(
 def test_cancelling_while_it_is_applied_takes_back_what_came(
     api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_LARGEST_PART", 4)
+    monkeypatch.setattr(turns, "_LARGEST_PART", 4)
     api.patient(external_id="MRN-1")
     table = [
         {"external_id": "MRN-1", "taken_at": day(2 + n), "instrument": "nrs-pain", "score": n % 11} for n in range(40)
@@ -474,8 +485,8 @@ def test_what_was_moved_does_not_come_back_where_it_was_wrong(api: Api, database
 def test_what_stands_in_the_place_of_a_voided_one_comes_over(
     api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    monkeypatch.setattr(running, "_FIRST_PART", part)
-    monkeypatch.setattr(running, "_LARGEST_PART", part)
+    monkeypatch.setattr(turns, "_FIRST_PART", part)
+    monkeypatch.setattr(turns, "_LARGEST_PART", part)
     patient = api.patient(external_id="MRN-1")
     for _ in range(2):
         kept = api.check_in(patient, day(4), "gad-7", 10)
@@ -519,3 +530,116 @@ def test_one_clinics_long_import_does_not_keep_another_waiting(api: Api, databas
     portal.call(running.carry_on, database, lambda mine: seen.append((str(mine.id), mine.state)))
     ends = [which for which, state in seen if state == "done"]
     assert ends.index(short["id"]) < ends.index(long["id"])
+
+
+def test_lines_of_ndjson_need_not_name_the_same_members(api: Api, database: Database) -> None:
+    api.patient(external_id="MRN-1")
+    one = {"external_id": "MRN-1", "instrument": "phq-9"}
+    text = "\n".join(
+        json.dumps(line)
+        for line in (
+            {**one, "taken_at": day(5), "score": 3},
+            {**one, "taken_at": day(4), "answers": [2, 2, 2, 2, 2, 2, 0, 0, 1], "before_infusion": True},
+        )
+    )
+    imported(api, database, text, NDJSON)
+    first, second = sorted(lines(exported(api, "scores.ndjson")), key=lambda line: line["taken_at"])
+    assert (first["answers"], second["answers"]) == (None, [2, 2, 2, 2, 2, 2, 0, 0, 1])
+    assert (first["before_infusion"], second["before_infusion"]) == (False, True)
+    assert set(counted(imported(api, database, exported(api, "scores.ndjson"), NDJSON))) == {"unchanged"}
+    other = exported(api, "scores.csv").replace('"true"', '"false"')
+    assert counted(imported(api, database, other, state="refused")) == {"refused": 1}
+
+
+@pytest.mark.parametrize("name", ["_note_read", "_end_reading", "_apply_part"])
+def test_a_transaction_that_is_tried_again_loses_nothing(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(staging, "_ITEMS_A_CHUNK", 3)
+    api.patient(external_id="MRN-1")
+    table = [{"external_id": "MRN-1", "taken_at": day(2 + n), "instrument": "nrs-pain", "score": 3} for n in range(8)]
+    work, failed = getattr(running, name), [False]
+
+    def fails_once(*given: Any, **named: Any) -> Any:
+        result = work(*given, **named)
+        if not failed[0]:
+            failed[0] = True
+            raise OperationalError("", None, sqlite3.OperationalError("database is locked"))
+        return result
+
+    monkeypatch.setattr(running, name, fails_once)
+    monkeypatch.setattr("app.storage.database.is_passing", lambda error: True)
+    assert counted(imported(api, database, written(table))) == {"check_ins": 8, "scores": 8}
+    assert failed == [True]
+    assert len(rows(exported(api, "scores.csv"))) == 8
+
+
+def test_what_no_library_can_write_refuses_its_line(api: Api, database: Database) -> None:
+    api.patient(external_id="MRN-1")
+    one = {"external_id": "MRN-1", "taken_at": day(3), "instrument": "nrs-pain", "score": 3}
+    for wrong, column in (
+        ({"version": 10**30}, "version"),
+        ({"version": -1}, "version"),
+        ({"reason": "\ud800"}, "reason"),
+        ({"external_id": "\udfff"}, "external_id"),
+        ({"score": {"a": 1}}, "score"),
+        ({"answers": {"a": 1}}, "answers"),
+    ):
+        found = imported(api, database, json.dumps({**one, **wrong}), NDJSON, "refused")
+        assert [(p["line"], p["column"]) for p in found["problems"]] == [(1, column)]
+
+
+def test_two_records_in_one_place_refuse_the_file(api: Api, database: Database) -> None:
+    api.patient(external_id="MRN-1")
+    head = "check_in_id,external_id,taken_at,instrument,score\n"
+    text = "".join(f"{new_id()},{who},{day(3)},nrs-pain,{n}\n" for n, who in ((4, "MRN-1"), (5, "mrn-1")))
+    [problem] = imported(api, database, head + text, state="refused")["problems"]
+    assert problem["column"] == "score"
+
+
+def test_a_patient_who_is_merged_meanwhile_is_recorded_for_the_survivor(api: Api, database: Database) -> None:
+    gone, stays = api.patient(external_id="MRN-1"), api.patient(external_id="MRN-2")
+    text = f"check_in_id,external_id,taken_at,instrument,score\n{new_id()},MRN-1,{day(3)},nrs-pain,4\n"
+    found = sent(api, text)
+    read_only(api, database, found)
+    merged = api.post(f"/v1/patients/{gone}/merge", {"into": stays, "reason": "the same person"})
+    assert merged.status_code == 201
+    assert counted(carried(api, database, found)) == {"check_ins": 1, "scores": 1}
+    assert scores_of(api, stays) == [("nrs-pain", 4)]
+
+
+def test_an_undone_patient_stays_who_was_enrolled_since(api: Api, database: Database) -> None:
+    found = imported(api, database, "external_id\nMRN-1\nMRN-2\n")
+    [patient] = api.post("/v1/patients/search", {"external_id": "MRN-1"}).json()["items"]
+    device = new_device(api, patient["id"])
+    api.request("DELETE", f"/v1/imports/{found['id']}")
+    assert (carried(api, database, found)["counts"]["taken_back"], device.get("/v1/me").status_code) == (1, 200)
+
+
+def test_a_file_of_patients_compares_what_it_has(api: Api, database: Database) -> None:
+    text = "external_id,label\nMRN-1,A.B.\n"
+    imported(api, database, text)
+    [patient] = api.post("/v1/patients/search", {"external_id": "MRN-1"}).json()["items"]
+    assert api.patch(f"/v1/patients/{patient['id']}", {"care_status": "paused"}, 1).status_code == 200
+    assert counted(imported(api, database, text)) == {"unchanged": 1}
+    assert imported(api, database, text.replace("A.B.", "C.D."), state="refused")["problems"][0]["column"] == "label"
+
+
+def test_each_part_is_an_audit_event_with_its_patients(api: Api, database: Database) -> None:
+    patient = api.patient(external_id="MRN-1")
+    imported(api, database, f"external_id,taken_at,instrument,score\nMRN-1,{day(4)},nrs-pain,5\n")
+    events = api.get("/v1/audit-events", params={"patient_id": patient}).json()["items"]
+    assert [(e["operation"], e["patient_ids"]) for e in events if "import" in e["operation"]] == [
+        ("apply_import", [patient])
+    ]
+
+
+def test_ending_an_import_whose_file_is_still_coming_keeps_nothing_of_it(api: Api, database: Database) -> None:
+    act = Act(api.clinic_id, "user", api.caller_id, "create_import", "test", clock.now())
+    import_id = database.writing(api.clinic_id, lambda db: service.begin(db, act, CSV, None, dry_run=False))
+    database.writing(api.clinic_id, lambda db: service.receive(db, api.clinic_id, import_id, 0, b"external_id\n"))
+    api.request("DELETE", f"/v1/imports/{import_id}")
+    with pytest.raises(NotFound):
+        database.writing(api.clinic_id, lambda db: service.receive(db, api.clinic_id, import_id, 1, b"MRN-1\n"))
+    assert carried(api, database, {"id": str(import_id)})["state"] == "cancelled"
+    assert database.reading(api.clinic_id, lambda db: store.piece(db, api.clinic_id, import_id, 0)) is None

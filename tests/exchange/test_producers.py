@@ -12,8 +12,8 @@ import pandas
 import pyreadstat
 import pytest
 
-from app.exchange.mapping import ready
 from app.exchange.reading import HL7, SAV, XLSX, XPT
+from app.exchange.resolving import ready
 from app.storage import Database
 from tests.conftest import Api
 from tests.exchange.files import NDJSON, counted, imported
@@ -456,6 +456,8 @@ def test_a_mapping_that_makes_no_sense_is_refused_with_the_place(api: Api) -> No
         ({"extends": "qualtrics"}, "/scores"),
         ({**_WIDE, "date": {"column": "at", "format": "%m/%d"}}, "/date"),
         ({**_WIDE, "date": {"column": "at", "format": "%Q"}}, "/date"),
+        ({**_WIDE, "date": {"column": "at", "format": "%d/%d/%Y"}}, "/date"),
+        ({**_WIDE, "date": {"column": "at", "format": "%Y-%m-%d %H:%M %Z"}}, "/date"),
         ({**_WIDE, "scores": [{"instrument": "phq-9", "items": ["q1"] * 9}]}, "/scores/0"),
         ({**_WIDE, "scores": [{"instrument": "phq-9", "items": "q{item}", "total": "q9"}]}, "/scores/0"),
     ):
@@ -468,3 +470,55 @@ def test_a_mapping_that_makes_no_sense_is_refused_with_the_place(api: Api) -> No
     assert api.get("/v1/imports/mappings/mine").json()["content"] == _WIDE
     assert api.request("DELETE", "/v1/imports/mappings/mine").status_code == 204
     assert api.get("/v1/imports/mappings/mine").status_code == 404
+
+
+def test_hl7_items_whose_times_differ_are_one_questionnaire(api: Api, database: Database, patient: str) -> None:
+    segments = _hl7("\r", at="").split("\r")
+    timed = [
+        f"{line}|||2026030110000{n % 10}-0500" if line.startswith("OBX") else line for n, line in enumerate(segments)
+    ]
+    imported(api, database, "\r".join(timed), HL7, mapping="hl7-oru")
+    assert the_score(api, patient)["answers"] == _ITEMS
+
+
+def test_hl7_two_items_and_the_total_of_the_phq_2_are_no_phq_9(api: Api, database: Database, patient: str) -> None:
+    head = "MSH|^~\\&|S|F|R|F|20260301100500-0500||ORU^R01^ORU_R01|M1|P|2.5.1\rPID|1||0042\rOBR|1|||x|||20260301\r"
+    results = "OBX|1|NM|44250-9^a^LN||2||||||F\rOBX|2|NM|44255-8^b^LN||1||||||F\rOBX|3|NM|55758-7^c^LN||3||||||F\r"
+    imported(api, database, head.replace("20260301\r", "202603011000\r") + results, HL7, mapping="hl7-oru")
+    score = the_score(api, patient)
+    assert (score["instrument"], score["value"], score["answers"]) == ("phq-2", 3, [2, 1])
+
+
+def test_a_misspelt_member_of_json_is_no_blank(api: Api, database: Database, patient: str) -> None:
+    line = json.dumps({"mrn": "0042", "at": "2026-03-01 10:00", **{f"Q{n}": a for n, a in enumerate(_ITEMS, start=1)}})
+    scale = {"instrument": "phq-9", "items": "q{item}"}
+    keep(api, **{**_WIDE, "scores": [scale]})
+    found = imported(api, database, line, NDJSON, "refused", mapping="mine")
+    assert "q9" in found["problems"][0]["rule"]
+
+
+def test_a_workbooks_day_has_no_time(api: Api, database: Database, patient: str) -> None:
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.append(["mrn", "at", "pain"])
+    sheet.append(["0042", datetime(2026, 3, 1), 3])  # noqa: DTZ001
+    out = BytesIO()
+    book.save(out)
+    scale = {"instrument": "nrs-pain", "total": "pain"}
+    found = read(api, database, {**_WIDE, "scores": [scale]}, out.getvalue(), XLSX, "refused")
+    assert "time of day" in found["problems"][0]["rule"]
+    text = "mrn,at,pain\n0042,2026-03-01 00:00:00,3\n"
+    timed = {**_WIDE, "date": {"column": "at", "time": "09:00"}, "scores": [scale]}
+    read(api, database, timed, text)
+    assert the_score(api, patient)["taken_at"] == "2026-03-01T05:00:00Z"  # midnight, as it says
+
+
+def test_a_number_that_a_spreadsheet_has_cut_is_no_identifier(api: Api, database: Database, patient: str) -> None:
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.append(["mrn", "at", "pain"])
+    sheet.append([1234567890123456789.0, "2026-03-01 10:00", 3])
+    out = BytesIO()
+    book.save(out)
+    mapping = {**_WIDE, "scores": [{"instrument": "nrs-pain", "total": "pain"}]}
+    assert refused(read(api, database, mapping, out.getvalue(), XLSX, "refused")) == (2, "mrn")

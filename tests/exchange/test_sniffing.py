@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.exchange.mapping import mapping_of
-from app.exchange.reading import CSV, Form, Pieces, read
+from app.exchange.reading import CSV, Pieces, read
+from app.exchange.resolving import mapping_of
+from app.exchange.rows import Form
 from app.exchange.sniffing import Proposal, propose
 from app.instruments import INSTRUMENTS
 
