@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app import clock
 from app.access import store as access
@@ -83,7 +86,8 @@ def import_(
 async def _carried(opened: Database, clinic_id: UUID, import_id: UUID) -> ImportOut:
     """The import once there is nothing more to do: done here, or by the service, which may have been first."""
     while True:
-        await running.carry_through(opened, clinic_id, import_id, _bar())
+        with _bar() as say:
+            await running.carry_through(opened, clinic_id, import_id, say)
         found = (await opened.read(clinic_id, lambda db: service.one(db, clinic_id, import_id))).value
         if found.ended_at is not None:
             return found
@@ -131,21 +135,20 @@ def _send_pieces(opened: Database, clinic_id: UUID, import_id: UUID, file: Path)
             )
 
 
-def _bar() -> Callable[[Import], None]:
-    """Says how far an import is: on a terminal's standard error, in place."""
-    if not sys.stderr.isatty():
-        return lambda _: None
+@contextmanager
+def _bar() -> Iterator[Callable[[Import], None]]:
+    """Says how far an import is: on a terminal's standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("reading", total=None)
 
-    def say(found: Import) -> None:
-        if found.state == "validating":
-            print(f"\r{found.lines} lines read", end="\033[K", file=sys.stderr, flush=True)
-        elif found.items:
-            part = found.applied / found.items
-            bar = "#" * round(part * 30)
-            text = f"\r[{bar:<30}] {found.applied} of {found.items} records"
-            print(text, end="\n" if part == 1 else "\033[K", file=sys.stderr, flush=True)
+        def say(found: Import) -> None:
+            if found.state == "validating":
+                bar.update(task, completed=found.lines)
+            else:
+                bar.update(task, description="recording", completed=found.applied, total=found.items)
 
-    return say
+        yield say
 
 
 def _tell(done: ImportOut) -> None:
@@ -175,14 +178,15 @@ def _sniff(file: Path, media_type: str) -> None:
         for unsure in proposal.unsure:
             print(f"# say {unsure}")
         print(yaml.safe_dump(proposal.mapping, sort_keys=False).rstrip())
-    print("# The first ten rows as they would be read")
+    guess = proposal.mapping is not None and "zone" not in proposal.mapping
+    print("# The first ten rows as they would be read" + (", as if times without a zone were UTC" if guess else ""))
     for line in _first_rows(file, media_type, proposal):
         print(f"#   {line}")
 
 
 def _first_rows(file: Path, media_type: str, proposal: Proposal) -> Iterator[str]:
     try:
-        mapping = None if proposal.mapping is None else mapping_of(proposal.mapping)
+        mapping = None if proposal.mapping is None else mapping_of({"zone": "UTC", **proposal.mapping})
         rows = read(media_type, _raw(file), mapping.form if mapping is not None else form_of(""))
         layout: OwnLayout | MappedLayout
         if mapping is not None:

@@ -1,7 +1,7 @@
 """Exports: scores, sessions and patients, one a line, in our own layout (`columns`), which an import reads back.
 
 CSV is for people: what stands now, instants with six digits, numbers in one spelling, text in quotation marks, and an
-apostrophe before what a spreadsheet would run as a formula. NDJSON is lossless: every version, voids too.
+apostrophe before what a spreadsheet would run as a formula. NDJSON has every version, voids too.
 """
 
 import csv

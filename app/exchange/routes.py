@@ -71,8 +71,8 @@ async def export_scores_csv(door: DoorOf, since: Since = None) -> StreamingRespo
 
 @router.get("/scores.ndjson", **_ndjson("Every version of every score"))
 async def export_scores_ndjson(door: DoorOf, since: Since = None) -> StreamingResponse:
-    """Lossless: versions that were replaced or voided too, told apart by `status`; count those alone that are
-    `recorded`. One export of a clinic at a time."""
+    """Versions that were replaced or voided too, told apart by `status`: count those alone that are `recorded`. One
+    export of a clinic at a time."""
     return await _exported(door, "scores", "ndjson", since)
 
 

@@ -4,9 +4,11 @@ items or totals its columns are named after. A proposal, for a person to look at
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from app.exchange.cells import naive
 from app.exchange.columns import What, kind_of
 from app.exchange.reading import HL7
 from app.exchange.resolving import ready
@@ -30,6 +32,10 @@ _LETTERS = {code: re.sub(r"[^a-z0-9]", "", code) for code in INSTRUMENTS}
 _PATIENTS = ("mrn", "patient_id", "patientid", "patient", "record_id", "subject", "subjid", "usubjid", "pid", "id")
 _TOTALS = ("total", "score", "sum", "tot", "totalscore", "totalscores")
 _DAYS = ("date", "visit", "taken", "completed", "when", "time", "datum", "fecha")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ZONE = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
+_DATES, _HOURS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m/%d/%y", "%d/%m/%y", "%Y/%m/%d"), ("", " %H:%M", " %H:%M:%S")
+_FORMATS = tuple(date + hour for date in _DATES for hour in _HOURS)
 _NUMBERED = re.compile(r"(.*?[^0-9])0*(\d{1,2})\]?")
 _NOT_OF_ANSWERS = ("infus", "birth", "dob")
 _TELLS_ROWS = 10
@@ -70,8 +76,8 @@ def propose(media_type: str, rows: Rows) -> Proposal:
         found["scores"] = _scales(header)
         if not found["scores"]:
             unsure.append("scores: which columns have the items or the total of which instrument")
-    if "long" not in base and media_type != HL7 and _lacks_zone(rows, found.get("date") or base["date"]):
-        unsure.append("zone: of times that have none, as in America/New_York")
+    if media_type != HL7:
+        unsure += _dated(found, base, rows)
     return Proposal(None, found, tuple(unsure))
 
 
@@ -142,12 +148,32 @@ def _is_total(name: str, code: str, *, has_items: bool) -> bool:
     return plain in named or any(plain in (f"{one}{word}", f"{word}{one}") for one in named for word in _TOTALS)
 
 
-def _lacks_zone(rows: Rows, date: dict[str, Any]) -> bool:
-    """Whether the first times have no zone."""
-    for row in islice(rows, _TELLS_ROWS):
-        if isinstance(row, LineError):
-            continue
-        cell = str(row[1].get(date["column"]) or "")
-        if cell:
-            return re.search(r"(?:[Zz]|[+-]\d\d:?\d\d)$", cell) is None
+def _dated(found: dict[str, Any], base: dict[str, Any], rows: Rows) -> list[str]:
+    """Adds to a proposal how its dates are spelt, as far as the first rows tell. Returns what a person must say."""
+    date = {**base.get("date", {}), **found.get("date", {})}
+    seen = [row[1].get(date["column"]) for row in islice(rows, _TELLS_ROWS) if not isinstance(row, LineError)]
+    spelt = [cell.strip() for cell in seen if isinstance(cell, str) and cell.strip()]
+    unsure: list[str] = []
+    if spelt and any(naive(cell) is None and not _ZONE.search(cell) for cell in spelt) and "format" not in date:
+        fitting = [form for form in _FORMATS if all(_fits(cell, form) for cell in spelt)]
+        if fitting:
+            date["format"] = fitting[0]
+        if len(fitting) != 1:
+            unsure.append("date: its format; " + " or ".join(fitting or ["as strptime has it"]))
+    has_day_only = "%H" not in date.get("format", "%H") or any(_DAY.fullmatch(cell) for cell in spelt)
+    if has_day_only and not {"time", "time_column"} & date.keys():
+        date["time"] = "12:00"
+        unsure.append("date: the time of day, or the column that has it; 12:00 is a guess")
+    if date != base.get("date"):
+        found["date"] = date
+    if not (spelt and all(_ZONE.search(cell) for cell in spelt)) and not base.get("zone_from_header"):
+        unsure.append("zone: of times that have none, as in America/New_York")
+    return unsure
+
+
+def _fits(cell: str, form: str) -> bool:
+    try:
+        datetime.strptime(cell, form)  # noqa: DTZ007 - it is only tried
+    except ValueError:
+        return False
     return True

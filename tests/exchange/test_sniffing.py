@@ -44,7 +44,7 @@ def test_a_tool_is_known_by_its_columns_and_what_is_unsure_is_said() -> None:
     assert (found.mapping or {})["extends"] == "redcap"
     assert any(one.startswith("zone") for one in found.unsure)
     dates = proposed("mrn,infusion date,visit,dob,phq9_total", "1,2026-03-01,2026-03-02,1980-01-01,4")
-    assert (dates.mapping or {})["date"] == {"column": "visit"}
+    assert (dates.mapping or {})["date"] == {"column": "visit", "time": "12:00"}
     assert proposed("patient_id,taken_at,instrument,score").what == "scores"
 
 
@@ -53,3 +53,16 @@ def test_what_is_proposed_can_be_read() -> None:
     mapping = mapping_of(proposed(f"mrn,visit,{','.join(names)}").mapping or {})
     assert [scale.instrument for scale in mapping.scores] == ["phq-9"]
     assert len(mapping.scores[0].columns) == len(INSTRUMENTS["phq-9"].items)
+
+
+def test_dates_are_spelt_as_the_first_rows_tell() -> None:
+    for cell, form, is_sure in (
+        ("03/31/2026", "%m/%d/%Y", True),
+        ("31/03/2026", "%d/%m/%Y", True),
+        ("03/04/2026", "%m/%d/%Y", False),
+        ("31.03.2026 10:15", "%d.%m.%Y %H:%M", True),
+    ):
+        found = proposed("mrn,visit,phq9_total", f"1,{cell},4")
+        assert (found.mapping or {})["date"]["format"] == form
+        assert any("format" in one for one in found.unsure[1:] if "strptime" in one or " or %" in one) is not is_sure
+    assert "format" not in (proposed("mrn,visit,phq9_total", "1,2026-03-31T10:00:00Z,4").mapping or {})["date"]
