@@ -77,7 +77,7 @@ class GuardedRoute(StrictRoute):
         problem = await self.where_it_is_theirs(request, door, problem)
         if not door.caller.knows_merges:
             problem.more.pop("into", None)
-        await door.refuse(problem, request.path_params)
+        await door.refuse(problem, _named(request))
         return problem
 
     async def where_it_is_theirs(self, request: Request, door: Door, problem: Problem) -> Problem:
@@ -86,7 +86,7 @@ class GuardedRoute(StrictRoute):
         if problem.status not in _OF_SHAPE or not door.is_permitted:
             return problem
         try:
-            ids = {name: UUID(value) for name, value in request.path_params.items()}
+            ids = {name: UUID(value) for name, value in _named(request).items()}
         except ValueError:
             return problem
         clinic_id, whose = door.act.clinic_id, door.caller.whose
@@ -95,6 +95,11 @@ class GuardedRoute(StrictRoute):
         database = DOOR_PARTS.of(request).database
         is_there = not ids or await database.read(clinic_id, lambda db: store.are_there(db, clinic_id, ids))
         return problem if is_there else NotFound()
+
+
+def _named(request: Request) -> dict[str, str]:
+    """What the address names, as text; a route may have made ids of it."""
+    return {name: str(value) for name, value in request.path_params.items()}
 
 
 def admitted(request: PlainRequest, operation: str) -> Door | None:

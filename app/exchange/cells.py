@@ -1,6 +1,6 @@
 """One cell of a file: how the values of our own layout are spelt, and which other spellings are read as the same.
 
-Spreadsheets and data frames write back what they read in spellings of their own: see docs/reference/files.md. What can
+Spreadsheets and data frames write back what they read in spellings of their own: see docs/files.md. What can
 mean one thing only is read; what has lost something, or may mean two things, is refused with the rule.
 """
 

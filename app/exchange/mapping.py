@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import RequestBody, with_examples
+from app.api.fields import Flag, RequestBody, Whole, with_examples
 from app.exchange.rows import Form
 from app.instruments import INSTRUMENTS
 from app.sessions.models import SessionIn
@@ -67,7 +67,7 @@ class ScaleColumnsIn(RequestBody):
     instrument: Annotated[str, Field(json_schema_extra={"enum": list(INSTRUMENTS)})]
     items: Texts | str | None = None
     total: str | None = None
-    values: dict[str, int] = Field(default_factory=dict)
+    values: dict[str, Whole] = Field(default_factory=dict)
     missing: Texts = Field(default_factory=list)
     missing_items: dict[int, Texts] = Field(default_factory=dict)
     only_if: RowConditionIn | None = None
@@ -119,7 +119,7 @@ class ItemCodeIn(RequestBody):
     """An item of an instrument; item 0 is its total."""
 
     instrument: str
-    item: int
+    item: Whole
 
     @model_validator(mode="after")
     def _fits(self) -> "ItemCodeIn":
@@ -137,8 +137,8 @@ class LongLayoutIn(RequestBody):
     code: Column = ""
     value: Column = ""
     codes: dict[str, ItemCodeIn] = Field(default_factory=dict)
-    loinc: bool = False
-    values: dict[str, int] = Field(default_factory=dict)
+    loinc: Flag = False
+    values: dict[str, Whole] = Field(default_factory=dict)
     missing: Texts = Field(default_factory=list)
     others: Literal["skip", "refuse"] = "refuse"
 
@@ -170,11 +170,11 @@ class MappingIn(RequestBody):
     about: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: Literal["utf-8", "utf-16", "windows-1252", "iso-8859-1", "mac-roman"] = "utf-8"
-    header_rows: Annotated[int, Field(ge=1, le=20)] = 1
-    rows_before: Annotated[int, Field(ge=0, le=100)] = 0
+    header_rows: Annotated[Whole, Field(ge=1, le=20)] = 1
+    rows_before: Annotated[Whole, Field(ge=0, le=100)] = 0
     sheet: str | None = None
     zone: str | None = None
-    zone_from_header: bool = False
+    zone_from_header: Flag = False
     decimal: Literal[".", ","] = "."
     missing: Texts = Field(default_factory=list)
     keep: list[RowConditionIn] = Field(default_factory=list)

@@ -20,6 +20,9 @@ from app.storage import DatabaseError
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SAV, XPT, HL7 = "application/x-spss-sav", "application/x-sas-xport", "x-application/hl7-v2+er7"
+# It is to be seen from the file itself what it is.
+ANY = "application/octet-stream"
+_SIGNS = ((b"PK\x03\x04", XLSX), (b"$FL2", SAV), (b"$FL3", SAV), (b"HEADER RECORD", XPT), (b"MSH", HL7), (b"{", NDJSON))
 # The extra of the package that reads a kind of file, where it is not among those that the service needs.
 EXTRAS = {SAV: ("spss", "pyreadstat"), XPT: ("spss", "pyreadstat"), HL7: ("hl7", "hl7")}
 MEDIA_TYPES = (CSV, NDJSON, XLSX, SAV, XPT, HL7)
@@ -63,16 +66,34 @@ def is_readable(media_type: str) -> bool:
     return True
 
 
+def why_not_readable(media_type: str) -> str:
+    """Which package would read this kind of file."""
+    extra, package = EXTRAS[media_type]
+    return f"this service reads no such files: it lacks {package} (holdfast[{extra}])"
+
+
+def seen(first: bytes) -> str:
+    """What kind of file begins with these bytes; CSV where nothing tells."""
+    begins = first.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ")
+    return next((media_type for sign, media_type in _SIGNS if begins.startswith(sign)), CSV)
+
+
 def read(media_type: str, raw: io.RawIOBase, form: Form) -> Rows:
     """The rows of a file. Raises FileError, here and while they are read."""
     file = io.BufferedReader(raw, CHUNK)
+    if media_type == ANY:
+        media_type = seen(file.peek(CHUNK))
+    if not is_readable(media_type):
+        raise FileError(why_not_readable(media_type))
     try:
         found = _READERS[media_type](file, form)
     except (FileError, Problem, DatabaseError):
         raise
     except Exception:  # a library that was handed something else than it reads
         raise FileError("must be a file of the kind that it is sent as") from None
-    return Rows(found.header, _guarded(iter(found)), found.more_headers)
+    rows = Rows(found.header, _guarded(iter(found)), found.more_headers)
+    rows.varies = media_type == NDJSON
+    return rows
 
 
 def _guarded(rows: Iterator[Row | LineError]) -> Iterator[Row | LineError]:

@@ -45,13 +45,15 @@ class Form:
 
 
 class Rows:
-    """The rows of a file, the names of its columns, and further rows of its header by column."""
+    """The rows of a file, the names of its columns, and further rows of its header by column. `varies`: each row has
+    columns of its own, and those of the first one are named."""
 
     def __init__(
         self, header: Sequence[str], rows: Iterator[Row | LineError], more_headers: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         self.header = list(header)
         self.more_headers = more_headers
+        self.varies = False
         self._rows = rows
 
     def __iter__(self) -> Iterator[Row | LineError]:

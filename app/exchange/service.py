@@ -17,7 +17,7 @@ from app.exchange.models import (
     MappingOut,
     ProgressOut,
 )
-from app.exchange.reading import EXTRAS, MEDIA_TYPES, is_readable
+from app.exchange.reading import ANY, MEDIA_TYPES, is_readable, why_not_readable
 from app.exchange.resolving import mapping_of, ready
 from app.exchange.staging import cipher
 from app.facts import Fact
@@ -49,11 +49,10 @@ def begin(
 ) -> UUID:  # fmt: skip
     """An import whose file is about to come. `content`: a mapping that is not kept. Raises UnsupportedMediaType,
     Invalid, TooManyImports."""
-    if media_type not in MEDIA_TYPES:
-        raise UnsupportedMediaType("a file is sent as one of: " + ", ".join(MEDIA_TYPES))
-    if not is_readable(media_type):
-        extra, package = EXTRAS[media_type]
-        raise UnsupportedMediaType(f"this service reads no such files: it lacks {package} (holdfast[{extra}])")
+    if media_type not in (ANY, *MEDIA_TYPES):
+        raise UnsupportedMediaType("a file is sent as one of: " + ", ".join((ANY, *MEDIA_TYPES)))
+    if media_type != ANY and not is_readable(media_type):
+        raise UnsupportedMediaType(why_not_readable(media_type))
     if mapping_name is not None and content is None:
         content = _content_of(db, act.clinic_id, mapping_name)
     if content is not None:

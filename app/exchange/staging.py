@@ -30,7 +30,7 @@ from app.exchange.items import (
 from app.exchange.mapped import MappedLayout
 from app.exchange.models import Import
 from app.exchange.own import OwnLayout
-from app.exchange.reading import NDJSON, Pieces, read
+from app.exchange.reading import Pieces, read
 from app.exchange.resolving import in_zone_of, mapping_of
 from app.exchange.rows import FileError, Form, LineError, Row, Rows
 from app.logs import log_unexpected
@@ -151,7 +151,7 @@ def _opened(staging: Staging, found: Import) -> tuple[Rows, OwnLayout | MappedLa
     rows = read(found.media_type, Pieces(piece), mapping.form if mapping is not None else Form())
     if mapping is not None:
         # Each line of JSON has members of its own: what no line has is known at the end.
-        staging.seen_varies = found.media_type == NDJSON
+        staging.seen_varies = rows.varies
         lacking = [] if staging.seen_varies else [name for name in mapping.needed if name not in rows.header]
         if lacking:
             raise FileError(_lacking(lacking))

@@ -50,7 +50,7 @@ def _scores_of(model: type[SQLModel], *conditions: Any, whole: bool) -> Any:
         .select_from(c.clinic_id.table.join(_S.clinic_id.table, of_it, isouter=whole))
         .where(c.clinic_id == bindparam("clinic"), *conditions, ~_hidden(c.patient_id))
         .where(c.recorded_at >= bindparam("since"))
-        .order_by(its_id, c.version)
+        .order_by(*([its_id] if model is CheckIn else [its_id, c.version]))
     )
 
 

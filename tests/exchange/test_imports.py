@@ -6,9 +6,11 @@ import sqlite3
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
+import openpyxl
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -643,3 +645,15 @@ def test_ending_an_import_whose_file_is_still_coming_keeps_nothing_of_it(api: Ap
         database.writing(api.clinic_id, lambda db: service.receive(db, api.clinic_id, import_id, 1, b"MRN-1\n"))
     assert carried(api, database, {"id": str(import_id)})["state"] == "cancelled"
     assert database.reading(api.clinic_id, lambda db: store.piece(db, api.clinic_id, import_id, 0)) is None
+
+
+def test_what_a_file_is_is_seen_where_its_media_type_does_not_say(api: Api, database: Database) -> None:
+    any_type = "application/octet-stream"
+    assert counted(imported(api, database, "external_id\nMRN-1\n", any_type)) == {"patients": 1}
+    assert counted(imported(api, database, exported(api, "patients.ndjson"), any_type)) == {"unchanged": 1}
+    book: Any = openpyxl.Workbook()
+    book.active.append(["external_id"])
+    book.active.append(["MRN-2"])
+    out = BytesIO()
+    book.save(out)
+    assert counted(imported(api, database, out.getvalue(), any_type)) == {"patients": 1}
