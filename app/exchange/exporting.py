@@ -41,7 +41,7 @@ def export(
         for lines in found:
             yield _encoded([{name: line[name] for name in header} for line in lines])
         return
-    yield _row(header)
+    yield (",".join(header) + "\r\n").encode()
     for lines in found:
         yield "".join(_row([_cell(line[name]) for name in header]).decode() for line in lines).encode()
 
