@@ -21,7 +21,7 @@ Say = Callable[[Import], None]
 _LEASE = timedelta(seconds=30)
 _RENEWED_SECONDS = 10.0
 # A part of the work takes so long, and a post waits for one at most: by how many others wrote within a second of late.
-PART_SECONDS = ((5, 0.012), (1, 0.04), (0, 0.15))
+PART_SECONDS = ((5, 0.006), (1, 0.03), (0, 0.15))
 # So many records a part has at first, and at most.
 _FIRST_PART, _LARGEST_PART = 20, 500
 _SAID_EVERY = 1.0
