@@ -219,8 +219,7 @@ class Checker:
         resolved = {index: _identified(_with(item, whose[item.whose.key])) for index, item in items.items()}
         known = check_ins.by_ids(db, self.clinic_id, {i.id for i in resolved.values() if i.id is not None})
         new = {index: item for index, item in resolved.items() if item.id not in known}
-        places = {(_patient(item), item.versions[-1].taken_at.at) for item in new.values()}
-        standing = {(s.patient_id, s.taken_at, s.instrument): s for s in tracks.standing_at(db, self.clinic_id, places)}
+        standing = self._standing(db, list(new.values()))
         named = {v.session_id for item in new.values() for v in item.versions if v.session_id is not None}
         sessions_of = tracks.sessions_of(db, self.clinic_id, named)
         scores = scores_of(db, self.clinic_id, list(known))
@@ -231,6 +230,17 @@ class Checker:
             else:
                 found[index] = self._new_check_in(item, standing, sessions_of)
         return found
+
+    def _standing(
+        self, db: Transaction, items: Sequence[CheckInItem]
+    ) -> dict[tuple[UUID, datetime, str], ScoreVersion]:
+        """What is recorded in the places of these check-ins, and beside them."""
+        if not items:
+            return {}
+        moments = [item.versions[-1].taken_at.at for item in items]
+        patient_ids = {_patient(item) for item in items}
+        found = tracks.standing_between(db, self.clinic_id, patient_ids, min(moments), max(moments))
+        return {(score.patient_id, score.taken_at, score.instrument): score for score in found}
 
     def _known_check_in(
         self, db: Transaction, item: CheckInItem, row: tuple[CheckIn, CheckInVersion], scores: Sequence[ScoreVersion]

@@ -237,6 +237,20 @@ def standing_at(db: Transaction, clinic_id: UUID, positions: Collection[tuple[UU
     return list(db.exec(query))
 
 
+def standing_between(
+    db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], first: datetime, last: datetime
+) -> list[ScoreVersion]:
+    """Current scores of these patients from `first` to `last`. For many instants of few patients: PostgreSQL finds the
+    rows of `standing_at` by an index only where it knows how many there are."""
+    query = select(ScoreVersion).where(
+        col(ScoreVersion.clinic_id) == clinic_id,
+        col(ScoreVersion.patient_id).in_(patient_ids),
+        col(ScoreVersion.taken_at).between(first, last),
+        col(ScoreVersion.superseded_at).is_(None),
+    )
+    return list(db.exec(query))
+
+
 def of_check_ins(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> list[ScoreVersion]:
     """Current scores of these check-ins, in the order they were posted."""
     if not check_in_ids:
