@@ -20,7 +20,7 @@ import httpx
 
 from app.storage import Database
 from bench import clinics, services
-from bench.imports import _lines, _visits
+from bench.imports import _VISITS, _lines, _visits
 from bench.rates import SEED, fresh
 
 
@@ -37,7 +37,7 @@ def main() -> None:
             clinic = clinics.filled(database, 2, 1, SEED, timedelta(days=400))
             before = _standing(settings, database, clinic)
             killed = _Killed(settings, database, clinic, random.Random(SEED))
-            patients = 50
+            patients = options.scores // 3 // _VISITS + 1
             names = "external_id\n" + "\n".join(f"P{n:06d}" for n in range(patients)) + "\n"
             killed.until_ended(killed.sent(names.encode()), 0)
             file = b"".join(_lines(_visits(patients, options.scores // 3)))
@@ -93,24 +93,24 @@ class _Killed:
         self._service = self._stack.enter_context(services.holdfast(self._settings))
         token = clinics.token(self._settings, self._database, self._clinic)
         self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{self._service.port}/v1/imports",
+            base_url=f"http://127.0.0.1:{self._service.port}",
             headers={"Authorization": f"Bearer {token}"},
             timeout=60,
         )
 
     def sent(self, file: bytes) -> str:
-        answer = self._http.post("", content=file, headers={"Content-Type": "text/csv"})
+        answer = self._http.post("/v1/imports", content=file, headers={"Content-Type": "text/csv"})
         return str(answer.raise_for_status().json()["id"])
 
     def delete(self, import_id: str) -> None:
-        self._http.delete(f"/{import_id}").raise_for_status()
+        self._http.delete(f"/v1/imports/{import_id}").raise_for_status()
 
     def until_ended(self, import_id: str, kills: int) -> Any:
         """The import once it is ended; on the way the process is killed so many times, a moment after it has begun to
         work on it again."""
         left = kills
         while True:
-            seen = self._http.get(f"/{import_id}").raise_for_status().json()
+            seen = self._http.get(f"/v1/imports/{import_id}").raise_for_status().json()
             if seen["ended_at"] is not None:
                 return seen
             if left and self._is_at_work(import_id, seen):
@@ -123,7 +123,7 @@ class _Killed:
 
     def _is_at_work(self, import_id: str, seen: Any) -> bool:
         time.sleep(0.2)
-        now = self._http.get(f"/{import_id}").raise_for_status().json()
+        now = self._http.get(f"/v1/imports/{import_id}").raise_for_status().json()
         return bool(now["ended_at"] is None and (now["progress"], now["counts"]) != (seen["progress"], seen["counts"]))
 
     def end(self) -> None:
