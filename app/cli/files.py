@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -164,11 +164,14 @@ def _tell(done: ImportOut) -> None:
 
 
 def _sniff(file: Path, media_type: str) -> None:
-    with file.open("rb") as raw:
-        first = raw.readline(1024 * 1024).decode("utf-8", "replace")
+    with file.open("rb") as source:
+        _tell_what_it_seems(file, source, media_type)
+
+
+def _tell_what_it_seems(file: Path, source: BinaryIO, media_type: str) -> None:
+    first = source.readline(1024 * 1024).decode("utf-8", "replace")
     try:
-        rows = read(media_type, _raw(file), form_of(first))
-        proposal = propose(media_type, rows)
+        proposal = propose(media_type, read(media_type, _raw(source), form_of(first)))
     except FileError as error:
         fail(f"line {error.line}: {error}")
     if proposal.what is not None:
@@ -180,14 +183,14 @@ def _sniff(file: Path, media_type: str) -> None:
         print(yaml.safe_dump(proposal.mapping, sort_keys=False).rstrip())
     guess = proposal.mapping is not None and "zone" not in proposal.mapping
     print("# The first ten rows as they would be read" + (", as if times without a zone were UTC" if guess else ""))
-    for line in _first_rows(file, media_type, proposal):
+    for line in _first_rows(source, media_type, proposal):
         print(f"#   {line}")
 
 
-def _first_rows(file: Path, media_type: str, proposal: Proposal) -> Iterator[str]:
+def _first_rows(source: BinaryIO, media_type: str, proposal: Proposal) -> Iterator[str]:
     try:
         mapping = None if proposal.mapping is None else mapping_of({"zone": "UTC", **proposal.mapping})
-        rows = read(media_type, _raw(file), mapping.form if mapping is not None else form_of(""))
+        rows = read(media_type, _raw(source), mapping.form if mapping is not None else form_of(""))
         layout: OwnLayout | MappedLayout
         if mapping is not None:
             layout = MappedLayout(in_zone_of(mapping, rows.more_headers), "")
@@ -220,8 +223,8 @@ def _shown(item: Any) -> str:
     return f"{item.whose.external_id or item.whose.patient_id} {version.taken_at.at.isoformat()} {said}"
 
 
-def _raw(file: Path) -> Pieces:
-    source = file.open("rb")
+def _raw(source: BinaryIO) -> Pieces:
+    source.seek(0)
     return Pieces(lambda _: source.read(_PIECE) or None)
 
 
