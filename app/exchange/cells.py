@@ -64,7 +64,7 @@ def is_blank(cell: Any) -> bool:
 
 def ident(cell: Any) -> UUID | None:
     """An id; None for an empty cell."""
-    found = text(cell)
+    found = None if is_blank(cell) else text(cell)
     if found is None:
         return None
     try:
@@ -175,9 +175,10 @@ def moment(cell: Any) -> datetime | None:
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
     try:
         reading = _clock(parts, second, digits)
-        return _possible((reading - (-offset if sign == "-" else offset)).replace(tzinfo=UTC))
+        found_at = (reading - (-offset if sign == "-" else offset)).replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise CellError(_NOT_THERE) from None
+    return _possible(found_at)
 
 
 def naive(cell: Any) -> datetime | None:
