@@ -1,15 +1,13 @@
 """Applies what is staged: through the same functions that record what is posted."""
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from pydantic import MISSING
 
 from app.access.service import Caller
 from app.audit.service import Act
@@ -17,12 +15,12 @@ from app.checkins import amending
 from app.checkins import service as check_ins
 from app.checkins import store as check_ins_store
 from app.checkins.deciding import Decision, Post
-from app.checkins.models import AmendmentIn, CheckInIn, ResponseAmendment
+from app.checkins.refusing import Alarm, raise_alarms
 from app.errors import Internal, Merged, NotFound, Problem
 from app.exchange.checking import Checker
-from app.exchange.comparing import is_same_version
-from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version, Whose
-from app.exchange.staging import ProblemRow, what_is_new
+from app.exchange.items import CheckInItem, Item, PatientItem, SessionItem, Version, Whose, what_is_new
+from app.exchange.staging import ProblemRow
+from app.exchange.versions import AGAIN, alarms_of, amendments, body_of
 from app.logs import log_unexpected
 from app.patients import service as patients
 from app.patients import store as patients_store
@@ -31,30 +29,34 @@ from app.sessions import service as sessions
 from app.sessions import store as sessions_store
 from app.sessions.models import SessionIn, SessionPatch
 from app.storage import Transaction, is_lost, is_passing, savepoint
-from app.tracks import store as tracks
 
 T = TypeVar("T")
 
 PATIENT, SESSION, CHECK_IN = b"psc"
+_ELSE = "something else is recorded there"
 BROUGHT = struct.Struct(">B16sI")
-_AGAIN = "recorded where it was imported from"
 
 
 @dataclass(slots=True)
 class Applied:
-    """What became of some records: counts, what was made (to be taken back by), what was left out, and whose it is."""
+    """What became of some records: counts, what was made (to be taken back by), what was left out with the alarming
+    answers in it, and whose it is."""
 
     counts: dict[str, int] = field(default_factory=dict)
     brought: list[bytes] = field(default_factory=list)
     problems: list[ProblemRow] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
     patient_ids: set[UUID] = field(default_factory=set)
 
     def count(self, name: str, more: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + more
 
-    def leave_out(self, line: int, column: str | None, rule: str) -> None:
+    def leave_out(self, item: Item | None, line: int, column: str | None, rule: str) -> None:
+        """Notes that a record is not recorded; None: some that cannot be read any more."""
         self.count("left_out")
         self.problems.append(("left_out", line, column, rule))
+        if isinstance(item, CheckInItem):
+            self.alarms += alarms_of(item)
 
     def bring(self, kind: int, made: UUID, version: int) -> None:
         self.brought.append(BROUGHT.pack(kind, made.bytes, version))
@@ -68,7 +70,7 @@ def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> A
     posted = [item for item in items if isinstance(item, CheckInItem)]
     others = [item for item in items if not isinstance(item, CheckInItem)]
     if others:
-        _check_and_record(db, caller, act, others, done)
+        _check_and_record(db, caller, act, others, done, {})
     # Those that were taken back in the end leave their places to others, each before the next one.
     ended = [[item] for item in posted if item.versions[-1].voided]
     standing = [item for item in posted if not item.versions[-1].voided]
@@ -76,22 +78,31 @@ def apply(db: Transaction, caller: Caller, act: Act, items: Sequence[Item]) -> A
         # Recording itself finds out what is there already: only what it does not take is looked at again.
         doubtful = _record(db, caller, act, some, done)
         if doubtful:
-            _check_and_record(db, caller, act, doubtful, done)
+            refusals = {item.id: outcome for item, outcome in doubtful if isinstance(outcome, Problem)}
+            _check_and_record(db, caller, act, [item for item, _ in doubtful], done, refusals)
+    if done.alarms:
+        done.patient_ids.update(raise_alarms(db, caller, act, done.alarms).patient_ids)
     return done
 
 
-def _check_and_record(db: Transaction, caller: Caller, act: Act, items: Sequence[Item], done: Applied) -> None:
+def _check_and_record(
+    db: Transaction, caller: Caller, act: Act, items: Sequence[Item], done: Applied,
+    refusals: Mapping[UUID | None, Problem],
+) -> None:  # fmt: skip
+    """Records what the check still takes. `refusals`: why recording did not take a check-in, by its id."""
     for verdict in Checker(act.clinic_id, act.at).check(db, items):
         item = verdict.item
         if verdict.outcome == "amends" and not isinstance(item, PatientItem):
             item.drop_through(verdict.after)
         if verdict.outcome == "refused":
             line, column, rule = verdict.problems[0]
-            done.leave_out(line, column, rule)
+            done.leave_out(item, line, column, rule)
         elif verdict.outcome in ("unchanged", "skipped"):
             done.count("unchanged")
         elif verdict.outcome == "new" and isinstance(item, CheckInItem):
-            done.leave_out(item.line, None, "something else is recorded there")
+            refusal = refusals.get(item.id)
+            place = (item.line, None, _ELSE) if refusal is None else _blamed(item, refusal)
+            done.leave_out(item, *place)
         else:
             returns = verdict.outcome == "returns"
             _guarded(db, done, item, partial(_APPLY[type(item)], db, caller, act, item, done, returns=returns))
@@ -131,7 +142,7 @@ def _guarded(db: Transaction, done: Applied, item: Item, work: Callable[[], T]) 
         log_unexpected(error)
         left_out = (None, Internal().detail)
     done.counts, done.brought = before[0], done.brought[: before[1]]
-    done.leave_out(item.line, *left_out)
+    done.leave_out(item, item.line, *left_out)
     return None
 
 
@@ -139,7 +150,7 @@ def _patient(db: Transaction, caller: Caller, act: Act, item: PatientItem, done:
     patient_id = _whose(item)
     if returns:
         status = item.body.get("care_status", "active")
-        patch = PatientPatch.model_validate({"care_status": status, "reason": _AGAIN})
+        patch = PatientPatch.model_validate({"care_status": status, "reason": AGAIN})
         made = patients.update(db, caller, act, patient_id, None, patch)
     else:
         made = patients.create(db, caller, act, PatientIn.model_validate({**item.body, "id": patient_id}))
@@ -158,7 +169,7 @@ def _session(db: Transaction, caller: Caller, act: Act, item: SessionItem, done:
             body = SessionIn.model_validate({**one.body, "id": session_id})
             made = sessions.record(db, caller, act, patient_id, body, one.recorded_at)
         else:
-            patch = SessionPatch.model_validate({**one.body, "reason": one.reason or _AGAIN})
+            patch = SessionPatch.model_validate({**one.body, "reason": one.reason or AGAIN})
             made = sessions.update(db, caller, act, patient_id, session_id, None, patch, one.recorded_at)
         version = made.value.version
     done.patient_ids.add(patient_id)
@@ -189,9 +200,9 @@ _GONE = (NotFound, Merged)
 
 def _record(
     db: Transaction, caller: Caller, act: Act, items: Sequence[CheckInItem], done: Applied
-) -> list[CheckInItem]:
-    """Records check-ins together; if one breaks all, each by itself. Returns those whose id is known, which may be
-    recorded already, in part or otherwise."""
+) -> list[tuple[CheckInItem, Decision | Problem]]:
+    """Records check-ins together; if one breaks all, each by itself. Returns those that brought nothing, which may be
+    recorded already, in part or otherwise, with what became of them."""
     try:
         with savepoint(db):
             made = _recorded(db, caller, act, items)
@@ -210,13 +221,13 @@ def _record(
             if len(item.versions) > 1:
                 version = check_ins_store.by_ids(db, act.clinic_id, [made_id])[made_id][0].version
             done.bring(CHECK_IN, made_id, version)
-        elif item.id is not None and not isinstance(outcome, _GONE):
-            doubtful.append(item)
-        elif isinstance(outcome, Problem):
-            done.leave_out(*_blamed(item, outcome))
+        elif isinstance(outcome, Decision) and outcome.completed:
+            done.patient_ids.add(_whose(item))
+            done.count("amended")
+        elif isinstance(outcome, _GONE):
+            done.leave_out(item, item.line, None, outcome.detail)
         else:
-            done.count("amended" if outcome.completed else "unchanged")
-            done.patient_ids.update([_whose(item)] if outcome.completed else ())
+            doubtful.append((item, outcome))
     return doubtful
 
 
@@ -225,7 +236,7 @@ def _recorded(
 ) -> list[tuple[CheckInItem, Decision | Problem]]:
     """What became of the first version of each; further ones are added to what is new."""
     posts = [
-        Post(caller, act, _whose(item), _body(item.id, item.versions[0]), item.versions[0].recorded_at)
+        Post(caller, act, _whose(item), body_of(item.id, item.versions[0]), item.versions[0].recorded_at)
         for item in items
     ]
     found = list(zip(items, check_ins.record(db, act.clinic_id, posts).outcomes, strict=True))
@@ -248,68 +259,12 @@ def _blamed(item: CheckInItem, problem: Problem) -> tuple[int, str | None, str]:
     return item.line, column, problem.errors[0].detail
 
 
-class _Response(msgspec.Struct, gc=False):
-    """A response as `ResponseIn` has it, once it is checked: made in a tenth of the time."""
-
-    instrument: str
-    answers: list[int | None] | None
-    score: float | int | None
-
-
-class _CheckIn(msgspec.Struct):
-    """A check-in as `CheckInIn` has it, once it is checked."""
-
-    id: UUID | None
-    taken_at: datetime
-    session_id: UUID | None
-    before_infusion: bool
-    responses: list[_Response]
-    sent_at: None = None
-
-
-def _body(check_in_id: UUID | None, version: Version) -> CheckInIn:
-    responses = [_Response(one.instrument, one.answers, one.score) for one in version.responses]
-    made = _CheckIn(check_in_id, version.taken_at.at, version.session_id, bool(version.before_infusion), responses)
-    return cast("CheckInIn", made)
-
-
 def _further(
     db: Transaction, caller: Caller, act: Act, item: CheckInItem, check_in_id: UUID, versions: Sequence[Version]
 ) -> None:
     """Adds versions to a check-in, each as an amendment."""
     for version in versions:
-        for body in _amendments(db, act, check_in_id, version):
+        for body in amendments(db, act.clinic_id, check_in_id, version):
             amending.amend(
                 db, caller, act, _whose(item), check_in_id, None, body, source_recorded_at=version.recorded_at
             )
-
-
-def _amendments(db: Transaction, act: Act, check_in_id: UUID, version: Version) -> Iterator[AmendmentIn]:
-    """The amendments that make a check-in say what a version says."""
-    _, current = check_ins_store.by_ids(db, act.clinic_id, [check_in_id])[check_in_id]
-    reason: Any = version.reason or _AGAIN
-    if version.voided:
-        if not current.voided:
-            yield AmendmentIn.model_construct(reason=reason, taken_at=MISSING, responses=MISSING, void=True)
-        return
-    was_voided = current.voided
-    if was_voided:
-        yield AmendmentIn.model_construct(reason=reason, taken_at=MISSING, responses=MISSING, void=False)
-        _, current = check_ins_store.by_ids(db, act.clinic_id, [check_in_id])[check_in_id]
-    scores = tracks.of_check_ins(db, act.clinic_id, [check_in_id])
-    stood = {score.instrument for score in scores}
-    if was_voided and len(stood) == len(version.responses) and is_same_version(version, current, scores):
-        return
-    given = [
-        ResponseAmendment.model_construct(instrument=r.instrument, answers=r.answers, score=r.score, remove=False)
-        for r in version.responses
-    ]
-    gone = stood - {r.instrument for r in version.responses}
-    given += [
-        ResponseAmendment.model_construct(instrument=code, answers=None, score=None, remove=True)
-        for code in sorted(gone)
-    ]
-    moved = version.taken_at.at != current.taken_at
-    yield AmendmentIn.model_construct(
-        reason=reason, taken_at=version.taken_at.at if moved else MISSING, responses=given, void=MISSING
-    )

@@ -43,7 +43,11 @@ def export(
         return
     yield (",".join(header) + "\r\n").encode()
     for lines in found:
-        yield "".join(_row([_cell(line[name]) for name in header]).decode() for line in lines).encode()
+        text = StringIO()
+        csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(
+            [_cell(line[name]) for name in header] for line in lines
+        )
+        yield text.getvalue().encode()
 
 
 def table(db: Transaction, clinic_id: UUID, zone: ZoneInfo, what: What, since: datetime | None) -> Iterator[list[Line]]:
@@ -183,9 +187,3 @@ def _cell(value: Any) -> Any:
             return json.dumps(value, separators=(",", ":"))
         case _:
             return cells.safe(str(value))
-
-
-def _row(values: Sequence[Any]) -> bytes:
-    text = StringIO()
-    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerow(values)
-    return text.getvalue().encode()

@@ -4,6 +4,7 @@ A check-in may stand on several lines (one for each instrument, item or version)
 every line becomes fragments under a key; sorted by it, those of one record come together.
 """
 
+import hashlib
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -157,6 +158,18 @@ items_of = msgspec.msgpack.Decoder(list[Item]).decode
 as_bytes = _encode
 
 
+def phase_of(item: Item) -> int:
+    """Patients come before sessions, and those before check-ins."""
+    return PATIENTS if isinstance(item, PatientItem) else SESSIONS if isinstance(item, SessionItem) else CHECK_INS
+
+
+def what_is_new(item: Item) -> dict[str, int]:
+    """What a new record counts for."""
+    if isinstance(item, CheckInItem):
+        return {"check_ins": 1, "scores": len(item.versions[-1].responses)}
+    return {"patients": 1} if isinstance(item, PatientItem) else {"sessions": 1}
+
+
 def keyed(phase: int, whose: Whose, group: str, version: int, line: int, content: Any) -> Keyed:
     """A part of a record under the key by which it comes together with the others."""
     return f"{phase}{whose.key}\0{group}\0{version:07d}{line:09d}", _encode(content)
@@ -165,3 +178,10 @@ def keyed(phase: int, whose: Whose, group: str, version: int, line: int, content
 def in_time(moment: datetime) -> str:
     """A text that sorts like the instant."""
     return f"{int(moment.timestamp() * 1_000_000) + 10**16:018d}"
+
+
+def made_id(*of: str) -> UUID:
+    """An id that is the same for the same texts, whenever the file is sent: a hash of them, as a UUID of version 8 (RFC
+    9562)."""
+    made = int.from_bytes(hashlib.sha256("\0".join(of).encode()).digest()[:16])
+    return UUID(int=(made & ~(0xF << 76) & ~(0x3 << 62)) | (8 << 76) | (2 << 62))

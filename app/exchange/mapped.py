@@ -1,9 +1,8 @@
 """Lines of a sheet that a mapping reads."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, time
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,6 +24,7 @@ from app.exchange.items import (
     Whose,
     in_time,
     keyed,
+    made_id,
 )
 from app.exchange.mapping import (
     DateColumnIn,
@@ -33,10 +33,11 @@ from app.exchange.mapping import (
     MappingIn,
     RowConditionIn,
 )
-from app.exchange.own import checked_session
+from app.exchange.own import checked_patient, checked_session
 from app.exchange.sheets import ScaleReader, answer_of, holds, reading_of, token_of, total_of
 from app.instruments import INSTRUMENTS
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 _NUMBERS = ("weight_kg", "dose_mg", "dose_mg_per_kg")
 
@@ -78,10 +79,7 @@ class MappedLayout:
 
     def _whose(self, line: int, row: Row) -> Whose:
         column = self._mapping.patient.column
-        try:
-            external_id = token_of(row.get(column))
-        except CellError as error:
-            raise LineProblem(line, column, str(error)) from None
+        external_id = _read(token_of, line, row, column)
         if not external_id or external_id in self._missing:
             raise LineProblem(line, column, "must name the patient")
         return Whose(None, external_id, True, column)
@@ -89,29 +87,31 @@ class MappedLayout:
     def _patient(self, line: int, row: Row, whose: Whose) -> Keyed:
         asked = self._mapping.patient
         body: dict[str, Any] = {"external_id": whose.external_id}
-        try:
-            if asked.label is not None and (label := token_of(row.get(asked.label))):
-                body["label"] = label
-            if asked.birth_year is not None:
-                body["birth_year"] = cells.whole(row.get(asked.birth_year))
-        except CellError as error:
-            raise LineProblem(line, asked.birth_year, str(error)) from None
-        return keyed(PATIENTS, whose, "", 1, line, PatientItem(whose, line, body, True))
+        if asked.label is not None and not self._is_blank(row.get(asked.label)):
+            body["label"] = _read(token_of, line, row, asked.label)
+        if asked.birth_year is not None and not self._is_blank(row.get(asked.birth_year)):
+            body["birth_year"] = _read(cells.whole, line, row, asked.birth_year)
+        columns = {"external_id": asked.column, "label": asked.label or "", "birth_year": asked.birth_year or ""}
+        content = checked_patient(line, body, columns)
+        return keyed(PATIENTS, whose, "", 1, line, PatientItem(whose, line, content, True))
+
+    def _is_blank(self, cell: Any) -> bool:
+        return cells.is_blank(cell) or (isinstance(cell, str) and cell.strip() in self._missing)
 
     def _moment(self, line: int, row: Row, asked: DateColumnIn) -> datetime | None:
         try:
-            return self._instant(row, asked)
+            return self._instant(line, row, asked)
         except CellError as error:
             raise LineProblem(line, asked.column, str(error)) from None
 
-    def _instant(self, row: Row, asked: DateColumnIn) -> datetime | None:
+    def _instant(self, line: int, row: Row, asked: DateColumnIn) -> datetime | None:
         cell = row.get(asked.column)
-        if cells.is_blank(cell) or (isinstance(cell, str) and cell.strip() in self._missing):
+        if self._is_blank(cell):
             return None
         reading, has_time = reading_of(cell, asked.format)
         if reading.tzinfo is not None:
             return cells.moment(reading)
-        hour = None if has_time else self._hour(row, asked)
+        hour = None if has_time else self._hour(line, row, asked)
         if hour is not None:
             reading = datetime.combine(reading.date(), hour)
         elif not has_time:
@@ -121,7 +121,7 @@ class MappedLayout:
         return cells.in_zone(reading, self._zone)
 
     @staticmethod
-    def _hour(row: Row, asked: DateColumnIn) -> time | None:
+    def _hour(line: int, row: Row, asked: DateColumnIn) -> time | None:
         cell = row.get(asked.time_column) if asked.time_column is not None else None
         if isinstance(cell, time):
             return cell
@@ -130,7 +130,8 @@ class MappedLayout:
         try:
             return datetime.strptime(str(cell).strip(), asked.time_format).time()  # noqa: DTZ007
         except ValueError:
-            raise CellError("must have a time of day as the mapping's time_format says") from None
+            rule = "must have a time of day as the mapping's time_format says"
+            raise LineProblem(line, asked.time_column, rule) from None
 
     def _sessions(self, line: int, row: Row, whose: Whose) -> Iterator[Keyed]:
         for infusion in self._mapping.sessions:
@@ -148,19 +149,15 @@ class MappedLayout:
             yield keyed(SESSIONS, whose, in_time(started_at), 1, line, SessionItem(whose, None, [one]))
 
     def _of_session(self, line: int, row: Row, infusion: InfusionColumnsIn) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for field, column in infusion.columns.items():
-            cell = row.get(column)
-            if cells.is_blank(cell) or (isinstance(cell, str) and cell.strip() in self._missing):
-                continue
-            try:
-                if field in _NUMBERS:
-                    found[field] = cells.number(cell, self._mapping.decimal)
-                else:
-                    found[field] = cells.flag(cell) if field == "sedating_medication" else token_of(cell)
-            except CellError as error:
-                raise LineProblem(line, column, str(error)) from None
-        return found
+        def number(cell: Any) -> float | int | None:
+            return cells.number(cell, self._mapping.decimal)
+
+        readers = dict.fromkeys(_NUMBERS, number) | {"sedating_medication": cells.flag}
+        return {
+            field: _read(readers.get(field, token_of), line, row, column)
+            for field, column in infusion.columns.items()
+            if not self._is_blank(row.get(column))
+        }
 
     def _scores(self, line: int, row: Row, whose: Whose) -> Iterator[Keyed]:
         for scale in self._scales:
@@ -194,45 +191,41 @@ class MappedLayout:
         """The id of a submission's check-in: the same whenever the file is sent. A UUID of version 8 (RFC 9562)."""
         if self._mapping.id is None:
             return None
-        try:
-            submission = token_of(row.get(self._mapping.id))
-        except CellError as error:
-            raise LineProblem(line, self._mapping.id, str(error)) from None
+        submission = _read(token_of, line, row, self._mapping.id)
         if not submission:
             raise LineProblem(line, self._mapping.id, "must tell one submission from another")
-        of = [self._name, whose.external_id or "", submission, asked.column]
-        made = int.from_bytes(hashlib.sha256("\0".join(of).encode()).digest()[:16])
-        return UUID(int=(made & ~(0xF << 76) & ~(0x3 << 62)) | (8 << 76) | (2 << 62))
+        return made_id(self._name, whose.external_id or "", submission, asked.column)
 
     def _item(self, line: int, row: Row, whose: Whose, asked: LongLayoutIn) -> Iterator[Keyed]:
-        try:
-            code = token_of(row.get(asked.code))
-        except CellError as error:
-            raise LineProblem(line, asked.code, str(error)) from None
-        named = self._codes.get(code or "")
+        named = self._codes.get(_read(token_of, line, row, asked.code))
         if named is None:
             if asked.others == "refuse":
                 raise LineProblem(line, asked.code, "must be a code that the mapping names")
             return
         instrument = INSTRUMENTS[named.instrument]
         missing = self._missing | frozenset(asked.missing)
-        try:
-            if named.item:
-                value: float | int | None = answer_of(
-                    row.get(asked.value), instrument.items[named.item - 1], self._values, missing, self._mapping.decimal
-                )
-            else:
-                value = total_of(row.get(asked.value), missing, self._mapping.decimal)
-        except CellError as error:
-            raise LineProblem(line, asked.value, str(error)) from None
+
+        def read(cell: Any) -> float | int | None:
+            if not named.item:
+                return total_of(cell, missing, self._mapping.decimal)
+            return answer_of(cell, instrument.items[named.item - 1], self._values, missing, self._mapping.decimal)
+
+        value = _read(read, line, row, asked.value)
         assert self._mapping.date is not None
-        response = Response(instrument.code, None, None, line, asked.value)
-        item = named.item
-        if not instrument.items:  # one number: whole by itself
-            if value is None:
-                return
+        where = (line, row, whose, self._mapping.date)
+        before = self._mapping.before_infusion
+        if instrument.items:
+            response = Response(instrument.code, None, None, line, asked.value)
+            yield self._fragment(*where, response, before, named.item, value)
+        elif value is not None:  # one number: whole by itself
             response = Response(instrument.code, None, value, line, asked.value)
             check(response)
-            yield self._fragment(line, row, whose, self._mapping.date, response, self._mapping.before_infusion)
-            return
-        yield self._fragment(line, row, whose, self._mapping.date, response, self._mapping.before_infusion, item, value)
+            yield self._fragment(*where, response, before)
+
+
+def _read(read: Callable[[Any], T], line: int, row: Row, column: str) -> T:
+    """What stands in a column. Raises LineProblem."""
+    try:
+        return read(row.get(column))
+    except CellError as error:
+        raise LineProblem(line, column, str(error)) from None

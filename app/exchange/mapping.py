@@ -159,10 +159,10 @@ _EXAMPLE = {
 
 class MappingIn(RequestBody):
     """How a sheet is read. `extends`: the name of a ready mapping that this one goes on from; what is given takes the
-    place of what that one has. `zone`: the IANA zone of
-    times that have none; without it they are refused. `zone_from_header`: the sheet names it in its header, as that of
-    Qualtrics does. `keep`: rows for which all of these hold, the others are skipped.
-    `id`: a column that tells one submission from another. `missing`: what stands in a cell where nothing was said."""
+    place of what that one has. `zone`: the IANA zone of times that have none; without it they are refused.
+    `zone_from_header`: the sheet names it in its header, as that of Qualtrics does. `keep`: rows for which all of these
+    hold, the others are skipped. `id`: a column that tells one submission from another. `missing`: what stands in a
+    cell where nothing was said."""
 
     model_config = with_examples(_EXAMPLE)
 

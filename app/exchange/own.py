@@ -37,8 +37,8 @@ _NOTHING = "NA"
 # A session is stored by these; the others say whose it is, or are made.
 _OF_SESSION = tuple(name for name in SessionIn.model_fields if name != "id")
 _OF_PATIENT = tuple(name for name in PatientIn.model_fields if name not in ("id", "care_team"))
-# Of what went on in another record, this one keeps nothing: there it is a record of its own.
 _MOST_VERSIONS = 100_000
+# Of what went on in another record, this one keeps nothing: there it is a record of its own.
 _ENDED = ("voided", "moved")
 
 
@@ -71,14 +71,12 @@ class OwnLayout:
                 yield _patient(line, said, whose)
 
     def _read(self, line: int, name: str, cell: Any) -> Any:
-        read = self._reads[name]
-        assert read is not None
         if cell == _NOTHING and name not in ("external_id", "label"):
             cell = None
         try:
             if name == "external_id":
                 return _external_id(cell)
-            return _moment(cell) if name in self._moments else read(cell)
+            return _moment(cell) if name in self._moments else self._reads[name](cell)
         except CellError as error:
             raise LineProblem(line, name, str(error)) from None
 
@@ -209,15 +207,20 @@ def _patient(line: int, said: Mapping[str, Any], whose: Whose) -> Keyed:
         raise LineProblem(line, "external_id", "is required")
     body = {name: said[name] for name in _OF_PATIENT if said.get(name) is not None}
     body["external_id"] = whose.external_id
-    model = _checked(line, PatientIn, body)
-    content = model.model_dump(mode="json", exclude={"id", "care_team"}, exclude_unset=True)
-    return keyed(PATIENTS, whose, "", 1, line, PatientItem(whose, line, content))
+    return keyed(PATIENTS, whose, "", 1, line, PatientItem(whose, line, checked_patient(line, body, {})))
 
 
-def _checked(line: int, model: Any, body: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Any:
+def checked_patient(line: int, body: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a patient as it is stored: what the line says. `columns`: by field, the column that it stands in.
+    Raises LineProblem."""
+    found: PatientIn = _checked(line, PatientIn, body, columns)
+    return found.model_dump(mode="json", exclude={"id", "care_team"}, exclude_unset=True)
+
+
+def _checked(line: int, model: Any, body: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
     try:
         return model.model_validate(body)
     except ValidationError as error:
         fault = faults_of(error.errors())[0]
         field = fault.name.strip("/").split("/")[0]
-        raise LineProblem(line, (columns or {}).get(field, field) or None, fault.detail) from None
+        raise LineProblem(line, columns.get(field, field) or None, fault.detail) from None

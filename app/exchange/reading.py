@@ -161,7 +161,7 @@ def _ndjson(file: IO[bytes], form: Form) -> Rows:
         raise FileError("must hold a JSON object on each line")
     if isinstance(first, LineError):
         raise FileError(str(first), first.line)
-    return Rows(list(first[1]), _replayed_rows(first, lines))
+    return Rows(list(first[1]), chain([first], lines))
 
 
 def _flattened(lines: Iterator[Row | LineError]) -> Iterator[Row | LineError]:
@@ -176,11 +176,6 @@ def _members(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _members(f"{name}.{part}" if name else str(part), inner)
     else:
         yield name, value
-
-
-def _replayed_rows(first: Row, rest: Iterator[Row | LineError]) -> Iterator[Row | LineError]:
-    yield first
-    yield from rest
 
 
 def _objects(file: IO[bytes]) -> Iterator[Row | LineError]:

@@ -15,6 +15,7 @@ from app.access import store as access
 from app.access.door import record_act
 from app.access.service import Caller
 from app.audit.service import Act
+from app.checkins.refusing import raise_alarms
 from app.errors import Problem
 from app.exchange import applying, store, undoing
 from app.exchange.applying import Applied
@@ -59,7 +60,7 @@ _SWITCH_SECONDS = 0.0005
 _AT_ONCE = 4
 
 
-async def carry_on(database: Database, say: Say = lambda _: None) -> None:
+async def carry_on(database: Database) -> None:
     """Goes on with every import that waits, some at a time, and with those that come meanwhile; returns once none is
     left. An import that fails is logged by the type of its error, and goes on in the next round."""
     begun: dict[UUID, asyncio.Task[None]] = {}
@@ -68,7 +69,7 @@ async def carry_on(database: Database, say: Say = lambda _: None) -> None:
 
     async def one(clinic_id: UUID, import_id: UUID) -> None:
         try:
-            await carry_through(database, clinic_id, import_id, say)
+            await carry_through(database, clinic_id, import_id)
         except Exception as error:  # the others go on, and this one in a while
             failed.add(import_id)
             logger.warning("an import could not go on: %s", type(error).__name__)
@@ -178,6 +179,9 @@ def _end_reading(
         store.forget_unapplied(db, mine.clinic_id, mine.id)
         if staging.is_refused:  # nothing of it comes in
             mine.counts = {"refused": staging.counts["refused"]}
+        if staging.alarms and staging.is_refused and not mine.dry_run:
+            caller, act = who(db, mine, "refuse_import")
+            record_act(db, act, Fact(None, raise_alarms(db, caller, act, staging.alarms).patient_ids))
         return
     mine.state = "applying"
     # From here on counts are of what was applied; what needed nothing counts already.
@@ -217,7 +221,7 @@ def _apply_part(db: Transaction, mine: Import, chunk: ImportChunk, items: list[I
         raise LostError
     if not items:  # sealed with a secret that is not used any more
         applied = Applied()
-        applied.leave_out(0, None, "was staged under a secret that is not used any more: send the file again")
+        applied.leave_out(None, 0, None, "was staged under a secret that is not used any more: send the file again")
         done = chunk.items
     else:
         caller, act = who(db, mine, "apply_import")

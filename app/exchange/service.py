@@ -1,7 +1,9 @@
 """Imports as callers see them: a file that comes in, how far it is, ending it; and mappings."""
 
-from collections.abc import Iterator, Sequence
+import csv
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 from uuid import UUID
 
@@ -146,14 +148,12 @@ def one(db: Transaction, clinic_id: UUID, import_id: UUID) -> Fact[ImportOut]:
 def problems_file(db: Transaction, clinic_id: UUID, import_id: UUID) -> Fact[str]:
     """Every problem that is kept of an import, as CSV. Raises NotFound."""
     _find(db, clinic_id, import_id)
-    return Fact("".join(_problem_lines(db, clinic_id, import_id)))
-
-
-def _problem_lines(db: Transaction, clinic_id: UUID, import_id: UUID) -> Iterator[str]:
-    yield "kind,line,column,rule\r\n"
+    text = StringIO()
+    lines = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
+    text.write("kind,line,column,rule\r\n")
     for found in store.problems(db, clinic_id, import_id, None):
-        column, rule = (cells.safe(text or "").replace('"', '""') for text in (found.column, found.rule))
-        yield f'"{found.kind}",{found.line},"{column}","{rule}"\r\n'
+        lines.writerow([found.kind, found.line, cells.safe(found.column or ""), cells.safe(found.rule)])
+    return Fact(text.getvalue())
 
 
 def end(db: Transaction, act: Act, import_id: UUID) -> Fact[ImportOut]:

@@ -10,11 +10,13 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from app.alerts.policies import is_late
 from app.api.encryption import Cipher
+from app.checkins.refusing import Alarm
 from app.errors import Problem
 from app.exchange import store
 from app.exchange.assembling import NOTHING, assembled, voided_first
-from app.exchange.checking import Checker, Verdict
+from app.exchange.checking import Checker
 from app.exchange.columns import kind_of, why_no_kind
 from app.exchange.items import (
     CHECK_INS,
@@ -24,8 +26,9 @@ from app.exchange.items import (
     Item,
     LineProblem,
     PatientItem,
-    SessionItem,
     as_bytes,
+    phase_of,
+    what_is_new,
 )
 from app.exchange.mapped import MappedLayout
 from app.exchange.models import Import
@@ -33,6 +36,8 @@ from app.exchange.own import OwnLayout
 from app.exchange.reading import Pieces, read
 from app.exchange.resolving import in_zone_of, mapping_of
 from app.exchange.rows import FileError, Form, LineError, Row, Rows
+from app.exchange.verdicts import Verdict
+from app.exchange.versions import alarms_of
 from app.logs import log_unexpected
 from app.storage import Database, Transaction, keys_for
 from app.storage.sorting import Sorted
@@ -56,7 +61,8 @@ def cipher(db: Transaction) -> Cipher:
 
 @dataclass(slots=True)
 class Staging:
-    """The state of one file that is being read. `problems`: those that are not stored yet. `is_hurried`: others want
+    """The state of one file that is being read. `problems`: those that are not stored yet. `alarms`:
+    the alarming answers of late that are lost to a refusal. `is_hurried`: others want
     the processor, so that steps are short."""
 
     database: Database
@@ -69,6 +75,7 @@ class Staging:
     counts: dict[str, int] = field(default_factory=dict)
     problems: list[ProblemRow] = field(default_factory=list)
     problem_count: int = 0
+    alarms: list[Alarm] = field(default_factory=list)
     is_hurried: bool = False
     seen: set[str] = field(default_factory=set)
     seen_varies: bool = False
@@ -219,7 +226,17 @@ def _check_some(staging: Staging, groups: Iterator[Item | LineProblem]) -> bool:
         found = staging.database.reading(staging.clinic_id, lambda db: staging.checker.check(db, items))
         for verdict in found:
             _settle(staging, verdict)
+            _note_alarms(staging, verdict)
     return count < most
+
+
+def _note_alarms(staging: Staging, verdict: Verdict) -> None:
+    """Notes what somebody must see even if the file is refused. What is old comes with the file, once it is mended."""
+    item = verdict.item
+    if verdict.outcome in ("unchanged", "skipped") or not isinstance(item, CheckInItem):
+        return
+    if not is_late(item.versions[-1].taken_at.at, staging.checker.now):
+        staging.alarms += alarms_of(item)
 
 
 def _settle(staging: Staging, verdict: Verdict) -> None:
@@ -238,18 +255,6 @@ def _settle(staging: Staging, verdict: Verdict) -> None:
     else:
         for name, number in what_is_new(verdict.item).items():
             staging.count(name, number)
-
-
-def phase_of(item: Item) -> int:
-    """Patients come before sessions, and those before check-ins."""
-    return PATIENTS if isinstance(item, PatientItem) else SESSIONS if isinstance(item, SessionItem) else CHECK_INS
-
-
-def what_is_new(item: Item) -> dict[str, int]:
-    """What a new record counts for."""
-    if isinstance(item, CheckInItem):
-        return {"check_ins": 1, "scores": len(item.versions[-1].responses)}
-    return {"patients": 1} if isinstance(item, PatientItem) else {"sessions": 1}
 
 
 Chunk = tuple[int, int, int, bytes]

@@ -15,7 +15,7 @@ from app.devices import service as devices
 from app.errors import Problem
 from app.events import service as events
 from app.exchange.applying import BROUGHT, CHECK_IN, PATIENT, SESSION, Applied
-from app.exchange.checking import TAKEN_BACK
+from app.exchange.verdicts import TAKEN_BACK
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.patients.models import PatientPatch

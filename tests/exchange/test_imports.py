@@ -240,6 +240,60 @@ def test_alerts_are_raised_as_for_what_is_posted(api: Api, database: Database) -
     assert [(a["kind"], a["priority"], a["late"]) for a in found] == [("self_harm_item", "urgent", False)]
 
 
+def test_an_alarming_answer_that_is_left_out_raises_its_alert(api: Api, database: Database) -> None:
+    patient = api.patient(external_id="MRN-1")
+    text = f"external_id,taken_at,instrument,answers\nMRN-1,{day(1)},phq-9,2;2;2;2;2;2;2;0;2\n"
+    found = sent(api, text)
+    read_only(api, database, found)
+    api.check_in(patient, day(1), "phq-9", 7)
+    assert counted(carried(api, database, found)) == {"left_out": 1}
+    [alert] = api.get("/v1/alerts", params={"state": "open"}).json()["items"]
+    assert (alert["score_refused"], alert["priority"], alert["patient_id"]) == (True, "urgent", patient)
+
+
+def test_an_alarming_answer_of_late_in_a_refused_file_raises_its_alert(api: Api, database: Database) -> None:
+    """Older ones come with the file once it is mended; a dry run raises nothing."""
+    patient = api.patient(external_id="MRN-1")
+    other = api.patient(external_id="MRN-2")
+    text = (
+        "external_id,taken_at,instrument,answers\n"
+        f"MRN-1,{day(1)},phq-9,2;2;2;2;2;2;2;0;2\nMRN-2,{day(30)},phq-9,2;2;2;2;2;2;2;0;2\nNOBODY,{day(1)},phq-9,{_PHQ}\n"
+    )
+    imported(api, database, text, state="refused", dry_run=True)
+    assert api.get("/v1/alerts", params={"state": "open"}).json()["items"] == []
+    for repeats in (0, 1):
+        imported(api, database, text, state="refused")
+        [alert] = api.get("/v1/alerts", params={"state": "open"}).json()["items"]
+        assert (alert["score_refused"], alert["late"], alert["patient_id"]) == (True, False, patient)
+        assert alert["repeats"] == repeats
+    events = api.get("/v1/audit-events", params={"patient_id": patient}).json()["items"]
+    assert [event["operation"] for event in events].count("refuse_import") == 2
+    assert scores_of(api, patient) == scores_of(api, other) == []
+
+
+def test_answers_beside_a_total_that_was_posted_meanwhile_complete_it(api: Api, database: Database) -> None:
+    patient = api.patient(external_id="MRN-1")
+    found = sent(api, f"external_id,taken_at,instrument,answers\nMRN-1,{day(4)},phq-9,{_PHQ}\n")
+    read_only(api, database, found)
+    api.check_in(patient, day(4), "phq-9", 14)
+    assert counted(carried(api, database, found)) == {"amended": 1}
+    events = api.get("/v1/audit-events", params={"patient_id": patient}).json()["items"]
+    assert "apply_import" in [event["operation"] for event in events], "who changed it is audited"
+
+
+def test_what_recording_refuses_is_left_out_with_its_reason(api: Api, database: Database) -> None:
+    patient = api.patient(external_id="MRN-1")
+    api.session(patient, started_at=day(20, hour=9))
+    text = "external_id,taken_at,instrument,score,before_infusion\n" + "".join(
+        f"MRN-1,{day(ago)},nrs-pain,5,{before}\n" for ago, before in ((20, "true"), (3, "false"))
+    )
+    ended = imported(api, database, text)
+    assert counted(ended) == {"check_ins": 1, "scores": 1, "left_out": 1}
+    [problem] = ended["problems"]
+    assert (problem["line"], problem["column"]) == (2, "before_infusion")
+    assert scores_of(api, patient) == [("nrs-pain", 5)]
+
+
 def test_a_check_in_on_several_lines_anywhere_in_the_file_is_one(api: Api, database: Database) -> None:
     api.patient(external_id="MRN-1")
     names = ("nrs-pain", "nrs-mood", "nrs-anxiety")
@@ -527,11 +581,11 @@ def test_one_clinics_long_import_does_not_keep_another_waiting(api: Api, databas
     other = new_clinic(api.server)
     table = [{"external_id": f"MRN-{n}"} for n in range(1_500)]
     long, short = sent(api, written(table)), sent(other, "external_id\nMRN-1\n")
-    seen: list[tuple[str, str]] = []
     portal: Any = api.server.portal
-    portal.call(running.carry_on, database, lambda mine: seen.append((str(mine.id), mine.state)))
-    ends = [which for which, state in seen if state == "done"]
-    assert ends.index(short["id"]) < ends.index(long["id"])
+    portal.call(running.carry_on, database)
+    ended = [one.get(f"/v1/imports/{found['id']}").json() for one, found in ((other, short), (api, long))]
+    assert [one["state"] for one in ended] == ["done", "done"]
+    assert ended[0]["ended_at"] < ended[1]["ended_at"]
 
 
 def test_lines_of_ndjson_need_not_name_the_same_members(api: Api, database: Database) -> None:

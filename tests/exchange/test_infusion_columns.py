@@ -30,7 +30,8 @@ def test_one_row_brings_a_patient_a_score_and_a_session(api: Api, database: Data
 
 
 @pytest.mark.parametrize(("was", "now", "column"), [
-    (",1980,", ",long ago,", "born"), (",09:30,", ",noon,", "visit"), (",40\n", ",much\n", "mg"), ("A1,", ",", "mrn"),
+    (",x,", f",{'x' * 300},", "name"), (",1980,", ",long ago,", "born"), (",1980,", ",1492,", "born"),
+    (",09:30,", ",noon,", "hour"), (",40\n", ",much\n", "mg"), ("A1,", ",", "mrn"),
 ])  # fmt: skip
 def test_a_cell_that_cannot_be_read_names_its_column(
     api: Api, database: Database, was: str, now: str, column: str

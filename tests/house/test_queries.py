@@ -11,6 +11,7 @@ from sqlalchemy import event
 from app.storage import Database, new_id
 from app.storage.shares import Pool
 from tests.conftest import Api, days_ago
+from tests.exchange.files import imported
 
 
 @contextmanager
@@ -98,6 +99,24 @@ def test_a_search_that_finds_nobody_takes_few_queries(api: Api, database: Databa
     with counted(database) as statements:
         assert api.post("/v1/patients/search", {"external_id": "x"}).json()["items"] == []
     assert len(statements) <= 4
+
+
+def test_a_file_that_names_each_patient_twice_over_takes_as_many_queries_as_a_short_one(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export has `patient_id` and `external_id` on each line. While nobody else writes, 200 records are one step."""
+    counts = []
+    monkeypatch.setattr(Pool, "asked_of_late", lambda _: 0)
+    table: list[str] = []
+    for size in (5, 150):
+        for n in range(len(table), size):
+            patient = api.patient(external_id=f"MRN-{n}")
+            table.append(f"{patient},MRN-{n},2026-01-01T09:00:00Z,nrs-pain,{n % 11}\n")
+        text = "patient_id,external_id,taken_at,instrument,score\n" + "".join(table)
+        with counted(database) as statements:
+            imported(api, database, text, dry_run=True)
+        counts.append(len(statements))
+    assert counts[1] <= counts[0] + 4, counts
 
 
 def test_a_batch_takes_as_many_queries_as_a_handful(
