@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,11 +30,12 @@ from app.exchange.assembling import assembled
 from app.exchange.columns import COLUMNS, What
 from app.exchange.items import LineProblem
 from app.exchange.mapped import MappedLayout
+from app.exchange.mapping import MappingIn
 from app.exchange.models import Import, ImportOut
 from app.exchange.own import OwnLayout
 from app.exchange.reading import SUFFIXES, Pieces, read
 from app.exchange.resolving import from_yaml, in_zone_of, mapping_of
-from app.exchange.rows import FileError, LineError
+from app.exchange.rows import FileError, LineError, Rows
 from app.exchange.sniffing import Proposal, form_of, propose
 from app.facts import Fact
 from app.storage import NO_CLINIC, Database, Transaction
@@ -171,7 +172,8 @@ def _sniff(file: Path, media_type: str) -> None:
 def _tell_what_it_seems(file: Path, source: BinaryIO, media_type: str) -> None:
     first = source.readline(1024 * 1024).decode("utf-8", "replace")
     try:
-        proposal = propose(media_type, read(media_type, _raw(source), form_of(first)))
+        with closing(read(media_type, _raw(source), form_of(first))) as rows:
+            proposal = propose(media_type, rows)
     except FileError as error:
         fail(f"line {error.line}: {error}")
     if proposal.what is not None:
@@ -190,16 +192,20 @@ def _tell_what_it_seems(file: Path, source: BinaryIO, media_type: str) -> None:
 def _first_rows(source: BinaryIO, media_type: str, proposal: Proposal) -> Iterator[str]:
     try:
         mapping = None if proposal.mapping is None else mapping_of({"zone": "UTC", **proposal.mapping})
-        rows = read(media_type, _raw(source), mapping.form if mapping is not None else form_of(""))
-        layout: OwnLayout | MappedLayout
-        if mapping is not None:
-            layout = MappedLayout(in_zone_of(mapping, rows.more_headers), "")
-        else:
-            assert proposal.what is not None
-            layout = OwnLayout(proposal.what)
+        form = form_of("") if mapping is None else mapping.form
+        with closing(read(media_type, _raw(source), form)) as rows:
+            yield from _as_read(rows, mapping, proposal)
     except Problem as problem:
         yield "not yet: " + "; ".join(f"{fault.name} {fault.detail}" for fault in problem.errors)
-        return
+
+
+def _as_read(rows: Rows, mapping: MappingIn | None, proposal: Proposal) -> Iterator[str]:
+    layout: OwnLayout | MappedLayout
+    if mapping is not None:
+        layout = MappedLayout(in_zone_of(mapping, rows.more_headers), "")
+    else:
+        assert proposal.what is not None
+        layout = OwnLayout(proposal.what)
     for row in islice(rows, _SHOWN):
         if isinstance(row, LineError):
             yield f"line {row.line}: {row}"

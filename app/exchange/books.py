@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
@@ -23,8 +24,8 @@ _SAV_ROWS = 5_000
 _BY_NUMBER = Path("/proc/self/fd")
 
 
-def _copied(file: IO[bytes], most: int) -> IO[bytes]:
-    copy = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it lives as long as the rows are read
+def _copied(file: IO[bytes], most: int, held: ExitStack) -> IO[bytes]:
+    copy = held.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - `held` closes it
     size = 0
     while some := file.read(CHUNK):
         size += len(some)
@@ -36,7 +37,13 @@ def _copied(file: IO[bytes], most: int) -> IO[bytes]:
 
 
 def workbook(file: IO[bytes], form: Form) -> Rows:
-    copy = _copied(file, _LARGEST_WORKBOOK)
+    with ExitStack() as held:
+        found = _workbook(_copied(file, _LARGEST_WORKBOOK, held), form)
+        found.held = held.pop_all()
+        return found
+
+
+def _workbook(copy: IO[bytes], form: Form) -> Rows:
     try:
         with zipfile.ZipFile(copy) as parts:
             if sum(part.file_size for part in parts.infolist()) > _LARGEST_WORKBOOK:
@@ -50,12 +57,7 @@ def workbook(file: IO[bytes], form: Form) -> Rows:
     rows = enumerate(islice(lines, form.rows_before, None), form.rows_before + 1)
     header = header_of(_trimmed(next(rows, (1, ()))[1]))
     more = [dict(zip(header, cells, strict=False)) for _, cells in islice(rows, form.header_rows - 1)]
-    return Rows(header, by_name(_closing(copy, _padded(rows, len(header))), header), more)
-
-
-def _closing(file: IO[bytes], rows: Iterator[tuple[int, Sequence[Any]]]) -> Iterator[tuple[int, Sequence[Any]]]:
-    with file:
-        yield from rows
+    return Rows(header, by_name(_padded(rows, len(header)), header), more)
 
 
 def _sheet(book: Any, form: Form) -> Iterator[Sequence[Any]]:
@@ -96,8 +98,14 @@ def xport(file: IO[bytes], _: Form) -> Rows:
 
 
 def _statistical(file: IO[bytes], reader: str, **how: Any) -> Rows:
+    with ExitStack() as held:
+        found = _first_cases(_on_disk(file, held), reader, how)
+        found.held = held.pop_all()
+        return found
+
+
+def _first_cases(copy: Any, reader: str, how: Mapping[str, Any]) -> Rows:
     library = import_module("pyreadstat")
-    copy = _on_disk(file)
     try:
         read_it = getattr(library, reader)
         frames = library.read_file_in_chunks(read_it, copy.name, chunksize=_SAV_ROWS, **how)
@@ -107,13 +115,13 @@ def _statistical(file: IO[bytes], reader: str, **how: Any) -> Rows:
     if first is None:
         raise FileError("must hold at least one case")
     header = header_of(list(first[0].columns))
-    return Rows(header, _cases(copy, first, frames, header))
+    return Rows(header, _cases(first, frames, header))
 
 
-def _on_disk(file: IO[bytes]) -> Any:
+def _on_disk(file: IO[bytes], held: ExitStack) -> Any:
     """A copy with a path, which the library wants. It is gone with the process: on Linux the file has no name of its
     own, and the path leads to it by its number."""
-    copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the rows are read
+    copy: Any = held.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115 - `held` closes it
     shutil.copyfileobj(file, copy, CHUNK)
     copy.flush()
     if _BY_NUMBER.exists():
@@ -123,15 +131,13 @@ def _on_disk(file: IO[bytes]) -> Any:
     return copy
 
 
-def _cases(copy: Any, first: Any, frames: Any, header: list[str]) -> Iterator[Row | LineError]:
+def _cases(first: Any, frames: Any, header: list[str]) -> Iterator[Row | LineError]:
     line = 0
-    with copy:
-        for frame, meta in chain([first], frames):
-            declared = [meta.missing_ranges.get(name, ()) for name in frame.columns]
-            for cells in frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None):
-                line += 1
-                pairs = zip(header, map(_case, cells, declared), strict=True)
-                yield line, dict(pairs)
+    for frame, meta in chain([first], frames):
+        declared = [meta.missing_ranges.get(name, ()) for name in frame.columns]
+        for cells in frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None):
+            line += 1
+            yield line, dict(zip(header, map(_case, cells, declared), strict=True))
 
 
 def _case(cell: Any, declared: Sequence[Mapping[str, Any]]) -> Any:

@@ -92,7 +92,7 @@ def read(media_type: str, raw: io.RawIOBase, form: Form) -> Rows:
     except Exception:  # a library that was handed something else than it reads
         raise FileError("must be a file of the kind that it is sent as") from None
     rows = Rows(found.header, _guarded(iter(found)), found.more_headers)
-    rows.varies = media_type == NDJSON
+    rows.varies, rows.held = media_type == NDJSON, found.held
     return rows
 
 

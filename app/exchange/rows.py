@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class Form:
 
 class Rows:
     """The rows of a file, the names of its columns, and further rows of its header by column. `varies`: each row has
-    columns of its own, and those of the first one are named."""
+    columns of its own, and those of the first one are named. `held`: what is open until `close`."""
 
     def __init__(
         self, header: Sequence[str], rows: Iterator[Row | LineError], more_headers: Sequence[Mapping[str, Any]] = ()
@@ -54,10 +55,15 @@ class Rows:
         self.header = list(header)
         self.more_headers = more_headers
         self.varies = False
+        self.held = ExitStack()
         self._rows = rows
 
     def __iter__(self) -> Iterator[Row | LineError]:
         return self._rows
+
+    def close(self) -> None:
+        """Forgets the copies that the libraries read from."""
+        self.held.close()
 
 
 def header_of(names: Sequence[Any]) -> list[str]:

@@ -5,6 +5,7 @@ longest. Nothing here is applied. Where it is stopped it begins anew, since what
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -50,7 +51,6 @@ _ITEMS_A_STEP, _FEW_ITEMS = 200, 20
 _ITEMS_A_CHUNK = 500
 _UNNAMED = "must have the columns of an export, or be read by a mapping, which `holdfast import --sniff` proposes"
 
-Step = Callable[[], bool]
 ProblemRow = tuple[str, int, str | None, str]
 
 
@@ -99,12 +99,18 @@ class Staging:
 
 def steps(staging: Staging, found: Import) -> Iterator[Callable[[], Any]]:
     """The steps by which a file is read, in order. Each is to be run in a thread, and the next one asked for then."""
+    with ExitStack() as held:
+        held.callback(staging.sorter.close)
+        yield from _steps(staging, found, held)
+
+
+def _steps(staging: Staging, found: Import, held: ExitStack) -> Iterator[Callable[[], Any]]:
     rows: list[Rows] = []
     layout: list[OwnLayout | MappedLayout] = []
 
     def begin() -> None:
         try:
-            opened, how = _opened(staging, found)
+            opened, how = _opened(staging, found, held)
             rows.append(opened)
             layout.append(how)
         except FileError as error:
@@ -136,10 +142,9 @@ def steps(staging: Staging, found: Import) -> Iterator[Callable[[], Any]]:
 
     while not is_over[0]:
         yield check_some
-    staging.sorter.close()
 
 
-def _opened(staging: Staging, found: Import) -> tuple[Rows, OwnLayout | MappedLayout]:
+def _opened(staging: Staging, found: Import, held: ExitStack) -> tuple[Rows, OwnLayout | MappedLayout]:
     """The rows of the file, and how they are read."""
     mapping = mapping_of(found.mapping) if found.mapping is not None else None
 
@@ -156,6 +161,7 @@ def _opened(staging: Staging, found: Import) -> tuple[Rows, OwnLayout | MappedLa
         return staging.database.reading(staging.clinic_id, stored)
 
     rows = read(found.media_type, Pieces(piece), mapping.form if mapping is not None else Form())
+    held.callback(rows.close)
     if mapping is not None:
         # Each line of JSON has members of its own: what no line has is known at the end.
         staging.seen_varies = rows.varies
