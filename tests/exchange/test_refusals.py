@@ -11,7 +11,7 @@ import pandas
 import pytest
 
 from app import clock, work
-from app.exchange import reading, service, store
+from app.exchange import applying, reading, service, store
 from app.exchange.reading import HL7, SAV, XLSX
 from app.storage import Database
 from tests.conftest import Api, new_clinic
@@ -232,3 +232,44 @@ def test_a_kind_of_file_whose_reader_is_not_installed_is_refused_by_name(
     answer = api.request("POST", "/v1/imports", content=b"MSH|", headers={"Content-Type": HL7})
     assert answer.status_code == 415
     assert "holdfast[hl7]" in answer.json()["detail"]
+
+
+def test_lines_that_disagree_about_one_record_are_refused(api: Api, database: Database) -> None:
+    one = api.patient(external_id="A1")
+    form, session = uuid4(), uuid4()
+    scores = "patient_id,check_in_id,session_id,taken_at,before_infusion,instrument,score\n"
+    first = f"{one},{form},,{_AT},false,nrs-pain,5\n"
+    for content, rule in (
+        (f"{scores}{first}{one},{form},,2026-03-01T10:00:01Z,false,nrs-mood,5\n", "the same on every line"),
+        (f"{scores}{first}{one},{form},,{_AT},true,nrs-mood,5\n", "the same on every line"),
+        (f"{scores}{first}{one},{form},,{_AT},false,nrs-pain,6\n", "twice with other content"),
+        (f"patient_id,session_id,started_at,dose_mg\n{one},{session},{_AT},40\n{one},{session},{_AT},41\n",
+         "must not name a session twice"),
+        ("external_id,birth_year\nB1,1980\nB1,1981\n", "must not name a patient twice"),
+    ):  # fmt: skip
+        line, _, said = refused(api, database, content)
+        assert (line, rule in said) == (3, True), (content, said)
+    again = imported(api, database, f"{scores}{first}{first}")
+    assert counted(again) == {"check_ins": 1, "scores": 1}, "a line that comes twice says nothing new"
+    twice = f"patient_id,session_id,started_at\n{one},{session},{_AT}\n{one},{session},{_AT}\n"
+    assert counted(imported(api, database, twice)) == {"sessions": 1}
+
+
+def test_a_record_that_cannot_be_recorded_is_left_out_alone(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours in one record leaves the others as they are, and is listed without a value."""
+    one, two = api.patient(external_id="A1"), api.patient(external_id="A2")
+    real = applying.sessions.record
+
+    def failing(db: Any, caller: Any, act: Any, patient_id: UUID, *more: Any) -> Any:
+        if patient_id == UUID(one):
+            raise RuntimeError("a fault with a value 4711 in it")
+        return real(db, caller, act, patient_id, *more)
+
+    monkeypatch.setattr(applying.sessions, "record", failing)
+    content = f"patient_id,started_at\n{one},{_AT}\n{two},{_AT}\n"
+    ended = imported(api, database, content)
+    assert counted(ended) == {"sessions": 1, "left_out": 1}
+    assert [problem["line"] for problem in ended["problems"]] == [2]
+    assert "4711" not in json.dumps(ended)

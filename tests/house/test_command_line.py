@@ -10,6 +10,7 @@ from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from app.migrating import upgrade
 from app.settings import Settings
 from app.storage import NO_CLINIC, Database
 from tests.alerts.test_mailing import Mailbox, mailbox
-from tests.conftest import SECRET, fresh_settings
+from tests.conftest import SECRET, free_port, fresh_settings
 from tests.house.processes import HOLDFAST, PASSWORD, environment, run, serving
 
 __all__ = ["mailbox"]
@@ -260,6 +261,54 @@ def test_backup_restore_and_rotation_by_command(
     assert command("keys", "rotate", settings=target, **new)[0] == 0, "once more does no harm"
     assert command("clinics", "list", settings=target)[0] == 2
     assert command("clinics", "list", settings=target, HOLDFAST_SECRET_KEY="n" * 40)[0] == 0
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["alerts", "backfill", "--clinic", "{no}"], "there is no such clinic"),
+    (["audit", "verify", "--clinic", "{no}"], "there is no such clinic"),
+    (["audit", "verify", "--seal", "a:b"], "seal: must be clinic:number:mac"),
+    (["audit", "acknowledge", "--clinic", "{clinic}", "--event", "{no}", "--reason", " "], "reason: must not be empty"),
+    (["audit", "acknowledge", "--clinic", "{clinic}", "--event", "{no}", "--reason", "a clock"], "there is no such event"),
+    (["users", "add", "--clinic", "{clinic}", "--email", "x@example.org", "--role", "boss", "--password-stdin"],
+     "role: must be admin or clinician"),
+    (["users", "add", "--clinic", "{clinic}", "--email", "x", "--role", "admin", "--password-stdin"],
+     "email: must be an e-mail address"),
+    (["users", "add", "--clinic", "{no}", "--email", "x@example.org", "--role", "admin", "--password-stdin"],
+     "there is no such clinic"),
+    (["users", "add", "--clinic", "{clinic}", "--email", "x@example.org", "--role", "admin"], "on standard input"),
+    (["backup", "/no such folder/b.holdfast"], "cannot be written"),
+    (["restore", "/dev/null"], ""),
+])  # fmt: skip
+def test_a_command_that_is_used_wrongly_ends_with_one_sentence(
+    clinic: tuple[Settings, str], words: list[str], said: str
+) -> None:
+    settings, clinic_id = clinic
+    filled = [word.format(no=uuid4(), clinic=clinic_id) for word in words]
+    code, _, sentence = command(*filled, settings=settings, stdin="a long sentence of mine\n")
+    assert code == 2
+    assert said.lower() in sentence.lower()
+    assert "\n" not in sentence
+
+
+def test_an_event_out_of_time_is_acknowledged_with_its_reason(clinic: tuple[Settings, str]) -> None:
+    settings, clinic_id = clinic
+    database = Database(settings.database_url, SECRET)
+    try:
+        query = "select id from audit_events limit 1"
+        event = database.reading(UUID(clinic_id), lambda db: db.execute(text(query)).scalar_one())
+    finally:
+        database.close()
+    event_id = str(UUID(bytes=event) if isinstance(event, bytes) else event)
+    words = ("--clinic", clinic_id, "--event", event_id, "--reason", "a clock was ahead")
+    code, said, _ = command("audit", "acknowledge", *words, settings=settings)
+    assert (code, json.loads(said)) == (0, {"acknowledged": 1})
+    assert command("audit", "verify", "--clinic", clinic_id, settings=settings)[0] == 0
+
+
+def test_a_mail_server_that_does_not_answer_is_told(clinic: tuple[Settings, str]) -> None:
+    nobody = {"HOLDFAST_SMTP_URL": f"smtp://127.0.0.1:{free_port()}"}
+    code, _, said = command("mail", "test", "--to", "me@example.org", settings=clinic[0], **nobody)
+    assert (code, "did not take the message" in said) == (2, True)
 
 
 def test_the_version_and_the_help_are_told() -> None:
