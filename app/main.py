@@ -74,6 +74,17 @@ from app.sign_in.routes import router as sign_in
 from app.storage import Database, Joined
 from app.storage.watching import watched
 from app.trend.routes import router as trend
+from app.web.administration.routes import router as administration
+from app.web.check_in.routes import router as check_in_pages
+from app.web.check_in.routes import sending as sent_check_ins
+from app.web.cohort.routes import router as cohort_page
+from app.web.entry.routes import router as entry_pages
+from app.web.importing.routes import router as import_pages
+from app.web.patient.routes import router as patient_pages
+from app.web.prints.routes import router as prints
+from app.web.recording.routes import router as recording_pages
+from app.web.static_files.routes import router as static_files
+from app.web.worklist.routes import router as worklist_pages
 from app.webhooks.models import WebhookEvent
 from app.webhooks.routes import ALLOWED_HOSTS
 from app.webhooks.routes import router as webhooks
@@ -93,6 +104,11 @@ _ROUTERS = (
     my_due, clinic, people, clients, privacy, audit_log, changes, webhooks,
 )  # fmt: skip
 
+# Of two routes with one path the first counts: `/patients/new` is no patient.
+_PAGES = (
+    static_files, entry_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page, check_in_pages,
+    sent_check_ins, administration, import_pages,
+)  # fmt: skip
 _TITLE = "Holdfast"
 # Where the service is reached unless it is told otherwise.
 _HERE = "http://127.0.0.1:8000"
@@ -155,10 +171,10 @@ def create_app(settings: Settings) -> FastAPI:
         )
     hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
     app.add_middleware(Envelope, is_https=settings.public_url.startswith("https:"), hosts=hosts)
-    problems.install(app, (documents, about_the_service, *_ROUTERS))
+    problems.install(app, (documents, about_the_service, *_ROUTERS, *_PAGES))
     app.include_router(documents)
     app.include_router(about_the_service)
-    for router in _ROUTERS:
+    for router in (*_ROUTERS, *_PAGES):
         app.include_router(router)
     app.openapi = lambda: schema.document(app, _about(settings))  # type: ignore[method-assign]
     OPENAPI.put(app, cache(lambda: Constant(json.dumps(app.openapi()))))

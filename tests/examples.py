@@ -197,6 +197,9 @@ def _access(say: _Teller, demo: Demo) -> None:
         say.hide(recovery, f"recovery-code-{number}")
     say.hide(confirmed["access_token"], "an-access-token")
     say.hide(confirmed["refresh_token"], "a-refresh-token")
+    kim, say.token = say.token, confirmed["access_token"]
+    say.say("sign_out_everywhere", "POST", "/v1/me/sign-out")
+    say.token = kim
     say.say("revoke_token", "POST", "/oauth/revoke", data={"token": confirmed["refresh_token"]})
     say.token = admin
     version = say.say("get_user", "GET", at)["version"]

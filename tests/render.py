@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app.access.policies import OPEN_OPERATIONS, PERMISSIONS, ROLE_SCOPES, Permission
+from app.access.policies import OPEN_OPERATIONS, OPEN_PAGES, PAGES, PERMISSIONS, ROLE_SCOPES, Permission
 from app.main import create_app
 from app.settings import Settings
 from tests.api.breaking import bare
@@ -28,7 +28,11 @@ def openapi() -> str:
 def permissions() -> str:
     """The table of permissions as a page."""
     rows = [f"| `{name}` | {_needs(p)} | {' | '.join(_may(p))} |" for name, p in PERMISSIONS.items()]
-    return _PERMISSIONS + "\n".join(rows) + _OPEN + ", ".join(f"`{name}`" for name in sorted(OPEN_OPERATIONS)) + ".\n"
+    pages = [f"| `{name}` | {_needs(p)} | {' | '.join(_may(p))} |" for name, p in PAGES.items()]
+    opened = [", ".join(f"`{name}`" for name in sorted(names)) for names in (OPEN_OPERATIONS, OPEN_PAGES)]
+    return "\n".join(
+        [_PERMISSIONS + "\n".join(rows), _OPEN + opened[0] + ".", _PAGES, *pages, _OPEN + opened[1] + ".", ""]
+    )
 
 
 _PERMISSIONS = """# Who may do what
@@ -43,7 +47,15 @@ must show its patients for it (`patient_view`).
 | operation | scopes | administrator | clinician | patient's device | integration |
 |---|---|---|---|---|---|
 """
-_OPEN = "\n\nWithout a token: "
+_OPEN = "\nWithout a token: "
+_PAGES = """
+## Pages
+
+What a form does is the operation of that name, above. These show something, and are compared with what the service does
+too (`tests/web/test_page_permissions.py`). A page's caller comes from cookies; integrations have none.
+
+| page | scopes | administrator | clinician | patient's device | integration |
+|---|---|---|---|---|---|"""
 
 
 def _needs(permission: Permission) -> str:

@@ -8,16 +8,16 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
 from app import clock
-from app.access import store
+from app.access import cookies, store
 from app.access.door import Door, DoorParts, permit
-from app.access.policies import OPEN_OPERATIONS
+from app.access.policies import OPEN_OPERATIONS, OPEN_PAGES
 from app.access.service import Caller
 from app.addresses import network_of
 from app.api.aside import aside
 from app.api.idempotency import Keyed, compared, key_of
 from app.api.limits import count
 from app.api.paging import Cursor, Limit, Page
-from app.api.parts import Part
+from app.api.parts import PUBLIC_URL, Part
 from app.api.plain import PlainRequest
 from app.api.strict import OFF_LOOP_BYTES, StrictRoute
 from app.audit.service import Act, Origin
@@ -28,6 +28,9 @@ from app.logs import log_unexpected
 _OPEN_BYTES = 16 * 1024
 # Statuses of requests that are malformed, whatever they are about.
 _OF_SHAPE = frozenset({400, 413, 415, 422, 428})
+_OPEN = OPEN_OPERATIONS | OPEN_PAGES
+# A browser sends its cookies along whatever page asks, so nothing is written on account of a cookie alone.
+_READING = ("GET", "HEAD")
 
 bearer = OAuth2PasswordBearer(tokenUrl="/oauth/token", auto_error=False)
 
@@ -46,10 +49,10 @@ class GuardedRoute(StrictRoute):
         """Identifies, counts and permits. Raises InvalidToken, RateLimited, InsufficientScope, NotFound."""
         operation: str = request.scope["route"].name
         request.state.door = None
-        if operation in OPEN_OPERATIONS:
+        if operation in _OPEN:
             count(request, _counted(request))
             return
-        caller = await identify(request)
+        caller = await self.identified(request)
         request.state.door = Door(DOOR_PARTS.of(request), caller, _act(request, caller, operation))
         count(request, caller.name)
         try:
@@ -58,6 +61,10 @@ class GuardedRoute(StrictRoute):
             request.state.door.is_permitted = True
             raise
         request.state.door.is_permitted = True
+
+    async def identified(self, request: Request) -> Caller:
+        """Who is calling. Raises InvalidToken."""
+        return await identify(request)
 
     async def answered(self, request: Request, response: Response) -> Response:
         door: Door | None = request.state.door
@@ -68,7 +75,7 @@ class GuardedRoute(StrictRoute):
 
     def most_bytes(self, request: Request) -> int:
         """Who is not known yet gets to send little."""
-        return min(self.body_bytes, _OPEN_BYTES) if request.scope["route"].name in OPEN_OPERATIONS else self.body_bytes
+        return min(self.body_bytes, _OPEN_BYTES) if request.scope["route"].name in _OPEN else self.body_bytes
 
     async def refused(self, request: Request, problem: Problem) -> Problem:
         door: Door | None = getattr(request.state, "door", None)
@@ -116,9 +123,12 @@ def admitted(request: PlainRequest, operation: str) -> Door | None:
 
 
 async def identify(request: Request) -> Caller:
-    """The caller whose token the request bears. Raises InvalidToken; such a request counts for its address."""
+    """The caller whose token the request bears; for reading, also the one who is signed in to the pages in this
+    browser. Raises InvalidToken; such a request counts for its address."""
     try:
         token = await bearer(request)
+        if token is None and request.method in _READING and "authorization" not in request.headers:
+            token = cookies.access_token(request.cookies, PUBLIC_URL.of(request), cookies.PERSON)
         if token is None:
             raise InvalidToken(was_sent=False)
         return await DOOR_PARTS.of(request).callers.caller(token)

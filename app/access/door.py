@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from app import clock
-from app.access.policies import PERMISSIONS
+from app.access.policies import PAGES, PERMISSIONS
 from app.access.service import Caller, CallerCache
 from app.api import idempotency
 from app.api.idempotency import Done, Keyed
@@ -67,7 +67,7 @@ def permit(caller: Caller, operation: str, patient_id: str | None) -> None:
     """Raises unless the caller may do this operation. `patient_id` is the one in the path, if there is one: a device
     that names another patient gets NotFound, or Merged for a record that was merged into its patient's. Everything else
     is InsufficientScope, also an operation that is not in the table of permissions."""
-    permission = PERMISSIONS.get(operation)
+    permission = PERMISSIONS.get(operation) or PAGES.get(operation)
     if permission is None or not permission.admits(caller.kind, caller.role):
         raise InsufficientScope
     if caller.is_unfinished and not permission.unfinished:
@@ -152,6 +152,14 @@ class Door:
         if done.fact.changes_callers:
             self.parts.callers.clear()
         return done.rendered
+
+    async def do(self, work: Callable[[Transaction], Fact[T]]) -> Fact[T]:
+        """The result of `work`, committed together with its event: for faces that render it themselves."""
+        fact = await self.parts.database.write(self.act.clinic_id, self._with_event(work))
+        self.is_recorded = True
+        if fact.changes_callers:
+            self.parts.callers.clear()
+        return fact
 
     async def write_parts(
         self,

@@ -169,7 +169,8 @@ class Enrolment(SQLModel, table=True):
 
 class RefreshToken(SQLModel, table=True):
     """A refresh token, stored as a hash. `parent_id` is the token that it replaced. All tokens of one session share
-    `family_id`. `has_factor` says that the person showed a second factor when the session began."""
+    `family_id`. `has_factor` says that the person showed a second factor when the session began. `ends_at`: of a
+    session in a browser, after which it cannot be renewed; such a session also ends when it rests for an hour."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
@@ -192,6 +193,7 @@ class RefreshToken(SQLModel, table=True):
     used_at: datetime | None = Field(sa_type=Moment)
     revoked_at: datetime | None = Field(sa_type=Moment)
     has_factor: bool = False
+    ends_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class Throttle(SQLModel, table=True):

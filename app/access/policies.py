@@ -70,6 +70,7 @@ PERMISSIONS = {
     "get_me": Permission(patients=True, unfinished=True),
     "list_my_due": Permission("plans:read", by="devices", patients=True),
     "change_password": Permission(by="users", unfinished=True),
+    "sign_out_everywhere": Permission(by="users", unfinished=True),
     "start_second_factor": Permission(by="users", unfinished=True),
     "confirm_second_factor": Permission(by="users", unfinished=True),
     "export_scores_csv": Permission("export:read"),
@@ -171,6 +172,25 @@ PERMISSIONS = {
     "replay_delivery": Permission("webhooks:write"),
 }
 
+# Pages of the console that are no operation of the API. What a form does is the operation of that name.
+PAGES = {
+    "page_worklist": Permission("outcomes:read", also="patients:read", by="users"),
+    "page_patient": Permission("patients:read", also="checkins:read", by="users"),
+    "page_check_in": Permission("patients:read", also="checkins:read", by="users"),
+    "page_history": Permission("patients:read", also="checkins:read", by="users"),
+    "page_my_check_in": Permission("plans:read", by="devices", patients=True),
+    "page_my_scores": Permission("checkins:read", by="devices", patients=True),
+    "send_test_mail": Permission(by="admins"),
+    "page_letter": Permission("patients:read", also="checkins:read", by="users"),
+    "page_authorisation": Permission("patients:read", also="checkins:read", by="users"),
+    "page_cohorts": Permission("cohorts:read", by="users"),
+    "page_new_patient": Permission("patients:write", by="users"),
+    "page_edit_patient": Permission("patients:read", also="patients:write", by="users"),
+    "page_new_session": Permission("patients:read", also="sessions:write", by="users"),
+    "page_session": Permission("patients:read", also="sessions:read", by="users"),
+    "page_new_check_in": Permission("patients:read", also="checkins:write", by="users"),
+}
+
 # With these a client can change what a cohort counts.
 _WRITE = ":write"
 
@@ -188,5 +208,14 @@ OPEN_OPERATIONS = frozenset(
     (
         *("issue_token", "revoke_token", "set_password", "redeem_enrolment", "list_instruments", "get_instrument"),
         *("list_problems", "get_problem", "livez", "readyz", "get_openapi"),
+    )
+)
+
+# Pages that need no sign-in, and what they load.
+OPEN_PAGES = frozenset(
+    (
+        *("get_static_file", "sign_in_page", "sign_in", "follow_sign_in_link", "sign_out", "choose_language"),
+        *("password_page", "set_password_by_form", "enrol_page", "enrol", "sign_out_device"),
+        *("get_check_in_worker", "get_check_in_manifest"),
     )
 )

@@ -18,6 +18,9 @@ from app.storage import Keyring, Transaction, key_for, new_id
 ACCESS_TOKEN_SECONDS = 900
 _REFRESH = {"user": timedelta(days=14), "device": timedelta(days=400)}
 _SUPERSEDED_FOR = timedelta(days=7)
+# Of a person's session in a browser, whose machine others may come to: NIST SP 800-63B-4, 2.2.3 (AAL2: an hour at rest,
+# a day in all); half a day is a shift.
+BROWSER_RESTS, BROWSER_LASTS = timedelta(hours=1), timedelta(hours=12)
 _ALGORITHM = "HS256"
 _ISSUER = "holdfast"
 _PURPOSE = "access tokens"
@@ -34,9 +37,13 @@ class Tokens:
     patient_id: UUID | None = None
 
 
-def sign_in(db: Transaction, user: User, now: datetime, *, has_factor: bool = False) -> Tokens:
-    """Tokens for a person who has logged in; `has_factor` says whether with a second factor."""
-    return issue(db, "user", user.id, user.clinic_id, now, has_factor=has_factor)
+def sign_in(
+    db: Transaction, user: User, now: datetime, *, has_factor: bool = False, in_browser: bool = False
+) -> Tokens:
+    """Tokens for a person who has logged in; `has_factor` says whether with a second factor. A session in a browser
+    ends when it rests for an hour, and after 12 hours."""
+    ends_at = now + BROWSER_LASTS if in_browser else None
+    return issue(db, "user", user.id, user.clinic_id, now, has_factor=has_factor, ends_at=ends_at)
 
 
 def client_token(ring: Keyring, client: Client, scope: str | None, now: datetime) -> Tokens | None:
@@ -78,7 +85,9 @@ def refresh(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> Toke
         return None
     mine.used_at = mine.used_at or now
     db.add(mine)
-    return issue(db, mine.caller_kind, mine.caller_id, clinic_id, now, mine, has_factor=mine.has_factor)
+    return issue(
+        db, mine.caller_kind, mine.caller_id, clinic_id, now, mine, has_factor=mine.has_factor, ends_at=mine.ends_at
+    )
 
 
 def revoke(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> None:
@@ -161,6 +170,7 @@ def issue(
     parent: RefreshToken | None = None,
     *,
     has_factor: bool = False,
+    ends_at: datetime | None = None,
 ) -> Tokens:
     token = secrets.token_urlsafe(32)
     held = store.caller(db, clinic_id, kind, caller_id)
@@ -176,10 +186,11 @@ def issue(
             token_hash=digest(token),
             caller_kind=kind,
             caller_id=caller_id,
-            expires_at=now + _REFRESH[kind],
+            expires_at=now + _REFRESH[kind] if ends_at is None else min(now + BROWSER_RESTS, ends_at),
             used_at=None,
             revoked_at=None,
             has_factor=has_factor,
+            ends_at=ends_at,
         )
     )
     access = _access_token(key_for(db, _PURPOSE), kind, caller_id, clinic_id, scope, now, has_factor=has_factor)

@@ -1,11 +1,11 @@
-"""The service's own documents: /docs, /openapi.json, /problems, /check-in, /livez and /readyz."""
+"""The service's own documents: /docs, /openapi.json, /problems, /livez and /readyz."""
 
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from pydantic import MISSING
 
 from app.api import store
@@ -26,21 +26,6 @@ _PAGE = """<!doctype html>
 <link rel="stylesheet" href="/docs/swagger-ui.css"></head>
 <body><div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>
-"""
-_ENROLLING = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Add this phone</title></head>
-<body><main><h1>Add this phone</h1>
-<p>Your clinic gave you this link so that your phone can send your check-ins.</p>
-<ol><li>Install the app that your clinic named.</li>
-<li>Open this link on that phone, or type this code into the app: <strong id="code">it is missing from the link</strong>
-</li></ol>
-<p>The code works once, for 72 hours. Does it not work? Ask your clinic for a new one.</p>
-<noscript><p>The code is the part of the address after the sign #.</p></noscript>
-</main><script src="/check-in/start.js"></script></body></html>
-"""
-_SHOW_CODE = """const code = location.hash.slice(1);
-if (code) document.getElementById('code').textContent = decodeURIComponent(code);
 """
 _OPEN = only("headers_too_large")
 _READY_SECONDS = 1.8
@@ -74,22 +59,6 @@ class ReadyOut(ResponseBody):
 @cache
 def _content(name: str) -> bytes:
     return (files("fastapi_swagger") / "resources" / name).read_bytes()
-
-
-@router.get("/")
-async def root() -> RedirectResponse:
-    return RedirectResponse("/docs", 307)
-
-
-@router.get("/check-in")
-async def check_in_page() -> HTMLResponse:
-    """Where an enrolment link leads: the code is in its fragment, which only the page itself reads."""
-    return HTMLResponse(_ENROLLING)
-
-
-@router.get("/check-in/start.js")
-async def check_in_start() -> Response:
-    return Response(_SHOW_CODE, media_type="text/javascript")
 
 
 @router.get("/docs")

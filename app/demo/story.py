@@ -30,10 +30,11 @@ _TELLING = ("fading", "holding", "lost", "partial_response")
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A filled synthetic clinic, a login for it, and the answer for one patient."""
+    """A filled synthetic clinic, a login for it, a code that signs in once, and the answer for one patient."""
 
     email: str
     password: str
+    code: str
     filled: Filled
     patient_id: UUID
     answer: str
@@ -47,7 +48,8 @@ def build(database: Database, count: int = PATIENTS, days: int = DAYS, seed: int
     caller = database.reading(clinic_id, lambda db: access.caller_of_token(db, claims))
     filled = fill(database, caller, count, days, now, seed)
     patient_id, answer = database.reading(clinic_id, lambda db: _one_answer(db, caller, filled, now))
-    return Demo(EMAIL, password, filled, patient_id, answer)
+    code = database.writing(clinic_id, lambda db: people.sign_in_code(db, clinic_id, user_id, now))
+    return Demo(EMAIL, password, code, filled, patient_id, answer)
 
 
 def told(demo: Demo, address: str) -> str:
@@ -62,6 +64,10 @@ def told(demo: Demo, address: str) -> str:
 Holdfast demo: a synthetic clinic of {len(filled.patient_ids)} patients, {filled.sessions} sessions and \
 {filled.check_ins} check-ins
 (nobody real; {filled.repeated} check-ins were sent twice and kept once)
+
+  Open this to look around (it signs you in, once):
+
+      {address}/sign-in/link/{demo.code}
 
   Address   {address}
   Login     {demo.email}

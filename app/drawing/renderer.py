@@ -34,12 +34,20 @@ class Renderer:
     async def draw(self, description: dict[str, Any], image: Format) -> bytes:
         """The picture of a Vega-Lite specification. Raises Busy if too many wait or it is not drawn in time, and
         ValueError if the specification cannot be drawn."""
+        return await self._answer(description, image)
+
+    async def script(self) -> bytes:
+        """The JavaScript module with which a browser draws specifications: Vega, Vega-Lite and Vega-Embed, as the
+        renderer brings them; its default export is `vegaEmbed`. Raises Busy."""
+        return await self._answer({}, "script")
+
+    async def _answer(self, description: dict[str, Any], form: str) -> bytes:
         if self._waiting >= _MOST_WAITING:
             raise Busy
         self._waiting += 1
         try:
             async with asyncio.timeout(_SECONDS), self._turn:
-                return await self._draw(json.dumps({"description": description, "format": image}))
+                return await self._draw(json.dumps({"description": description, "format": form}))
         except TimeoutError:
             raise Busy("the picture could not be drawn in time") from None
         finally:

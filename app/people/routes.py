@@ -111,6 +111,12 @@ async def change_password(request: Request, door: DoorOf, body: PasswordChange) 
     return done.response()
 
 
+@me_router.post("/sign-out", summary="Sign me out everywhere", status_code=204, responses=problems())
+async def sign_out_everywhere(door: DoorOf) -> Response:
+    """Ends every session of mine, this one too. Access tokens are refused everywhere within 30 seconds."""
+    return (await door.write(lambda db: service.sign_out_everywhere(db, door.caller), no_content)).response()
+
+
 @me_router.post(
     "/second-factor",
     summary="Begin to set up my second factor",

@@ -215,6 +215,33 @@ def change_password(db: Transaction, caller: Caller, act: Act, checked: str, pas
     return Fact(None, changes_callers=True)
 
 
+def sign_out_everywhere(db: Transaction, caller: Caller) -> Fact[None]:
+    """Ends every session of the caller, this one too. Raises InvalidToken for one that has ended."""
+    _sign_out_everywhere(db, _own(db, caller))
+    return Fact(None, changes_callers=True)
+
+
+def sign_in_code(db: Transaction, clinic_id: UUID, user_id: UUID, now: datetime) -> str:
+    """A code with which `sign_in_to_synthetic` signs a person in, once. Raises NotFound."""
+    return password_code(db, _locked(db, clinic_id, user_id), now).code
+
+
+def sign_in_to_synthetic(
+    db: Transaction, clinic_id: UUID, code: str, origin: Origin
+) -> tuple[Act, Fact[tokens.Tokens]]:
+    """Tokens for a person of a clinic in which nobody is real, by a code that works once. Raises InvalidToken."""
+    held, clinic = store.password_code(db, digest(code)), store.clinic(db, clinic_id)
+    user = None if held is None else store.user(db, clinic_id, held.user_id, locked=True)
+    if held is None or user is None or clinic is None or not clinic.synthetic:
+        raise InvalidToken
+    if held.used_at is not None or held.expires_at <= origin.at or user.disabled_at:
+        raise InvalidToken
+    held.used_at = origin.at
+    db.add(held)
+    granted = tokens.sign_in(db, user, clock.now(), in_browser=True)
+    return origin.act(clinic_id, "user", user.id, "follow_sign_in_link"), Fact(granted, is_new=True, is_secret=True)
+
+
 def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str, code: str) -> Fact[SecondFactorOut]:
     """Makes a secret for the caller's authenticator. Raises what `change_password` raises, and Invalid if a second
     factor is on and `code` is not one of its codes."""
@@ -226,7 +253,9 @@ def start_second_factor(db: Transaction, caller: Caller, act: Act, checked: str,
     return Fact(value, is_new=True, is_secret=True)
 
 
-def confirm_second_factor(db: Transaction, caller: Caller, act: Act, code: str) -> Fact[SecondFactorConfirmed]:
+def confirm_second_factor(
+    db: Transaction, caller: Caller, act: Act, code: str, *, in_browser: bool = False
+) -> Fact[SecondFactorConfirmed]:
     """Turns the caller's second factor on. Returns recovery codes, and the tokens of a new session with it; other
     sessions can no longer be refreshed. Raises InvalidToken if the session has ended, Invalid for a wrong code."""
     user = _own(db, caller)
@@ -234,7 +263,7 @@ def confirm_second_factor(db: Transaction, caller: Caller, act: Act, code: str) 
     if codes is None:
         raise Invalid(errors=[Fault("pointer", "/otp", "must be a current code of the secret that was begun")])
     store.revoke_tokens(db, act.clinic_id, "user", user.id, act.at)
-    granted = tokens.sign_in(db, user, clock.now(), has_factor=True)
+    granted = tokens.sign_in(db, user, clock.now(), has_factor=True, in_browser=in_browser)
     value = SecondFactorConfirmed(
         recovery_codes=codes,
         access_token=granted.access_token,

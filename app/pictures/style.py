@@ -77,7 +77,9 @@ def time_axis(first: date, last: date, *, labelled: bool = True) -> Layer:
     else:
         axis |= {"labels": False, "ticks": False, "domain": False}
     start, end = span(first, last)
-    scale = {"type": "utc", "domain": [start, end], "nice": False}
+    # Not `domain`: layers with an end of their own (`x2`) repeat it as a signal, and Vega-Lite warns of a conflict.
+    limits = {"domainMin": {"expr": f"toDate('{start}')"}, "domainMax": {"expr": f"toDate('{end}')"}}
+    scale = {"type": "utc", **limits, "nice": False}
     return {"field": "at", "type": "temporal", "scale": scale, "axis": axis}
 
 

@@ -14,11 +14,13 @@ from app.storage import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: the login named, a code where one was sent, and where it came from."""
+    """One try: the login named, a code where one was sent, where it came from, and whether for a session in a
+    browser."""
 
     email: str
     otp: str
     origin: Origin
+    in_browser: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def sign_in(db: Transaction, user: User, password_fits: bool, attempt: Attempt, 
         current.signed_out_at = now
         db.add(current)
     (throttling.forgive if is_only else throttling.give_back)(db, attempt.email, address)
-    granted = tokens.sign_in(db, current, clock.now(), has_factor=current.otp_confirmed_at is not None)
+    has_factor = current.otp_confirmed_at is not None
+    granted = tokens.sign_in(db, current, clock.now(), has_factor=has_factor, in_browser=attempt.in_browser)
     return act, Fact(granted, is_new=True, is_secret=True)
 
 

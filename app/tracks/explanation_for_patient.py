@@ -1,90 +1,99 @@
 """A track's answer in words for the patient, made from the response body alone.
 
 The words are plain and kind, and about scores only. Nothing here says what will happen, what it means for a person, or
-what to do.
+what to do. Each sentence is a message that a catalogue may translate.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 
 from app.instruments import INSTRUMENTS
 from app.tracks.explanation import SAID_OF_READINGS, day_in_words, number
-from app.tracks.output import TrackOut
-
-_NEAR = "A single score this close to the response line can fall on either side of it by chance."
-_CLOSING = "This describes your answers only. Your care team can talk with you about them."
+from app.tracks.output import TrackOut, Value
 
 
-def explain_to_patient(track: TrackOut) -> str:
-    """Two to four sentences: how the latest score compares with before treatment, and what is missing."""
-    near = f" {_NEAR}" if track.near_line and track.status in SAID_OF_READINGS else ""
-    again = ""
-    if track.confirm_due_on is not None:
-        again = f" One more score from {day_in_words(track.confirm_due_on)} would show whether it repeats."
-    return f"{_SENTENCES[track.status](track, INSTRUMENTS[track.instrument].name)}{near}{again} {_CLOSING}"
+def _(message: str) -> str:
+    """Marks a sentence as one to be translated."""
+    return message
 
 
-def _not_started(_: TrackOut, name: str) -> str:
-    return f"No infusion is recorded yet, so there is nothing to compare your {name} scores with."
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How to say it: the translation of a message, a day in words, a number."""
+
+    translated: Callable[[str], str]
+    day: Callable[[date], str]
+    number: Callable[[Value], str]
 
 
-def _no_baseline(_: TrackOut, name: str) -> str:
-    return (
-        f"There is no {name} score from the four weeks before your first infusion, so a change cannot be measured. "
-        "Your scores are kept all the same."
-    )
+ENGLISH = Speech(str, day_in_words, number)
 
+_NEAR = _("A single score this close to the response line can fall on either side of it by chance.")
+_AGAIN = _("One more score from %(day)s would show whether it repeats.")
+_CLOSING = _("This describes your answers only. Your care team can talk with you about them.")
+_NOT_STARTED = _("No infusion is recorded yet, so there is nothing to compare your %(name)s scores with.")
+_NO_BASELINE = _(
+    "There is no %(name)s score from the four weeks before your first infusion, so a change cannot be measured. "
+    "Your scores are kept all the same."
+)
+_NOT_EVALUABLE = _(
+    "Your %(name)s score before your first infusion was already mild, so a change in percent would say little."
+)
+_AWAITING = _("There is no %(name)s score since your latest infusions yet. It is measured from the day after one.")
+_NONE_CAME = _("No %(name)s score has come since your latest infusions, so how things stand is not known.")
+_OLD = _("Your latest %(name)s score is %(days)s days old, so how things stand is not known.")
+_UNCHANGED = _("Your %(name)s score is %(now)s, as it was before your first infusion.")
+_COMPARED = _("Your %(name)s score is %(now)s; before your first infusion it was %(before)s.")
+_BETTER = _("Your %(name)s score is %(now)s: %(percent)s%% better than the %(before)s from before your first infusion.")
+_WORSE = _("Your %(name)s score is %(now)s: %(percent)s%% worse than the %(before)s from before your first infusion.")
+_HOLDING = _("It has been at or past the response line since %(day)s.")
+_FADING = _("Earlier scores were at or past the response line; the latest is not.")
+_LOST = _("Scores at least 5 days apart have been short of the response line.")
+_SHORT = _("It has not come to the response line so far.")
 
-def _not_evaluable(track: TrackOut, name: str) -> str:
-    return f"Your {name} score before your first infusion was already mild, so a change in percent would say little."
-
-
-def _awaiting(_: TrackOut, name: str) -> str:
-    return f"There is no {name} score since your latest infusions yet. It is measured from the day after one."
-
-
-def _stale(track: TrackOut, name: str) -> str:
-    if track.days_since_last_score is None:
-        return f"No {name} score has come since your latest infusions, so how things stand is not known."
-    return f"Your latest {name} score is {track.days_since_last_score} days old, so how things stand is not known."
-
-
-def _holding(track: TrackOut, name: str) -> str:
-    assert track.holding_since_on is not None
-    since = day_in_words(track.holding_since_on)
-    return f"{_standing(track, name)} It has been at or past the response line since {since}."
-
-
-def _fading(track: TrackOut, name: str) -> str:
-    return f"{_standing(track, name)} Earlier scores were at or past the response line; the latest is not."
-
-
-def _lost(track: TrackOut, name: str) -> str:
-    return f"{_standing(track, name)} Scores at least 5 days apart have been short of the response line."
-
-
-def _short(track: TrackOut, name: str) -> str:
-    return f"{_standing(track, name)} It has not come to the response line so far."
-
-
-def _standing(track: TrackOut, name: str) -> str:
-    assert track.latest is not None
-    assert track.baseline is not None
-    percent, now, before = track.improvement_percent, number(track.latest.value), number(track.baseline.value)
-    if track.change == 0:
-        return f"Your {name} score is {now}, as it was before your first infusion."
-    if percent is None:
-        return f"Your {name} score is {now}; before your first infusion it was {before}."
-    side = "better" if percent >= 0 else "worse"
-    return f"Your {name} score is {now}: {abs(percent):g}% {side} than the {before} from before your first infusion."
-
-
-_SENTENCES = {
-    "not_started": _not_started,
-    "no_baseline": _no_baseline,
-    "not_evaluable": _not_evaluable,
-    "awaiting_follow_up": _awaiting,
-    "stale": _stale,
-    "holding": _holding,
-    "fading": _fading,
-    "lost": _lost,
-    "partial_response": _short,
-    "no_response": _short,
+_WITHOUT_SCORE = {
+    "not_started": _NOT_STARTED,
+    "no_baseline": _NO_BASELINE,
+    "not_evaluable": _NOT_EVALUABLE,
+    "awaiting_follow_up": _AWAITING,
 }
+_OF_SCORE = {
+    "holding": _HOLDING,
+    "fading": _FADING,
+    "lost": _LOST,
+    "partial_response": _SHORT,
+    "no_response": _SHORT,
+}
+
+
+def explain_to_patient(track: TrackOut, speech: Speech = ENGLISH) -> str:
+    """Two to four sentences: how the latest score compares with before treatment, and what is missing."""
+    parts = [_standing(track, speech)]
+    if track.status in _OF_SCORE:
+        since = {} if track.holding_since_on is None else {"day": speech.day(track.holding_since_on)}
+        parts.append(speech.translated(_OF_SCORE[track.status]) % since)
+    if track.near_line and track.status in SAID_OF_READINGS:
+        parts.append(speech.translated(_NEAR))
+    if track.confirm_due_on is not None:
+        parts.append(speech.translated(_AGAIN) % {"day": speech.day(track.confirm_due_on)})
+    parts.append(speech.translated(_CLOSING))
+    return " ".join(parts)
+
+
+def _standing(track: TrackOut, speech: Speech) -> str:
+    name = INSTRUMENTS[track.instrument].name
+    if track.status in _WITHOUT_SCORE:
+        return speech.translated(_WITHOUT_SCORE[track.status]) % {"name": name}
+    if track.status == "stale":
+        days = track.days_since_last_score
+        return speech.translated(_NONE_CAME if days is None else _OLD) % {"name": name, "days": days}
+    assert track.latest is not None  # every other status rests on a score and a baseline
+    assert track.baseline is not None
+    percent = track.improvement_percent
+    values = {"name": name, "now": speech.number(track.latest.value), "before": speech.number(track.baseline.value)}
+    if track.change == 0:
+        return speech.translated(_UNCHANGED) % values
+    if percent is None:
+        return speech.translated(_COMPARED) % values
+    return speech.translated(_BETTER if percent >= 0 else _WORSE) % {**values, "percent": f"{abs(percent):g}"}

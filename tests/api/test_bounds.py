@@ -123,12 +123,12 @@ def test_allow_names_every_method_and_head_is_answered_wherever_get_is(api: Api)
 
 
 def test_the_root_and_an_enrolment_link_lead_somewhere(api: Api) -> None:
-    assert api.server.get("/", follow_redirects=False).headers["location"] == "/docs"
+    assert api.server.get("/", follow_redirects=False).headers["location"] == "/sign-in?next=%2F"
     link = api.post(f"/v1/patients/{api.patient()}/enrolments").json()["link"]
     page = api.server.get(link.split("#")[0].removeprefix("http://127.0.0.1:8000"))
     assert page.status_code == 200
     assert "your clinic" in page.text
-    assert "text/javascript" in api.server.get("/check-in/start.js").headers["content-type"]
+    assert "text/javascript" in api.server.get("/static/1/enrol.js").headers["content-type"]
     missing = api.server.get("/nowhere")
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
 

@@ -24,7 +24,7 @@ ROOT, HERE = Path(__file__).parents[2], Path(__file__).parent / "fuzz"
 BIN = ROOT / "clients/tools/.venv/bin"
 ADMIN, CLINICIAN = "admin@example.org", "clinician@example.org"
 # Pictures are slow; the others would end the caller's own sign-in.
-LEFT_OUT = r"\.(png|svg|vl\.json)$|^/v1/me/(password|second-factor)|^/oauth/password"
+LEFT_OUT = r"\.(png|svg|vl\.json)$|^/v1/me/(password|second-factor|sign-out)|^/oauth/password"
 _EVERY_PHASE = ("--phases", "examples,coverage,fuzzing,stateful")
 _RIGHT_ONES = ("--phases", "examples,fuzzing", "-m", "positive")
 # How many operations must succeed for each caller, how many requests each makes of a kind at least, and how.

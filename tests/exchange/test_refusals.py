@@ -11,8 +11,9 @@ import pandas
 import pytest
 
 from app import clock, work
-from app.exchange import applying, reading, service, store
+from app.exchange import reading, service, store
 from app.exchange.reading import HL7, SAV, XLSX
+from app.sessions import service as sessions
 from app.storage import Database
 from tests.conftest import Api, new_clinic
 from tests.exchange.files import CSV, NDJSON, counted, exported, imported, rows, sent
@@ -260,14 +261,14 @@ def test_a_record_that_cannot_be_recorded_is_left_out_alone(
 ) -> None:
     """A fault of ours in one record leaves the others as they are, and is listed without a value."""
     one, two = api.patient(external_id="A1"), api.patient(external_id="A2")
-    real = applying.sessions.record
+    real = sessions.record
 
     def failing(db: Any, caller: Any, act: Any, patient_id: UUID, *more: Any) -> Any:
         if patient_id == UUID(one):
             raise RuntimeError("a fault with a value 4711 in it")
         return real(db, caller, act, patient_id, *more)
 
-    monkeypatch.setattr(applying.sessions, "record", failing)
+    monkeypatch.setattr(sessions, "record", failing)
     content = f"patient_id,started_at\n{one},{_AT}\n{two},{_AT}\n"
     ended = imported(api, database, content)
     assert counted(ended) == {"sessions": 1, "left_out": 1}

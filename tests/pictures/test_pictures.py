@@ -232,7 +232,7 @@ def test_the_overview_has_each_domain_by_its_own_instrument_over_one_axis(api: A
     assert "no scores yet: pain" in spec["title"]["subtitle"][0]
     assert "Mood: PHQ-9, 0 to 27" in spec["description"]
     assert spec["description"].count("What else happened: ect on ") == 1
-    domains = {json.dumps(part["encoding"]["x"]["scale"]["domain"]) for part in spec["vconcat"]
+    domains = {json.dumps(part["encoding"]["x"]["scale"]["domainMin"]) for part in spec["vconcat"]
                if part.get("encoding", {}).get("x", {}).get("field") == "at"}  # fmt: skip
     assert len(domains) == 1
     shown = picture(api, f"/v1/patients/{told}/overview", **{"from": days_ago(90)[:10], "to": days_ago(30)[:10]})

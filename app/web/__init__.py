@@ -1,0 +1,1 @@
+"""Pages: the clinician's console and the patient's check-in, of the same services as the API."""

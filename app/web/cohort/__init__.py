@@ -1,0 +1,1 @@
+"""How long relief lasts in the clinic, as a page."""

@@ -1,0 +1,215 @@
+"""Routes of signing in and out, and of one's own account."""
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app import clock
+from app.access import attempts, cookies, store, tokens
+from app.access.cookies import PERSON
+from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
+from app.access.door import Door, prove
+from app.access.tokens import Tokens
+from app.api.parts import DATABASE, PUBLIC_URL
+from app.errors import Invalid, InvalidToken, Problem
+from app.people import passwords
+from app.people import service as people
+from app.people.models import PasswordChange, SecondFactorConfirm, SecondFactorStart
+from app.sign_in import granting
+from app.sign_in.models import PasswordIn
+from app.sign_in.service import NEEDS_CODE, Attempt
+from app.storage import NO_CLINIC
+from app.web.codes import qr
+from app.web.forms import body_of, form_of
+from app.web.language import LANGUAGES
+from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+@router.get("/sign-in")
+async def sign_in_page(request: Request, next_path: str = Query("/", alias="next", max_length=2_000)) -> Response:
+    """The form with which people sign in."""
+    return page(request, "sign_in.html", next=next_path, email="", needs_code=False, refusal=None)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Signs a person in with their password and, where a second factor is on, a code of it or a recovery code."""
+    form, raw = await form_of(request), await request.form()
+    email, password = form.get("email", "").lower(), str(raw.get("password", ""))
+    next_path = form.get("next", "/")
+    attempt = Attempt(email if email.isprintable() else "", form.get("otp", ""), origin_of(request), in_browser=True)
+    granted = await granting.by_password(DOOR_PARTS.of(request), attempt, password)
+    if isinstance(granted, Tokens):
+        response = see_other(next_path if is_of_here(next_path) else "/")
+        keep(response, request, granted, PERSON)
+        return response
+    status = 429 if granted.retry_after is not None else 200 if granted == NEEDS_CODE else 403
+    headers = {"Retry-After": str(granted.retry_after)} if granted.retry_after is not None else {}
+    values = {"next": next_path, "email": email, "needs_code": granted == NEEDS_CODE or bool(attempt.otp)}
+    refusal = None if granted == NEEDS_CODE else granted
+    return page(request, "sign_in.html", status, headers=headers, refusal=refusal, **values)
+
+
+@router.get("/sign-in/link/{code}")
+async def follow_sign_in_link(request: Request, code: str) -> Response:
+    """Signs in to a synthetic clinic by a link that works once."""
+    database, origin = DATABASE.of(request), origin_of(request)
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(code)))
+    if clinic_id is None:
+        return see_other("/sign-in")
+    try:
+        granted = await prove(
+            DOOR_PARTS.of(request), clinic_id, lambda db: people.sign_in_to_synthetic(db, clinic_id, code, origin)
+        )
+    except InvalidToken:
+        return see_other("/sign-in")
+    response = see_other("/")
+    keep(response, request, granted, PERSON)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """Ends this browser's session."""
+    token = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), PERSON)
+    database = DATABASE.of(request)
+    if token is not None:
+        held = tokens.digest(token)
+        clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, held))
+        if clinic_id is not None:
+            await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, clock.now()))
+    response = see_other("/sign-in")
+    forget(response, request, PERSON)
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
+@router.post("/language")
+async def choose_language(request: Request) -> Response:
+    """Keeps the language that somebody chose for the pages."""
+    form = await form_of(request)
+    response = see_other(form.get("next", "/") if is_of_here(form.get("next", "/")) else "/")
+    if form.get("language") in LANGUAGES:
+        keep_language(response, form["language"])
+    return response
+
+
+@router.get("/password")
+async def password_page(request: Request) -> Response:
+    """The form with which a person sets a password by the code they were given."""
+    return page(request, "password.html", problem=None)
+
+
+@router.post("/password")
+async def set_password_by_form(request: Request) -> Response:
+    """Sets a password by a code that works once."""
+    sent = await request.form()
+    database, origin = DATABASE.of(request), origin_of(request)
+    await attempts.count(database, "", origin.address)
+    try:
+        body = body_of(PasswordIn, {"code": str(sent.get("code", "")).strip(), "password": str(sent.get("password"))})
+        held = tokens.digest(body.code)
+        clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, held))
+        if clinic_id is None:
+            raise Invalid("the code is unknown, used or expired")
+        made = await passwords.hashed(body.password)
+        await prove(
+            DOOR_PARTS.of(request), clinic_id, lambda db: people.set_password(db, clinic_id, body.code, made, origin)
+        )
+    except (Invalid, InvalidToken) as problem:
+        return page(request, "password.html", 422, problem=problem)
+    await attempts.forgive(database, "", origin.address)
+    return see_other("/sign-in")
+
+
+@router.get("/account", name="get_me")
+async def account_page(request: Request, door: DoorOf) -> Response:
+    """Who is signed in, and how they keep others out."""
+    return await _account(request, door)
+
+
+@router.post("/account/password", name="change_password")
+async def change_password_by_form(request: Request, door: DoorOf) -> Response:
+    """Changes the password, and signs out everywhere."""
+    sent, database = await request.form(), DATABASE.of(request)
+    given = {name: str(sent.get(name, "")) for name in ("current_password", "password")}
+    try:
+        body = body_of(PasswordChange, given)
+        async with attempts.counted(database, door):
+            checked = await passwords.checked_hash(database, door.act, body.current_password, "/current_password")
+            new = await passwords.hashed(body.password)
+            await door.do(lambda db: people.change_password(db, door.caller, door.act, checked, new))
+    except Invalid as problem:
+        return await _account(request, door, problem)
+    response = see_other("/sign-in")
+    forget(response, request, PERSON)
+    return response
+
+
+@router.post("/account/sign-out-everywhere", name="sign_out_everywhere")
+async def sign_out_everywhere_by_form(request: Request, door: DoorOf) -> Response:
+    """Ends every session of the person, in this browser and in others."""
+    await door.do(lambda db: people.sign_out_everywhere(db, door.caller))
+    response = see_other("/sign-in")
+    forget(response, request, PERSON)
+    return response
+
+
+@router.get("/account/second-factor", name="get_me")
+async def second_factor_page(request: Request, door: DoorOf) -> Response:
+    """The form with which a person begins to set up a second factor."""
+    found = await door.read(lambda db: people.me(db, door.caller))
+    return page(request, "second_factor.html", me=found.value, begun=None, picture=None, codes=None, problem=None)
+
+
+@router.post("/account/second-factor", name="start_second_factor")
+async def start_second_factor_by_form(request: Request, door: DoorOf) -> Response:
+    """Makes a secret for the authenticator, shown once, also as a QR code."""
+    form, sent, database = await form_of(request), await request.form(), DATABASE.of(request)
+    try:
+        given = {"password": str(sent.get("password", "")), "otp": form.get("otp")}
+        body = body_of(SecondFactorStart, given)
+        async with attempts.counted(database, door):
+            checked = await passwords.checked_hash(database, door.act, body.password, "/password")
+            done = await door.do(
+                lambda db: people.start_second_factor(db, door.caller, door.act, checked, body.otp or "")
+            )
+    except Invalid as problem:
+        return await _factor(request, door, problem)
+    begun = done.value
+    return page(request, "second_factor.html", me=None, begun=begun, picture=qr(begun.uri), codes=None, problem=None)
+
+
+@router.post("/account/second-factor/confirmation", name="confirm_second_factor")
+async def confirm_second_factor_by_form(request: Request, door: DoorOf) -> Response:
+    """Turns the second factor on, and shows the recovery codes once."""
+    form = await form_of(request)
+    try:
+        body = body_of(SecondFactorConfirm, {"otp": form.get("otp", "")})
+        async with attempts.counted(DATABASE.of(request), door):
+            done = await door.do(
+                lambda db: people.confirm_second_factor(db, door.caller, door.act, body.otp, in_browser=True)
+            )
+    except Invalid as problem:
+        return await _factor(request, door, problem)
+    value = done.value
+    request.state.granted = Tokens(value.access_token, value.refresh_token, value.scope)
+    codes = value.recovery_codes
+    return page(request, "second_factor.html", me=None, begun=None, picture=None, codes=codes, problem=None)
+
+
+async def _account(request: Request, door: Door, problem: Problem | None = None) -> Response:
+    if problem is not None:
+        await door.refuse(problem, {})
+    found = await door.read(lambda db: people.me(db, door.caller))
+    status = 200 if problem is None else problem.status
+    return page(request, "account.html", status, me=found.value, problem=problem)
+
+
+async def _factor(request: Request, door: Door, problem: Problem) -> Response:
+    await door.refuse(problem, {})
+    found = await door.read(lambda db: people.me(db, door.caller))
+    return page(
+        request, "second_factor.html", problem.status, me=found.value, begun=None, picture=None, codes=None,
+        problem=problem,
+    )  # fmt: skip

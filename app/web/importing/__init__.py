@@ -1,0 +1,1 @@
+"""Imports as pages: a file, how far it is, and what was refused."""

@@ -1,0 +1,83 @@
+"""The languages of the pages: gettext catalogues, dates and numbers."""
+
+import gettext
+import io
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_time
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+
+# What is written in the source; the others have a catalogue each.
+SOURCE = "en"
+LANGUAGES = (SOURCE, "es")
+
+
+def chosen(wanted: str | None, accepted: str) -> str:
+    """The language of a page: the one that was chosen, or the first of an Accept-Language header (RFC 9110, 12.5.4)
+    that there is."""
+    if wanted in LANGUAGES:
+        return wanted
+    found: list[tuple[float, str]] = []
+    for part in accepted.split(",")[:20]:
+        name, _, weight = part.partition(";")
+        language = name.strip().lower().split("-")[0]
+        if language in LANGUAGES:
+            found.append((_weight(weight), language))
+    return max(found, key=lambda one: one[0], default=(0.0, SOURCE))[1]
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text.strip().removeprefix("q=")) if text.strip() else 1.0
+    except ValueError:
+        return 0.0
+
+
+@cache
+def translations(language: str) -> gettext.NullTranslations:
+    """The catalogue of a language, compiled when it is first asked for."""
+    if language == SOURCE:
+        return gettext.NullTranslations()
+    text = (files("app.web") / "locale" / language / "LC_MESSAGES" / "messages.po").read_bytes()
+    compiled = io.BytesIO()
+    write_mo(compiled, read_po(io.BytesIO(text), locale=language))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+@cache
+def _locale(language: str) -> Locale:
+    # Of the region of most of the clinics: month before day in English, 12 hours in both.
+    return Locale.parse({"en": "en_US", "es": "es_US"}[language])
+
+
+def day_in(language: str, day: date, form: str = "long") -> str:
+    """A day in words, as in 6 January 2025. `form`: `short`, `medium`, `long` or `full`."""
+    return format_date(day, form, locale=_locale(language))
+
+
+def moment_in(language: str, moment: datetime, zone: ZoneInfo) -> str:
+    """A moment in the clinic's zone: its day and time."""
+    return format_datetime(moment, "medium", tzinfo=zone, locale=_locale(language)).replace("\u202f", " ")
+
+
+def hour_in(language: str, moment: datetime, zone: ZoneInfo) -> str:
+    """The time of a moment in the clinic's zone."""
+    return format_time(moment, "short", tzinfo=zone, locale=_locale(language)).replace("\u202f", " ")
+
+
+def number_in(language: str, value: float) -> str:
+    """A number, without decimals that say nothing."""
+    return format_decimal(value, locale=_locale(language))
+
+
+def listed_in(parts: Sequence[str]) -> str:
+    """Parts of a sentence, one after another."""
+    return ", ".join(parts)

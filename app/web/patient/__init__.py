@@ -1,0 +1,1 @@
+"""A patient's page, and what leads from it."""

@@ -1,0 +1,1 @@
+"""Pages for paper: a referral letter and a payer's authorisation."""

@@ -1,0 +1,1 @@
+"""Forms that record: patients, sessions, check-ins from paper, events."""

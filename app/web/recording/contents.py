@@ -1,0 +1,120 @@
+"""From forms to what the API would have been sent: sessions, check-ins, patients and plans."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.errors import Fault, Invalid
+from app.instruments import INSTRUMENTS
+from app.web.forms import Form
+
+EFFECT_ROWS, VITAL_ROWS, NEW_PLAN_ROWS = 4, 3, 3
+_NUMBERS = ("weight_kg", "dose_mg", "dose_mg_per_kg")
+_TEXTS = ("status", "drug", "route", "lot", "notes")
+_PATIENT_NUMBERS = ("birth_year", "failed_antidepressant_trials")
+_VITALS = ("systolic", "diastolic", "heart_rate", "spo2")
+
+
+def session_content(form: Form, zone: ZoneInfo) -> dict[str, Any]:
+    """A session as a form says it. What is blank is left out. Raises Invalid."""
+    found: dict[str, Any] = {name: form[name] for name in _TEXTS if name in form}
+    found |= {name: value for name in _NUMBERS if (value := form.number(name)) is not None}
+    for name in ("started_at", "ended_at", "ready_to_leave_at"):
+        moment = form.moment(name, zone)
+        if moment is not None:
+            found[name] = moment.isoformat()
+    if form.get("sedating_medication") in ("yes", "no"):
+        found["sedating_medication"] = form["sedating_medication"] == "yes"
+    found["side_effects"] = list(_side_effects(form))
+    found["vitals"] = list(_vitals(form, zone))
+    return found
+
+
+def _side_effects(form: Form) -> Iterator[dict[str, Any]]:
+    for row in range(EFFECT_ROWS):
+        if f"effect.{row}" in form:
+            found = {"effect": form[f"effect.{row}"], "severity": form.get(f"severity.{row}", "mild")}
+            minutes = form.number(f"minutes.{row}")
+            yield found if minutes is None else {**found, "minutes_after_start": minutes}
+
+
+def _vitals(form: Form, zone: ZoneInfo) -> Iterator[dict[str, Any]]:
+    started = form.moment("started_at", zone)
+    for row in range(VITAL_ROWS):
+        values = {name: value for name in _VITALS if (value := form.number(f"{name}.{row}")) is not None}
+        if not values:
+            continue
+        minutes = form.number(f"after.{row}")
+        if started is None or minutes is None:
+            rule = "needs the minutes after the session's start"
+            raise Invalid(errors=[Fault("pointer", f"/vitals/{row}", rule)])
+        yield {"at": (started + timedelta(minutes=float(minutes))).isoformat(), **values}
+
+
+def check_in_content(form: Form, zone: ZoneInfo) -> dict[str, Any]:
+    """A check-in as a paper form says it: each item that is blank was not answered, an instrument without anything was
+    not filled in. Raises Invalid."""
+    taken_at = form.moment("taken_at", zone)
+    found: dict[str, Any] = {
+        "taken_at": None if taken_at is None else taken_at.isoformat(),
+        "responses": responses_of(form),
+        "before_infusion": form.get("before_infusion") == "yes",
+    }
+    return found | {name: form[name] for name in ("id", "session_id") if name in form}
+
+
+def responses_of(form: Form) -> list[dict[str, Any]]:
+    """The instruments of a form that hold anything. Raises Invalid for what is no number."""
+    found = []
+    for code in dict.fromkeys(form.every("instrument")):
+        if code not in INSTRUMENTS:
+            raise Invalid(errors=[Fault("pointer", "/instrument", "must be one of the instruments")])
+        answers = [form.number(f"{code}.{item.number}") for item in INSTRUMENTS[code].items]
+        total = form.number(f"{code}.total")
+        if any(answer is not None for answer in answers):
+            response: dict[str, Any] = {"instrument": code, "answers": answers}
+            found.append(response if total is None else {**response, "score": total})
+        elif total is not None:
+            found.append({"instrument": code, "score": total})
+    return found
+
+
+def patient_content(form: Form) -> dict[str, Any]:
+    """A patient as a form says them, with every field; blank is null or empty. Raises Invalid."""
+    primaries = {name.removeprefix("primary."): value for name, value in form.items() if name.startswith("primary.")}
+    return {
+        "external_id": form.get("external_id", ""),
+        "label": form.get("label"),
+        "birth_year": form.number("birth_year"),
+        "indications": form.every("indications"),
+        "failed_treatments": form.every("failed_treatments"),
+        "failed_antidepressant_trials": form.number("failed_antidepressant_trials"),
+        "primary_instruments": primaries,
+        "care_status": form.get("care_status", "active"),
+        "care_team": form.every("care_team"),
+    }
+
+
+def patient_content_shown(form: Form) -> dict[str, Any]:
+    """What was typed of a patient, to be shown once more, right or wrong."""
+    try:
+        return patient_content(form)
+    except Invalid:
+        blank = form.without(_PATIENT_NUMBERS)
+        return {**patient_content(blank), **{name: form.get(name) for name in _PATIENT_NUMBERS}}
+
+
+def plan_items(form: Form) -> list[dict[str, Any]]:
+    """The rows of a plan that ask for an instrument. Raises Invalid."""
+    found = []
+    for row in range(200):
+        codes = form.get(f"instruments.{row}", "").replace(",", " ").split()
+        if not codes:
+            continue
+        days = {name: form.number(f"{name}.{row}") for name in ("offset", "window", "early")}
+        if any(value is None or value != int(value) for value in days.values()):
+            raise Invalid(errors=[Fault("pointer", f"/items/{row}", "needs whole days")])
+        spans = {name: f"P{int(value or 0)}D" for name, value in days.items()}
+        found.append({"after": form.get(f"after.{row}", "session"), **spans, "instruments": codes})
+    return found

@@ -1,0 +1,1 @@
+"""The worklist and the list of alerts."""

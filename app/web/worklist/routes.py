@@ -1,0 +1,113 @@
+"""Routes of the worklist and of the list of alerts."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.access import store as access
+from app.access.dependencies import DoorOf, PageOf, assignee
+from app.alert_list import service as alert_list
+from app.alerts import service as alerts
+from app.alerts.models import AcknowledgementIn
+from app.alerts.store import Wanted
+from app.tracks.days import local_day
+from app.web.forms import body_of, form_of
+from app.web.pages import PageRoute, is_of_here, page, see_other
+from app.worklist import service as worklist
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+Shown = Literal["", "all", "mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing"]
+_STATUSES = {
+    "": (),
+    "attention": ("lost", "fading", "stale", "no_response"),
+    "lost": ("lost",),
+    "fading": ("fading",),
+    "holding": ("holding",),
+    "stale": ("stale",),
+    "no_response": ("no_response",),
+    "partial_response": ("partial_response",),
+    "no_baseline": ("no_baseline",),
+    "awaiting_follow_up": ("awaiting_follow_up",),
+}
+_DOMAINS = ("mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing")
+Mine = Annotated[Literal["", "me"], Query()]
+
+
+@router.get("/", name="page_worklist")
+async def worklist_page(
+    request: Request,
+    door: DoorOf,
+    found: PageOf,
+    domain: Annotated[str, Query(max_length=20)] = "",
+    show: Annotated[str, Query(max_length=20)] = "",
+    assigned_to: Mine = "",
+) -> Response:
+    """Who needs a look, why and since when; the most urgent first. What changed since yesterday stands apart."""
+    caller, at = door.caller, found.after
+    day, after = worklist.position_at(at) if at else (local_day(door.act.at, caller.time_zone), None)
+    whose = assignee(caller, assigned_to or None)
+    chosen = domain if domain in _DOMAINS else None
+    asked = (caller, day, "active", chosen, _STATUSES.get(show, ()), whose, after, found.limit)
+    rows = await door.read(
+        lambda db: found.cut(
+            worklist.listed(db, *asked),
+            lambda row: worklist.cursor_of(day, row[0]),
+            lambda row: (row[1].patient.id,),
+        )
+    )
+    items = [row for _, row in rows.value]
+    yesterday = day - timedelta(days=1)
+    return page(
+        request,
+        "worklist.html",
+        rows=items,
+        day_shown=day,
+        yesterday=yesterday,
+        changed=[row for row in items if row.since_on is not None and row.since_on >= yesterday],
+        domains=_DOMAINS,
+        shows=[name for name in _STATUSES if name],
+        chosen={"domain": domain, "show": show, "assigned_to": assigned_to},
+        next_cursor=found.next_cursor,
+    )
+
+
+@router.get("/alerts", name="list_alerts")
+async def alerts_page(
+    request: Request,
+    door: DoorOf,
+    found: PageOf,
+    state: Annotated[Literal["open", "acknowledged", "withdrawn", "historic", ""], Query()] = "open",
+    assigned_to: Mine = "",
+) -> Response:
+    """Alerts: urgent, high, routine; in each the timely ones first, then the newest."""
+    clinic_id, whose = door.act.clinic_id, assignee(door.caller, assigned_to or None)
+    cared = None if whose is None else access.cared_for(clinic_id, whose)
+    wanted = Wanted(state=state or None, patient_ids=cared)
+    alerts_found = await door.read(
+        lambda db: found.cut(
+            alert_list.listed(db, clinic_id, wanted, found.after, found.limit),
+            alert_list.place,
+            lambda alert: (alert.patient_id,),
+        )
+    )
+    return page(
+        request,
+        "alerts.html",
+        alerts=alerts_found.value,
+        chosen={"state": state, "assigned_to": assigned_to},
+        next_cursor=found.next_cursor,
+        people={},
+    )
+
+
+@router.post("/alerts/{alert_id}/acknowledgement", name="acknowledge_alert")
+async def acknowledge(request: Request, door: DoorOf, alert_id: UUID) -> Response:
+    """Records what was done about an alert, and leads back to where it was said."""
+    form = await form_of(request)
+    body = body_of(AcknowledgementIn, {"disposition": form.get("disposition"), "note": form.get("note", "")})
+    await door.do(lambda db: alerts.acknowledge(db, door.act, alert_id, body))
+    back = form.get("next", "/alerts")
+    return see_other(back if is_of_here(back) else "/alerts")
