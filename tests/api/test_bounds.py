@@ -127,7 +127,7 @@ def test_the_root_and_an_enrolment_link_lead_somewhere(api: Api) -> None:
     link = api.post(f"/v1/patients/{api.patient()}/enrolments").json()["link"]
     page = api.server.get(link.split("#")[0].removeprefix("http://127.0.0.1:8000"))
     assert page.status_code == 200
-    assert "your clinic" in page.text
+    assert "Your clinic" in page.text
     assert "text/javascript" in api.server.get("/static/1/enrol.js").headers["content-type"]
     missing = api.server.get("/nowhere")
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")

@@ -1,0 +1,53 @@
+"""Every sentence that pages say, gathered from the templates and the code, and from the instruments."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.extract import extract
+from jinja2.ext import babel_extract
+
+from app.errors import families
+from app.instruments import INSTRUMENTS
+from app.main import create_app  # noqa: F401 - so that every family of refusals is there
+from app.web.check_in.questions import ENDS
+
+ROOT = Path(__file__).parent.parent.parent / "app"
+SAYING = ("web/words.py", "web/prints/missing.py", "tracks/explanation_for_patient.py", "web/check_in/routes.py")
+
+
+def messages() -> dict[str, str | None]:
+    """Each message, and its plural where it has one."""
+    found: dict[str, str | None] = {}
+    for message in _gathered():
+        if isinstance(message, tuple):
+            found[message[0]] = message[1]
+        else:
+            found.setdefault(message, None)
+    return found
+
+
+def of_instruments() -> Iterator[str]:
+    """The short labels, bands and ends of scales."""
+    for instrument in INSTRUMENTS.values():
+        yield from (item.label for item in instrument.items)
+        yield from (band.label for band in instrument.bands)
+    for ends in ENDS.values():
+        yield from ends
+
+
+def _gathered() -> Iterator[str | tuple[str, str]]:
+    for template in sorted((ROOT / "web/templates").glob("*.html")):
+        options = {"trimmed": "false", "newstyle_gettext": "true"}
+        for _, _, message, _ in babel_extract(
+            BytesIO(template.read_bytes()), ("_", "gettext", "ngettext"), (), options
+        ):
+            if message is not None:  # what is said by a name, as a refusal's title, is gathered below
+                yield message if isinstance(message, str) else (message[0], message[1])
+    for name in SAYING:
+        content = BytesIO((ROOT / name).read_bytes())
+        for _, message, _, _ in extract("python", content, keywords={"_": None, "gettext": None}):
+            assert isinstance(message, str)
+            yield message
+    yield from of_instruments()
+    yield from (family.title for family in families().values())
