@@ -180,6 +180,7 @@ PAGES = {
     "page_history": Permission("patients:read", also="checkins:read", by="users"),
     "page_my_check_in": Permission("plans:read", by="devices", patients=True),
     "page_my_scores": Permission("checkins:read", by="devices", patients=True),
+    "page_clinic": Permission(by="admins"),
     "send_test_mail": Permission(by="admins"),
     "page_letter": Permission("patients:read", also="checkins:read", by="users"),
     "page_authorisation": Permission("patients:read", also="checkins:read", by="users"),

@@ -82,7 +82,7 @@ def explain_to_patient(track: TrackOut, speech: Speech = ENGLISH) -> str:
 
 
 def _standing(track: TrackOut, speech: Speech) -> str:
-    name = INSTRUMENTS[track.instrument].name
+    name = speech.translated(INSTRUMENTS[track.instrument].name)
     if track.status in _WITHOUT_SCORE:
         return speech.translated(_WITHOUT_SCORE[track.status]) % {"name": name}
     if track.status == "stale":

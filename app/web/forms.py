@@ -66,8 +66,8 @@ class Form(dict[str, str]):
 
 async def form_of(request: Request) -> Form:
     """The form that was sent, without its files."""
-    sent = await request.form()
-    return Form([(name, value) for name, value in sent.multi_items() if not isinstance(value, UploadFile)])
+    async with request.form() as sent:
+        return Form([(name, value) for name, value in sent.multi_items() if not isinstance(value, UploadFile)])
 
 
 def body_of(model: type[B], content: Mapping[str, Any]) -> B:

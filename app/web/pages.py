@@ -249,10 +249,12 @@ def environment(language: str) -> Environment:
         "moment": lambda value, zone: speech.moment_in(language, value, zone),
         "hour": lambda value, zone: speech.hour_in(language, value, zone),
         "number": lambda value: speech.number_in(language, value),
+        "told": catalogue.gettext,
         "said": lambda code: words.said(catalogue.gettext, code),
         "iso": _machine_day,
     }
-    made.globals |= {"asset": address_of, "languages": speech.LANGUAGES, "words": words}
+    made.globals |= {"asset": address_of, "languages": speech.LANGUAGES, "telephone": words.telephone}
+    made.globals["instrument_name"] = partial(words.instrument, catalogue.gettext)
     return made
 
 

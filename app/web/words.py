@@ -1,10 +1,13 @@
 """The words in which pages say what the service knows: the names of codes, and the answer in one sentence a domain."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 
 from app.instruments import INSTRUMENTS
 from app.tracks.output import DomainOut, TrackOut
+
+_TELEPHONE = re.compile(r"\+?\d[\d ().-]*\d|\d+")
 
 Gettext = Callable[[str], str]
 DayWords = Callable[[date], str]
@@ -196,6 +199,12 @@ def sentence(gettext: Gettext, day: DayWords, domain: DomainOut, track: TrackOut
     return " ".join(parts)
 
 
-def instrument(code: str | None) -> str:
+def instrument(gettext: Gettext, code: str | None) -> str:
     """The name of an instrument; of none, a dash."""
-    return INSTRUMENTS[code].name if code in INSTRUMENTS else "–"
+    return gettext(INSTRUMENTS[code].name) if code in INSTRUMENTS else "–"
+
+
+def telephone(contact: str) -> str | None:
+    """The number to dial that a contact names first; None where it names none."""
+    found = _TELEPHONE.search(contact)
+    return None if found is None else re.sub(r"[^\d+]", "", found[0])

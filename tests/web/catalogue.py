@@ -30,6 +30,8 @@ def messages() -> dict[str, str | None]:
 def of_instruments() -> Iterator[str]:
     """The short labels, bands and ends of scales."""
     for instrument in INSTRUMENTS.values():
+        if not instrument.items:  # the others are called by their own names everywhere
+            yield instrument.name
         yield from (item.label for item in instrument.items)
         yield from (band.label for band in instrument.bands)
     for ends in ENDS.values():
@@ -43,7 +45,7 @@ def _gathered() -> Iterator[str | tuple[str, str]]:
             BytesIO(template.read_bytes()), ("_", "gettext", "ngettext"), (), options
         ):
             if message is not None:  # what is said by a name, as a refusal's title, is gathered below
-                yield message if isinstance(message, str) else (message[0], message[1])
+                yield message if isinstance(message, str) else (str(message[0]), str(message[1]))
     for name in SAYING:
         content = BytesIO((ROOT / name).read_bytes())
         for _, message, _, _ in extract("python", content, keywords={"_": None, "gettext": None}):

@@ -48,7 +48,7 @@ def _filled(value: Any) -> Any:
 AnyId = Annotated[UUID | None, BeforeValidator(_filled), Query()]
 
 
-@router.get("", name="get_clinic")
+@router.get("", name="page_clinic")
 async def clinic_page(request: Request, door: DoorOf, mail: Annotated[str, Query(max_length=10)] = "") -> Response:
     """The clinic's settings, and whether urgent alerts reach anybody."""
     return await _clinic(request, door, None, mail)

@@ -1,6 +1,5 @@
 """What a patient is asked: the questions of what is due, in the reader's language."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,6 @@ from app.instruments import INSTRUMENTS, Instrument
 from app.plans.models import DueOut
 
 _OPEN = ("due", "overdue")
-_TELEPHONE = re.compile(r"\+?\d[\d ().-]*\d|\d+")
 # What each end of a scale from 0 to 10 stands for. They ask about now.
 ENDS: Mapping[str, tuple[str, str]] = {
     "nrs-mood": ("worst mood", "best mood"),
@@ -94,9 +92,3 @@ def _questions(
         text = mine["text"] if mine is not None else f"{instrument.name} {item.number}: {translated(item.label)}"
         found.append(Question(f"{instrument.code}.{item.number}", item.number, text, choices, alarms_from))
     return found
-
-
-def telephone(contact: str) -> str | None:
-    """The number to dial that a contact names first; None where it names none."""
-    found = _TELEPHONE.search(contact)
-    return None if found is None else re.sub(r"[^\d+]", "", found[0])

@@ -82,7 +82,7 @@ async def record_by_form(request: Request, door: DoorOf) -> Response:
             raise Invalid(errors=[Fault("pointer", "/responses", "must hold at least one answer")])
         post = Post(caller, door.act, patient_id, body_of(CheckInIn, content))
         done = await door.do(lambda db: checkins.record_one(db, caller.clinic_id, post))
-        return page(request, "check_in_received.html", notice=done.value.notice, telephone=questions.telephone)
+        return page(request, "check_in_received.html", notice=done.value.notice)
 
     def calls_for() -> Callable[[Transaction], Fact[Any]] | None:
         found = refusing.alarms_in(content, patient_id)
@@ -113,7 +113,7 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID, body
 @router.get("/enrol")
 async def enrol_page(request: Request) -> Response:
     """Where an enrolment link leads: the code is in its fragment, which only the page's script reads."""
-    return page(request, "check_in_enrol.html", problem=None, telephone=questions.telephone)
+    return page(request, "check_in_enrol.html", problem=None)
 
 
 @router.post("/enrol")
@@ -130,7 +130,7 @@ async def enrol(request: Request) -> Response:
         parts = DOOR_PARTS.of(request)
         granted = await prove(parts, clinic_id, lambda db: devices.redeem(db, body.code, body.device_name, origin))
     except (Invalid, InvalidToken) as problem:
-        return page(request, "check_in_enrol.html", 422, problem=problem, telephone=questions.telephone)
+        return page(request, "check_in_enrol.html", 422, problem=problem)
     await attempts.forgive(database, "", origin.address)
     response = see_other("/check-in")
     keep(response, request, granted, DEVICE)
@@ -178,7 +178,6 @@ async def scores_page(request: Request, door: DoorOf) -> Response:
     ]
     return page(
         request, "check_in_scores.html", check_ins=check_ins, answers=answers, has_curve=view != "scores",
-        telephone=questions.telephone,
     )  # fmt: skip
 
 
@@ -246,7 +245,6 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
         new_id=str(new_id()),
         patient_id=patient_id,
         contacts=crisis_notice(caller).crisis_contacts,
-        telephone=questions.telephone,
         instruments=INSTRUMENTS,
         problem=problem,
     )

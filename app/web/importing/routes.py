@@ -39,17 +39,18 @@ async def imports_page(request: Request, door: DoorOf) -> Response:
 @router.post("", name="create_import")
 async def create_import(request: Request, door: DoorOf) -> Response:
     """Takes a file, and leads to the page that says how far it is."""
-    sent = await request.form()
-    file, named = sent.get("file"), str(sent.get("mapping", "")) or None
+    async with request.form() as sent:
+        file, named = sent.get("file"), str(sent.get("mapping", "")) or None
+        dry_run = sent.get("dry_run") == "yes"
 
-    async def work() -> Response:
-        if file is None or isinstance(file, str) or not file.filename:
-            raise Invalid(errors=[Fault("pointer", "/file", "must be a file")])
-        media_type = SUFFIXES.get(PurePath(file.filename).suffix.lower(), ANY)
-        import_id = await _taken(door, file.read, media_type, named, dry_run=sent.get("dry_run") == "yes")
-        return see_other(f"/admin/imports/{import_id}")
+        async def work() -> Response:
+            if file is None or isinstance(file, str) or not file.filename:
+                raise Invalid(errors=[Fault("pointer", "/file", "must be a file")])
+            media_type = SUFFIXES.get(PurePath(file.filename).suffix.lower(), ANY)
+            import_id = await _taken(door, file.read, media_type, named, dry_run=dry_run)
+            return see_other(f"/admin/imports/{import_id}")
 
-    return await tried(request, door, work, lambda problem: _imports(request, door, problem))
+        return await tried(request, door, work, lambda problem: _imports(request, door, problem))
 
 
 @router.get("/{import_id}", name="get_import")

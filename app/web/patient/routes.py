@@ -28,6 +28,9 @@ from app.web.patient.gathering import Asked
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
+_MOST_FOUND = 50
+
+
 def _filled(value: Any) -> Any:
     """A field of a form that was left blank is none."""
     return None if value == "" else value
@@ -53,15 +56,15 @@ async def patients_page(request: Request, door: DoorOf, found: PageOf) -> Respon
 async def search(request: Request, door: DoorOf) -> Response:
     """Patients by a part of their number or label. Only one: their page."""
     form = await form_of(request)
-    if "q" not in form:
-        return see_other("/patients")
-    body = body_of(PatientSearch, {"q": form["q"]})
+    body = body_of(PatientSearch, {"q": form["q"]}) if "q" in form else None
 
     def work(db: Transaction) -> Fact[list[PatientOut]]:
-        found = list(patients.search(db, door.act.clinic_id, body, None, 50))
+        found = list(patients.search(db, door.act.clinic_id, body, None, _MOST_FOUND)) if body is not None else []
         return Fact(found, tuple(patient.id for patient in found))
 
     found = (await door.read(work)).value
+    if body is None:
+        return see_other("/patients")
     if len(found) == 1:
         return see_other(f"/patients/{found[0].id}")
     return page(request, "patients.html", patients=found, next_cursor=None, q=form["q"])

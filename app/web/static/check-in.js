@@ -76,6 +76,7 @@ const send = async () => {
     try { last = await sendOne(name); } catch { last = 'saved'; }
     if (last === 'saved' || last === 'apart') break; // the network, or the clinic, is not there
   }
+  if (last === 'received') navigator.serviceWorker?.controller?.postMessage('renew');
   if (last) say(last === 'received' ? `${told.received} ${told.done}` : told[last]);
   return last;
 };
@@ -170,7 +171,7 @@ if (form) {
     const tapped = event.target.matches('input[type=radio]') && event.detail > 0;
     const question = questions[at];
     const harm = question.dataset.harm !== undefined && Number(event.target.value) > 0;
-    if (tapped && !harm && at < questions.length - 1) setTimeout(() => show(at + 1, true), 200);
+    if (tapped && !harm && at < questions.length - 1) setTimeout(() => { show(at + 1, true); keep(); }, 200);
   });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();

@@ -3,22 +3,26 @@
 const NAME = 'holdfast-check-in {{KEPT}}';
 const KEPT = '{{KEPT}}'.split(' ');
 const PAGE = '/check-in';
+const keep = async (answer) => {
+  // Only the page itself, as somebody sees it who is signed in.
+  if (answer.ok && !answer.redirected) await (await caches.open(NAME)).put(PAGE, answer.clone());
+  return answer;
+};
+const renew = async () => keep(await fetch(PAGE, { cache: 'no-store' }));
 self.addEventListener('install', (event) => {
-  event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(KEPT)).then(() => self.skipWaiting()));
+  event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(KEPT)).then(renew).then(() => self.skipWaiting()));
 });
 self.addEventListener('activate', (event) => {
   const others = caches.keys().then((names) => Promise.all(names.filter((name) => name !== NAME).map((name) => caches.delete(name))));
   event.waitUntil(others.then(() => self.clients.claim()));
 });
+// What was asked for has been answered: the page is kept as it is from now on.
+self.addEventListener('message', (event) => { if (event.data === 'renew') event.waitUntil(renew().catch(() => {})); });
 const page = async (request) => {
-  const cache = await caches.open(NAME);
   try {
-    const answer = await fetch(request);
-    // Only the page itself, as somebody sees it who is signed in.
-    if (answer.ok && !answer.redirected) await cache.put(PAGE, answer.clone());
-    return answer;
+    return await keep(await fetch(request));
   } catch (error) {
-    const held = await cache.match(PAGE);
+    const held = await caches.match(PAGE);
     if (held) return held;
     throw error;
   }

@@ -1,0 +1,164 @@
+"""The patient's check-in, as a phone without scripts sees it, and as the page's script sends it."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app import clock
+from app.web.check_in.questions import ENDS
+from app.web.words import telephone
+from tests.conftest import Api, days_ago, new_device
+from tests.web.pages import Browser, fields_of, read
+
+
+@pytest.fixture
+def patient(api: Api) -> str:
+    return api.patient()
+
+
+@pytest.fixture
+def phone(api: Api, patient: str) -> Browser:
+    return Browser(new_device(api, patient), "holdfast-check-in")
+
+
+def asked(page: str) -> list[str]:
+    """The instruments that a page asks for."""
+    return re.findall(r'name="instrument" value="([^"]+)"', page)
+
+
+def test_only_what_is_due_is_asked_with_whom_to_call(api: Api, patient: str, phone: Browser) -> None:
+    contacts = [{"label": "Crisis line", "contact": "call or text 988"}, {"label": "Desk", "contact": "at the clinic"}]
+    assert api.patch("/v1/clinic", {"crisis_contacts": contacts}, 1).status_code == 200
+    page = phone.get("/check-in").text
+    due = api.get(f"/v1/patients/{patient}/plan/due").json()["items"]
+    assert set(asked(page)) == {
+        code for one in due if one["state"] in ("due", "overdue") for code in one["instruments"]
+    }
+    assert 'href="tel:988"' in page
+    assert "Desk: at the clinic" in read(page)
+    assert "short labels stand in its place" in read(page)
+    assert page.count("Prefer not to answer") >= 16
+    api.session(patient, days_ago(5))
+    assert "Nothing is asked for now" in phone.text("/check-in") or asked(phone.get("/check-in").text)
+
+
+def test_a_form_without_scripts_is_recorded_once(api: Api, patient: str, phone: Browser) -> None:
+    form = fields_of(phone.get("/check-in").text, "/check-in") | {"instrument": ["phq-9", "nrs-pain"]}
+    answers = {f"phq-9.{item}": "1" for item in range(1, 9)} | {"phq-9.9": "", "nrs-pain.total": "6"}
+    for _ in range(2):
+        done = phone.post("/check-in", **form, **answers)
+        assert (done.status_code, "Received by your clinic." in read(done.text)) == (200, True)
+    [check_in] = api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
+    found = {score["instrument"]: (score["value"], score["answers"]) for score in check_in["scores"]}
+    assert found == {"phq-9": (None, [1] * 8 + [None]), "nrs-pain": (6, None)}
+    assert check_in["recorded_by"]["kind"] == "device"
+    assert "phq-9" not in asked(phone.get("/check-in").text), "what was answered is not asked again"
+
+
+def test_an_alarming_answer_shows_whom_to_call_and_a_refused_one_too(api: Api, patient: str, phone: Browser) -> None:
+    answers = {f"phq-9.{item}": "0" for item in range(1, 9)} | {"phq-9.9": "2", "instrument": "phq-9"}
+    refused = phone.post("/check-in", **(answers | {"phq-9.1": "7"}))
+    assert refused.status_code == 422
+    assert "Your answers were not recorded." in read(refused.text)
+    assert len(api.get("/v1/alerts").json()["items"]) == 1
+    done = phone.post("/check-in", **answers)
+    assert "If you or someone else is in danger" in read(done.text)
+    assert phone.post("/check-in", instrument="phq-9").status_code == 422
+    assert phone.post("/check-in", **(answers | {"phq-9.1": "1"})).status_code in (200, 409)
+
+
+@pytest.mark.parametrize(("begun", "counts"), [(23, 23), (25, 0), (-1, 0)])
+def test_what_was_begun_counts_from_then_if_it_is_finished_within_a_day(
+    api: Api, patient: str, phone: Browser, begun: int, counts: int
+) -> None:
+    at = clock.now() - timedelta(hours=begun)
+    assert phone.post("/check-in", begun_at=at.isoformat(), instrument="nrs-pain", **{"nrs-pain.total": "3"}).is_success
+    [check_in] = api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
+    ago = clock.now() - _moment(check_in["taken_at"])
+    assert abs(ago - timedelta(hours=counts)) < timedelta(minutes=1)
+
+
+def test_the_page_sends_as_to_the_api(api: Api, patient: str, phone: Browser) -> None:
+    where = f"/check-in/patients/{patient}/check-ins"
+    body: dict[str, Any] = {
+        "id": "0198e0c4-0000-7000-8000-000000000001", "taken_at": days_ago(0.01), "sent_at": clock.now().isoformat(),
+        "responses": [{"instrument": "phq-9", "answers": [0] * 8 + [1]}],
+    }  # fmt: skip
+    first, again = (phone.request("POST", where, json=body) for _ in range(2))
+    assert (first.status_code, again.status_code, again.headers["replayed"]) == (201, 200, "true")
+    assert first.json()["notice"] is not None
+    other = phone.request("POST", f"/check-in/patients/{api.patient()}/check-ins", json=body)
+    assert (other.status_code, other.headers["content-type"]) == (404, "application/problem+json")
+    wrong = phone.request("POST", where, json={"taken_at": "yesterday", "responses": [
+        {"instrument": "phq-9", "answers": [0] * 8 + [3]}]})  # fmt: skip
+    assert (wrong.status_code, wrong.json()["notice"] is not None) == (422, True)
+    nobody = Browser(Api(api.server, "nonsense", api.clinic_id, api.caller_id), "holdfast-check-in")
+    assert nobody.request("POST", where, json=body).status_code == 401
+    elsewhere = phone.request("POST", where, json=body, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (403, "not_from_here")
+
+
+def test_a_phone_is_enrolled_once_and_removed(api: Api, patient: str) -> None:
+    code = api.post(f"/v1/patients/{patient}/enrolments").json()["code"]
+    browser = Browser(Api(api.server, "", api.clinic_id, api.caller_id))
+    page = browser.get("/check-in/enrol")
+    assert "Your clinic gave you a link or a code" in read(page.text)
+    done = browser.post("/check-in/enrol", code=code, device_name="My phone")
+    cookies = [line for line in done.headers.get_list("set-cookie") if line.startswith("holdfast-check-in-")]
+    assert (done.headers["location"], len(cookies)) == ("/check-in", 2)
+    again = browser.post("/check-in/enrol", code=code)
+    assert (again.status_code, "Ask your clinic for a new one" in read(again.text)) == (422, True)
+    assert browser.post("/check-in/enrol").status_code == 422
+    refresh = next(line for line in cookies if "refresh" in line).split(";")[0]
+    headers = {"Cookie": refresh, "Sec-Fetch-Site": "same-origin"}
+    api.server.cookies.clear()
+    assert api.server.get("/check-in", headers=headers, follow_redirects=False).status_code == 200
+    api.server.cookies.clear()
+    out = api.server.post("/check-in/sign-out", headers=headers, follow_redirects=False)
+    assert out.headers["clear-site-data"] == '"cache", "storage"'
+    api.server.cookies.clear()
+    assert api.server.get("/check-in", headers=headers, follow_redirects=False).status_code == 303
+    assert browser.post("/check-in/sign-out").status_code == 303
+
+
+@pytest.mark.parametrize("view", ["scores", "scores_and_trend", "all"])
+def test_patients_see_what_their_clinic_shows(api: Api, patient: str, view: str) -> None:
+    assert api.patch("/v1/clinic", {"patient_view": view}, 1).status_code == 200
+    api.check_in(patient, days_ago(40), "gad-7", 16)
+    api.session(patient, days_ago(39))
+    api.check_in(patient, days_ago(3), "gad-7", 5)
+    phone = Browser(new_device(api, patient), "holdfast-check-in")
+    said = phone.text("/check-in/scores")
+    assert "GAD-7 5" in said
+    assert ("Your GAD-7 score is 5: 68.7% better than the 16" in said) == (view == "all")
+    curve = phone.get("/check-in/overview.svg")
+    assert curve.status_code == (403 if view == "scores" else 200)
+    if view == "all":
+        phone.language = "es"
+        dicho = phone.text("/check-in/scores")
+        assert "Su puntuación de GAD-7 es 5: un 68.7% mejor que la de 16" in dicho
+        assert "Your" not in dicho
+
+
+def test_the_page_can_be_installed_and_kept(api: Api, phone: Browser) -> None:
+    manifest = phone.get("/check-in/app.webmanifest")
+    assert manifest.headers["content-type"].startswith("application/manifest+json")
+    assert (manifest.json()["scope"], manifest.json()["start_url"]) == ("/check-in", "/check-in")
+    assert phone.get(manifest.json()["icons"][0]["src"]).status_code == 200
+    worker = phone.get("/check-in/worker.js")
+    assert worker.headers["service-worker-allowed"] == "/check-in"
+    for address in re.findall(r"/static/[0-9a-f]+/[a-z.-]+", worker.text):
+        assert phone.get(address).status_code == 200
+
+
+def test_the_number_to_dial_is_found_in_a_contact() -> None:
+    assert telephone("call or text 988") == "988"
+    assert telephone("+1 (555) 010-9999 at night") == "+15550109999"
+    assert telephone("at the clinic") is None
+    assert set(ENDS) == {"nrs-mood", "nrs-anxiety", "nrs-pain"}
+
+
+def _moment(text: str) -> Any:
+    return clock.now().fromisoformat(text)
