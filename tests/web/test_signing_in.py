@@ -62,7 +62,7 @@ def test_who_is_not_signed_in_is_led_there_and_back(api: Api) -> None:
     led = shown(api.server, "/cohorts?group_by=route", {})
     assert (led.status_code, led.headers["location"]) == (303, "/sign-in?next=%2Fcohorts%3Fgroup_by%3Droute")
     form = fields_of(shown(api.server, led.headers["location"], {}).text, "/sign-in")
-    done = sent(api.server, "/sign-in", **(form | {"email": email.upper(), "password": _PASSWORD}))
+    done = sent(api.server, "/sign-in", email=email.upper(), password=_PASSWORD, next=form["next"])
     assert (done.status_code, done.headers["location"]) == (303, "/cohorts?group_by=route")
     for line in done.headers.get_list("set-cookie"):
         assert "HttpOnly" in line
