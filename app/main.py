@@ -88,6 +88,7 @@ from app.web.worklist.routes import router as worklist_pages
 from app.webhooks.models import WebhookEvent
 from app.webhooks.routes import ALLOWED_HOSTS
 from app.webhooks.routes import router as webhooks
+from app.wording.routes import router as wording
 from app.worklist.routes import router as worklist
 
 _TAKEN_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
@@ -101,7 +102,7 @@ _ROUTERS = (
     check_ins, batches, relief, trend, worklist, pictures, sign_in, enrolments, me, catalogue, patients, devices,
     sessions, events, outlook, cohorts, cohort_pictures, alert_list, alerts, moves, exports, files, mappings,
     imports, plans, clinic_plans,
-    my_due, clinic, people, clients, privacy, audit_log, changes, webhooks,
+    my_due, wording, clinic, people, clients, privacy, audit_log, changes, webhooks,
 )  # fmt: skip
 
 # Of two routes with one path the first counts: `/patients/new` is no patient.

@@ -17,7 +17,8 @@ import app.sessions.models
 import app.storage.keyring
 import app.storage.leases
 import app.tracks.models
-import app.webhooks.models  # noqa: F401
+import app.webhooks.models
+import app.wording.models  # noqa: F401
 from app.storage import rights_of
 
 metadata = SQLModel.metadata

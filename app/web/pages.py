@@ -103,6 +103,9 @@ class PageRoute(GuardedRoute):
 
     async def problem_page(self, request: Request, problem: Problem) -> Response:
         """The refusal as a page. Who is not signed in is led to the page for that."""
+        if isinstance(problem, InvalidToken) and request.method in _WRITING:
+            # The way back leads to the form with all that was typed; a redirect would lose it.
+            return page(request, "signed_out.html", 401)
         if isinstance(problem, InvalidToken):
             response = see_other(f"{_SIGN_IN}?{urlencode({'next': here(request)})}")
             if problem.headers["WWW-Authenticate"] != "Bearer":
@@ -168,9 +171,7 @@ def _own_names(request: Request) -> set[str]:
 
 
 def here(request: Request) -> str:
-    """The address of a page, to come back to; of a form, the console itself."""
-    if request.method != "GET":
-        return "/"
+    """The address of a page, to come back to."""
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
@@ -250,6 +251,7 @@ def environment(language: str) -> Environment:
         "hour": lambda value, zone: speech.hour_in(language, value, zone),
         "number": lambda value: speech.number_in(language, value),
         "told": catalogue.gettext,
+        "place": lambda pointer: words.place(catalogue.gettext, pointer),
         "said": lambda code: words.said(catalogue.gettext, code),
         "iso": _machine_day,
     }

@@ -173,6 +173,58 @@ _ONE_MORE = _("One more reading from %(day)s would show whether it repeats.")
 _PROVISIONAL = _("All readings so far also cover time before the infusion.")
 
 
+# What the fields of a form are called on it.
+_FIELDS = {
+    "external_id": _("Number in your system"),
+    "label": _("Label"),
+    "birth_year": _("Year of birth"),
+    "failed_antidepressant_trials": _("Failed antidepressant trials"),
+    "taken_at": _("Filled in at"),
+    "started_at": _("Start"),
+    "ended_at": _("End"),
+    "dose_mg": _("Dose in mg"),
+    "dose_mg_per_kg": _("Dose in mg per kg"),
+    "weight_kg": _("Weight in kg"),
+    "reason": _("Why"),
+    "otp": _("Code"),
+    "code": _("Code"),
+    "password": _("Password"),
+    "current_password": _("Current password"),
+    "crisis_contacts": _("Crisis contacts"),
+    "alert_recipients": _("Who is told of urgent alerts"),
+    "vitals": _("Vital signs"),
+    "side_effects": _("Side effects"),
+    "responses": _("Scores"),
+    "items": _("Plan"),
+    "email": _("E-mail"),
+    "url": _("Address"),
+    "events": _("What it is told"),
+    "scope": _("What it may do"),
+    "file": _("File"),
+    "on": _("Day"),
+    "as_of": _("On the day"),
+    "known_on": _("As it was known on"),
+}
+_ITEM = _("Item %(number)s")
+_ANSWER = re.compile(r"/responses/\d+/answers/(\d+)|[a-z0-9-]+\.(\d+)")
+
+
+def place(gettext: Gettext, pointer: str) -> str:
+    """Where in a form a rule is broken, in the words of the form: `/responses/0/answers/1` is item 2. Empty for the
+    form as a whole."""
+    answer = _ANSWER.fullmatch(pointer.removeprefix("/") if "." in pointer else pointer)
+    if answer is not None:
+        number = int(answer[1]) + 1 if answer[1] is not None else int(answer[2])
+        return gettext(_ITEM) % {"number": number}
+    parts = [part for part in pointer.split("/") if part]
+    shown = [str(int(part) + 1) if part.isdigit() else _field(gettext, part) for part in parts]
+    return ", ".join(shown)
+
+
+def _field(gettext: Gettext, name: str) -> str:
+    return gettext(_FIELDS[name]) if name in _FIELDS else name.replace("_", " ")
+
+
 def said(gettext: Gettext, code: str) -> str:
     """The name of a code, in words. A code that has none is named as it is, without underscores."""
     return gettext(NAMES[code]) if code in NAMES else code.replace("_", " ")

@@ -45,7 +45,9 @@ def _gathered() -> Iterator[str | tuple[str, str]]:
             BytesIO(template.read_bytes()), ("_", "gettext", "ngettext"), (), options
         ):
             if message is not None:  # what is said by a name, as a refusal's title, is gathered below
-                yield message if isinstance(message, str) else (str(message[0]), str(message[1]))
+                alone = message if isinstance(message, str) else message[0]  # with values the rest are none
+                plural = None if isinstance(message, str) else message[1]
+                yield str(alone) if plural is None else (str(alone), plural)
     for name in SAYING:
         content = BytesIO((ROOT / name).read_bytes())
         for _, message, _, _ in extract("python", content, keywords={"_": None, "gettext": None}):

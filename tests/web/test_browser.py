@@ -84,7 +84,7 @@ def test_a_clinicians_morning(play: Playwright, clinic: Clinic, tmp_path: Path) 
     assert page.get_by_label("Dose in mg", exact=True).input_value() == "40.0"
     page.get_by_label("Effect 1").select_option("dizziness")
     page.get_by_role("button", name="Record").click()
-    page.wait_for_url("**/patients/*#sessions")
+    page.wait_for_url("**/patients/*?done=recorded#sessions")
     assert "Dizziness" in page.locator("table", has_text="Sessions and what each did").inner_text()
     for name in ("Letter", "Authorisation"):
         page.goto(f"{clinic.service.address}/patients/{clinic.not_well}")  # type: ignore[attr-defined]
@@ -118,7 +118,7 @@ def test_the_nurses_paper_entry(play: Playwright, clinic: Clinic) -> None:
     page.get_by_label("Total on the paper").fill("7")
     page.get_by_label("Score").fill("4")
     page.get_by_role("button", name="Record").click()
-    page.wait_for_url(f"**/patients/{patient}")
+    page.wait_for_url(f"**/patients/{patient}?done=recorded")
     [latest, *_] = clinic.api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
     found = {score["instrument"]: (score["value"], score["answers"]) for score in latest["scores"]}
     assert found == {"phq-9": (7, [1, 2, 1, 1, 0, 1, 1, 0, 0]), "nrs-pain": (4, None)}
@@ -220,6 +220,68 @@ def test_three_scales_about_now_in_one_view_say_nothing_until_they_are_touched(
     items = clinic.api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
     found = [[(score["instrument"], score["value"]) for score in item["scores"]] for item in items]
     assert sorted(found) == [[("nrs-mood", 6)], [("nrs-pain", 2)]]
+
+
+def test_a_phone_that_changes_hands_mixes_nobody_up(play: Playwright, clinic: Clinic, tmp_path: Path) -> None:
+    """What one patient has begun, or not yet sent, is neither shown to the next one nor sent as theirs, and keeps
+    nothing of theirs back. Whom to call is shown when the clinic has the answers, too."""
+    service = clinic.service
+    one, two = (clinic.made("/v1/patients", {"external_id": number})["id"] for number in ("MRN-5", "MRN-6"))
+    page = _phone(play, tmp_path)
+    _enrolled(page, clinic, one)
+    page.context.set_offline(True)
+    _answered(page, 1)
+    page.get_by_role("button", name="Send").click()
+    page.locator("#state", has_text="Saved on this phone").wait_for()
+    page.reload()
+    page.locator("#state", has_text="Saved on this phone").wait_for(timeout=20_000)
+    assert not page.locator("#check-in").is_visible(), "what waits is not asked once more"
+    page.context.clear_cookies()
+    page.context.set_offline(False)
+    _enrolled(page, clinic, two)
+    assert "Question 1 of" in page.locator("p[data-place]").inner_text()
+    assert page.locator("#check-in input:checked").count() == 0
+    _answered(page, 2)
+    page.get_by_role("button", name="Send").click()
+    page.locator("#state", has_text="Received by your clinic").wait_for(timeout=20_000)
+    assert page.locator(".help").get_attribute("open") is not None
+    page.reload()
+    page.wait_for_timeout(500)
+    assert not page.locator("#check-in").is_visible(), "what was received is not asked once more"
+    page.context.clear_cookies()
+    _enrolled(page, clinic, one)
+    page.locator("#state", has_text="Received by your clinic").wait_for(timeout=20_000)
+    for patient, harm in ((one, 1), (two, 2)):
+        [check_in] = clinic.api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
+        [phq] = [score for score in check_in["scores"] if score["instrument"] == "phq-9"]
+        assert phq["self_harm_item"] == harm
+    assert service.address
+    page.context.close()
+
+
+def _enrolled(page: Page, clinic: Clinic, patient: str) -> None:
+    link = clinic.made(f"/v1/patients/{patient}/enrolments", {})["link"]
+    page.goto(f"{clinic.service.address}/check-in/enrol")
+    page.get_by_label("Code").fill(link.split("#")[1])
+    page.get_by_role("button", name="Add this phone").click()
+    page.wait_for_url("**/check-in")
+    page.wait_for_timeout(1_500)  # the worker keeps the page
+
+
+def _answered(page: Page, harm: int) -> None:
+    """Answers the scale, and each question by a tap; the one about self-harm with a number."""
+    page.locator("[data-slider] input[type=range]").first.fill("3")
+    page.get_by_role("button", name="Next").click()
+    while True:
+        question = page.locator("[data-question]:not([hidden])")
+        alarming = question.get_attribute("data-harm") is not None
+        question.locator("label").nth(harm if alarming else 0).click()
+        page.wait_for_timeout(300)
+        if alarming:
+            page.get_by_role("button", name="Next").click()
+        if page.get_by_role("button", name="Send").is_visible():
+            page.locator("[data-question]:not([hidden]) label").first.click()
+            return
 
 
 def _phone(play: Playwright, folder: Path) -> Page:

@@ -92,7 +92,7 @@ def test_a_patient_is_added_and_changed_and_nothing_typed_is_lost(api: Api, brow
     sent = form | {"external_id": "MRN-9", "label": "<b>G.H.</b>", "birth_year": "nineteen", "indications": "ocd"}
     refused = browser.post("/patients", **sent)
     assert refused.status_code == 422
-    assert "birth year must be a number" in read(refused.text)
+    assert "Year of birth: must be a number" in read(refused.text)
     assert 'value="nineteen"' in refused.text
     assert "&lt;b&gt;G.H.&lt;/b&gt;" in refused.text
     made = browser.post("/patients", **(sent | {"birth_year": "1975", "primary.pain": "peg"}))
@@ -408,3 +408,32 @@ def test_files_of_pages_are_kept_for_good_and_small(api: Api, browser: Browser) 
     own = sum(len(browser.get(f"/static/1/{name}").content) for name in
               ("console.js", "chart.js", "check-in.js", "enrol.js", "worker.js"))  # fmt: skip
     assert own < 50 * 1024
+
+
+def test_a_rule_is_told_by_the_words_of_the_form(api: Api, browser: Browser) -> None:
+    patient = api.patient()
+    where = f"/patients/{patient}/check-ins"
+    answers = {f"phq-9.{item}": "1" for item in range(1, 10)}
+    sent: dict[str, Any] = {"instrument": "phq-9", "taken_at": local(1), **answers}
+    assert "Item 3: must be from 0 to 3" in read(browser.post(where, **(sent | {"phq-9.3": "7"})).text)
+    assert "Item 4: must be a number" in read(browser.post(where, **(sent | {"phq-9.4": "x"})).text)
+    assert "Filled in at:" in read(browser.post(where, **(sent | {"taken_at": ""})).text)
+
+
+def test_who_is_signed_out_while_typing_loses_nothing(api: Api) -> None:
+    gone = Browser(Api(api.server, "expired", api.clinic_id, api.caller_id))
+    answer = gone.post(f"/patients/{uuid4()}/check-ins", instrument="phq-9")
+    assert (answer.status_code, "What you typed is still there" in read(answer.text)) == (401, True)
+
+
+def test_after_somebody_elses_change_what_was_typed_can_be_saved_again(api: Api, browser: Browser) -> None:
+    patient = api.patient(external_id="MRN-5", label="A.")
+    where = f"/patients/{patient}/edit"
+    first, second = (fields_of(browser.get(where).text, where) for _ in range(2))
+    assert browser.post(where, **(first | {"label": "B."})).status_code == 303
+    stale = browser.post(where, **(second | {"label": "C."}))
+    assert (stale.status_code, "Somebody else has changed it" in read(stale.text)) == (412, True)
+    again = fields_of(stale.text, where)
+    assert again["label"] == "C."
+    assert browser.post(where, **again).status_code == 303
+    assert api.get(f"/v1/patients/{patient}").json()["label"] == "C."

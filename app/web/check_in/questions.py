@@ -29,6 +29,7 @@ class Question:
     """One item of an instrument. `alarms_from`: the answer from which it is about self-harm; None for other items."""
 
     name: str
+    code: str
     number: int
     text: str
     choices: Sequence[Choice]
@@ -90,5 +91,7 @@ def _questions(
         harm = instrument.self_harm
         alarms_from = 1 if harm is not None and harm.number == item.number else None
         text = mine["text"] if mine is not None else f"{instrument.name} {item.number}: {translated(item.label)}"
-        found.append(Question(f"{instrument.code}.{item.number}", item.number, text, choices, alarms_from))
+        found.append(
+            Question(f"{instrument.code}.{item.number}", instrument.code, item.number, text, choices, alarms_from)
+        )
     return found

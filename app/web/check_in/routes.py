@@ -44,6 +44,7 @@ from app.web.check_in import questions
 from app.web.forms import Form, body_of, form_of
 from app.web.pages import DevicePageRoute, forget, gettext_of, keep, language_of, page, see_other, tried
 from app.web.recording.contents import responses_of
+from app.wording import service as wording
 
 router = APIRouter(prefix="/check-in", include_in_schema=False, route_class=DevicePageRoute)
 
@@ -230,15 +231,15 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
 
     def work(db: Transaction) -> Fact[Any]:
         due = plans.due_of(db, caller, patient_id, None, None, door.act.at).value.items
-        return Fact(due, (patient_id,))
+        return Fact((due, wording.in_language(db, caller.clinic_id, language_of(request))), (patient_id,))
 
-    due = (await door.read(work)).value
+    due, worded = (await door.read(work)).value
     coming = next((one for one in due if one.state == "upcoming"), None)
     return page(
         request,
         "check_in_due.html",
         200 if problem is None else problem.status,
-        asked=questions.asked(due, {}, gettext_of(request)),
+        asked=questions.asked(due, worded, gettext_of(request)),
         coming=coming,
         today=today,
         begun_at=door.act.at.isoformat(),

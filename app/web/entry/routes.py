@@ -159,7 +159,16 @@ async def sign_out_everywhere_by_form(request: Request, door: DoorOf) -> Respons
 async def second_factor_page(request: Request, door: DoorOf) -> Response:
     """The form with which a person begins to set up a second factor."""
     found = await door.read(lambda db: people.me(db, door.caller))
-    return page(request, "second_factor.html", me=found.value, begun=None, picture=None, codes=None, problem=None)
+    return page(
+        request,
+        "second_factor.html",
+        me=found.value,
+        begun=None,
+        picture=None,
+        codes=None,
+        problem=None,
+        is_begun=False,
+    )
 
 
 @router.post("/account/second-factor", name="start_second_factor")
@@ -177,7 +186,16 @@ async def start_second_factor_by_form(request: Request, door: DoorOf) -> Respons
     except Invalid as problem:
         return await _factor(request, door, problem)
     begun = done.value
-    return page(request, "second_factor.html", me=None, begun=begun, picture=qr(begun.uri), codes=None, problem=None)
+    return page(
+        request,
+        "second_factor.html",
+        me=None,
+        begun=begun,
+        picture=qr(begun.uri),
+        codes=None,
+        problem=None,
+        is_begun=False,
+    )
 
 
 @router.post("/account/second-factor/confirmation", name="confirm_second_factor")
@@ -191,11 +209,13 @@ async def confirm_second_factor_by_form(request: Request, door: DoorOf) -> Respo
                 lambda db: people.confirm_second_factor(db, door.caller, door.act, body.otp, in_browser=True)
             )
     except Invalid as problem:
-        return await _factor(request, door, problem)
+        return await _factor(request, door, problem, is_begun=True)
     value = done.value
     request.state.granted = Tokens(value.access_token, value.refresh_token, value.scope)
     codes = value.recovery_codes
-    return page(request, "second_factor.html", me=None, begun=None, picture=None, codes=codes, problem=None)
+    return page(
+        request, "second_factor.html", me=None, begun=None, picture=None, codes=codes, problem=None, is_begun=False
+    )
 
 
 async def _account(request: Request, door: Door, problem: Problem | None = None) -> Response:
@@ -206,10 +226,10 @@ async def _account(request: Request, door: Door, problem: Problem | None = None)
     return page(request, "account.html", status, me=found.value, problem=problem)
 
 
-async def _factor(request: Request, door: Door, problem: Problem) -> Response:
+async def _factor(request: Request, door: Door, problem: Problem, *, is_begun: bool = False) -> Response:
     await door.refuse(problem, {})
     found = await door.read(lambda db: people.me(db, door.caller))
     return page(
         request, "second_factor.html", problem.status, me=found.value, begun=None, picture=None, codes=None,
-        problem=problem,
+        problem=problem, is_begun=is_begun,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from app.checkins.models import CheckInOut
 from app.devices import service as devices
 from app.devices.models import DeviceOut
 from app.effects.models import ChangePerBoosterOut
+from app.errors import Fault, Invalid
 from app.events import service as events
 from app.events.models import EventOut
 from app.facts import Fact
@@ -47,7 +48,10 @@ class Asked:
 
     def known_at(self, caller: Caller, now: datetime) -> datetime | None:
         """The end of the day on which it was known, in the clinic's zone."""
-        if self.known_on is None or self.known_on >= local_day(now, caller.time_zone):
+        today = local_day(now, caller.time_zone)
+        if self.known_on is not None and self.known_on > today:
+            raise Invalid(errors=[Fault("parameter", "known_on", "must not be after today in the clinic")])
+        if self.known_on is None or self.known_on == today:
             return None
         return datetime.combine(self.known_on + timedelta(days=1), time(), caller.time_zone) - timedelta(microseconds=1)
 

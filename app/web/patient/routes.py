@@ -1,7 +1,7 @@
 """Routes of a patient's page, and of what leads from it."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -20,7 +20,7 @@ from app.storage import Transaction
 from app.web import language as speech
 from app.web import words
 from app.web.codes import qr
-from app.web.forms import body_of, form_of
+from app.web.forms import Form, body_of, form_of
 from app.web.pages import PageRoute, gettext_of, language_of, page, see_other
 from app.web.patient import gathering
 from app.web.patient.gathering import Asked
@@ -36,6 +36,8 @@ def _filled(value: Any) -> Any:
     return None if value == "" else value
 
 
+# What was just done, to be said once.
+Done = Annotated[Literal["", "recorded", "saved"], Query()]
 Day = Annotated[DayIn | None, BeforeValidator(_filled), Query()]
 
 
@@ -72,12 +74,12 @@ async def search(request: Request, door: DoorOf) -> Response:
 
 @router.get("/patients/{patient_id}", name="page_patient")
 async def patient_page(
-    request: Request, door: DoorOf, patient_id: UUID, as_of: Day = None, known_on: Day = None
+    request: Request, door: DoorOf, patient_id: UUID, as_of: Day = None, known_on: Day = None, done: Done = ""
 ) -> Response:
     """Is relief holding? Then everything that the answer rests on."""
     asked = Asked(as_of, known_on)
     found = (await door.read(lambda db: gathering.patient_page(db, door.caller, door.act, patient_id, asked))).value
-    return page(request, "patient.html", it=found, asked=asked, sentences=sentences(request, found.answers))
+    return page(request, "patient.html", it=found, asked=asked, done=done, sentences=sentences(request, found.answers))
 
 
 @router.get("/patients/{patient_id}/check-ins/{check_in_id}", name="page_check_in")
@@ -86,7 +88,9 @@ async def check_in_page(request: Request, door: DoorOf, patient_id: UUID, check_
     return await shown_check_in(request, door, patient_id, check_in_id, None)
 
 
-async def shown_check_in(request: Request, door: DoorOf, patient_id: UUID, check_in_id: UUID, problem: Any) -> Response:
+async def shown_check_in(
+    request: Request, door: DoorOf, patient_id: UUID, check_in_id: UUID, problem: Any, form: Form | None = None
+) -> Response:
     def work(db: Transaction) -> Fact[Any]:
         versions = reading.versions(db, door.caller, patient_id, check_in_id).value
         people = gathering.colleagues(db, door.act.clinic_id)
@@ -94,7 +98,10 @@ async def shown_check_in(request: Request, door: DoorOf, patient_id: UUID, check
 
     patient, versions, people = (await door.read(work)).value
     status = 200 if problem is None else problem.status
-    return page(request, "check_in.html", status, patient=patient, versions=versions, people=people, problem=problem)
+    return page(
+        request, "check_in.html", status, patient=patient, versions=versions, people=people, problem=problem,
+        form=form or Form([]),
+    )  # fmt: skip
 
 
 @router.get("/patients/{patient_id}/history", name="page_history")

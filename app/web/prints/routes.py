@@ -18,7 +18,7 @@ from app.web.prints.missing import missing
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-_SESSIONS_SHOWN = 12
+_SESSIONS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)

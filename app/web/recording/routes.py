@@ -77,7 +77,7 @@ async def update_patient(request: Request, door: DoorOf, patient_id: UUID) -> Re
         content["primary_instruments"] = {d: content["primary_instruments"].get(d) for d in DOMAINS}
         body = body_of(PatientPatch, {**content, "reason": form.get("reason")})
         await door.do(lambda db: patients.update(db, door.caller, door.act, patient_id, version_of(form), body))
-        return see_other(f"/patients/{patient_id}")
+        return see_other(f"/patients/{patient_id}?done=saved")
 
     return await tried(request, door, work, lambda problem: _patient_form(request, door, patient_id, form, problem))
 
@@ -97,7 +97,7 @@ async def record_session(request: Request, door: DoorOf, patient_id: UUID) -> Re
         content = contents.session_content(form, door.caller.time_zone)
         body = body_of(SessionIn, {"id": form.get("id"), **content})
         await door.do(lambda db: sessions.record(db, door.caller, door.act, patient_id, body))
-        return see_other(f"/patients/{patient_id}#sessions")
+        return see_other(f"/patients/{patient_id}?done=recorded#sessions")
 
     return await tried(request, door, work, lambda problem: _session_form(request, door, patient_id, form, problem))
 
@@ -105,7 +105,7 @@ async def record_session(request: Request, door: DoorOf, patient_id: UUID) -> Re
 @router.get("/patients/{patient_id}/sessions/{session_id}", name="page_session")
 async def session_page(request: Request, door: DoorOf, patient_id: UUID, session_id: UUID) -> Response:
     """Every version of a session, and the form that changes it."""
-    return await _session_page(request, door, patient_id, session_id, None)
+    return await _session_page(request, door, patient_id, session_id, None, Form([]))
 
 
 @router.post("/patients/{patient_id}/sessions/{session_id}", name="update_session")
@@ -121,9 +121,9 @@ async def update_session(request: Request, door: DoorOf, patient_id: UUID, sessi
         await door.do(
             lambda db: sessions.update(db, door.caller, door.act, patient_id, session_id, version_of(form), body)
         )
-        return see_other(f"/patients/{patient_id}#sessions")
+        return see_other(f"/patients/{patient_id}?done=recorded#sessions")
 
-    return await tried(request, door, work, lambda p: _session_page(request, door, patient_id, session_id, p))
+    return await tried(request, door, work, lambda p: _session_page(request, door, patient_id, session_id, p, form))
 
 
 @router.get("/patients/{patient_id}/check-ins/new", name="page_new_check_in")
@@ -147,7 +147,7 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID) -> R
         body = body_of(CheckInIn, content)
         post = Post(door.caller, door.act, patient_id, body)
         await door.do(lambda db: checkins.record_one(db, door.act.clinic_id, post))
-        return see_other(f"/patients/{patient_id}")
+        return see_other(f"/patients/{patient_id}?done=recorded")
 
     def again(problem: Problem) -> Awaitable[Response]:
         return _paper_form(request, door, patient_id, tuple(form.every("instrument")), form, problem)
@@ -177,7 +177,7 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
         await door.do(lambda db: amending.amend(db, door.caller, door.act, patient_id, check_in_id, version, body))
         return see_other(f"/patients/{patient_id}/check-ins/{check_in_id}")
 
-    again = lambda problem: shown_check_in(request, door, patient_id, check_in_id, problem)  # noqa: E731
+    again = lambda problem: shown_check_in(request, door, patient_id, check_in_id, problem, form)  # noqa: E731
     return await tried(request, door, work, again, _alarms(door, content, patient_id, check_in_id))
 
 
@@ -266,7 +266,7 @@ async def _session_form(
 
 
 async def _session_page(
-    request: Request, door: Door, patient_id: UUID, session_id: UUID, problem: Problem | None
+    request: Request, door: Door, patient_id: UUID, session_id: UUID, problem: Problem | None, form: Form
 ) -> Response:
     caller = door.caller
 
@@ -281,7 +281,7 @@ async def _session_page(
     patient, session, effect, versions, people = (await door.read(work)).value
     return page(
         request, "session.html", 200 if problem is None else problem.status, patient=patient, session=session,
-        effect=effect, versions=versions, people=people, problem=problem,
+        effect=effect, form=form, versions=versions, people=people, problem=problem,
     )  # fmt: skip
 
 

@@ -54,31 +54,48 @@ const put = async (store, name, value) => {
 };
 const waiting = () => within('queue', 'readonly', (store) => store.getAllKeys());
 
-/* Sending, by one tab at a time. */
-const sendOne = async (name) => {
-  const held = await within('queue', 'readonly', (store) => store.get(name));
-  if (!held) return 'received';
-  const { patient, body } = await read(held);
-  const answer = await fetch(`/check-in/patients/${patient}/check-ins`, {
+/* Sending, by one tab at a time. What belongs to another patient, who used this browser before, waits for them. */
+const me = app.dataset.patient;
+const help = document.querySelector('.help');
+const mine = async () => {
+  const found = [];
+  for (const name of await waiting()) {
+    const held = await within('queue', 'readonly', (store) => store.get(name));
+    const one = held && await read(held).catch(() => null);
+    if (one && one.patient === me) found.push({ name, body: one.body });
+  }
+  return found;
+};
+const sendOne = async ({ name, body }) => {
+  const answer = await fetch(`/check-in/patients/${me}/check-ins`, {
     method: 'POST', headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ ...body, sent_at: new Date().toISOString() }),
   });
+  const { notice, recorded_at: recordedAt } = await answer.json().catch(() => ({}));
+  if (notice) help.open = true; // whom to call, whether the answers were taken or not
   if (answer.ok) {
+    body.responses.forEach(({ instrument }) => { answered[instrument] = recordedAt; });
+    sessionStorage.setItem(me, JSON.stringify(answered));
     await within('queue', 'readwrite', (store) => store.delete(name));
     return 'received';
   }
-  if (answer.status === 401 || answer.status === 404) return 'apart';
+  if (answer.status === 401) return 'apart';
   return answer.status >= 500 || answer.status === 429 ? 'saved' : 'refused';
 };
 const send = async () => {
-  let last = '';
-  for (const name of await waiting()) {
-    try { last = await sendOne(name); } catch { last = 'saved'; }
-    if (last === 'saved' || last === 'apart') break; // the network, or the clinic, is not there
+  const states = [];
+  for (const one of await mine()) {
+    states.push(await sendOne(one).catch(() => 'saved'));
+    if (['saved', 'apart'].includes(states.at(-1))) break; // the network, or the clinic, is not there
   }
-  if (last === 'received') navigator.serviceWorker?.controller?.postMessage('renew');
-  if (last) say(last === 'received' ? `${told.received} ${told.done}` : told[last]);
-  return last;
+  const worst = ['apart', 'refused', 'saved', 'received'].find((state) => states.includes(state));
+  if (states.includes('received')) await renewed();
+  if (worst) say(worst === 'received' ? `${told.received} ${form && !form.hidden ? '' : told.done}` : told[worst]);
+  return worst;
+};
+const renewed = async () => {
+  navigator.serviceWorker?.controller?.postMessage('renew');
+  await withoutWhatWaits();
 };
 const sending = async () => {
   const result = navigator.locks ? await navigator.locks.request('holdfast-check-in', send) : await send();
@@ -89,7 +106,22 @@ addEventListener('online', sending);
 document.addEventListener('visibilitychange', () => { if (!document.hidden) sending(); });
 
 /* The form, one question at a time. */
-const questions = form ? [...form.querySelectorAll('[data-question]')] : [];
+let questions = form ? [...form.querySelectorAll('[data-question]')] : [];
+/* By instrument, when the clinic recorded it, by its own clock: a page that is older does not know of it. */
+const answered = JSON.parse(sessionStorage.getItem(me) || '{}');
+/* What was answered here already, received or not yet sent, is not asked once more by a page that does not know. */
+const withoutWhatWaits = async () => {
+  if (!form) return;
+  const made = form.elements.namedItem('begun_at').value;
+  const gone = Object.keys(answered).filter((code) => Date.parse(answered[code]) > Date.parse(made));
+  for (const { body } of await mine()) gone.push(...body.responses.map(({ instrument }) => instrument));
+  for (const code of gone) {
+    form.querySelectorAll(`[data-code="${code}"], input[name=instrument][value="${code}"]`).forEach((part) => part.remove());
+  }
+  form.querySelectorAll('.scales').forEach((view) => { if (!view.querySelector('[data-slider]')) view.remove(); });
+  questions = [...form.querySelectorAll('[data-question]')];
+  form.hidden = !questions.length;
+};
 const back = form && form.querySelector('[data-back]');
 const next = form && form.querySelector('[data-next]');
 const sender = form && form.querySelector('[data-send]');
@@ -104,10 +136,11 @@ const show = (index, focus) => {
   back.hidden = at === 0;
   next.hidden = at === questions.length - 1;
   sender.hidden = !next.hidden;
-  place.textContent = `${told.place.replace('{n}', at + 1).replace('{all}', questions.length)}. ${told.tap}`;
+  const tap = questions[at].querySelector('input[type=radio]') ? ` ${told.tap}` : '';
+  place.textContent = questions.length > 1 ? `${told.place.replace('{n}', at + 1).replace('{all}', questions.length)}.${tap}` : '';
   if (focus) { questions[at].tabIndex = -1; questions[at].focus(); scrollTo(0, 0); }
 };
-const keep = () => put('draft', 'now', { begun, at, answers: answers(), codes: codes() });
+const keep = () => put('draft', 'now', { patient: me, begun, at, answers: answers(), codes: codes() });
 const codes = () => new FormData(form).getAll('instrument');
 const bodyOf = () => {
   const given = answers();
@@ -135,6 +168,7 @@ const slider = (box) => {
   output.htmlFor = input.id;
   const tell = () => {
     output.textContent = select.value === '' ? '–' : select.value;
+    input.classList.toggle('untouched', select.value === '');
     input.setAttribute('aria-valuetext', select.value === '' ? told.untouched : select.value);
   };
   // No value until it is touched: a slider that nobody moved says nothing.
@@ -150,7 +184,7 @@ const restore = async (refresh) => {
   const held = await within('draft', 'readonly', (store) => store.get('now'));
   if (!held) return;
   const draft = await read(held).catch(() => null);
-  const fits = draft && Date.now() - Date.parse(draft.begun) < DAY && draft.codes.join() === codes().join();
+  const fits = draft && draft.patient === me && Date.now() - Date.parse(draft.begun) < DAY && draft.codes.join() === codes().join();
   if (!fits) { await within('draft', 'readwrite', (store) => store.delete('now')); return; }
   begun = draft.begun;
   for (const [name, value] of Object.entries(draft.answers)) {
@@ -179,21 +213,23 @@ if (form) {
     if (!responses.length) { say(told.none); return; }
     const id = crypto.randomUUID ? crypto.randomUUID() : form.elements.namedItem('id').value;
     const taken = Date.now() - Date.parse(begun) < DAY ? begun : new Date().toISOString();
-    await put('queue', id, { patient: app.dataset.patient, body: { id, taken_at: taken, responses } });
+    await put('queue', id, { patient: me, body: { id, taken_at: taken, responses } });
     await within('draft', 'readwrite', (store) => store.delete('now'));
+    if (form.querySelector('[data-harm] input:checked:not([value="0"]):not([value=""])')) help.open = true;
     form.hidden = true;
     say(told.saved);
     await sending();
   });
-  restore(refresh);
+  withoutWhatWaits().then(() => { if (questions.length) { show(0); restore(refresh); } });
 }
 const leave = document.querySelector('[data-sign-out]');
 if (leave) leave.addEventListener('submit', async (event) => {
   event.preventDefault();
-  const left = (await waiting()).length;
+  const left = (await mine()).length;
   if (left && !confirm(told.waiting.replace('{n}', left))) return;
   (await opened).close();
   indexedDB.deleteDatabase('holdfast-check-in');
+  sessionStorage.clear();
   for (const name of await caches.keys()) await caches.delete(name);
   leave.submit();
 });

@@ -1,0 +1,1 @@
+"""The wording of questionnaires, which each clinic loads itself: none is shipped."""
