@@ -27,6 +27,7 @@ from app.demo.story import Demo, build
 from app.main import create_app
 from app.migrating import upgrade
 from app.settings import Settings
+from app.wording.models import EXAMPLE as WORDING_EXAMPLE
 
 _NOW = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -142,6 +143,7 @@ def _tell(say: _Teller, demo: Demo) -> None:
     _corrections(say)
     _webhooks(say)
     _files(say)
+    _wording(say)
     _service(say)
 
 
@@ -388,6 +390,14 @@ def _files(say: _Teller) -> None:
     say.say("list_import_problems", "GET", f"{at}/problems/all.csv")
     say.say("cancel_import", "DELETE", at)
     say.say("delete_import_mapping", "DELETE", "/v1/imports/mappings/visits")
+
+
+def _wording(say: _Teller) -> None:
+    at = "/v1/clinic/wording/phq-2/en"
+    say.say("put_wording", "PUT", at, WORDING_EXAMPLE)
+    say.say("get_wording", "GET", at)
+    say.say("list_wording", "GET", "/v1/clinic/wording")
+    say.say("delete_wording", "DELETE", at)
 
 
 def _service(say: _Teller) -> None:

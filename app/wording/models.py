@@ -12,7 +12,7 @@ from sqlmodel import Field, SQLModel
 from app.api.fields import MomentOut, ResponseBody, Text
 from app.storage import Moment, Uid, document, key, rights
 
-_EXAMPLE: dict[str, Any] = {
+EXAMPLE: dict[str, Any] = {
     "resourceType": "Questionnaire",
     "status": "active",
     "item": [
@@ -105,7 +105,7 @@ class QuestionnaireIn(_Fhir):
     as `linkId`, or by its number as `linkId`; with its text, and with each answer's value and text. What else is in it,
     as a total, is left out."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, json_schema_extra={"examples": [EXAMPLE]})
 
     kind: Annotated[Literal["Questionnaire"], BodyField(alias="resourceType")]
     item: Annotated[list[FhirItem], BodyField(min_length=1, max_length=100)]

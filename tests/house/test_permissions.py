@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from app.access.policies import OPEN_OPERATIONS, PATIENT_VIEWS, PERMISSIONS, ROLE_SCOPES, SCOPES
 from app.api.documents import router as documents
 from tests.conftest import Api, new_client, new_clinic, new_device, new_person
-from tests.house.test_routes import OPERATIONS, PROTECTED, World
+from tests.house.test_routes import OPERATIONS, OWN, PROTECTED, World
 from tests.render import REFERENCE, permissions
 
 Caller = tuple[str, Api, str]
@@ -54,7 +54,7 @@ def expected(  # noqa: PLR0911 - one line per kind of caller
         return "permitted" if permission.is_shown(view) else "denied"
     if (by is not None and kind not in by) or permission.missing(scopes):
         return "denied"
-    if whose == "foreign" and ("{" in path or name == "record_check_ins") and name != "put_import_mapping":
+    if whose == "foreign" and ("{" in path or name == "record_check_ins") and name not in OWN:
         return "not_found"
     return "permitted"
 

@@ -33,7 +33,7 @@ OPERATIONS = [
 PROTECTED = [o for o in OPERATIONS if o[2]["operationId"] not in OPEN_OPERATIONS]
 IDS = (
     *("patient_id", "session_id", "check_in_id", "alert_id", "device_id", "user_id", "client_id", "event_id"),
-    *("webhook_id", "delivery_id", "import_id", "name"),
+    *("webhook_id", "delivery_id", "import_id", "name", "instrument", "language"),
 )
 FILE: dict[str, Any] = {"content": b"external_id\nMRN-0042\n", "headers": {"Content-Type": "text/csv"}}
 MAPPING = {
@@ -41,6 +41,10 @@ MAPPING = {
     "date": {"column": "at"},
     "scores": [{"instrument": "nrs-pain", "total": "pain"}],
 }
+# What these put is the caller's own, whatever others have.
+OWN = {"put_import_mapping", "put_wording"}
+WORDED = "phq-2"
+WORDING: dict[str, Any] = DOCUMENT["components"]["schemas"]["QuestionnaireIn"]["examples"][0]
 by_operation = pytest.mark.parametrize(
     ("method", "path", "operation"), PROTECTED, ids=[o[2]["operationId"] for o in PROTECTED]
 )
@@ -91,6 +95,8 @@ class World:
         name = f"sheet-{secrets.token_hex(6)}"
         assert api.request("PUT", f"/v1/imports/mappings/{name}", json=MAPPING).status_code == 200
         return {
+            "instrument": WORDED,
+            "language": World.wording(api),
             "import_id": file["id"],
             "name": name,
             "webhook_id": hook["id"],
@@ -111,6 +117,13 @@ class World:
         found: str = answer.json().get("id", self.ids["webhook_id"])
         return found
 
+    @staticmethod
+    def wording(api: Api) -> str:
+        """The language, that nobody else has, of a wording of the clinic's."""
+        language = f"en-x-{secrets.token_hex(4)}"
+        assert api.request("PUT", f"/v1/clinic/wording/{WORDED}/{language}", json=WORDING).status_code == 200
+        return language
+
     def mapping(self) -> str:
         """A mapping of the clinic's, to be removed."""
         name = f"sheet-{secrets.token_hex(6)}"
@@ -126,8 +139,10 @@ class World:
             ids = ids | {"webhook_id": self.webhook() if caller.clinic_id == self.api.clinic_id else ids["webhook_id"]}
         if operation["operationId"] == "delete_import_mapping" and caller.clinic_id == self.api.clinic_id:
             ids = ids | {"name": self.mapping()}
-        if operation["operationId"] == "put_import_mapping":  # it is the caller's own, whatever others have
-            ids = ids | {"name": f"sheet-{secrets.token_hex(6)}"}
+        if operation["operationId"] == "delete_wording" and caller.clinic_id == self.api.clinic_id:
+            ids = ids | {"language": self.wording(self.api)}
+        if operation["operationId"] in OWN:
+            ids = ids | {"name": f"sheet-{secrets.token_hex(6)}", "language": f"en-x-{secrets.token_hex(4)}"}
         filled = path.format(**ids)
         if operation["operationId"] == "create_import":
             return caller.request(method, filled, **FILE)
@@ -155,7 +170,7 @@ def test_another_clinic_sees_nothing_over_any_route(server: TestClient) -> None:
     for method, path, operation in sorted(PROTECTED, key=lambda o: o[2]["operationId"] == "sign_out_everywhere"):
         answer = world.call(stranger, method, path, operation)
         name = operation["operationId"]
-        if name == "put_import_mapping":  # it is the stranger's own
+        if name in OWN:
             assert answer.status_code == 200, answer.text
         elif "{" in path:
             assert answer.status_code == 404, (name, answer.text)

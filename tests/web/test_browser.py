@@ -321,7 +321,7 @@ def test_every_page_is_accessible_and_fits(play: Playwright, clinic: Clinic, how
     session = clinic.api.get(f"/v1{base}/sessions").json()["items"][0]["id"]
     own = ("", "/history", "/plan", "/edit", "/sessions/new", "/check-ins/new", "/letter", "/authorisation",
            f"/check-ins/{latest}", f"/sessions/{session}")  # fmt: skip
-    admin = ("", "/people", "/integrations", "/plan", "/imports", "/audit", "/webhooks")
+    admin = ("", "/people", "/integrations", "/plan", "/imports", "/audit", "/webhooks", "/wording")
     paths = ["/", "/alerts", "/patients", "/patients/new", "/cohorts", "/account", "/account/second-factor", "/sign-in",
              "/password", "/check-in/enrol", "/patients/nobody", *(base + more for more in own),
              *("/admin" + more for more in admin)]  # fmt: skip

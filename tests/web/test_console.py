@@ -1,5 +1,6 @@
 """The console's pages and forms, as a browser without scripts sees them."""
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from app.storage import Database
 from tests.conftest import Api, days_ago, new_clinic, new_person
 from tests.exchange.files import carried
 from tests.web.pages import Browser, fields_of, read
+from tests.wording.test_wording import questionnaire
 
 
 @pytest.fixture
@@ -437,3 +439,17 @@ def test_after_somebody_elses_change_what_was_typed_can_be_saved_again(api: Api,
     assert again["label"] == "C."
     assert browser.post(where, **again).status_code == 303
     assert api.get(f"/v1/patients/{patient}").json()["label"] == "C."
+
+
+def test_the_wording_is_loaded_by_a_form(api: Api, browser: Browser) -> None:
+    def sent(content: bytes, **fields: str) -> Any:
+        return browser.request("POST", "/admin/wording", files={"file": ("q.json", content)}, data=fields)
+
+    whole = json.dumps(questionnaire("phq-9")).encode()
+    assert sent(whole, instrument="phq-9", language="en").status_code == 303
+    assert "PHQ-9" in browser.text("/admin/wording").partition("What is loaded")[2]
+    for content, fields in ((b"{", {"instrument": "phq-9", "language": "en"}), (b"", {}),
+                            (whole, {"instrument": "gad-7", "language": "en"})):  # fmt: skip
+        assert sent(content, **fields).status_code == 422
+    assert browser.post("/admin/wording/phq-9/en/removal").status_code == 303
+    assert api.get("/v1/clinic/wording").json()["items"] == []

@@ -52,7 +52,7 @@ def test_a_page_says_nothing_in_another_language(api: Api) -> None:
     english = {message for message, found in catalogue("es").items() if len(message) > 14 and message not in found}
     base = f"/patients/{patient}"
     own = ("", "/history", "/plan", "/edit", "/sessions/new", "/check-ins/new", "/letter", "/authorisation")
-    admin = ("", "/people", "/integrations", "/plan", "/imports", "/audit", "/webhooks")
+    admin = ("", "/people", "/integrations", "/plan", "/imports", "/audit", "/webhooks", "/wording")
     paths = ["/", "/alerts", "/patients", "/cohorts", "/account", "/account/second-factor", "/sign-in", "/password",
              *(base + more for more in own), *("/admin" + more for more in admin)]  # fmt: skip
     for browser, mine in (

@@ -13,12 +13,13 @@ from app.access.door import Door
 from app.access.policies import SCOPES
 from app.alerts.routes import MAIL
 from app.api.aside import aside
+from app.api.strict import parse
 from app.audit import service as audit
 from app.clients import service as clients
 from app.clients.models import ClientIn, ClientPatch, SecretRotation
 from app.clinic import service as clinics
 from app.clinic.models import ClinicPatch
-from app.errors import Problem
+from app.errors import Fault, Invalid, Problem
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
 from app.outbox.kinds import KIND_MEANINGS
@@ -28,6 +29,7 @@ from app.plans import service as plans
 from app.plans.models import ClinicPlanIn
 from app.storage import Transaction, new_id
 from app.web.forms import Form, body_of, form_of
+from app.web.language import LANGUAGES
 from app.web.pages import PageRoute, page, see_other, tried
 from app.web.patient.gathering import colleagues
 from app.web.recording import contents
@@ -35,6 +37,8 @@ from app.web.recording.routes import version_of
 from app.webhooks import service as webhooks
 from app.webhooks.models import WebhookIn
 from app.webhooks.routes import ALLOWED_HOSTS
+from app.wording import service as wording
+from app.wording.models import QuestionnaireIn
 
 router = APIRouter(prefix="/admin", include_in_schema=False, route_class=PageRoute)
 
@@ -203,6 +207,36 @@ async def put_clinic_plan(request: Request, door: DoorOf) -> Response:
     return await tried(request, door, work, lambda problem: _plan(request, door, problem))
 
 
+@router.get("/wording", name="list_wording")
+async def wording_page(request: Request, door: DoorOf) -> Response:
+    """The wording that the clinic has loaded, and the form that loads one."""
+    return await _wording(request, door, None)
+
+
+@router.post("/wording", name="put_wording")
+async def put_wording(request: Request, door: DoorOf) -> Response:
+    """Loads the wording of an instrument from a file."""
+    async with request.form() as sent:
+        file, code, language = sent.get("file"), str(sent.get("instrument", "")), str(sent.get("language", ""))
+        content = b"" if file is None or isinstance(file, str) else await file.read()
+
+    async def work() -> Response:
+        if language not in LANGUAGES:
+            raise Invalid(errors=[Fault("pointer", "/language", "must be a language of the pages")])
+        body = body_of(QuestionnaireIn, parse(content))
+        await door.do(lambda db: wording.put(db, door.act, code, language, body))
+        return see_other("/admin/wording")
+
+    return await tried(request, door, work, lambda problem: _wording(request, door, problem))
+
+
+@router.post("/wording/{instrument}/{language}/removal", name="delete_wording")
+async def delete_wording(door: DoorOf, instrument: str, language: str) -> Response:
+    """Removes a wording."""
+    await door.do(lambda db: wording.remove(db, door.act, instrument, language))
+    return see_other("/admin/wording")
+
+
 @router.get("/audit", name="list_audit_events")
 async def audit_page(
     request: Request, door: DoorOf, found: PageOf, patient_id: AnyId = None, actor: AnyId = None
@@ -324,3 +358,9 @@ async def _webhooks(request: Request, door: Door, problem: Problem | None, form:
         request, "admin_webhooks.html", _status(problem), hooks=hooks, kinds=list(KIND_MEANINGS), problem=problem,
         form=form or Form([]),
     )  # fmt: skip
+
+
+async def _wording(request: Request, door: Door, problem: Problem | None) -> Response:
+    found = (await door.read(lambda db: wording.listed(db, door.act.clinic_id))).value.items
+    codes = [code for code, instrument in INSTRUMENTS.items() if instrument.rater == "self"]
+    return page(request, "admin_wording.html", _status(problem), wording=found, codes=codes, problem=problem)
