@@ -93,7 +93,7 @@ class GuardedRoute(StrictRoute):
         if problem.status not in _OF_SHAPE or not door.is_permitted:
             return problem
         try:
-            ids = {name: UUID(value) for name, value in _named(request).items()}
+            ids = {name: UUID(value) for name, value in _named(request).items() if name.endswith("_id")}
         except ValueError:
             return problem
         clinic_id, whose = door.act.clinic_id, door.caller.whose

@@ -51,6 +51,8 @@ def expected(  # noqa: PLR0911 - one line per kind of caller
             return "denied"
         if whose != "own" and ("{patient_id}" in path or name == "record_check_ins"):
             return "not_found"
+        if whose == "foreign" and "{" in path:
+            return "not_found"
         return "permitted" if permission.is_shown(view) else "denied"
     if (by is not None and kind not in by) or permission.missing(scopes):
         return "denied"
@@ -96,7 +98,7 @@ def test_everyone_may_do_what_the_table_says_and_nothing_else(server: TestClient
             if said != told:
                 wrong.append((kind, sorted(set(SCOPES) - scopes)[:1], whose, name, said, told, answer.text[:200]))
             if whose == "foreign" and name != "list_audit_events":  # its events hold the ids asked for
-                assert not any(value in answer.text for value in there.ids.values()), name
+                assert not any(value in answer.text for value in there.secrets()), name
     print(f"{count} cells in {time.perf_counter() - started:.1f} s")
     assert wrong == []
 

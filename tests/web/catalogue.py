@@ -7,9 +7,11 @@ from pathlib import Path
 from babel.messages.extract import extract
 from jinja2.ext import babel_extract
 
+from app import rotating  # noqa: F401
 from app.errors import families
+from app.exchange import parquet  # noqa: F401 - this and the next two make every family of refusals there
 from app.instruments import INSTRUMENTS
-from app.main import create_app  # noqa: F401 - so that every family of refusals is there
+from app.main import create_app  # noqa: F401
 from app.web.check_in.questions import ENDS
 
 ROOT = Path(__file__).parent.parent.parent / "app"
