@@ -9,11 +9,17 @@ from uuid import uuid4
 import pytest
 
 from app import clock
+from app.alerts.mailing import Mail
+from app.alerts.routes import MAIL
 from app.storage import Database
-from tests.conftest import Api, days_ago, new_clinic, new_person
+from app.web import words
+from tests.alerts.test_mailing import Mailbox, mailbox
+from tests.conftest import Api, app_of, days_ago, free_port, new_clinic, new_person
 from tests.exchange.files import carried
 from tests.web.pages import Browser, fields_of, read
 from tests.wording.test_wording import questionnaire
+
+__all__ = ["mailbox"]
 
 
 @pytest.fixture
@@ -453,3 +459,46 @@ def test_the_wording_is_loaded_by_a_form(api: Api, browser: Browser) -> None:
         assert sent(content, **fields).status_code == 422
     assert browser.post("/admin/wording/phq-9/en/removal").status_code == 303
     assert api.get("/v1/clinic/wording").json()["items"] == []
+
+
+def test_a_test_mail_reaches_every_recipient_or_the_page_says_so(
+    api: Api, browser: Browser, mailbox: tuple[Mailbox, str]
+) -> None:
+    box, url = mailbox
+    assert api.patch("/v1/clinic", {"alert_recipients": ["a@example.org", "b@example.org"]}, 1).status_code == 200
+    app = app_of(api.server)
+    before = MAIL.in_app(app)
+    try:
+        for server, told in (
+            (Mail(url, "http://x"), "sent"),
+            (Mail(f"smtp://127.0.0.1:{free_port()}", "http://x"), "failed"),
+        ):
+            MAIL.put(app, server)
+            assert browser.post("/admin/mail-test").headers["location"] == f"/admin?mail={told}"
+    finally:
+        MAIL.put(app, before)
+    assert box.told == ["a@example.org", "b@example.org"]
+    assert "A test mail was sent" in browser.text("/admin?mail=sent")
+    assert "No test mail was sent to everybody" in browser.text("/admin?mail=failed")
+
+
+def test_paper_says_how_old_the_latest_score_is(api: Api, browser: Browser) -> None:
+    patient = api.patient(indications=["ptsd"], failed_treatments=["antidepressant"], failed_antidepressant_trials=3)
+    api.check_in(patient, days_ago(60), "phq-9", 20)
+    api.check_in(patient, days_ago(60), "gad-7", 15)
+    for day in (59, 50):
+        api.session(patient, days_ago(day), dose_mg=40.0)
+    api.check_in(patient, days_ago(30), "phq-9", 6)
+    said = browser.text(f"/patients/{patient}/authorisation")
+    assert "Mood: the latest score (PHQ-9) is 30 days old." in said
+    assert "Anxiety: no score since the latest infusion that counts (GAD-7)." in said
+    assert "Failed: Antidepressant (3 trials)" in said
+    assert "No indication is recorded." not in said
+
+
+def test_the_place_of_a_rule_is_told_in_words() -> None:
+    for pointer, told in (
+        ("/responses/0/answers/8", "Item 9"), ("/phq-9.3", "Item 3"), ("/external_id", "Number in your system"),
+        ("/side_effects/0/minutes_after_start", "Side effects, 1, minutes after start"), ("", ""),
+    ):  # fmt: skip
+        assert words.place(str, pointer) == told, pointer
