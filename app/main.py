@@ -78,6 +78,8 @@ from app.web.administration.routes import router as administration
 from app.web.check_in.routes import router as check_in_pages
 from app.web.check_in.routes import sending as sent_check_ins
 from app.web.cohort.routes import router as cohort_page
+from app.web.entry.routes import OUTSIDE
+from app.web.entry.routes import returning as returning_pages
 from app.web.entry.routes import router as entry_pages
 from app.web.importing.routes import router as import_pages
 from app.web.patient.routes import router as patient_pages
@@ -107,7 +109,7 @@ _ROUTERS = (
 
 # Of two routes with one path the first counts: `/patients/new` is no patient.
 _PAGES = (
-    static_files, entry_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page, check_in_pages,
+    static_files, entry_pages, returning_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page, check_in_pages,
     sent_check_ins, administration, import_pages,
 )  # fmt: skip
 _TITLE = "Holdfast"
@@ -202,7 +204,8 @@ def _put_parts(
     app: FastAPI, settings: Settings, database: Database, limiter: RateLimiter, renderer: Renderer, bounds: Bounds
 ) -> None:
     """Puts in what requests ask for."""
-    outside = OutsideIssuer(settings.oidc_issuer, settings.oidc_audience) if settings.oidc_issuer else None
+    outside = outside_of(settings)
+    OUTSIDE.put(app, outside)
     events = Joined(database.write, recording.record_many)
     DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, outside), lambda: bounds.is_stopping))
     DATABASE.put(app, database)
@@ -227,6 +230,14 @@ def bounds_of(settings: Settings) -> Bounds:
         settings.body_seconds,
         frozenset(proxy.strip() for proxy in settings.trusted_proxies.split(",") if proxy.strip()),
     )
+
+
+def outside_of(settings: Settings) -> OutsideIssuer | None:
+    """The outside issuer in the settings; None if there is none."""
+    if not settings.oidc_issuer:
+        return None
+    client = (settings.oidc_client_id, settings.oidc_client_secret.get_secret_value())
+    return OutsideIssuer(settings.oidc_issuer, settings.oidc_audience, client if settings.oidc_client_id else None)
 
 
 def mail_of(settings: Settings) -> Mail | None:

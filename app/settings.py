@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     webhook_hosts: Annotated[str, AfterValidator(_are_hosts)] = ""
     oidc_issuer: str = ""
     oidc_audience: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
     connections: int = Field(default=1_000, ge=2)
     connections_per_address: int = Field(default=0, ge=0)
     header_seconds: float = Field(default=10, gt=0)
@@ -155,6 +157,8 @@ class Settings(BaseSettings):
             raise ValueError(f"HOLDFAST_SECRET_KEY must have at least {_LEAST_SECRET} characters")
         if bool(self.oidc_issuer) != bool(self.oidc_audience):
             raise ValueError("HOLDFAST_OIDC_ISSUER and HOLDFAST_OIDC_AUDIENCE go together")
+        if self.oidc_client_id and not self.oidc_issuer:
+            raise ValueError("HOLDFAST_OIDC_CLIENT_ID needs HOLDFAST_OIDC_ISSUER")
         return self
 
 

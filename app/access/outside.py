@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import jwt
 
 from app.errors import InvalidToken
+
+T = TypeVar("T")
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 # Authentication methods. Source: RFC 8176.
@@ -33,11 +38,15 @@ class VerifiedPerson:
 
 class OutsideIssuer:
     """One issuer, found by its discovery document (OpenID Connect Discovery 1.0). Its keys are cached for five minutes.
-    They are fetched again when a token names an unknown key, at most every 30 seconds."""
+    They are fetched again when a token names an unknown key, at most every 30 seconds. With a `client`, its id and
+    secret, people can sign in to the pages there."""
 
-    def __init__(self, issuer: str, audience: str) -> None:
+    def __init__(self, issuer: str, audience: str, client: tuple[str, str] | None = None) -> None:
         self._issuer = issuer
         self._audience = audience
+        self._client_id, self._client_secret = client or ("", "")
+        self.takes_people = client is not None
+        self._found: dict[str, Any] = {}
         self._keys: jwt.PyJWKClient | None = None
         # A thread pool of its own, so that nothing else waits while the issuer does not answer.
         self._pool = ThreadPoolExecutor(2, "holdfast-issuer")
@@ -52,9 +61,50 @@ class OutsideIssuer:
     async def verified(self, token: str) -> VerifiedPerson:
         """The person whom the token names. Raises InvalidToken for a token that the issuer did not sign, that is not
         meant for this service or not current, or that names no verified e-mail."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._verified, token)
+        return await self._aside(partial(self._verified, token, self._audience))
 
-    def _verified(self, token: str) -> VerifiedPerson:
+    async def address_of_sign_in(self, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
+        """Where a person signs in at the issuer (OpenID Connect Core 1.0, 3.1.2.1; with PKCE, RFC 7636). Raises
+        InvalidToken where the issuer cannot be asked."""
+        found = await self._aside(self._discovered)
+        asked = {
+            "response_type": "code",
+            "client_id": self._client_id,
+            "redirect_uri": redirect_uri,
+            "scope": "openid email",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{found['authorization_endpoint']}?{urlencode(asked)}"
+
+    async def redeemed(self, code: str, redirect_uri: str, nonce: str, verifier: str) -> VerifiedPerson:
+        """The person who signed in at the issuer, by the code that came back (OpenID Connect Core 1.0, 3.1.3). Raises
+        InvalidToken for a code that the issuer does not honour, and as `verified`."""
+        return await self._aside(partial(self._redeemed, code, redirect_uri, nonce, verifier))
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _redeemed(self, code: str, redirect_uri: str, nonce: str, verifier: str) -> VerifiedPerson:
+        sent = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "client_id": self._client_id,
+            "client_secret": self._client_secret,
+            "code_verifier": verifier,
+        }
+        try:
+            address = str(self._discovered()["token_endpoint"])
+            with urlopen(address, urlencode(sent).encode(), timeout=_DISCOVERY_SECONDS) as answer:  # noqa: S310 - the issuer's own
+                token = json.load(answer)["id_token"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InvalidToken("the issuer does not honour the code") from None
+        return self._verified(token, self._client_id, nonce)
+
+    def _verified(self, token: str, audience: str, nonce: str | None = None) -> VerifiedPerson:
         try:
             key = self._client().get_signing_key(jwt.get_unverified_header(token)["kid"])
             claims: dict[str, Any] = jwt.decode(
@@ -62,12 +112,14 @@ class OutsideIssuer:
                 key,
                 algorithms=_ALGORITHMS,
                 issuer=self._issuer,
-                audience=self._audience,
+                audience=audience,
                 leeway=_CLOCKS_DIFFER_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except (jwt.PyJWTError, KeyError, OSError, ValueError, TypeError, AttributeError):
             raise InvalidToken from None
+        if nonce is not None and claims.get("nonce") != nonce:
+            raise InvalidToken
         email, verified, methods = claims.get("email"), claims.get("email_verified"), claims.get("amr")
         if not isinstance(email, str) or verified is not True:
             raise InvalidToken("the issuer vouches for no verified e-mail")
@@ -77,10 +129,19 @@ class OutsideIssuer:
 
     def _client(self) -> jwt.PyJWKClient:
         if self._keys is None:
-            address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-            with urlopen(address, timeout=_DISCOVERY_SECONDS) as answer:  # noqa: S310 - the operator's own setting
-                found = json.load(answer)
-            if found.get("issuer") != self._issuer:
-                raise ValueError("the discovery document is of another issuer")
-            self._keys = jwt.PyJWKClient(found["jwks_uri"], timeout=_DISCOVERY_SECONDS)
+            self._keys = jwt.PyJWKClient(self._discovered()["jwks_uri"], timeout=_DISCOVERY_SECONDS)
         return self._keys
+
+    def _discovered(self) -> dict[str, Any]:
+        """The discovery document. Raises InvalidToken where it cannot be had, or is of another issuer."""
+        if not self._found:
+            address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+            try:
+                with urlopen(address, timeout=_DISCOVERY_SECONDS) as answer:  # noqa: S310 - the operator's own setting
+                    found = json.load(answer)
+            except (OSError, ValueError):
+                raise InvalidToken("the issuer cannot be asked") from None
+            if found.get("issuer") != self._issuer:
+                raise InvalidToken("the discovery document is of another issuer")
+            self._found = found
+        return self._found

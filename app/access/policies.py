@@ -220,6 +220,7 @@ OPEN_OPERATIONS = frozenset(
 OPEN_PAGES = frozenset(
     (
         *("get_static_file", "sign_in_page", "sign_in", "follow_sign_in_link", "sign_out", "choose_language"),
+        *("sign_in_outside", "return_from_outside"),
         *("password_page", "set_password_by_form", "enrol_page", "enrol", "sign_out_device"),
         *("get_check_in_worker", "get_check_in_manifest"),
     )

@@ -118,6 +118,8 @@ class StrictRoute(APIRoute):
     """A route that parses strictly: refuses unknown query parameters, other media types and large bodies."""
 
     body_bytes = 1024 * 1024
+    # Whether others add parameters of theirs to the query.
+    takes_any_query = False
 
     async def admit(self, request: Request) -> None:
         """Hook: raises a problem if the request must not be processed any further."""
@@ -155,7 +157,7 @@ class StrictRoute(APIRoute):
         async def unguarded(request: _StrictRequest) -> Response:
             await self.admit(request)
             _check_headers(request)
-            if request.scope["query_string"]:
+            if request.scope["query_string"] and not self.takes_any_query:
                 _check_query(request.query_params, known)
             if takes_json and not _is_json(request.headers.get("content-type", "")):
                 raise UnsupportedMediaType

@@ -7,6 +7,7 @@ from uuid import UUID
 from app.access import attempts, store, tokens
 from app.access.door import DoorParts, prove
 from app.access.models import Client, User
+from app.access.outside import VerifiedPerson
 from app.access.tokens import Tokens
 from app.audit.service import Origin
 from app.clients.service import secret_fits
@@ -50,6 +51,16 @@ async def _fitting(logins: Sequence[User], password: str) -> tuple[User | None, 
         if fits:
             return user, True
     return (tried[0] if tried else None), False
+
+
+async def by_outside_issuer(parts: DoorParts, person: VerifiedPerson, origin: Origin) -> Granted:
+    """Tokens of a session in a browser for a person for whom an outside issuer vouches; with a second factor where
+    they showed one there."""
+    logins = await parts.database.read(NO_CLINIC, lambda db: store.users_by_email(db, person.email))
+    user = next((login for login in logins if login.disabled_at is None), None)
+    if user is None:
+        return NOT_RIGHT
+    return await prove(parts, user.clinic_id, lambda db: service.outside_sign_in(db, user, person.has_factor, origin))
 
 
 async def by_refresh_token(parts: DoorParts, token: str, origin: Origin) -> Granted:

@@ -66,6 +66,16 @@ def sign_in(db: Transaction, user: User, password_fits: bool, attempt: Attempt, 
     return act, Fact(granted, is_new=True, is_secret=True)
 
 
+def outside_sign_in(db: Transaction, user: User, has_factor: bool, origin: Origin) -> Proof:
+    """Tokens for a person who has signed in at the outside issuer."""
+    act = origin.act(user.clinic_id, "user", user.id, "issue_token")
+    current = store.user(db, user.clinic_id, user.id, locked=True)
+    if current is None or current.disabled_at is not None:
+        return act, Fact(NOT_RIGHT, outcome="denied")
+    granted = tokens.sign_in(db, current, clock.now(), has_factor=has_factor, in_browser=True)
+    return act, Fact(granted, is_new=True, is_secret=True)
+
+
 def client_sign_in(client: Client, granted: Tokens | Refusal, origin: Origin) -> Proof:
     """An integration's try, and what came of it."""
     act = origin.act(client.clinic_id, "client", client.id, "issue_token")

@@ -1,5 +1,11 @@
 """Routes of signing in and out, and of one's own account."""
 
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from typing import Annotated
+
 from fastapi import APIRouter, Query, Request, Response
 
 from app import clock
@@ -7,28 +13,42 @@ from app.access import attempts, cookies, store, tokens
 from app.access.cookies import PERSON
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
 from app.access.door import Door, prove
+from app.access.outside import OutsideIssuer
 from app.access.tokens import Tokens
-from app.api.parts import DATABASE, PUBLIC_URL
-from app.errors import Invalid, InvalidToken, Problem
+from app.api.encryption import Cipher
+from app.api.parts import DATABASE, PUBLIC_URL, Part
+from app.errors import Invalid, InvalidToken, NotFound, Problem
 from app.people import passwords
 from app.people import service as people
 from app.people.models import PasswordChange, SecondFactorConfirm, SecondFactorStart
 from app.sign_in import granting
 from app.sign_in.models import PasswordIn
-from app.sign_in.service import NEEDS_CODE, Attempt
+from app.sign_in.service import NEEDS_CODE, NOT_RIGHT, Attempt, Refusal
 from app.storage import NO_CLINIC
 from app.web.codes import qr
 from app.web.forms import body_of, form_of
 from app.web.language import LANGUAGES
 from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other
 
+# The issuer at which people may sign in, where one is set.
+OUTSIDE: Part[OutsideIssuer | None] = Part("outside")
+_OUTSIDE, _OUTSIDE_SECONDS = "holdfast-outside", 600
+
+
+class ReturningRoute(PageRoute):
+    """The route to which the issuer leads back: it may add parameters (RFC 9207 `iss`, `session_state`)."""
+
+    takes_any_query = True
+
+
+returning = APIRouter(include_in_schema=False, route_class=ReturningRoute)
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 @router.get("/sign-in")
 async def sign_in_page(request: Request, next_path: str = Query("/", alias="next", max_length=2_000)) -> Response:
     """The form with which people sign in."""
-    return page(request, "sign_in.html", next=next_path, email="", needs_code=False, refusal=None)
+    return _sign_in_form(request, 200, next_path=next_path)
 
 
 @router.post("/sign-in")
@@ -45,9 +65,52 @@ async def sign_in(request: Request) -> Response:
         return response
     status = 429 if granted.retry_after is not None else 200 if granted == NEEDS_CODE else 403
     headers = {"Retry-After": str(granted.retry_after)} if granted.retry_after is not None else {}
-    values = {"next": next_path, "email": email, "needs_code": granted == NEEDS_CODE or bool(attempt.otp)}
+    needs_code = granted == NEEDS_CODE or bool(attempt.otp)
     refusal = None if granted == NEEDS_CODE else granted
-    return page(request, "sign_in.html", status, headers=headers, refusal=refusal, **values)
+    response = _sign_in_form(request, status, next_path=next_path, email=email, needs_code=needs_code, refusal=refusal)
+    response.headers.update(headers)
+    return response
+
+
+@router.get("/sign-in/outside", name="sign_in_outside")
+async def sign_in_outside(request: Request, next_path: str = Query("/", alias="next", max_length=2_000)) -> Response:
+    """Leads to the outside issuer, to sign in there. What must come back with the answer is kept in a cookie."""
+    issuer = OUTSIDE.of(request)
+    if issuer is None or not issuer.takes_people:
+        raise NotFound
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    response = see_other(await issuer.address_of_sign_in(_returning(request), state, nonce, challenge))
+    until = clock.now().timestamp() + _OUTSIDE_SECONDS
+    kept = {"state": state, "nonce": nonce, "verifier": verifier, "next": next_path, "until": until}
+    response.set_cookie(
+        _OUTSIDE, _outside_cipher(request).encrypt(kept), _OUTSIDE_SECONDS, path="/sign-in/outside", httponly=True,
+        samesite="lax", secure=PUBLIC_URL.of(request).startswith("https:"),
+    )  # fmt: skip
+    return response
+
+
+@returning.get("/sign-in/outside/return", name="return_from_outside")
+async def return_from_outside(
+    request: Request,
+    code: Annotated[str, Query(max_length=4_000)] = "",
+    state: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Signs in whom the outside issuer vouches for, if it is this browser that was led there."""
+    issuer, kept = OUTSIDE.of(request), _outside_cipher(request).decrypt(request.cookies.get(_OUTSIDE, ""))
+    if issuer is None or not isinstance(kept, dict) or kept["until"] < clock.now().timestamp():
+        return see_other("/sign-in")
+    refusal: Refusal | None = NOT_RIGHT
+    if code and secrets.compare_digest(state, kept["state"]):
+        with suppress(InvalidToken):
+            person = await issuer.redeemed(code, _returning(request), kept["nonce"], kept["verifier"])
+            granted = await granting.by_outside_issuer(DOOR_PARTS.of(request), person, origin_of(request))
+            if isinstance(granted, Tokens):
+                response = see_other(kept["next"] if is_of_here(kept["next"]) else "/")
+                response.delete_cookie(_OUTSIDE, path="/sign-in/outside")
+                keep(response, request, granted, PERSON)
+                return response
+    return _sign_in_form(request, 403, refusal=refusal)
 
 
 @router.get("/sign-in/link/{code}")
@@ -216,6 +279,36 @@ async def confirm_second_factor_by_form(request: Request, door: DoorOf) -> Respo
     return page(
         request, "second_factor.html", me=None, begun=None, picture=None, codes=codes, problem=None, is_begun=False
     )
+
+
+def _sign_in_form(
+    request: Request,
+    status: int,
+    *,
+    next_path: str = "/",
+    email: str = "",
+    needs_code: bool = False,
+    refusal: Refusal | None = None,
+) -> Response:
+    issuer = OUTSIDE.of(request)
+    return page(
+        request,
+        "sign_in.html",
+        status,
+        next=next_path,
+        email=email,
+        needs_code=needs_code,
+        refusal=refusal,
+        has_outside=issuer is not None and issuer.takes_people,
+    )
+
+
+def _returning(request: Request) -> str:
+    return f"{PUBLIC_URL.of(request).rstrip('/')}/sign-in/outside/return"
+
+
+def _outside_cipher(request: Request) -> Cipher:
+    return Cipher(DATABASE.of(request).keyring.keys("outside sign-in"))
 
 
 async def _account(request: Request, door: Door, problem: Problem | None = None) -> Response:
