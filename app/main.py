@@ -109,8 +109,8 @@ _ROUTERS = (
 
 # Of two routes with one path the first counts: `/patients/new` is no patient.
 _PAGES = (
-    static_files, entry_pages, returning_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page, check_in_pages,
-    sent_check_ins, administration, import_pages,
+    static_files, entry_pages, returning_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page,
+    check_in_pages, sent_check_ins, administration, import_pages,
 )  # fmt: skip
 _TITLE = "Holdfast"
 # Where the service is reached unless it is told otherwise.

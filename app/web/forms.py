@@ -1,5 +1,6 @@
 """Forms as browsers send them: text by name, read in the words of the request bodies."""
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,6 +14,10 @@ from app.api.faults import faults_of
 from app.errors import Fault, Invalid
 
 B = TypeVar("B", bound=BaseModel)
+
+_WHOLE = re.compile(r"(?a)[+-]?\d{1,15}")
+_DECIMAL = re.compile(r"(?a)[+-]?\d{0,15}[.,]\d{1,15}")
+_THOUSANDS = re.compile(r"(?a)[+-]?\d{1,3},\d{3}")
 
 
 class Form(dict[str, str]):
@@ -34,34 +39,40 @@ class Form(dict[str, str]):
         return Form([(given, value) for given, value in self._pairs if given not in names])
 
     def number(self, name: str) -> float | int | None:
-        """The number in a field; None where it is blank. Raises Invalid."""
+        """The number in a field, with a decimal point or comma; None where it is blank. Raises Invalid, also for
+        `1,000`, which one reader means as a thousand and another as one."""
+        value = self.value(name)
+        if isinstance(value, str):
+            raise Invalid(errors=[Fault("pointer", f"/{name}", "must be a number")])
+        return value
+
+    def value(self, name: str) -> float | int | str | None:
+        """The number in a field; what is none, as the text that it is; None where it is blank."""
         text = self.get(name)
         if text is None:
             return None
-        try:
+        if _WHOLE.fullmatch(text):
             return int(text)
-        except ValueError:
-            pass
-        try:
-            return float(text.replace(",", "."))
-        except ValueError:
-            raise Invalid(errors=[Fault("pointer", f"/{name}", "must be a number")]) from None
+        return float(text.replace(",", ".")) if _DECIMAL.fullmatch(text) and not _THOUSANDS.fullmatch(text) else text
 
     def moment(self, name: str, zone: ZoneInfo) -> datetime | None:
         """The moment in a field of a local day and time (`2025-01-06T10:00`), in the clinic's zone; None where it is
-        blank. Raises Invalid, also for an hour that a change of clocks makes twice or never: nobody can tell which is
-        meant."""
+        blank, or still what the form was shown with. Raises Invalid, also for an hour that a change of clocks makes
+        twice or never: nobody can tell which is meant."""
         text = self.get(name)
-        if text is None:
+        if text is None or text == self.get(f"was.{name}"):
             return None
         try:
-            local = datetime.fromisoformat(text).replace(tzinfo=zone)
+            local = datetime.fromisoformat(text)
         except ValueError:
-            raise Invalid(errors=[Fault("pointer", f"/{name}", "must be a day and a time")]) from None
-        if local.utcoffset() != local.replace(fold=1).utcoffset():
+            local = None
+        if local is None or local.tzinfo is not None or "T" not in text:
+            raise Invalid(errors=[Fault("pointer", f"/{name}", "must be a day and a time")])
+        here = local.replace(tzinfo=zone)
+        if here.utcoffset() != here.replace(fold=1).utcoffset():
             rule = "is an hour that a change of clocks makes twice or never: give a time an hour away"
             raise Invalid(errors=[Fault("pointer", f"/{name}", rule)])
-        return local
+        return here
 
 
 async def form_of(request: Request) -> Form:

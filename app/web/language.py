@@ -2,7 +2,6 @@
 
 import gettext
 import io
-from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
@@ -76,8 +75,3 @@ def hour_in(language: str, moment: datetime, zone: ZoneInfo) -> str:
 def number_in(language: str, value: float) -> str:
     """A number, without decimals that say nothing."""
     return format_decimal(value, locale=_locale(language))
-
-
-def listed_in(parts: Sequence[str]) -> str:
-    """Parts of a sentence, one after another."""
-    return ", ".join(parts)

@@ -6,7 +6,8 @@ expired. A form is taken only from a page of this very site: browsers say where 
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -14,7 +15,6 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from app.access import cookies
 from app.access.cookies import DEVICE, PERSON, Jar
@@ -152,7 +152,13 @@ async def tried(
         notice = await door.refuse(problem, {k: str(v) for k, v in request.path_params.items()}, calls_for())
         if notice is not None:
             problem.more["notice"] = notice
+        show_again(door)
         return await again(problem)
+
+
+def show_again(door: Door) -> None:
+    """What is read from here on shows a refused form once more: it is no doing of what the form is for."""
+    door.act = replace(door.act, operation="show_refused_form")
 
 
 def check_from_here(request: Request) -> None:
@@ -193,7 +199,8 @@ def keep(response: Response, request: Request, granted: Tokens, jar: Jar) -> Non
 
 
 def forget(response: Response, request: Request, jar: Jar) -> None:
-    """Signs out: forgets the tokens in the browser."""
+    """Signs out: forgets the tokens in the browser, also those that this very request has renewed."""
+    request.state.granted = None
     for value in cookies.forgetting(PUBLIC_URL.of(request), jar):
         response.headers.append("Set-Cookie", value)
 
@@ -220,6 +227,7 @@ def page(
     found = environment(language).get_template(template)
     content = found.render(
         request_path=request.url.path,
+        here=here(request) if request.method == "GET" else "/",
         request_query=request.url.query,
         language=language,
         caller=caller,
@@ -253,7 +261,6 @@ def environment(language: str) -> Environment:
         "told": catalogue.gettext,
         "place": lambda pointer: words.place(catalogue.gettext, pointer),
         "said": lambda code: words.said(catalogue.gettext, code),
-        "iso": _machine_day,
     }
     made.globals |= {"asset": address_of, "languages": speech.LANGUAGES, "telephone": words.telephone}
     made.globals["instrument_name"] = partial(words.instrument, catalogue.gettext)
@@ -262,10 +269,6 @@ def environment(language: str) -> Environment:
 
 def _day(language: str, value: date, form: str = "long") -> str:
     return speech.day_in(language, value, form)
-
-
-def _machine_day(value: date | datetime) -> Markup:
-    return Markup(value.isoformat())  # noqa: S704 - digits and signs alone
 
 
 def gettext_of(request: Request) -> Callable[[str], str]:

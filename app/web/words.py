@@ -236,7 +236,7 @@ def sentence(gettext: Gettext, day: DayWords, domain: DomainOut, track: TrackOut
     if status in _SINCE and since is not None:
         said_first = gettext(_SINCE[status]) % {"since": day(since)}
     else:
-        said_first = gettext(_AS_IT_IS.get(status, "%s.")) if status in _AS_IT_IS else f"{said(gettext, status)}."
+        said_first = gettext(_AS_IT_IS[status]) if status in _AS_IT_IS else f"{said(gettext, status)}."
     parts = [said_first]
     if track is None:
         return said_first

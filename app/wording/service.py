@@ -52,8 +52,10 @@ def remove(db: Transaction, act: Act, instrument: str, language: str) -> Fact[No
 
 
 def in_language(db: Transaction, clinic_id: UUID, language: str) -> dict[str, dict[str, Any]]:
-    """The wording that a clinic has in a language, by instrument."""
-    return {found.instrument: found.content for found in store.of_language(db, clinic_id, language)}
+    """The wording that a clinic has in a language, by instrument; that of a region (`es-MX`) where there is none of the
+    language itself."""
+    found = [one for one in store.every(db, clinic_id) if one.language.split("-")[0] == language]
+    return {one.instrument: one.content for one in sorted(found, key=lambda one: -len(one.language))}
 
 
 def _found(db: Transaction, clinic_id: UUID, instrument: str, language: str) -> ClinicWording:

@@ -19,11 +19,5 @@ def every(db: Transaction, clinic_id: UUID) -> Sequence[ClinicWording]:
     return db.exec(query.order_by(col(ClinicWording.instrument), col(ClinicWording.language))).all()
 
 
-def of_language(db: Transaction, clinic_id: UUID, language: str) -> Sequence[ClinicWording]:
-    """A clinic's wording in one language."""
-    query = select(ClinicWording).where(col(ClinicWording.clinic_id) == clinic_id)
-    return db.exec(query.where(col(ClinicWording.language) == language)).all()
-
-
 def remove(db: Transaction, found: ClinicWording) -> None:
     db.delete(found)

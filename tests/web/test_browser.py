@@ -225,7 +225,6 @@ def test_three_scales_about_now_in_one_view_say_nothing_until_they_are_touched(
 def test_a_phone_that_changes_hands_mixes_nobody_up(play: Playwright, clinic: Clinic, tmp_path: Path) -> None:
     """What one patient has begun, or not yet sent, is neither shown to the next one nor sent as theirs, and keeps
     nothing of theirs back. Whom to call is shown when the clinic has the answers, too."""
-    service = clinic.service
     one, two = (clinic.made("/v1/patients", {"external_id": number})["id"] for number in ("MRN-5", "MRN-6"))
     page = _phone(play, tmp_path)
     _enrolled(page, clinic, one)
@@ -255,7 +254,6 @@ def test_a_phone_that_changes_hands_mixes_nobody_up(play: Playwright, clinic: Cl
         [check_in] = clinic.api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
         [phq] = [score for score in check_in["scores"] if score["instrument"] == "phq-9"]
         assert phq["self_harm_item"] == harm
-    assert service.address
     page.context.close()
 
 
@@ -303,8 +301,7 @@ def test_the_admins_import(play: Playwright, clinic: Clinic, tmp_path: Path) -> 
         page.get_by_role("button", name="Import", exact=True).click()
         page.wait_for_url("**/admin/imports/*-*")
         page.locator(".status", has_text="refused" if said else "done").wait_for(timeout=30_000)
-        assert said in page.locator("main").inner_text()
-    assert "11" not in page.locator("table").inner_text() if page.locator("table").count() else True
+        assert page.locator("table", has_text="Rule").count() == (1 if said else 0)
     assert watched.faults == []
     context.close()
 

@@ -41,7 +41,7 @@ def test_only_what_is_due_is_asked_with_whom_to_call(api: Api, patient: str, pho
     assert "short labels stand in its place" in read(page)
     assert page.count("Prefer not to answer") >= 16
     api.session(patient, days_ago(5))
-    assert "Nothing is asked for now" in phone.text("/check-in") or asked(phone.get("/check-in").text)
+    assert "phq-9" not in asked(phone.get("/check-in").text), "its window is not open"
 
 
 def test_a_form_without_scripts_is_recorded_once(api: Api, patient: str, phone: Browser) -> None:
@@ -59,25 +59,24 @@ def test_a_form_without_scripts_is_recorded_once(api: Api, patient: str, phone: 
 
 def test_an_alarming_answer_shows_whom_to_call_and_a_refused_one_too(api: Api, patient: str, phone: Browser) -> None:
     answers = {f"phq-9.{item}": "0" for item in range(1, 9)} | {"phq-9.9": "2", "instrument": "phq-9"}
-    refused = phone.post("/check-in", **(answers | {"phq-9.1": "7"}))
+    refused = phone.post("/check-in", **(answers | {"phq-9.1": "x"}))
     assert refused.status_code == 422
     assert "Your answers were not recorded." in read(refused.text)
     assert len(api.get("/v1/alerts").json()["items"]) == 1
     done = phone.post("/check-in", **answers)
     assert "If you or someone else is in danger" in read(done.text)
     assert phone.post("/check-in", instrument="phq-9").status_code == 422
-    assert phone.post("/check-in", **(answers | {"phq-9.1": "1"})).status_code in (200, 409)
 
 
-@pytest.mark.parametrize(("begun", "counts"), [(23, 23), (25, 0), (-1, 0)])
-def test_what_was_begun_counts_from_then_if_it_is_finished_within_a_day(
+@pytest.mark.parametrize(("begun", "counts"), [(50, 50), (70, 0), (-60, 0)])
+def test_without_scripts_a_page_that_was_opened_within_the_hour_counts_from_then(
     api: Api, patient: str, phone: Browser, begun: int, counts: int
 ) -> None:
-    at = clock.now() - timedelta(hours=begun)
+    at = clock.now() - timedelta(minutes=begun)
     assert phone.post("/check-in", begun_at=at.isoformat(), instrument="nrs-pain", **{"nrs-pain.total": "3"}).is_success
     [check_in] = api.get(f"/v1/patients/{patient}/check-ins").json()["items"]
     ago = clock.now() - _moment(check_in["taken_at"])
-    assert abs(ago - timedelta(hours=counts)) < timedelta(minutes=1)
+    assert abs(ago - timedelta(minutes=counts)) < timedelta(minutes=1)
 
 
 def test_the_page_sends_as_to_the_api(api: Api, patient: str, phone: Browser) -> None:

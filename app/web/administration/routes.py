@@ -250,7 +250,7 @@ async def audit_page(
             lambda event: [str(event.id)],
             lambda event: event.patient_ids,
         )
-        return Fact((events.value, colleagues(db, clinic_id)), events.patient_ids)
+        return Fact((events.value, colleagues(db, door.caller)), events.patient_ids)
 
     events, names = (await door.read(work)).value
     return page(

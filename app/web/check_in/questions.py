@@ -85,7 +85,7 @@ def _questions(
 ) -> Sequence[Question]:
     found = []
     for item in instrument.items:
-        mine = worded["items"][item.number - 1] if worded else None
+        mine = next((one for one in worded["items"] if one["number"] == item.number), None) if worded else None
         texts = {} if mine is None else {choice["value"]: choice["text"] for choice in mine["choices"]}
         choices = [Choice(value, texts.get(value, str(value))) for value in range(item.min, item.max + 1)]
         harm = instrument.self_harm

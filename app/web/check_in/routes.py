@@ -48,7 +48,8 @@ from app.wording import service as wording
 
 router = APIRouter(prefix="/check-in", include_in_schema=False, route_class=DevicePageRoute)
 
-_FINISHED_WITHIN = timedelta(days=1)
+# Without scripts nobody knows when a form was begun, only when its page was opened.
+_FINISHED_WITHIN = timedelta(hours=1)
 _MOST_SHOWN = 30
 _PHONE = "browser"
 
@@ -78,7 +79,8 @@ async def record_by_form(request: Request, door: DoorOf) -> Response:
     patient_id, content = caller.patient_id, dict[str, Any]()
 
     async def work() -> Response:
-        content.update({"id": form.get("id"), "taken_at": _begun(form, door.act.at), "responses": responses_of(form)})
+        content["responses"] = responses_of(form)
+        content.update({"id": form.get("id"), "taken_at": _begun(form, door.act.at)})
         if not content["responses"]:
             raise Invalid(errors=[Fault("pointer", "/responses", "must hold at least one answer")])
         post = Post(caller, door.act, patient_id, body_of(CheckInIn, content))
@@ -93,7 +95,8 @@ async def record_by_form(request: Request, door: DoorOf) -> Response:
 
 
 def _begun(form: Form, now: datetime) -> str:
-    """When answering began, which is when it counts, if it was finished within a day; else now."""
+    """When the page was opened, if that was within the hour: a form that is finished after midnight counts for the day
+    on which it was begun. Else now."""
     try:
         begun = datetime.fromisoformat(form.get("begun_at", ""))
     except ValueError:

@@ -28,7 +28,7 @@ from app.storage import NO_CLINIC
 from app.web.codes import qr
 from app.web.forms import body_of, form_of
 from app.web.language import LANGUAGES
-from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other
+from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other, show_again
 
 # The issuer at which people may sign in, where one is set.
 OUTSIDE: Part[OutsideIssuer | None] = Part("outside")
@@ -314,6 +314,7 @@ def _outside_cipher(request: Request) -> Cipher:
 async def _account(request: Request, door: Door, problem: Problem | None = None) -> Response:
     if problem is not None:
         await door.refuse(problem, {})
+        show_again(door)
     found = await door.read(lambda db: people.me(db, door.caller))
     status = 200 if problem is None else problem.status
     return page(request, "account.html", status, me=found.value, problem=problem)
@@ -321,6 +322,7 @@ async def _account(request: Request, door: Door, problem: Problem | None = None)
 
 async def _factor(request: Request, door: Door, problem: Problem, *, is_begun: bool = False) -> Response:
     await door.refuse(problem, {})
+    show_again(door)
     found = await door.read(lambda db: people.me(db, door.caller))
     return page(
         request, "second_factor.html", problem.status, me=found.value, begun=None, picture=None, codes=None,

@@ -16,7 +16,7 @@ from app.facts import Fact
 from app.patients import history
 from app.patients import service as patients
 from app.patients.models import PatientOut, PatientSearch
-from app.storage import Transaction
+from app.storage import Transaction, new_id
 from app.web import language as speech
 from app.web import words
 from app.web.codes import qr
@@ -79,7 +79,15 @@ async def patient_page(
     """Is relief holding? Then everything that the answer rests on."""
     asked = Asked(as_of, known_on)
     found = (await door.read(lambda db: gathering.patient_page(db, door.caller, door.act, patient_id, asked))).value
-    return page(request, "patient.html", it=found, asked=asked, done=done, sentences=sentences(request, found.answers))
+    return page(
+        request,
+        "patient.html",
+        it=found,
+        asked=asked,
+        done=done,
+        new_id=str(new_id()),
+        sentences=sentences(request, found.answers),
+    )
 
 
 @router.get("/patients/{patient_id}/check-ins/{check_in_id}", name="page_check_in")
@@ -93,7 +101,7 @@ async def shown_check_in(
 ) -> Response:
     def work(db: Transaction) -> Fact[Any]:
         versions = reading.versions(db, door.caller, patient_id, check_in_id).value
-        people = gathering.colleagues(db, door.act.clinic_id)
+        people = gathering.colleagues(db, door.caller)
         return Fact((patients.one(db, door.act.clinic_id, patient_id).value, versions, people), (patient_id,))
 
     patient, versions, people = (await door.read(work)).value
@@ -114,7 +122,7 @@ async def history_page(request: Request, door: DoorOf, patient_id: UUID, found: 
         versions = history.versions(db, patient).value
         rows = reading.listed(db, door.caller, patient_id, None, None, None, found.after, found.limit)
         cut = found.cut(rows, lambda c: [c.taken_at.isoformat(), str(c.id)]).value
-        value = (patients.patient_out(db, patient), versions, cut, gathering.colleagues(db, clinic_id))
+        value = (patients.patient_out(db, patient), versions, cut, gathering.colleagues(db, door.caller))
         return Fact(value, (patient_id,))
 
     patient, versions, check_ins, people = (await door.read(work)).value

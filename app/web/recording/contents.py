@@ -11,6 +11,7 @@ from app.web.forms import Form
 
 EFFECT_ROWS, VITAL_ROWS, NEW_PLAN_ROWS = 4, 3, 3
 _NUMBERS = ("weight_kg", "dose_mg", "dose_mg_per_kg")
+_LONGEST_MINUTES = 10_080
 _TEXTS = ("status", "drug", "route", "lot", "notes")
 _PATIENT_NUMBERS = ("birth_year", "failed_antidepressant_trials")
 _VITALS = ("systolic", "diastolic", "heart_rate", "spo2")
@@ -46,36 +47,35 @@ def _vitals(form: Form, zone: ZoneInfo) -> Iterator[dict[str, Any]]:
         if not values:
             continue
         minutes = form.number(f"after.{row}")
-        if started is None or minutes is None:
+        if started is None or minutes is None or not 0 <= minutes <= _LONGEST_MINUTES:
             rule = "needs the minutes after the session's start"
             raise Invalid(errors=[Fault("pointer", f"/vitals/{row}", rule)])
         yield {"at": (started + timedelta(minutes=float(minutes))).isoformat(), **values}
 
 
 def check_in_content(form: Form, zone: ZoneInfo) -> dict[str, Any]:
-    """A check-in as a paper form says it: each item that is blank was not answered, an instrument without anything was
-    not filled in. Raises Invalid."""
+    """A check-in as a paper form says it, but for its responses. Raises Invalid."""
     taken_at = form.moment("taken_at", zone)
     found: dict[str, Any] = {
         "taken_at": None if taken_at is None else taken_at.isoformat(),
-        "responses": responses_of(form),
         "before_infusion": form.get("before_infusion") == "yes",
     }
-    return found | {name: form[name] for name in ("id", "session_id") if name in form}
+    return found | {name: form[name] for name in ("id",) if name in form}
 
 
 def responses_of(form: Form) -> list[dict[str, Any]]:
-    """The instruments of a form that hold anything. Raises Invalid for what is no number."""
+    """The instruments of a form that hold anything: each item that is blank was not answered, an instrument without
+    anything was not filled in. What is no number stays as it is, to be refused in its place: an answer beside it may be
+    one that somebody must see."""
     found = []
     for code in dict.fromkeys(form.every("instrument")):
-        if code not in INSTRUMENTS:
-            raise Invalid(errors=[Fault("pointer", "/instrument", "must be one of the instruments")])
-        answers = [form.number(f"{code}.{item.number}") for item in INSTRUMENTS[code].items]
-        total = form.number(f"{code}.total")
+        items = INSTRUMENTS[code].items if code in INSTRUMENTS else ()
+        answers = [form.value(f"{code}.{item.number}") for item in items]
+        total = form.value(f"{code}.total")
         if any(answer is not None for answer in answers):
             response: dict[str, Any] = {"instrument": code, "answers": answers}
             found.append(response if total is None else {**response, "score": total})
-        elif total is not None:
+        elif total is not None or code not in INSTRUMENTS:
             found.append({"instrument": code, "score": total})
     return found
 

@@ -35,6 +35,8 @@ from app.web.recording import contents
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 _USUAL = ("phq-9", "gad-7", "nrs-pain")
+# What a session's form shows and may be blank: then it is cleared.
+_CLEARED = ("ended_at", "weight_kg", "dose_mg", "notes")
 _CHOICES = {
     "indications": get_args(Indication),
     "failed_treatments": get_args(FailedTreatment),
@@ -115,8 +117,13 @@ async def update_session(request: Request, door: DoorOf, patient_id: UUID, sessi
 
     async def work() -> Response:
         content = contents.session_content(form, door.caller.time_zone)
-        for name in ("side_effects", "vitals"):  # the form shows a few rows: what is not in it stays
+        for name in ("side_effects", "vitals"):  # the form does not show them: they stay
             content.pop(name)
+        for name in _CLEARED:
+            if name not in form:
+                content[name] = None
+        if "dose_mg" in content and "weight_kg" in content:
+            content["dose_mg_per_kg"] = None  # it follows from both
         body = body_of(SessionPatch, {**content, "reason": form.get("reason")})
         await door.do(
             lambda db: sessions.update(db, door.caller, door.act, patient_id, session_id, version_of(form), body)
@@ -141,6 +148,8 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID) -> R
     content: dict[str, Any] = {}
 
     async def work() -> Response:
+        # First what may call for an alert, whatever is wrong with the rest.
+        content["responses"] = contents.responses_of(form)
         content.update(contents.check_in_content(form, door.caller.time_zone))
         if not content["responses"]:
             raise Invalid(errors=[Fault("pointer", "/responses", "must hold at least one answer or total")])
@@ -166,8 +175,7 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
         if "void" in form:
             content["void"] = form["void"] == "yes"
         else:
-            responses = contents.responses_of(form)
-            if responses:
+            if responses := contents.responses_of(form):
                 content["responses"] = responses
             taken_at = form.moment("taken_at", door.caller.time_zone)
             if taken_at is not None:
@@ -185,7 +193,7 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
 async def record_event(request: Request, door: DoorOf, patient_id: UUID) -> Response:
     """Records what else happened."""
     form = await form_of(request)
-    body = body_of(EventIn, {"kind": form.get("kind"), "on": form.get("on"), "label": form.get("label")})
+    body = body_of(EventIn, {name: form.get(name) for name in ("id", "kind", "on", "label")})
     await door.do(lambda db: events.record(db, door.caller, door.act, patient_id, body))
     return see_other(f"/patients/{patient_id}#events")
 
@@ -234,7 +242,7 @@ async def _patient_form(
     request: Request, door: Door, patient_id: UUID | None, form: Form, problem: Problem | None
 ) -> Response:
     def work(db: Transaction) -> Fact[Any]:
-        people = colleagues(db, door.act.clinic_id)
+        people = colleagues(db, door.caller)
         if patient_id is None:
             return Fact((None, people))
         return Fact((patients.one(db, door.act.clinic_id, patient_id).value, people), (patient_id,))
@@ -276,7 +284,7 @@ async def _session_page(
         as_of = local_day(door.act.at, caller.time_zone)
         effect = sessions.effect(db, caller, patient_id, session_id, as_of).value
         versions = sessions.versions(db, caller.clinic_id, patient_id, session_id).value
-        return Fact((patient, session, effect, versions, colleagues(db, caller.clinic_id)), (patient_id,))
+        return Fact((patient, session, effect, versions, colleagues(db, door.caller)), (patient_id,))
 
     patient, session, effect, versions, people = (await door.read(work)).value
     return page(

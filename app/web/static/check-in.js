@@ -1,26 +1,29 @@
 /* The check-in on a phone: one question at a time; answers are kept on the phone, encrypted, until the clinic has them.
 
    The key is made in this browser, cannot be taken out of it, and is deleted when the phone is removed. An answer is
-   deleted when it is received. The same id is sent at each try, so nothing is recorded twice. */
+   deleted when it is received. The same id is sent at each try, so nothing is recorded twice. Where a browser can keep
+   nothing, the page stays a form that the server takes. */
 'use strict';
 const app = document.getElementById('app');
 const form = document.getElementById('check-in');
 const told = document.getElementById('words').dataset;
 const state = document.getElementById('state');
+const help = document.querySelector('.help');
+const me = app.dataset.patient;
 const DAY = 24 * 60 * 60 * 1000;
 const RETRY = 15 * 1000;
 
 const say = (text) => { state.textContent = text; state.hidden = !text; };
 
-/* What is kept. */
+/* What is kept: `queue`, what is to be sent; `draft`, by patient, what is begun and when what was recorded. */
 const opened = new Promise((done, failed) => {
+  if (!globalThis.crypto?.subtle || !globalThis.indexedDB) { failed(new Error('nothing can be kept')); return; }
   const asked = indexedDB.open('holdfast-check-in', 1);
-  asked.onupgradeneeded = () => {
-    asked.result.createObjectStore('keys');
-    asked.result.createObjectStore('queue');
-    asked.result.createObjectStore('draft');
+  asked.onupgradeneeded = () => ['keys', 'queue', 'draft'].forEach((store) => asked.result.createObjectStore(store));
+  asked.onsuccess = () => {
+    asked.result.onversionchange = () => asked.result.close(); // another tab removes the phone
+    done(asked.result);
   };
-  asked.onsuccess = () => done(asked.result);
   asked.onerror = () => failed(asked.error);
 });
 const within = async (store, mode, work) => {
@@ -39,96 +42,95 @@ const key = async () => {
   await within('keys', 'readwrite', (store) => store.add(made, 'key')).catch(() => {}); // another tab was first
   return within('keys', 'readonly', (store) => store.get('key'));
 };
-const sealed = async (value) => {
+const put = async (store, name, value) => {
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const plain = new TextEncoder().encode(JSON.stringify(value));
-  return { iv, data: await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, await key(), plain) };
+  const data = await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, await key(), plain);
+  await within(store, 'readwrite', (found) => found.put({ iv, data }, name));
 };
-const read = async (held) => {
+const got = async (store, name) => {
+  const held = await within(store, 'readonly', (found) => found.get(name));
+  if (!held) return null;
   const plain = await crypto.subtle.decrypt({ name: 'AES-GCM', iv: held.iv }, await key(), held.data);
   return JSON.parse(new TextDecoder().decode(plain));
 };
-const put = async (store, name, value) => {
-  const kept = await sealed(value);
-  await within(store, 'readwrite', (found) => found.put(kept, name));
-};
+const drop = (store, name) => within(store, 'readwrite', (found) => found.delete(name));
 const waiting = () => within('queue', 'readonly', (store) => store.getAllKeys());
-
-/* Sending, by one tab at a time. What belongs to another patient, who used this browser before, waits for them. */
-const me = app.dataset.patient;
-const help = document.querySelector('.help');
+/* What belongs to another patient, who used this browser before, waits for them. */
 const mine = async () => {
   const found = [];
   for (const name of await waiting()) {
-    const held = await within('queue', 'readonly', (store) => store.get(name));
-    const one = held && await read(held).catch(() => null);
-    if (one && one.patient === me) found.push({ name, body: one.body });
+    const one = await got('queue', name).catch(() => null);
+    if (one && one.patient === me) found.push({ ...one, name });
   }
   return found;
 };
+
+/* Sending, by one tab at a time. */
 const sendOne = async ({ name, body }) => {
   const answer = await fetch(`/check-in/patients/${me}/check-ins`, {
     method: 'POST', headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ ...body, sent_at: new Date().toISOString() }),
   });
-  const { notice, recorded_at: recordedAt } = await answer.json().catch(() => ({}));
-  if (notice) help.open = true; // whom to call, whether the answers were taken or not
-  if (answer.ok) {
-    body.responses.forEach(({ instrument }) => { answered[instrument] = recordedAt; });
-    sessionStorage.setItem(me, JSON.stringify(answered));
-    await within('queue', 'readwrite', (store) => store.delete(name));
+  const said = await answer.json().catch(() => ({}));
+  if (said.notice) help.open = true; // whom to call, whether the answers were taken or not
+  if (answer.ok && !answer.redirected && said.recorded_at) { // a page of somebody in between is no receipt
+    const recorded = await got('draft', `recorded ${me}`).catch(() => null) || {};
+    body.responses.forEach(({ instrument }) => { recorded[instrument] = said.recorded_at; });
+    await put('draft', `recorded ${me}`, recorded);
+    await drop('queue', name);
     return 'received';
   }
   if (answer.status === 401) return 'apart';
-  return answer.status >= 500 || answer.status === 429 ? 'saved' : 'refused';
+  if (answer.ok || answer.status >= 500 || answer.status === 429 || !said.code) return 'saved';
+  await put('queue', name, { patient: me, body, refused: said.code }); // it stays, and is not sent again
+  return 'refused';
 };
 const send = async () => {
   const states = [];
   for (const one of await mine()) {
-    states.push(await sendOne(one).catch(() => 'saved'));
+    states.push(one.refused ? 'refused' : await sendOne(one).catch(() => 'saved'));
     if (['saved', 'apart'].includes(states.at(-1))) break; // the network, or the clinic, is not there
   }
-  const worst = ['apart', 'refused', 'saved', 'received'].find((state) => states.includes(state));
-  if (states.includes('received')) await renewed();
+  const worst = ['apart', 'saved', 'refused', 'received'].find((one) => states.includes(one));
+  if (states.includes('received')) navigator.serviceWorker?.controller?.postMessage('renew');
+  await withoutWhatIsKnown();
   if (worst) say(worst === 'received' ? `${told.received} ${form && !form.hidden ? '' : told.done}` : told[worst]);
   return worst;
 };
-const renewed = async () => {
-  navigator.serviceWorker?.controller?.postMessage('renew');
-  await withoutWhatWaits();
-};
+let again = 0;
 const sending = async () => {
+  clearTimeout(again);
   const result = navigator.locks ? await navigator.locks.request('holdfast-check-in', send) : await send();
-  if (result === 'saved') setTimeout(sending, RETRY);
+  if (result === 'saved') again = setTimeout(sending, RETRY);
   return result;
 };
-addEventListener('online', sending);
-document.addEventListener('visibilitychange', () => { if (!document.hidden) sending(); });
 
 /* The form, one question at a time. */
 let questions = form ? [...form.querySelectorAll('[data-question]')] : [];
-/* By instrument, when the clinic recorded it, by its own clock: a page that is older does not know of it. */
-const answered = JSON.parse(sessionStorage.getItem(me) || '{}');
-/* What was answered here already, received or not yet sent, is not asked once more by a page that does not know. */
-const withoutWhatWaits = async () => {
+const part = (name) => form && form.querySelector(`[data-${name}]`);
+const [back, next, sender, place] = ['back', 'next', 'send', 'place'].map(part);
+let at = 0;
+let begun = null;
+let id = null;
+
+/* What waits, or was recorded since this page was made (by the clinic's clock), is not asked once more. */
+const withoutWhatIsKnown = async () => {
   if (!form) return;
-  const made = form.elements.namedItem('begun_at').value;
-  const gone = Object.keys(answered).filter((code) => Date.parse(answered[code]) > Date.parse(made));
-  for (const { body } of await mine()) gone.push(...body.responses.map(({ instrument }) => instrument));
+  const made = Date.parse(form.elements.namedItem('begun_at').value);
+  const recorded = await got('draft', `recorded ${me}`).catch(() => null) || {};
+  const gone = Object.keys(recorded).filter((code) => Date.parse(recorded[code]) > made);
+  for (const { body, refused } of await mine()) if (!refused) gone.push(...body.responses.map((one) => one.instrument));
+  const before = questions.length;
   for (const code of gone) {
-    form.querySelectorAll(`[data-code="${code}"], input[name=instrument][value="${code}"]`).forEach((part) => part.remove());
+    form.querySelectorAll(`[data-code="${code}"], input[name=instrument][value="${code}"]`).forEach((one) => one.remove());
   }
   form.querySelectorAll('.scales').forEach((view) => { if (!view.querySelector('[data-slider]')) view.remove(); });
   questions = [...form.querySelectorAll('[data-question]')];
   form.hidden = !questions.length;
+  if (questions.length && questions.length !== before) show(at);
 };
-const back = form && form.querySelector('[data-back]');
-const next = form && form.querySelector('[data-next]');
-const sender = form && form.querySelector('[data-send]');
-const place = form && form.querySelector('[data-place]');
-let at = 0;
-let begun = new Date().toISOString();
-
+const codes = () => new FormData(form).getAll('instrument');
 const answers = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== '' && name.includes('.')));
 const show = (index, focus) => {
   at = Math.max(0, Math.min(index, questions.length - 1));
@@ -140,8 +142,11 @@ const show = (index, focus) => {
   place.textContent = questions.length > 1 ? `${told.place.replace('{n}', at + 1).replace('{all}', questions.length)}.${tap}` : '';
   if (focus) { questions[at].tabIndex = -1; questions[at].focus(); scrollTo(0, 0); }
 };
-const keep = () => put('draft', 'now', { patient: me, begun, at, answers: answers(), codes: codes() });
-const codes = () => new FormData(form).getAll('instrument');
+const keep = async () => {
+  begun ||= new Date().toISOString(); // the first answer, however long the page was open before
+  id ||= crypto.randomUUID();
+  await put('draft', me, { begun, id, at, answers: answers() }).catch(() => {});
+};
 const bodyOf = () => {
   const given = answers();
   const responses = codes().map((instrument) => {
@@ -181,20 +186,39 @@ const slider = (box) => {
   return () => { if (select.value !== '') input.value = select.value; tell(); };
 };
 const restore = async (refresh) => {
-  const held = await within('draft', 'readonly', (store) => store.get('now'));
-  if (!held) return;
-  const draft = await read(held).catch(() => null);
-  const fits = draft && draft.patient === me && Date.now() - Date.parse(draft.begun) < DAY && draft.codes.join() === codes().join();
-  if (!fits) { await within('draft', 'readwrite', (store) => store.delete('now')); return; }
-  begun = draft.begun;
+  const draft = await got('draft', me).catch(() => null);
+  if (!draft) return;
+  if (Date.now() - Date.parse(draft.begun) > DAY) { await drop('draft', me); return; }
+  ({ begun, id } = draft);
   for (const [name, value] of Object.entries(draft.answers)) {
     const field = form.elements.namedItem(name);
     if (field) field.value = value;
   }
   refresh.forEach((work) => work());
-  show(draft.at);
+  if (questions.length) show(draft.at);
 };
-if (form) {
+const submitted = async (event) => {
+  event.preventDefault();
+  const responses = bodyOf();
+  if (!responses.length) { say(told.none); return; }
+  sender.disabled = true;
+  await keep();
+  const taken = Date.now() - Date.parse(begun) < DAY ? begun : new Date().toISOString();
+  try {
+    await put('queue', id, { patient: me, body: { id, taken_at: taken, responses } });
+  } catch { // the phone is full: the server takes the form as it is
+    form.submit();
+    return;
+  }
+  await drop('draft', me);
+  begun = id = null;
+  if (form.querySelector('[data-harm] input:checked:not([value="0"]):not([value=""])')) help.open = true;
+  form.hidden = true;
+  say(told.saved);
+  await sending();
+  sender.disabled = false;
+};
+const takeOver = async () => {
   const refresh = [...form.querySelectorAll('[data-slider]')].map(slider);
   show(0);
   back.addEventListener('click', () => { show(at - 1, true); keep(); });
@@ -203,35 +227,39 @@ if (form) {
   form.addEventListener('click', (event) => {
     // A tap goes on; arrow keys, which choose on their way, do not. An alarming answer stays, with whom to call.
     const tapped = event.target.matches('input[type=radio]') && event.detail > 0;
-    const question = questions[at];
-    const harm = question.dataset.harm !== undefined && Number(event.target.value) > 0;
+    const harm = questions[at]?.dataset.harm !== undefined && Number(event.target.value) > 0;
     if (tapped && !harm && at < questions.length - 1) setTimeout(() => { show(at + 1, true); keep(); }, 200);
   });
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    const responses = bodyOf();
-    if (!responses.length) { say(told.none); return; }
-    const id = crypto.randomUUID ? crypto.randomUUID() : form.elements.namedItem('id').value;
-    const taken = Date.now() - Date.parse(begun) < DAY ? begun : new Date().toISOString();
-    await put('queue', id, { patient: me, body: { id, taken_at: taken, responses } });
-    await within('draft', 'readwrite', (store) => store.delete('now'));
-    if (form.querySelector('[data-harm] input:checked:not([value="0"]):not([value=""])')) help.open = true;
-    form.hidden = true;
-    say(told.saved);
-    await sending();
-  });
-  withoutWhatWaits().then(() => { if (questions.length) { show(0); restore(refresh); } });
-}
-const leave = document.querySelector('[data-sign-out]');
-if (leave) leave.addEventListener('submit', async (event) => {
+  form.addEventListener('submit', submitted);
+  await withoutWhatIsKnown();
+  await restore(refresh);
+};
+const removed = async (event) => {
   event.preventDefault();
-  const left = (await mine()).length;
+  const left = (await waiting()).length; // other patients' too: all that is kept here goes
   if (left && !confirm(told.waiting.replace('{n}', left))) return;
+  const done = await fetch(event.target.action, { method: 'POST', redirect: 'manual' }).catch(() => null);
+  if (!done) { say(told.offline); return; } // without the clinic its access would stay
   (await opened).close();
-  indexedDB.deleteDatabase('holdfast-check-in');
-  sessionStorage.clear();
+  await new Promise((over) => {
+    const asked = indexedDB.deleteDatabase('holdfast-check-in');
+    asked.onsuccess = asked.onerror = asked.onblocked = over;
+  });
   for (const name of await caches.keys()) await caches.delete(name);
-  leave.submit();
-});
-if ('serviceWorker' in navigator) navigator.serviceWorker.register(app.dataset.worker, { scope: '/check-in' }).catch(() => {});
-sending();
+  location.replace('/check-in/enrol');
+};
+
+if (location.hash.length > 1) {
+  location.replace(`/check-in/enrol${location.hash}`); // a new link, perhaps for somebody else
+} else {
+  opened.then(async () => {
+    if (form) await takeOver();
+    document.querySelector('[data-sign-out]')?.addEventListener('submit', removed);
+    addEventListener('online', sending);
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) sending(); });
+    if ('serviceWorker' in navigator) {
+      navigator.serviceWorker.register(app.dataset.worker, { scope: '/check-in' }).catch(() => {});
+    }
+    await sending();
+  }).catch(() => {});
+}

@@ -1,7 +1,7 @@
 """Routes of the worklist and of the list of alerts."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,14 +12,16 @@ from app.alert_list import service as alert_list
 from app.alerts import service as alerts
 from app.alerts.models import AcknowledgementIn
 from app.alerts.store import Wanted
+from app.facts import Fact
+from app.storage import Transaction
 from app.tracks.days import local_day
 from app.web.forms import body_of, form_of
 from app.web.pages import PageRoute, is_of_here, page, see_other
+from app.web.patient.gathering import colleagues
 from app.worklist import service as worklist
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-Shown = Literal["", "all", "mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing"]
 _STATUSES = {
     "": (),
     "attention": ("lost", "fading", "stale", "no_response"),
@@ -45,7 +47,8 @@ async def worklist_page(
     show: Annotated[str, Query(max_length=20)] = "",
     assigned_to: Mine = "",
 ) -> Response:
-    """Who needs a look, why and since when; the most urgent first. What changed since yesterday stands apart."""
+    """Who needs a look, why and since when; the most urgent first. What changed since yesterday, of those on the page,
+    stands apart."""
     caller, at = door.caller, found.after
     day, after = worklist.position_at(at) if at else (local_day(door.act.at, caller.time_zone), None)
     whose = assignee(caller, assigned_to or None)
@@ -86,20 +89,23 @@ async def alerts_page(
     clinic_id, whose = door.act.clinic_id, assignee(door.caller, assigned_to or None)
     cared = None if whose is None else access.cared_for(clinic_id, whose)
     wanted = Wanted(state=state or None, patient_ids=cared)
-    alerts_found = await door.read(
-        lambda db: found.cut(
+
+    def work(db: Transaction) -> Fact[Any]:
+        cut = found.cut(
             alert_list.listed(db, clinic_id, wanted, found.after, found.limit),
             alert_list.place,
             lambda alert: (alert.patient_id,),
         )
-    )
+        return Fact((cut.value, colleagues(db, door.caller)), cut.patient_ids)
+
+    shown, people = (await door.read(work)).value
     return page(
         request,
         "alerts.html",
-        alerts=alerts_found.value,
+        alerts=shown,
         chosen={"state": state, "assigned_to": assigned_to},
         next_cursor=found.next_cursor,
-        people={},
+        people=people,
     )
 
 
