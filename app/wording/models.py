@@ -63,7 +63,7 @@ class ClinicWording(SQLModel, table=True):
 class _Fhir(BaseModel):
     """A part of a FHIR resource. What we do not read is left as it is: resources may hold extensions of anybody's."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
 
 
 class FhirExtension(_Fhir):
@@ -105,7 +105,7 @@ class QuestionnaireIn(_Fhir):
     as `linkId`, or by its number as `linkId`; with its text, and with each answer's value and text. What else is in it,
     as a total, is left out."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(extra="allow", populate_by_name=True, json_schema_extra={"examples": [EXAMPLE]})
 
     kind: Annotated[Literal["Questionnaire"], BodyField(alias="resourceType")]
     item: Annotated[list[FhirItem], BodyField(min_length=1, max_length=100)]
