@@ -6,6 +6,7 @@ import app.access.models
 import app.alerts.models
 import app.api.models
 import app.audit.models
+import app.calendars.models
 import app.checkins.models
 import app.cohorts.models
 import app.events.models

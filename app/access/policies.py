@@ -183,6 +183,9 @@ PAGES = {
     "page_check_in": Permission("patients:read", also="checkins:read", by="users"),
     "page_history": Permission("patients:read", also="checkins:read", by="users"),
     "page_my_check_in": Permission("plans:read", by="devices", patients=True),
+    "page_my_calendar": Permission("plans:read", by="devices", patients=True),
+    "make_calendar_link": Permission("plans:read", by="devices", patients=True),
+    "end_calendar_links": Permission("plans:read", by="devices", patients=True),
     "page_my_scores": Permission("checkins:read", by="devices", patients=True),
     "page_clinic": Permission(by="admins"),
     "send_test_mail": Permission(by="admins"),
@@ -222,6 +225,6 @@ OPEN_PAGES = frozenset(
         *("get_static_file", "sign_in_page", "sign_in", "follow_sign_in_link", "sign_out", "choose_language"),
         *("sign_in_outside", "return_from_outside"),
         *("password_page", "set_password_by_form", "enrol_page", "enrol", "sign_out_device"),
-        *("get_check_in_worker", "get_check_in_manifest"),
+        *("get_check_in_worker", "get_check_in_manifest", "read_calendar"),
     )
 )

@@ -19,6 +19,8 @@ from app.access.door import Door, prove
 from app.api.parts import DATABASE, PUBLIC_URL
 from app.api.problems import render
 from app.api.rendering import created
+from app.calendars import service as calendars
+from app.calendars import store as calendar_links
 from app.checkins import reading, refusing
 from app.checkins import service as checkins
 from app.checkins.deciding import Post
@@ -193,6 +195,47 @@ async def my_curve(request: Request, door: DoorOf) -> Response:
     found = await door.read(lambda db: pictures.overview_of(db, door.caller, patient_id, None, None, door.act.at))
     content = await RENDERER.of(request).draw(found.value.specification, "svg")
     return Response(content, media_type="image/svg+xml")
+
+
+@router.get("/calendar", name="page_my_calendar")
+async def calendar_page(request: Request, door: DoorOf) -> Response:
+    """What a link to the patient's calendar is, and the forms that make one and end it."""
+    await door.read(lambda _: Fact(None, () if door.caller.patient_id is None else (door.caller.patient_id,)))
+    return page(request, "check_in_calendar.html", link=None)
+
+
+@router.post("/calendar", name="make_calendar_link")
+async def make_calendar_link(request: Request, door: DoorOf) -> Response:
+    """A link with which a calendar reads what is due, shown once; those before end."""
+    language = language_of(request)
+    code = (await door.do(lambda db: calendars.make(db, door.caller, door.act, language))).value
+    link = f"{PUBLIC_URL.of(request).rstrip('/')}/check-in/calendar/{code}.ics"
+    return page(request, "check_in_calendar.html", link=link)
+
+
+@router.post("/calendar/end", name="end_calendar_links")
+async def end_calendar_links(door: DoorOf) -> Response:
+    """Ends the links that this phone made."""
+    await door.do(lambda db: calendars.end(db, door.caller, door.act))
+    return see_other("/check-in/calendar")
+
+
+@router.get("/calendar/{code}.ics", name="read_calendar")
+async def read_calendar(request: Request, code: str) -> Response:
+    """What is due, for a calendar that has the link. The titles are neutral."""
+    database, origin = DATABASE.of(request), origin_of(request)
+    found = await database.read(NO_CLINIC, lambda db: calendar_links.by_hash(db, tokens.digest(code)))
+    if found is None:
+        raise NotFound
+    clinic_id, parts = found.clinic_id, DOOR_PARTS.of(request)
+    try:
+        language, due, link_id = await prove(parts, clinic_id, lambda db: calendars.read(db, clinic_id, code, origin))
+    except InvalidToken:  # the phone that made it is removed
+        raise NotFound from None
+    title = speech.translations(language).gettext("Check-in")
+    address = f"{PUBLIC_URL.of(request).rstrip('/')}/check-in"
+    content = calendars.calendar(title, due, link_id, origin, address)
+    return Response(content, media_type="text/calendar; charset=utf-8")
 
 
 @router.get("/worker.js", name="get_check_in_worker")
