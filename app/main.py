@@ -82,6 +82,7 @@ from app.web.entry.routes import OUTSIDE
 from app.web.entry.routes import returning as returning_pages
 from app.web.entry.routes import router as entry_pages
 from app.web.importing.routes import router as import_pages
+from app.web.pages import nowhere
 from app.web.patient.routes import router as patient_pages
 from app.web.prints.routes import router as prints
 from app.web.recording.routes import router as recording_pages
@@ -177,6 +178,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app, (documents, about_the_service, *_ROUTERS, *_PAGES))
     app.include_router(documents)
     app.include_router(about_the_service)
+    app.add_exception_handler(404, nowhere)
     for router in (*_ROUTERS, *_PAGES):
         app.include_router(router)
     app.openapi = lambda: schema.document(app, _about(settings))  # type: ignore[method-assign]

@@ -9,5 +9,7 @@ from markupsafe import Markup
 def qr(text: str) -> Markup:
     """A QR code as SVG, without styles of its own."""
     picture = BytesIO()
-    segno.make(text, error="m").save(picture, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=4, nl=False)
+    segno.make_qr(text, error="m").save(
+        picture, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=4, nl=False
+    )
     return Markup(picture.getvalue().decode())  # noqa: S704 - our own drawing

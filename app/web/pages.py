@@ -26,7 +26,8 @@ from app.alerts.mailing import reaches_nobody
 from app.alerts.routes import MAIL
 from app.api.faults import Refused
 from app.api.parts import PUBLIC_URL
-from app.errors import InsufficientScope, InvalidToken, Merged, Problem
+from app.api.problems import render
+from app.errors import InsufficientScope, InvalidToken, Merged, NotFound, Problem
 from app.facts import Fact
 from app.sign_in import granting
 from app.storage import Transaction
@@ -44,6 +45,7 @@ _WRITING = frozenset({"POST"})
 _LANGUAGE_COOKIE = "holdfast-language"
 _LANGUAGE_SECONDS = 400 * 86_400
 _SIGN_IN = "/sign-in"
+_APIS = ("/v1/", "/oauth/", "/fhir/", "/problems/", "/static/")
 
 
 class NotFromHere(Problem):
@@ -159,6 +161,16 @@ async def tried(
 def show_again(door: Door) -> None:
     """What is read from here on shows a refused form once more: it is no doing of what the form is for."""
     door.act = replace(door.act, operation="show_refused_form")
+
+
+async def nowhere(request: Request, _: Exception) -> Response:
+    """What there is at an address that nothing stands at: a page for a browser, else a problem."""
+    is_api = request.url.path.startswith(_APIS)
+    if "text/html" in request.headers.get("accept", "") and not is_api:
+        response = page(request, "problem.html", 404, problem=NotFound())
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+    return render(request.scope.get("request_id", ""), NotFound())
 
 
 def check_from_here(request: Request) -> None:

@@ -554,3 +554,11 @@ def test_colleagues_are_named_to_whom_the_api_names_them(api: Api, browser: Brow
     for path in (f"/patients/{patient}/history", f"/patients/{patient}/edit"):
         assert email in browser.get(path).text
         assert email not in clinician.get(path).text
+
+
+def test_an_address_at_which_nothing_stands_is_a_page_for_a_browser_alone(api: Api, browser: Browser) -> None:
+    html = {"Accept": "text/html,application/xhtml+xml"}
+    answer = browser.get("/nowhere", headers=html)
+    assert (answer.status_code, "Not found" in read(answer.text)) == (404, True)
+    for path, headers in (("/v1/nowhere", html), ("/nowhere", {})):
+        assert browser.get(path, headers=headers).headers["content-type"] == "application/problem+json"

@@ -117,6 +117,7 @@ async def return_from_outside(
 async def follow_sign_in_link(request: Request, code: str) -> Response:
     """Signs in to a synthetic clinic by a link that works once."""
     database, origin = DATABASE.of(request), origin_of(request)
+    await attempts.count(database, "", origin.address)
     clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(code)))
     if clinic_id is None:
         return see_other("/sign-in")
@@ -126,6 +127,7 @@ async def follow_sign_in_link(request: Request, code: str) -> Response:
         )
     except InvalidToken:
         return see_other("/sign-in")
+    await attempts.forgive(database, "", origin.address)
     response = see_other("/")
     keep(response, request, granted, PERSON)
     return response
