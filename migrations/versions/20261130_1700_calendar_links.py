@@ -23,7 +23,9 @@ def upgrade() -> None:
         sa.Column("created_at", _MOMENT, nullable=False),
         sa.Column("revoked_at", _MOMENT, nullable=True),
         sa.ForeignKeyConstraint(
-            ["clinic_id", "device_id"], ["devices.clinic_id", "devices.id"], name="fk_calendar_links_clinic_id_device_id"
+            ["clinic_id", "device_id"],
+            ["devices.clinic_id", "devices.id"],
+            name="fk_calendar_links_clinic_id_device_id",
         ),
         sa.PrimaryKeyConstraint("clinic_id", "id", name="pk_calendar_links"),
         sa.UniqueConstraint("code_hash", name="uq_calendar_links_code_hash"),
