@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +75,6 @@ class Clinic:
 def playing() -> Iterator[Playwright]:
     """What drives the browser. Skips, loudly, where there is none."""
     if not os.path.exists(CHROMIUM):
-        warnings.warn(UserWarning(f"{CHROMIUM} is not there: the pages were NOT tried in a browser"), stacklevel=1)
         pytest.skip(f"{CHROMIUM} is not there: the pages were NOT tried in a browser (apt-get install chromium)")
     with sync_playwright() as found:
         yield found

@@ -257,6 +257,40 @@ def test_a_phone_that_changes_hands_mixes_nobody_up(play: Playwright, clinic: Cl
     page.context.close()
 
 
+def test_what_is_no_receipt_and_what_is_refused_keeps_the_answers(
+    play: Playwright, clinic: Clinic, tmp_path: Path
+) -> None:
+    """The page of somebody in between, as a proxy that wants a sign-in, is no receipt; two taps are one check-in; what
+    the clinic refuses stays on the phone, is said, and is not sent again."""
+    patient = clinic.made("/v1/patients", {"external_id": "MRN-7"})["id"]
+    page = _phone(play, tmp_path)
+    _enrolled(page, clinic, patient)
+    sent = list[str]()
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/check-ins") else None)
+    page.route("**/check-ins", lambda route: route.fulfill(content_type="text/html", body="<h1>Sign in</h1>"), times=1)
+    _answered(page, 0)
+    page.get_by_role("button", name="Send").dblclick(no_wait_after=True)
+    page.locator("#state", has_text="Saved on this phone").wait_for(timeout=20_000)
+    assert clinic.api.get(f"/v1/patients/{patient}/check-ins").json()["items"] == []
+    page.reload()
+    page.locator("#state", has_text="Received by your clinic").wait_for(timeout=20_000)
+    assert len(clinic.api.get(f"/v1/patients/{patient}/check-ins").json()["items"]) == 1
+    other = clinic.made("/v1/patients", {"external_id": "MRN-8"})["id"]
+    page.context.clear_cookies()
+    _enrolled(page, clinic, other)
+    refusal = {"code": "invalid", "notice": None}
+    page.route("**/check-ins", lambda route: route.fulfill(status=422, json=refusal), times=1)
+    _answered(page, 0)
+    page.get_by_role("button", name="Send").click()
+    page.locator("#state", has_text="did not accept").wait_for(timeout=20_000)
+    count = len(sent)
+    page.reload()
+    page.locator("#state", has_text="did not accept").wait_for(timeout=20_000)
+    assert page.locator("#check-in").is_visible(), "what was refused is still asked"
+    assert len(sent) == count, "and not sent again"
+    page.context.close()
+
+
 def _enrolled(page: Page, clinic: Clinic, patient: str) -> None:
     link = clinic.made(f"/v1/patients/{patient}/enrolments", {})["link"]
     page.goto(f"{clinic.service.address}/check-in/enrol")
