@@ -2,6 +2,7 @@
 result. Speaks no HTTP, so that a page can sign somebody in as well."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from app.access import attempts, store, tokens
@@ -70,6 +71,13 @@ async def by_refresh_token(parts: DoorParts, token: str, origin: Origin) -> Gran
     if clinic_id is None:
         return _NO_TOKEN
     return await database.write(clinic_id, lambda db: tokens.refresh(db, clinic_id, token, origin.at)) or _NO_TOKEN
+
+
+async def ended(database: Database, token: str, now: datetime) -> None:
+    """Ends the session of a refresh token: its whole family. An unknown one is no error (RFC 7009)."""
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
+    if clinic_id is not None:
+        await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, now))
 
 
 async def by_secret(parts: DoorParts, client_id: str, secret: str, scope: str, origin: Origin) -> Granted:

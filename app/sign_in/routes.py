@@ -99,10 +99,7 @@ async def revoke_token(request: Request, form: Annotated[RevocationRequest, Form
         return _response(_REPEATED)
     if not form.token:
         return _response(_NO_TOKEN)
-    database = DATABASE.of(request)
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(form.token)))
-    if clinic_id is not None:
-        await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, form.token, clock.now()))
+    await granting.ended(DATABASE.of(request), form.token, clock.now())
     return Response(status_code=200)
 
 

@@ -16,6 +16,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from app import clock
 from app.access import cookies
 from app.access.cookies import DEVICE, PERSON, Jar
 from app.access.dependencies import DOOR_PARTS, GuardedRoute, origin_of
@@ -25,7 +26,7 @@ from app.access.tokens import Tokens
 from app.alerts.mailing import reaches_nobody
 from app.alerts.routes import MAIL
 from app.api.faults import Refused
-from app.api.parts import PUBLIC_URL
+from app.api.parts import DATABASE, PUBLIC_URL
 from app.api.problems import render
 from app.errors import InsufficientScope, InvalidToken, Merged, NotFound, Problem
 from app.facts import Fact
@@ -215,6 +216,14 @@ def forget(response: Response, request: Request, jar: Jar) -> None:
     request.state.granted = None
     for value in cookies.forgetting(PUBLIC_URL.of(request), jar):
         response.headers.append("Set-Cookie", value)
+
+
+async def sign_off(response: Response, request: Request, jar: Jar) -> None:
+    """Signs out for good: ends the session, so that no copy of its tokens can renew it, and forgets it here."""
+    token = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), jar)
+    if token is not None:
+        await granting.ended(DATABASE.of(request), token, clock.now())
+    forget(response, request, jar)
 
 
 def language_of(request: Request) -> str:

@@ -4,15 +4,13 @@ The page of what is due is whole without scripts: a form. With scripts it asks o
 the phone until they are received, and works without a network."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app import clock
-from app.access import attempts, cookies, store, tokens
+from app.access import attempts, store, tokens
 from app.access.cookies import DEVICE
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
 from app.access.door import Door, prove
@@ -21,7 +19,7 @@ from app.api.problems import render
 from app.api.rendering import created
 from app.calendars import service as calendars
 from app.calendars import store as calendar_links
-from app.checkins import reading, refusing
+from app.checkins import reading
 from app.checkins import service as checkins
 from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn
@@ -44,7 +42,8 @@ from app.web import language as speech
 from app.web.assets import assets
 from app.web.check_in import questions
 from app.web.forms import Form, body_of, form_of
-from app.web.pages import DevicePageRoute, forget, gettext_of, keep, language_of, page, see_other, tried
+from app.web.pages import DevicePageRoute, gettext_of, keep, language_of, page, see_other, sign_off, tried
+from app.web.recording.alarms import called_for
 from app.web.recording.contents import responses_of
 from app.wording import service as wording
 
@@ -89,11 +88,8 @@ async def record_by_form(request: Request, door: DoorOf) -> Response:
         done = await door.do(lambda db: checkins.record_one(db, caller.clinic_id, post))
         return page(request, "check_in_received.html", notice=done.value.notice)
 
-    def calls_for() -> Callable[[Transaction], Fact[Any]] | None:
-        found = refusing.alarms_in(content, patient_id)
-        return (lambda db: refusing.raise_alarms(db, caller, door.act, found)) if found else None
-
-    return await tried(request, door, work, lambda problem: _due_page(request, door, problem), calls_for)
+    again = lambda problem: _due_page(request, door, problem)  # noqa: E731
+    return await tried(request, door, work, again, called_for(door.caller, door.act, content, patient_id))
 
 
 def _begun(form: Form, now: datetime) -> str:
@@ -146,15 +142,8 @@ async def enrol(request: Request) -> Response:
 @router.post("/sign-out")
 async def sign_out_device(request: Request) -> Response:
     """Ends this browser's access, and clears what it keeps. What was sent stays in the clinic."""
-    token = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), DEVICE)
-    database = DATABASE.of(request)
-    if token is not None:
-        held = tokens.digest(token)
-        clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, held))
-        if clinic_id is not None:
-            await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, clock.now()))
     response = see_other("/check-in/enrol")
-    forget(response, request, DEVICE)
+    await sign_off(response, request, DEVICE)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 

@@ -4,12 +4,12 @@ import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app import clock
-from app.access import attempts, cookies, store, tokens
+from app.access import attempts, store, tokens
 from app.access.cookies import PERSON
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
 from app.access.door import Door, prove
@@ -28,7 +28,7 @@ from app.storage import NO_CLINIC
 from app.web.codes import qr
 from app.web.forms import body_of, form_of
 from app.web.language import LANGUAGES
-from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other, show_again
+from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other, show_again, sign_off
 
 # The issuer at which people may sign in, where one is set.
 OUTSIDE: Part[OutsideIssuer | None] = Part("outside")
@@ -136,15 +136,8 @@ async def follow_sign_in_link(request: Request, code: str) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """Ends this browser's session."""
-    token = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), PERSON)
-    database = DATABASE.of(request)
-    if token is not None:
-        held = tokens.digest(token)
-        clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, held))
-        if clinic_id is not None:
-            await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, clock.now()))
     response = see_other("/sign-in")
-    forget(response, request, PERSON)
+    await sign_off(response, request, PERSON)
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
@@ -224,16 +217,7 @@ async def sign_out_everywhere_by_form(request: Request, door: DoorOf) -> Respons
 async def second_factor_page(request: Request, door: DoorOf) -> Response:
     """The form with which a person begins to set up a second factor."""
     found = await door.read(lambda db: people.me(db, door.caller))
-    return page(
-        request,
-        "second_factor.html",
-        me=found.value,
-        begun=None,
-        picture=None,
-        codes=None,
-        problem=None,
-        is_begun=False,
-    )
+    return _factor_page(request, me=found.value)
 
 
 @router.post("/account/second-factor", name="start_second_factor")
@@ -250,17 +234,7 @@ async def start_second_factor_by_form(request: Request, door: DoorOf) -> Respons
             )
     except Invalid as problem:
         return await _factor(request, door, problem)
-    begun = done.value
-    return page(
-        request,
-        "second_factor.html",
-        me=None,
-        begun=begun,
-        picture=qr(begun.uri),
-        codes=None,
-        problem=None,
-        is_begun=False,
-    )
+    return _factor_page(request, begun=done.value, picture=qr(done.value.uri))
 
 
 @router.post("/account/second-factor/confirmation", name="confirm_second_factor")
@@ -277,10 +251,7 @@ async def confirm_second_factor_by_form(request: Request, door: DoorOf) -> Respo
         return await _factor(request, door, problem, is_begun=True)
     value = done.value
     request.state.granted = Tokens(value.access_token, value.refresh_token, value.scope)
-    codes = value.recovery_codes
-    return page(
-        request, "second_factor.html", me=None, begun=None, picture=None, codes=codes, problem=None, is_begun=False
-    )
+    return _factor_page(request, codes=value.recovery_codes)
 
 
 def _sign_in_form(
@@ -326,7 +297,10 @@ async def _factor(request: Request, door: Door, problem: Problem, *, is_begun: b
     await door.refuse(problem, {})
     show_again(door)
     found = await door.read(lambda db: people.me(db, door.caller))
-    return page(
-        request, "second_factor.html", problem.status, me=found.value, begun=None, picture=None, codes=None,
-        problem=problem, is_begun=is_begun,
-    )  # fmt: skip
+    return _factor_page(request, problem.status, me=found.value, problem=problem, is_begun=is_begun)
+
+
+def _factor_page(request: Request, status: int = 200, **values: Any) -> Response:
+    """The page of the second factor, at one of its steps: `values` are what that step shows."""
+    nothing = {"me": None, "begun": None, "picture": None, "codes": None, "problem": None, "is_begun": False}
+    return page(request, "second_factor.html", status, **{**nothing, **values})

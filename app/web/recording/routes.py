@@ -1,7 +1,7 @@
 """Routes of the forms that record. Each form has the id of what it makes, so that one that is sent twice is recorded
 once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Annotated, Any, get_args
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.access.dependencies import DoorOf
 from app.access.door import Door
-from app.checkins import amending, reading, refusing
+from app.checkins import amending, reading
 from app.checkins import service as checkins
 from app.checkins.deciding import Post
 from app.checkins.models import AmendmentIn, CheckInIn
@@ -31,6 +31,7 @@ from app.web.pages import PageRoute, page, see_other, tried
 from app.web.patient.gathering import colleagues
 from app.web.patient.routes import shown_check_in
 from app.web.recording import contents
+from app.web.recording.alarms import called_for
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -161,7 +162,7 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID) -> R
     def again(problem: Problem) -> Awaitable[Response]:
         return _paper_form(request, door, patient_id, tuple(form.every("instrument")), form, problem)
 
-    return await tried(request, door, work, again, _alarms(door, content, patient_id))
+    return await tried(request, door, work, again, called_for(door.caller, door.act, content, patient_id))
 
 
 @router.post("/patients/{patient_id}/check-ins/{check_in_id}", name="amend_check_in")
@@ -186,7 +187,7 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
         return see_other(f"/patients/{patient_id}/check-ins/{check_in_id}")
 
     again = lambda problem: shown_check_in(request, door, patient_id, check_in_id, problem, form)  # noqa: E731
-    return await tried(request, door, work, again, _alarms(door, content, patient_id, check_in_id))
+    return await tried(request, door, work, again, called_for(door.caller, door.act, content, patient_id, check_in_id))
 
 
 @router.post("/patients/{patient_id}/events", name="record_event")
@@ -216,18 +217,6 @@ async def put_plan(request: Request, door: DoorOf, patient_id: UUID) -> Response
         return see_other(f"/patients/{patient_id}/plan")
 
     return await tried(request, door, work, lambda problem: _plan_form(request, door, patient_id, problem))
-
-
-def _alarms(
-    door: Door, content: dict[str, Any], patient_id: UUID, check_in_id: UUID | None = None
-) -> Callable[[], Callable[[Transaction], Fact[Any]] | None]:
-    """What the refusal of a form calls for: the alerts of its alarming answers."""
-
-    def called_for() -> Callable[[Transaction], Fact[Any]] | None:
-        found = refusing.alarms_in(content, patient_id, check_in_id)
-        return (lambda db: refusing.raise_alarms(db, door.caller, door.act, found)) if found else None
-
-    return called_for
 
 
 def version_of(form: Form) -> int:
