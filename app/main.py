@@ -86,6 +86,8 @@ from app.web.pages import nowhere
 from app.web.patient.routes import router as patient_pages
 from app.web.prints.routes import router as prints
 from app.web.recording.routes import router as recording_pages
+from app.web.reminders.routes import asked_by_script as reminding
+from app.web.reminders.routes import router as reminder_pages
 from app.web.static_files.routes import router as static_files
 from app.web.worklist.routes import router as worklist_pages
 from app.webhooks.models import WebhookEvent
@@ -111,7 +113,7 @@ _ROUTERS = (
 # Of two routes with one path the first counts: `/patients/new` is no patient.
 _PAGES = (
     static_files, entry_pages, returning_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page,
-    check_in_pages, sent_check_ins, administration, import_pages,
+    check_in_pages, sent_check_ins, reminder_pages, reminding, administration, import_pages,
 )  # fmt: skip
 _TITLE = "Holdfast"
 # Where the service is reached unless it is told otherwise.
@@ -138,7 +140,8 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             async with watched(database):
                 if settings.background_jobs:
-                    jobs.append(asyncio.create_task(work.run(database, mail, settings.webhook_host_names)))
+                    hosts = settings.webhook_host_names
+                    jobs.append(asyncio.create_task(work.run(database, mail, public_url_of(settings), hosts)))
                 if not database.is_sqlite:  # SQLite serves with one process
                     jobs.append(asyncio.create_task(limiter.share(database)))
                 yield {BOUNDS: bounds}
@@ -186,6 +189,11 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def public_url_of(settings: Settings) -> str:
+    """Where clients reach the service."""
+    return settings.public_url or _HERE
+
+
 def _about(settings: Settings) -> schema.About:
     """What the OpenAPI document says that the rooms know."""
     needs = {name: [s for s in (p.scope, p.also) if s is not None] for name, p in PERMISSIONS.items()}
@@ -198,7 +206,7 @@ def _about(settings: Settings) -> schema.About:
         "RuleVersion": {VERSION: "the newest rules", **dict.fromkeys(EARLIER_VERSIONS, "earlier rules")},
     }
     whom = {name: _WHOM[p.by] for name, p in PERMISSIONS.items() if p.by is not None}
-    whose = (settings.public_url or _HERE, needs, SCOPES, OPEN_OPERATIONS, whom)
+    whose = (public_url_of(settings), needs, SCOPES, OPEN_OPERATIONS, whom)
     return schema.About(*whose, values, KIND_MEANINGS, [WebhookEvent])
 
 
@@ -211,7 +219,7 @@ def _put_parts(
     events = Joined(database.write, recording.record_many)
     DOOR_PARTS.put(app, DoorParts(database, events, CallerCache(database, outside), lambda: bounds.is_stopping))
     DATABASE.put(app, database)
-    PUBLIC_URL.put(app, settings.public_url or _HERE)
+    PUBLIC_URL.put(app, public_url_of(settings))
     LIMITER.put(app, limiter)
     MAIL.put(app, mail_of(settings))
     RECORDING.put(app, Audited(database.write, checkins.record_many))
@@ -245,4 +253,4 @@ def outside_of(settings: Settings) -> OutsideIssuer | None:
 def mail_of(settings: Settings) -> Mail | None:
     """The mail server in the settings; None if there is none."""
     url = settings.smtp_url.get_secret_value()
-    return Mail(url, settings.public_url or _HERE) if url else None
+    return Mail(url, public_url_of(settings)) if url else None

@@ -15,6 +15,8 @@ from app.errors import Problem
 from app.facts import Fact
 from app.patients import identifiers
 from app.people import factors
+from app.reminders import keys as reminder_keys
+from app.reminders import store as reminders
 from app.settings import Settings, key_file, next_key_file, write_key
 from app.storage import NO_CLINIC, Database, Keyring, Transaction, key_id_of, keyring
 from app.webhooks import secrets as webhook_secrets
@@ -90,6 +92,8 @@ def _clinic(database: Database, clinic_id: UUID, say: Callable[[int], None]) -> 
             factors.reseal(db, user)
         for webhook in webhooks.sealed_otherwise(db, clinic_id, database.keyring.ids[0]):
             webhook_secrets.reseal(db, webhook)
+        for held in reminders.sealed_otherwise(db, clinic_id, database.keyring.ids[0]):
+            reminder_keys.reseal(db, held)
 
     database.writing(clinic_id, people)
     while True:

@@ -14,6 +14,7 @@ import app.exchange.models
 import app.outbox.models
 import app.patients.models
 import app.plans.models
+import app.reminders.models
 import app.sessions.models
 import app.storage.keyring
 import app.storage.leases

@@ -1,5 +1,5 @@
-"""Background jobs: mail about urgent alerts, webhooks, seals of the audit log, rows that turned at midnight, what has
-become due, and, once an hour, deleting expired rows and computing folds of older releases again.
+"""Background jobs: mail about urgent alerts, webhooks, reminders, seals of the audit log, rows that turned at midnight,
+what has become due, and, once an hour, deleting expired rows and computing folds of older releases again.
 
 Several processes may run them. Each job is done by one process at a time, in short transactions of one clinic each. No
 job has to run at a clinic's midnight: what changes then is stored with its day, so every page is right without a write.
@@ -27,16 +27,19 @@ from app.cohorts import snapshots
 from app.exchange import running
 from app.exchange import service as exchange
 from app.outbox import service as outbox
+from app.outgoing.sending import Sender
 from app.patients import identifiers
 from app.patients import service as patients
 from app.plans import telling
+from app.reminders import service as reminding
+from app.reminders.reminding import Reminders
 from app.storage import NO_CLINIC, Database, Transaction, leases
 from app.storage.watching import watched
 from app.tracks import store as tracks
 from app.tracks.days import local_day
+from app.web.language import translations
 from app.webhooks import delivering
 from app.webhooks.delivering import Courier
-from app.webhooks.sending import Sender
 
 logger = logging.getLogger("holdfast")
 
@@ -46,6 +49,7 @@ _HOUR_SECONDS = 3_600.0
 _TURN_SECONDS = 600.0
 _DUE_SECONDS = 600.0
 _TURNED_AFTER = _LOOKED_AGAIN_AFTER = timedelta(hours=1)
+_REMINDER_SECONDS = 60.0
 _MAIL_SECONDS = 5.0
 _IMPORT_SECONDS = 1.0
 _WEBHOOK_SECONDS = 2.0
@@ -66,9 +70,12 @@ class Job:
     work: Callable[[], Awaitable[object]]
 
 
-def jobs(database: Database, mail: Mail | None, webhook_hosts: Collection[str] = ()) -> list[Job]:
-    """All background jobs."""
-    courier = Courier(database, Sender(webhook_hosts), mail)
+def jobs(database: Database, mail: Mail | None, public_url: str, hosts: Collection[str] = ()) -> list[Job]:
+    """All background jobs. `public_url`: where patients reach the check-in; `hosts`: those to which webhooks and
+    reminders may go though they are not public."""
+    sender = Sender(hosts)
+    courier = Courier(database, sender, mail)
+    reminders = Reminders(database, sender, public_url, lambda language: translations(language).gettext("Check-in"))
     return [
         Job("mail", _MAIL_SECONDS, lambda: asyncio.to_thread(mailing.send_due, database, mail)),
         Job("webhooks", _WEBHOOK_SECONDS, courier.round),
@@ -77,6 +84,7 @@ def jobs(database: Database, mail: Mail | None, webhook_hosts: Collection[str] =
         Job("refold", _HOUR_SECONDS, lambda: refold(database)),
         Job("turn", _TURN_SECONDS, partial(turn, database, {})),
         Job("due", _DUE_SECONDS, lambda: tell_due(database)),
+        Job("reminders", _REMINDER_SECONDS, reminders.round),
         Job("renew", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_identifiers, database)),
         Job("imports", _IMPORT_SECONDS, lambda: running.carry_on(database)),
         Job("snapshot", _HOUR_SECONDS, lambda: asyncio.to_thread(renew_snapshots, database)),
@@ -117,6 +125,7 @@ def _expire_clinic(database: Database, clinic_id: UUID, now: datetime) -> None:
     database.writing(clinic_id, lambda db: outbox.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: delivering.purge(db, clinic_id, now))
     database.writing(clinic_id, lambda db: exchange.purge(db, clinic_id, now))
+    database.writing(clinic_id, lambda db: reminding.purge(db, clinic_id, now))
 
 
 def _each_clinic(
@@ -233,9 +242,9 @@ async def _tell_due_in(database: Database, clinic_id: UUID) -> None:
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def run(database: Database, mail: Mail | None, webhook_hosts: Collection[str] = ()) -> None:
+async def run(database: Database, mail: Mail | None, public_url: str, hosts: Collection[str] = ()) -> None:
     """Runs every job repeatedly until cancelled."""
-    every = jobs(database, mail, webhook_hosts)
+    every = jobs(database, mail, public_url, hosts)
     told = ", ".join(f"{job.name} every {job.every_seconds:.0f} s" for job in every)
     logger.info("background jobs: %s%s", told, "" if mail else "; no mail server is set, so mail reaches nobody")
     holder = str(uuid4())
@@ -244,12 +253,12 @@ async def run(database: Database, mail: Mail | None, webhook_hosts: Collection[s
             group.create_task(_repeat(database, job, holder))
 
 
-def forever(database: Database, mail: Mail | None, webhook_hosts: Collection[str] = ()) -> None:
+def forever(database: Database, mail: Mail | None, public_url: str, hosts: Collection[str] = ()) -> None:
     """Runs every job repeatedly until interrupted, in a process of its own."""
 
     async def watching() -> None:
         async with watched(database):
-            await run(database, mail, webhook_hosts)
+            await run(database, mail, public_url, hosts)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(watching())

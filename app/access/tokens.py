@@ -90,12 +90,14 @@ def refresh(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> Toke
     )
 
 
-def revoke(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> None:
-    """Revokes a refresh token and its family. An unknown token is not an error (RFC 7009)."""
+def revoke(db: Transaction, clinic_id: UUID, token: str, now: datetime) -> UUID | None:
+    """Revokes a refresh token and its family. Returns the id of whom it was given to; an unknown token is not an error
+    (RFC 7009)."""
     held = store.refresh_token(db, clinic_id, digest(token))
     if held is not None:
         store.caller(db, clinic_id, held.caller_kind, held.caller_id, locked=True)  # a concurrent refresh waits
         store.revoke_family(db, clinic_id, held.family_id, now)
+    return None if held is None else held.caller_id
 
 
 def token_out(granted: Tokens) -> TokenOut:

@@ -14,7 +14,7 @@ from app import work as background
 from app.api.connections import Bounded
 from app.cli.opening import database, fail, settings
 from app.logs import configure
-from app.main import create_app, mail_of
+from app.main import create_app, mail_of, public_url_of
 from app.settings import Settings
 from app.storage import Database, role_faults
 from app.tables import APPEND_ONLY, CLINIC_TABLES
@@ -93,7 +93,8 @@ def work() -> None:
     found = settings()
     configure(found.log_level, found.log_format)
     check_start(found)
-    background.forever(Database(found.database_url, *found.secrets), mail_of(found), found.webhook_host_names)
+    database = Database(found.database_url, *found.secrets)
+    background.forever(database, mail_of(found), public_url_of(found), found.webhook_host_names)
 
 
 def address_of(host: str, port: int) -> str:

@@ -138,7 +138,7 @@ def due_of(
     asked = asked_of(db, caller.clinic_id, caller.time_zone, patient_id, patient.created_at, first, last, today)
     # Why one more is asked for tells a patient of the verdict.
     tells_why = caller.patient_id is None or caller.clinic.patient_view == "all"
-    shown = [_due_out(one, today, own=caller.patient_id is not None, tells_why=tells_why) for one in asked]
+    shown = [due_out(one, today, own=caller.patient_id is not None, tells_why=tells_why) for one in asked]
     return Fact(DueList(items=[one for one in shown if one is not None]), (patient_id,))
 
 
@@ -172,7 +172,9 @@ def asked_of(
     )
 
 
-def _due_out(one: Due, today: date, *, own: bool, tells_why: bool) -> DueOut | None:
+def due_out(one: Due, today: date, *, own: bool, tells_why: bool) -> DueOut | None:
+    """What is shown of one check-in that is asked for; `own`: to the patient, None where nothing of it is theirs to
+    rate."""
     codes = [code for code in one.instruments if not own or INSTRUMENTS[code].rater == "self"]
     if not codes:
         return None

@@ -16,6 +16,7 @@ from app.patients.models import Patient, PatientOut
 from app.patients.policies import caseless
 from app.plans import service as plans
 from app.privacy.models import BasisVersionOut, ErasureIn, PatientRecord
+from app.reminders import service as reminders
 from app.sessions import service as sessions
 from app.storage import Transaction
 
@@ -52,6 +53,7 @@ def erase(db: Transaction, act: Act, patient_id: UUID, body: ErasureIn) -> Fact[
     patient = patients.lock_one(db, act.clinic_id, patient_id)
     if patient.erased_at is None and not _is_same(db, patient, body.external_id):
         raise Invalid(errors=[Fault("pointer", "/external_id", "must be the patient's external id")])
+    reminders.forget(db, act.clinic_id, patient_id)
     return patients.erase(db, act, patient_id)
 
 

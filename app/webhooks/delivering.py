@@ -24,10 +24,10 @@ from app.alerts.mailing import Mail
 from app.outbox import service as outbox
 from app.outbox import store as feed
 from app.outbox.kinds import READ_SCOPES
+from app.outgoing.sending import Sender, Sent
 from app.storage import NO_CLINIC, Database, Transaction, new_id
 from app.webhooks import secrets, store
 from app.webhooks.models import TEST, Delivery, Try, Webhook, event_of
-from app.webhooks.sending import Sender, Sent
 
 logger = logging.getLogger("holdfast")
 
@@ -166,7 +166,8 @@ def _due(db: Transaction, clinic_id: UUID, webhook_id: UUID) -> list[_Message]:
             behind.add(delivery.patient_id)
         if delivery.next_at is not None and delivery.next_at <= now and len(found) < _SENT_AT_ONCE:
             body = json.dumps(event_of(delivery), separators=(",", ":"))
-            headers = secrets.headers(held, str(delivery.change_id), now, body)
+            signed = secrets.headers(held, str(delivery.change_id), now, body)
+            headers = {"Content-Type": "application/json", **signed}
             found.append(_Message(delivery.id, webhook.url, body, headers))
     return found
 

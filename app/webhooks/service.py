@@ -13,9 +13,9 @@ from app.facts import Fact, require_version
 from app.outbox import service as outbox
 from app.outbox import store as feeds
 from app.outbox.kinds import READ_SCOPES
+from app.outgoing.addresses import why_not
 from app.storage import Transaction, new_id
 from app.webhooks import secrets, store
-from app.webhooks.addresses import why_not
 from app.webhooks.models import (
     TEST,
     Delivery,

@@ -32,7 +32,7 @@ def made(phone: Browser) -> str:
 
 
 def test_a_calendar_shows_the_days_and_nothing_else(api: Api, patient: str, phone: Browser) -> None:
-    assert "whoever has the link sees those days" in phone.text("/check-in/calendar")
+    assert "whoever has the link sees those days" in phone.text("/check-in/reminders")
     api.session(patient, clock.now().isoformat())
     link = made(phone)
     answer = api.server.get(link)
@@ -71,4 +71,4 @@ def test_titles_are_in_the_language_in_which_the_link_was_made(api: Api, phone: 
     phone.language = "es"
     calendar = Calendar.from_ical(api.server.get(made(phone)).content)
     assert {str(event["summary"]) for event in calendar.walk("VEVENT")} == {"Registro"}
-    assert "Recordatorios" in read(phone.get("/check-in/calendar").text)
+    assert "Recordatorios" in read(phone.get("/check-in/reminders").text)

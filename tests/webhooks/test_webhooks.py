@@ -17,12 +17,12 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from app import clock
 from app.alerts.mailing import Mail
+from app.outgoing.addresses import is_public, why_not
+from app.outgoing.sending import Sender
 from app.storage import Database
 from app.webhooks import delivering
-from app.webhooks.addresses import is_public, why_not
 from app.webhooks.delivering import WAITS, Courier
 from app.webhooks.routes import ALLOWED_HOSTS
-from app.webhooks.sending import Sender
 from tests.conftest import Api, app_of, days_ago, new_client, new_person
 
 ALLOWED = frozenset({"localhost", "127.0.0.1"})

@@ -10,15 +10,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from app import clock
 from app.access import attempts, store, tokens
 from app.access.cookies import DEVICE
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
 from app.access.door import Door, prove
-from app.api.parts import DATABASE, PUBLIC_URL
+from app.api.parts import DATABASE
 from app.api.problems import render
 from app.api.rendering import created
-from app.calendars import service as calendars
-from app.calendars import store as calendar_links
 from app.checkins import reading
 from app.checkins import service as checkins
 from app.checkins.deciding import Post
@@ -35,6 +34,7 @@ from app.pictures.routes import RENDERER
 from app.plans import service as plans
 from app.relief_answers import service as relief_answers
 from app.relief_answers.service import Question
+from app.reminders import service as reminders
 from app.storage import NO_CLINIC, Transaction, new_id
 from app.tracks.days import local_day
 from app.tracks.explanation_for_patient import Speech, explain_to_patient
@@ -143,7 +143,11 @@ async def enrol(request: Request) -> Response:
 async def sign_out_device(request: Request) -> Response:
     """Ends this browser's access, and clears what it keeps. What was sent stays in the clinic."""
     response = see_other("/check-in/enrol")
-    await sign_off(response, request, DEVICE)
+    whose = await sign_off(response, request, DEVICE)
+    if whose is not None:
+        clinic_id, device_id = whose
+        now = clock.now()
+        await DATABASE.of(request).write(clinic_id, lambda db: reminders.ended(db, clinic_id, device_id, now))
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -186,52 +190,11 @@ async def my_curve(request: Request, door: DoorOf) -> Response:
     return Response(content, media_type="image/svg+xml")
 
 
-@router.get("/calendar", name="page_my_calendar")
-async def calendar_page(request: Request, door: DoorOf) -> Response:
-    """What a link to the patient's calendar is, and the forms that make one and end it."""
-    await door.read(lambda _: Fact(None, () if door.caller.patient_id is None else (door.caller.patient_id,)))
-    return page(request, "check_in_calendar.html", link=None)
-
-
-@router.post("/calendar", name="make_calendar_link")
-async def make_calendar_link(request: Request, door: DoorOf) -> Response:
-    """A link with which a calendar reads what is due, shown once; those before end."""
-    language = language_of(request)
-    code = (await door.do(lambda db: calendars.make(db, door.caller, door.act, language))).value
-    link = f"{PUBLIC_URL.of(request).rstrip('/')}/check-in/calendar/{code}.ics"
-    return page(request, "check_in_calendar.html", link=link)
-
-
-@router.post("/calendar/end", name="end_calendar_links")
-async def end_calendar_links(door: DoorOf) -> Response:
-    """Ends the links that this phone made."""
-    await door.do(lambda db: calendars.end(db, door.caller, door.act))
-    return see_other("/check-in/calendar")
-
-
-@router.get("/calendar/{code}.ics", name="read_calendar")
-async def read_calendar(request: Request, code: str) -> Response:
-    """What is due, for a calendar that has the link. The titles are neutral."""
-    database, origin = DATABASE.of(request), origin_of(request)
-    found = await database.read(NO_CLINIC, lambda db: calendar_links.by_hash(db, tokens.digest(code)))
-    if found is None:
-        raise NotFound
-    clinic_id, parts = found.clinic_id, DOOR_PARTS.of(request)
-    try:
-        language, due, link_id = await prove(parts, clinic_id, lambda db: calendars.read(db, clinic_id, code, origin))
-    except InvalidToken:  # the phone that made it is removed
-        raise NotFound from None
-    title = speech.translations(language).gettext("Check-in")
-    address = f"{PUBLIC_URL.of(request).rstrip('/')}/check-in"
-    content = calendars.calendar(title, due, link_id, origin, address)
-    return Response(content, media_type="text/calendar; charset=utf-8")
-
-
 @router.get("/worker.js", name="get_check_in_worker")
 async def service_worker(request: Request) -> Response:
     """The script that keeps the page for when there is no network. It stands beside the page, which it may then
     serve."""
-    names = ("style.css", "check-in.js", "icon.svg")
+    names = ("style.css", "check-in.js", "reminders.js", "icon.svg")
     kept = " ".join(f"/static/{assets()[name].fingerprint}/{name}" for name in names)
     content = assets()["worker.js"].content.decode().replace("{{KEPT}}", kept)
     headers = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/check-in"}
@@ -266,9 +229,10 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
 
     def work(db: Transaction) -> Fact[Any]:
         due = plans.due_of(db, caller, patient_id, None, None, door.act.at).value.items
-        return Fact((due, wording.in_language(db, caller.clinic_id, language_of(request))), (patient_id,))
+        worded = wording.in_language(db, caller.clinic_id, language_of(request))
+        return Fact((due, worded, reminders.phone(db, caller)), (patient_id,))
 
-    due, worded = (await door.read(work)).value
+    due, worded, phone = (await door.read(work)).value
     coming = next((one for one in due if one.state == "upcoming"), None)
     return page(
         request,
@@ -280,6 +244,7 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
         begun_at=door.act.at.isoformat(),
         new_id=str(new_id()),
         patient_id=patient_id,
+        phone=phone,
         contacts=crisis_notice(caller).crisis_contacts,
         instruments=INSTRUMENTS,
         problem=problem,

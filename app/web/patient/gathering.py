@@ -29,6 +29,8 @@ from app.plans.models import DueOut
 from app.relief_answers import service as relief_answers
 from app.relief_answers.models import ReliefOut
 from app.relief_answers.service import Question
+from app.reminders import service as reminders
+from app.reminders.service import Reach
 from app.sessions import service as sessions
 from app.sessions.models import SessionListed
 from app.storage import Transaction
@@ -80,6 +82,7 @@ class PatientPage:
     due: Sequence[DueOut]
     events: Sequence[EventOut]
     devices: Sequence[DeviceOut]
+    reach: Reach
     people: dict[str, str]
     today: date
 
@@ -115,6 +118,7 @@ def patient_page(db: Transaction, caller: Caller, act: Act, patient_id: UUID, as
         [one for one in due if one.state != "done"],
         events.listed(db, caller, patient_id, None, MOST_EVENTS)[:MOST_EVENTS],
         devices.listed(db, clinic_id, patient_id),
+        reminders.reach(db, clinic_id, [patient_id])[patient_id],
         colleagues(db, caller),
         today,
     )

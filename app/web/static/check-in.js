@@ -240,6 +240,9 @@ const removed = async (event) => {
   if (left && !confirm(told.waiting.replace('{n}', left))) return;
   const done = await fetch(event.target.action, { method: 'POST', redirect: 'manual' }).catch(() => null);
   if (!done) { say(told.offline); return; } // without the clinic its access would stay
+  const worker = await navigator.serviceWorker?.getRegistration('/check-in').catch(() => null);
+  const push = window.pushManager || worker?.pushManager;
+  await push?.getSubscription().then((one) => one?.unsubscribe()).catch(() => {}); // the clinic has ended its reminders
   (await opened).close();
   await new Promise((over) => {
     const asked = indexedDB.deleteDatabase('holdfast-check-in');

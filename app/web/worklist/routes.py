@@ -13,6 +13,7 @@ from app.alerts import service as alerts
 from app.alerts.models import AcknowledgementIn
 from app.alerts.store import Wanted
 from app.facts import Fact
+from app.reminders import service as reminders
 from app.storage import Transaction
 from app.tracks.days import local_day
 from app.web.forms import body_of, form_of
@@ -54,19 +55,24 @@ async def worklist_page(
     whose = assignee(caller, assigned_to or None)
     chosen = domain if domain in _DOMAINS else None
     asked = (caller, day, "active", chosen, _STATUSES.get(show, ()), whose, after, found.limit)
-    rows = await door.read(
-        lambda db: found.cut(
+
+    def work(db: Transaction) -> Fact[Any]:
+        rows = found.cut(
             worklist.listed(db, *asked),
             lambda row: worklist.cursor_of(day, row[0]),
             lambda row: (row[1].patient.id,),
         )
-    )
-    items = [row for _, row in rows.value]
+        reach = reminders.reach(db, caller.clinic_id, rows.patient_ids)
+        return Fact((rows.value, {one for one in reach if reach[one].lost_at is not None}), rows.patient_ids)
+
+    rows, unreached = (await door.read(work)).value
+    items = [row for _, row in rows]
     yesterday = day - timedelta(days=1)
     return page(
         request,
         "worklist.html",
         rows=items,
+        unreached=unreached,
         day_shown=day,
         yesterday=yesterday,
         changed=[row for row in items if row.since_on is not None and row.since_on >= yesterday],

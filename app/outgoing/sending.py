@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.webhooks.addresses import chosen, why_not
+from app.outgoing.addresses import chosen, why_not
 
 _SECONDS = 15.0
 _MOST_BYTES = 16 * 1024
@@ -67,7 +67,7 @@ class Sender:
                 "POST",
                 httpx.URL(url).copy_with(host=address),
                 content=body,
-                headers={**headers, "Host": parts.netloc, "Content-Type": "application/json"},
+                headers={**headers, "Host": parts.netloc},
                 extensions={"sni_hostname": host},
             )
             answer = await client.send(request, stream=True)

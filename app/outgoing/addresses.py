@@ -1,4 +1,5 @@
-"""Where webhooks may go: https, to public addresses. The operator may allow hosts by name, also inside, also over http.
+"""Where webhooks and reminders may go: https, to public addresses. The operator may allow hosts by name, also inside,
+also over http.
 
 The name is resolved once, at each delivery, and the connection goes to the address that was checked: a name that means
 another address a moment later (DNS rebinding) gains nothing.

@@ -1,0 +1,1 @@
+"""Reminders of check-ins on a patient's phone, by Web Push."""

@@ -1,0 +1,1 @@
+"""The patient's reminders: on their phone, and in their calendar."""

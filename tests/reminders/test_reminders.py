@@ -1,0 +1,454 @@
+"""Reminders by Web Push: once for what is due, on one phone, in the daytime; and the clinic sees whom they do not
+reach."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import http_ece
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi.testclient import TestClient
+from sqlmodel import col, select, update
+
+from app import clock
+from app.outgoing.sending import Sender
+from app.reminders import service as reminders
+from app.reminders.keys import encoded
+from app.reminders.models import PushSubscription, decoded
+from app.reminders.reminding import Reminders
+from app.storage import Database
+from app.web.language import translations
+from app.webhooks.routes import ALLOWED_HOSTS
+from tests.conftest import ZONE, Api, app_of, days_ago, new_clinic, new_device
+from tests.web.pages import Browser, read
+
+ALLOWED = frozenset({"127.0.0.1"})
+ADDRESS = "https://clinic.example.org"
+
+
+class PushService:
+    """The push service of some browsers: what it took for each, and what it answers."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, dict[str, str], bytes]] = []
+        self.asked: list[str] = []
+        self.answers: dict[str, int] = {}
+        self.seconds = 0.0
+        found = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                found.asked.append(self.path)
+                status = found.answers.get(self.path, 201)
+                if status < 300:
+                    found.taken.append((self.path, {n.lower(): value for n, value in self.headers.items()}, body))
+                threading.Event().wait(found.seconds)
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def push() -> Iterator[PushService]:
+    found = PushService()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def allowed(server: TestClient) -> Iterator[None]:
+    """The operator allows this machine."""
+    app = app_of(server)
+    ALLOWED_HOSTS.put(app, ALLOWED)
+    yield
+    ALLOWED_HOSTS.put(app, frozenset())
+
+
+class Phone:
+    """A patient's phone with a browser that takes reminders."""
+
+    def __init__(self, api: Api, patient_id: str, push: PushService, name: str) -> None:
+        self.browser = Browser(new_device(api, patient_id), "holdfast-check-in")
+        self.path, self.url = f"/{name}", f"{push.url}/{name}"
+        self.private, self.secret = ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef"
+
+    def subscription(self) -> dict[str, Any]:
+        point = self.private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        return {"endpoint": self.url, "public_key": encoded(point), "secret": encoded(self.secret)}
+
+    def turned_on(self) -> "Phone":
+        self.key = self.browser.post("/check-in/reminders/key").json()["public_key"]
+        answer = self.browser.request("POST", "/check-in/reminders/on", json=self.subscription())
+        assert answer.status_code == 204, answer.text
+        return self
+
+    def state(self) -> str:
+        page = self.browser.get("/check-in/reminders").text
+        return page.partition('data-state="')[2].partition('"')[0]
+
+    def opened(self, body: bytes) -> dict[str, Any]:
+        plain = http_ece.decrypt(body, private_key=self.private, auth_secret=self.secret, version="aes128gcm")
+        found: dict[str, Any] = json.loads(plain)
+        return found
+
+
+@pytest.fixture
+def patient(api: Api) -> str:
+    return api.patient(label="Owner", external_id="MRN-0042")
+
+
+@contextmanager
+def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setattr(clock, "now", lambda: moment.astimezone(clock.UTC))
+        yield
+
+
+def in_days(days: int, hour: time = time(10)) -> datetime:
+    """An hour in the clinic, some days from now."""
+    zone = ZoneInfo(ZONE)
+    return datetime.combine(clock.now().astimezone(zone).date() + timedelta(days=days), hour, zone)
+
+
+def remind(database: Database, monkeypatch: pytest.MonkeyPatch, moment: datetime, seconds: float = 5) -> None:
+    """Lets the job run once at a moment."""
+    with at(monkeypatch, moment):
+        titles = lambda language: translations(language).gettext("Check-in")  # noqa: E731
+        asyncio.run(Reminders(database, Sender(ALLOWED, seconds), ADDRESS, titles).round())
+
+
+def due_days(api: Api, patient_id: str) -> list[date]:
+    items = api.get(f"/v1/patients/{patient_id}/plan/due").json()["items"]
+    return [date.fromisoformat(one["due_on"]) for one in items]
+
+
+def test_what_is_due_is_told_once_encrypted_signed_and_without_a_word_of_whom_or_what(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = Phone(api, patient, push, "a").turned_on()
+    assert due_days(api, patient)[0] == in_days(0).date()  # the baseline
+    remind(database, monkeypatch, in_days(1))
+    [(path, headers, body)] = push.taken
+    assert path == phone.path
+    assert phone.opened(body) == {
+        "web_push": 8030,
+        "notification": {
+            "title": "Check-in", "lang": "en", "dir": "auto", "navigate": f"{ADDRESS}/check-in", "tag": "check-in",
+        },
+    }  # fmt: skip
+    assert headers["content-encoding"] == "aes128gcm"
+    assert headers["content-type"] == "application/notification+json"
+    assert (headers["topic"], headers["ttl"]) == ("check-in", "86400")
+    scheme, token, key = headers["authorization"].replace(",", "").split()
+    assert (scheme, key) == ("vapid", f"k={phone.key}")
+    public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), decoded(phone.key))
+    claims = jwt.decode(token.removeprefix("t="), public, ["ES256"], audience=push.url, options={"verify_exp": False})
+    assert claims["sub"] == ADDRESS
+    assert claims["exp"] - in_days(1).timestamp() == 12 * 3_600
+    for moment in (in_days(1, time(10, 5)), in_days(1, time(19)), in_days(2), in_days(5)):
+        remind(database, monkeypatch, moment)
+    assert len(push.taken) == 1
+    assert "Reminders reach this patient" in Browser(api).text(f"/patients/{patient}")
+
+
+def test_a_reminder_speaks_the_language_in_which_it_was_wished(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = Phone(api, patient, push, "a")
+    phone.browser.language = "es"
+    phone.turned_on()
+    remind(database, monkeypatch, in_days(1))
+    assert phone.opened(push.taken[0][2])["notification"]["title"] == "Registro"
+
+
+def test_nobody_is_reminded_at_night_and_what_came_due_is_told_in_the_morning(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    for hour in (time(0), time(8, 59), time(20), time(23, 59)):
+        remind(database, monkeypatch, in_days(1, hour))
+    assert push.taken == []
+    remind(database, monkeypatch, in_days(2, time(9)))
+    assert len(push.taken) == 1
+
+
+def test_whoever_turns_reminders_on_sees_what_is_due_and_is_not_told_at_once(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = clock.now()
+    Phone(api, patient, push, "a").turned_on()
+    [row] = held(database, api)
+    assert row.looked_at >= before
+    morning = update(PushSubscription).where(col(PushSubscription.clinic_id) == api.clinic_id)
+    database.writing(api.clinic_id, lambda db: db.execute(morning.values(looked_at=in_days(1))))
+    remind(database, monkeypatch, in_days(1, time(10, 1)))
+    assert push.asked == []
+    remind(database, monkeypatch, in_days(2))
+    assert len(push.asked) == 1
+
+
+def test_what_is_answered_is_not_reminded_of_and_each_next_item_is(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    session = api.session(patient, clock.now().isoformat())
+    items = api.get(f"/v1/patients/{patient}/plan/due").json()["items"]
+    asked = [one for one in items if one["session_id"] == session["id"] and one["state"] == "upcoming"]
+    [day, next_day] = [(date.fromisoformat(one["due_on"]) - in_days(0).date()).days for one in asked[:2]]
+    remind(database, monkeypatch, in_days(day))
+    assert len(push.taken) == 1
+    remind(database, monkeypatch, in_days(next_day))
+    assert len(push.taken) == 2
+    other = api.patient()
+    Phone(api, other, push, "b").turned_on()
+    for code in {code for one in api.get(f"/v1/patients/{other}/plan/due").json()["items"] for code in one["missing"]}:
+        answered(api, other, code)
+    remind(database, monkeypatch, in_days(1))
+    assert [path for path, *_ in push.taken].count("/b") == 0
+
+
+def answered(api: Api, patient_id: str, code: str) -> None:
+    instrument = api.get(f"/v1/instruments/{code}").json()
+    items = instrument["items"]
+    response = {"instrument": code, **({"answers": [item["min"] for item in items]} if items else {"score": 5})}
+    body = {"taken_at": days_ago(0), "responses": [response]}
+    assert api.post(f"/v1/patients/{patient_id}/check-ins", body).status_code == 201
+
+
+def test_of_two_phones_one_reminds_and_the_other_where_the_first_is_gone(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = Phone(api, patient, push, "older").turned_on()
+    newer = Phone(api, patient, push, "newer").turned_on()
+    push.answers["/newer"] = 410
+    remind(database, monkeypatch, in_days(1))
+    assert push.asked == ["/newer", "/older"]
+    assert [path for path, *_ in push.taken] == ["/older"]
+    assert (older.state(), newer.state()) == ("on", "lost")
+    assert "Reminders reach this patient" in Browser(api).text(f"/patients/{patient}")
+
+
+@pytest.mark.parametrize("status", [404, 410, 403])
+def test_a_phone_that_is_gone_is_not_asked_again_and_the_clinic_sees_whom_nothing_reaches(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    phone = Phone(api, patient, push, "a").turned_on()
+    push.answers["/a"] = status
+    for moment in (in_days(1), in_days(1, time(15)), in_days(2)):
+        remind(database, monkeypatch, moment)
+    assert push.asked == ["/a"]
+    assert phone.state() == "lost"
+    assert "Reminders no longer reach this phone" in phone.browser.text("/check-in")
+    assert "Reminders no longer reach this patient" in Browser(api).text(f"/patients/{patient}")
+    assert "Reminders do not reach this patient" in Browser(api).text("/")
+    push.answers.clear()
+    phone.turned_on()
+    assert phone.state() == "on"
+    remind(database, monkeypatch, in_days(3))
+    assert len(push.taken) == 1  # nobody was reminded of it yet
+
+
+def test_what_the_push_service_has_not_taken_is_tried_again_and_what_it_may_have_taken_is_not(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    push.answers["/a"] = 503
+    remind(database, monkeypatch, in_days(1))
+    remind(database, monkeypatch, in_days(1, time(10, 4)))
+    assert len(push.asked) == 1
+    push.answers["/a"] = 429
+    remind(database, monkeypatch, in_days(1, time(10, 5)))
+    assert len(push.asked) == 2
+    push.answers.clear()
+    push.seconds = 0.6
+    remind(database, monkeypatch, in_days(1, time(11)), seconds=0.2)  # it took it and did not say so in time
+    push.seconds = 0
+    assert len(push.asked) == 3
+    remind(database, monkeypatch, in_days(1, time(19)))
+    remind(database, monkeypatch, in_days(2))
+    assert len(push.asked) == 3
+
+
+def test_a_process_that_dies_while_it_sends_reminds_nobody_twice(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+
+    class Dying(Sender):
+        async def send(self, *sent: Any) -> Any:
+            await super().send(*sent)
+            raise SystemExit
+
+    with at(monkeypatch, in_days(1)), pytest.raises(SystemExit):
+        asyncio.run(Reminders(database, Dying(ALLOWED), ADDRESS, str).round())
+    remind(database, monkeypatch, in_days(1, time(12)))
+    assert len(push.taken) == 1
+
+
+def test_two_workers_at_once_remind_once(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    Phone(api, patient, push, "b").turned_on()
+
+    async def both() -> None:
+        worker = Reminders(database, Sender(ALLOWED), ADDRESS, str)
+        await asyncio.gather(worker.round(), worker.round(), worker.round())
+
+    with at(monkeypatch, in_days(1)):
+        asyncio.run(both())
+    assert len(push.asked) == 1
+
+
+@pytest.mark.parametrize("care_status", ["paused", "discharged", "deceased"])
+def test_who_is_not_in_active_care_is_not_reminded(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch, care_status: str
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    version = api.get(f"/v1/patients/{patient}").json()["version"]
+    changed = api.patch(f"/v1/patients/{patient}", {"care_status": care_status, "reason": "for a test"}, version)
+    assert changed.status_code == 200, changed.text
+    remind(database, monkeypatch, in_days(1))
+    assert push.asked == []
+
+
+def test_reminders_end_by_wish_with_the_phone_and_when_it_is_removed(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = Phone(api, patient, push, "a").turned_on()
+    assert phone.browser.post("/check-in/reminders/off").status_code == 303
+    assert phone.state() == "off"
+    revoked = Phone(api, patient, push, "b").turned_on()
+    for device in api.get(f"/v1/patients/{patient}/devices").json()["items"]:
+        assert api.request("DELETE", f"/v1/patients/{patient}/devices/{device['id']}").status_code == 204
+    assert revoked.browser.get("/check-in/reminders").status_code == 303
+    remind(database, monkeypatch, in_days(1))
+    assert push.asked == []
+    database.writing(api.clinic_id, lambda db: reminders.purge(db, api.clinic_id, clock.now()))
+    assert held(database, api) == []
+
+
+def held(database: Database, api: Api) -> list[PushSubscription]:
+    query = select(PushSubscription).where(col(PushSubscription.clinic_id) == api.clinic_id)
+    return database.reading(api.clinic_id, lambda db: list(db.exec(query)))
+
+
+def test_whoever_signs_the_phone_out_takes_its_reminders_along(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = api.post(f"/v1/patients/{patient}/enrolments").json()["code"]
+    enrolled = Browser(api).post("/check-in/enrol", code=code)
+    jar = dict(cookie.partition(";")[0].split("=", 1) for cookie in enrolled.headers.get_list("set-cookie"))
+    phone = Phone(api, patient, push, "a")
+    cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+
+    def asked(path: str, **more: Any) -> Any:
+        headers = {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
+        return api.server.request("POST", path, headers=headers, follow_redirects=False, **more)
+
+    assert asked("/check-in/reminders/key").status_code == 200
+    assert asked("/check-in/reminders/on", json=phone.subscription()).status_code == 204
+    assert asked("/check-in/sign-out").status_code == 303
+    remind(database, monkeypatch, in_days(1))
+    assert push.asked == []
+    assert "no longer reach" not in Browser(api).text(f"/patients/{patient}")  # nobody lost them
+
+
+def test_a_browser_that_becomes_another_patients_phone_reminds_that_one_alone(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Phone(api, patient, push, "shared").turned_on()
+    other = api.patient()
+    second = Phone(api, other, push, "shared").turned_on()
+    assert (first.state(), second.state()) == ("off", "on")
+    remind(database, monkeypatch, in_days(1))
+    assert len(push.taken) == 1
+    second.opened(push.taken[0][2])
+
+
+def test_who_erases_a_patient_erases_where_their_reminders_went(
+    api: Api, database: Database, push: PushService, patient: str
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    assert len(held(database, api)) == 1
+    body = {"reason": "the patient's request", "external_id": "MRN-0042"}
+    assert api.post(f"/v1/patients/{patient}/erasure", body).status_code == 200
+    assert held(database, api) == []
+
+
+def test_where_a_phone_is_reached_is_stored_encrypted(
+    api: Api, database: Database, push: PushService, patient: str
+) -> None:
+    phone = Phone(api, patient, push, "a").turned_on()
+    [row] = [one.model_dump_json() for one in held(database, api)]
+    assert phone.url not in row
+    assert phone.subscription()["secret"] not in row
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"endpoint": "http://push.example.org/a"}, "/endpoint"),
+        ({"endpoint": "https://10.0.0.1/a"}, "/endpoint"),
+        ({"endpoint": "nonsense"}, "/endpoint"),
+        ({"public_key": "AAAA"}, "/public_key"),
+        ({"public_key": "é"}, "/public_key"),
+        ({"secret": "AAAA"}, "/secret"),
+        ({"secret": None}, "/secret"),
+        ({"more": 1}, "/more"),
+    ],
+)
+def test_what_is_no_subscription_is_refused_by_its_field(
+    api: Api, push: PushService, patient: str, change: dict[str, Any], pointer: str
+) -> None:
+    phone = Phone(api, patient, push, "a")
+    answer = phone.browser.request("POST", "/check-in/reminders/on", json={**phone.subscription(), **change})
+    assert answer.status_code == 422
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+    assert "10.0.0.1" not in answer.text
+
+
+def test_an_address_inside_is_never_asked(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address was allowed when it was given, and is not any more."""
+    Phone(api, patient, push, "a").turned_on()
+    with at(monkeypatch, in_days(1)):
+        asyncio.run(Reminders(database, Sender(()), ADDRESS, str).round())
+    assert push.asked == []
+
+
+def test_clinics_are_apart(
+    api: Api, server: TestClient, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Phone(api, patient, push, "a").turned_on()
+    other = new_clinic(server)
+    theirs = Phone(other, other.patient(), push, "a").turned_on()
+    assert mine.key != theirs.key
+    assert mine.state() == "on"  # one clinic does not end what another holds
+    remind(database, monkeypatch, in_days(1))
+    assert len(push.taken) == 2
+
+
+def test_the_page_says_how_without_scripts(api: Api, push: PushService, patient: str) -> None:
+    phone = Phone(api, patient, push, "a")
+    text = read(phone.browser.get("/check-in/reminders").text)
+    assert "add this page to the home screen" in text
+    assert "whoever has the link sees those days" in text
