@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -117,7 +117,7 @@ def patient(api: Api) -> str:
 @contextmanager
 def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> Iterator[None]:
     with monkeypatch.context() as patched:
-        patched.setattr(clock, "now", lambda: moment.astimezone(clock.UTC))
+        patched.setattr(clock, "now", lambda: moment.astimezone(UTC))
         yield
 
 

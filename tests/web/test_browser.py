@@ -1,5 +1,6 @@
 """What people do with the pages, in a real browser, against a real service."""
 
+import json
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
@@ -288,6 +289,58 @@ def test_what_is_no_receipt_and_what_is_refused_keeps_the_answers(
     page.locator("#state", has_text="did not accept").wait_for(timeout=20_000)
     assert page.locator("#check-in").is_visible(), "what was refused is still asked"
     assert len(sent) == count, "and not sent again"
+    page.context.close()
+
+
+# A machine without a network has no push service, so the browser is told of one. All else is the browser's own.
+_A_PUSH_SERVICE = """
+  const key = await crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits']);
+  const text = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
+    .replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  const p256dh = text(await crypto.subtle.exportKey('raw', key.publicKey));
+  const auth = text(crypto.getRandomValues(new Uint8Array(16)));
+  PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
+    if (!applicationServerKey) throw new Error('no key');
+    return { toJSON: () => ({ endpoint: 'https://push.example.org/1', expirationTime: null, keys: { p256dh, auth } }) };
+  };
+"""
+
+
+def test_reminders_are_turned_on_by_a_tap_shown_and_turned_off(
+    play: Playwright, clinic: Clinic, tmp_path: Path
+) -> None:
+    patient = clinic.made("/v1/patients", {"external_id": "MRN-7"})["id"]
+    page = _phone(play, tmp_path)
+    address = clinic.service.address
+    page.context.grant_permissions(["notifications"], origin=address)
+    _enrolled(page, clinic, patient)
+    page.goto(f"{address}/check-in/reminders")
+    assert page.get_by_text("add this page to the home screen").count() == 0, "this browser can"
+    page.evaluate("void (PushManager.prototype.subscribe = () => Promise.reject(new DOMException('none')))")
+    page.get_by_role("button", name="Turn on").click()
+    page.get_by_text("Reminders could not be turned on").wait_for()
+    page.evaluate(f"(async () => {{ {_A_PUSH_SERVICE} }})()")
+    page.get_by_role("button", name="Turn on").click()
+    page.get_by_text("Reminders are on for this phone").wait_for()
+    asked = page.context.new_cdp_session(page)
+    found: list[str] = []
+    asked.on("ServiceWorker.workerRegistrationUpdated", lambda told: found.extend(
+        one["registrationId"] for one in told["registrations"] if one["scopeURL"].startswith(address)
+    ))  # fmt: skip
+    asked.send("ServiceWorker.enable")
+    page.wait_for_timeout(500)
+    message = {"web_push": 8030, "notification": {"title": "Check-in", "lang": "en", "tag": "check-in"}}
+    for _ in range(2):
+        told = {"origin": address, "registrationId": found[-1], "data": json.dumps(message)}
+        asked.send("ServiceWorker.deliverPushMessage", told)
+    page.wait_for_timeout(500)
+    shown = page.evaluate(
+        "navigator.serviceWorker.ready.then((held) => held.getNotifications())"
+        ".then((all) => all.map(({ title, tag, lang, body }) => ({ title, tag, lang, body })))"
+    )
+    assert shown == [{"title": "Check-in", "tag": "check-in", "lang": "en", "body": ""}], "one, however often it comes"
+    page.get_by_role("button", name="Turn off").click()
+    page.get_by_role("button", name="Turn on").wait_for()
     page.context.close()
 
 

@@ -2,6 +2,7 @@
    still allowed, they are renewed when the page is opened. */
 'use strict';
 (() => {
+  const PATIENCE = 20 * 1000;
   const box = document.getElementById('reminders');
   const said = document.getElementById('reminders-said');
   const told = document.getElementById('reminder-words')?.dataset;
@@ -22,7 +23,9 @@
     const key = (await (await posted('/check-in/reminders/key', {})).json()).public_key;
     const push = await manager();
     await (await push.getSubscription())?.unsubscribe(); // one of a patient before, or one that is gone
-    const { endpoint, keys } = (await push.subscribe({ userVisibleOnly: true, applicationServerKey: key })).toJSON();
+    const asked = push.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+    const tooLong = new Promise((_, failed) => { setTimeout(failed, PATIENCE); }); // Chromium may never answer
+    const { endpoint, keys } = (await Promise.race([asked, tooLong])).toJSON();
     await posted('/check-in/reminders/on', { endpoint, public_key: keys.p256dh, secret: keys.auth });
   };
   const turnOff = async () => (await (await manager()).getSubscription())?.unsubscribe();
