@@ -33,11 +33,11 @@ from app.patients import service as patients
 from app.plans import telling
 from app.reminders import service as reminding
 from app.reminders.reminding import Reminders
+from app.speech.languages import translations
 from app.storage import NO_CLINIC, Database, Transaction, leases
 from app.storage.watching import watched
 from app.tracks import store as tracks
 from app.tracks.days import local_day
-from app.web.language import translations
 from app.webhooks import delivering
 from app.webhooks.delivering import Courier
 

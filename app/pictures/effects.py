@@ -10,7 +10,8 @@ from app.instruments import INSTRUMENTS
 from app.pictures.panel import KINDS
 from app.pictures.style import GREY, INK, WIDTH, Layer, framed, midnight, time_axis, titled
 from app.pictures.trend import Heading
-from app.trend.words import day_in_words
+from app.speech import Speech
+from app.speech import message as _
 
 _HEIGHT = 240
 # How a session's relief ended, where that was not measured: then it lasted at least so long.
@@ -35,6 +36,7 @@ def effects_picture(
     instrument: str, bars: Sequence[Bar], change: ChangePerBoosterOut | None, heading: Heading
 ) -> dict[str, Any]:
     """The specification of days of relief by session, beside the days to the next one. `bars` are in order of time."""
+    speech = heading.speech
     first, last = (bars[0].day, heading.today) if bars else (heading.today, heading.today)
     values, spans = [], []
     for bar, following in zip_longest(bars, bars[1:]):
@@ -46,9 +48,9 @@ def effects_picture(
                 {
                     "at": midnight(bar.day),
                     "value": bar.days,
-                    "kind": bar.kind,
+                    "kind": speech.code(bar.kind),
                     "measured": not at_least,
-                    "said": f"{bar.kind} on {day_in_words(bar.day)}: {_lasted(bar, at_least=at_least)}",
+                    "said": _told(bar, speech, at_least=at_least),
                 }
             )
     top = max([7, *(one["value"] for one in (*values, *spans))])
@@ -58,7 +60,7 @@ def effects_picture(
             {"data": {"values": spans}, "mark": {"type": "bar", "color": "#E2E2E2", "width": 6, "aria": False}}
         )
     if values:
-        kinds = [kind for kind in KINDS if any(one["kind"] == kind for one in values)]
+        kinds = [kind for kind in KINDS if any(one["kind"] == speech.code(kind) for one in values)]
         layers.append(
             {
                 "data": {"values": values},
@@ -66,7 +68,7 @@ def effects_picture(
                 "encoding": {
                     "shape": {
                         "field": "kind", "type": "nominal",
-                        "scale": {"domain": kinds, "range": [KINDS[kind][0] for kind in kinds]},
+                        "scale": {"domain": [speech.code(k) for k in kinds], "range": [KINDS[k][0] for k in kinds]},
                     },
                     "stroke": {"value": INK},
                     "fill": {"condition": {"test": "datum.measured", "value": INK}, "value": "white"},
@@ -77,21 +79,23 @@ def effects_picture(
     else:
         layers.append(
             {
-                "data": {"values": [{"text": "no session with a reading after it yet"}]},
+                "data": {"values": [{"text": speech.translated(_("no session with a reading after it yet"))}]},
                 "mark": {"type": "text", "fontSize": 14, "color": GREY},
                 "encoding": {"x": {"value": WIDTH / 2}, "y": {"value": _HEIGHT / 2}, "text": {"field": "text"}},
             }
         )
     subtitle = [
-        "symbols: days of relief; hollow: at least so long · grey: days to the next session, or to today",
-        changed(change),
+        speech.translated(
+            _("symbols: days of relief; hollow: at least so long · grey: days to the next session, or to today")
+        ),
+        changed(change, speech),
     ]
-    axis = {"title": "days", "grid": True, "gridColor": "#EEEEEE", "tickCount": 5}
+    axis = {"title": speech.translated(_("days")), "grid": True, "gridColor": "#EEEEEE", "tickCount": 5}
     y = {"field": "value", "type": "quantitative", "scale": {"domain": [0, top], "nice": True}, "axis": axis}
     return {
         **framed(
-            titled(f"Relief by session: {INSTRUMENTS[instrument].name}", heading.label, heading.clinic), subtitle,
-            described(bars, change), synthetic=heading.synthetic,
+            titled(title_of(instrument, speech), heading.label, heading.clinic), subtitle,
+            described(bars, change, speech), synthetic=heading.synthetic, speech=speech,
         ),
         "width": WIDTH,
         "height": _HEIGHT,
@@ -100,27 +104,52 @@ def effects_picture(
     }  # fmt: skip
 
 
-def described(bars: Sequence[Bar], change: ChangePerBoosterOut | None) -> str:
+def title_of(instrument: str, speech: Speech) -> str:
+    """What the picture of an instrument is called."""
+    name = speech.translated(INSTRUMENTS[instrument].name)
+    return speech.translated(_("Relief by session: %(name)s")) % {"name": name}
+
+
+def described(bars: Sequence[Bar], change: ChangePerBoosterOut | None, speech: Speech) -> str:
     """The series in words."""
     told = [
-        f"{bar.kind} on {day_in_words(bar.day)}: {_lasted(bar, at_least=bar.effect.relief_ended_by in _AT_LEAST)}."
+        f"{_told(bar, speech, at_least=bar.effect.relief_ended_by in _AT_LEAST)}."
         for bar in bars
         if bar.effect is not None and bar.days is not None
     ]
-    return " ".join([*(told or ["No session with a reading after it yet."]), f"{changed(change)}."])
+    none = speech.translated(_("No session with a reading after it yet."))
+    return " ".join([*(told or [none]), f"{changed(change, speech)}."])
 
 
-def changed(change: ChangePerBoosterOut | None) -> str:
+def changed(change: ChangePerBoosterOut | None, speech: Speech) -> str:
     """The change per booster in words, with its interval."""
     if change is None or change.change_days is None:
-        return "change per booster: not known with fewer than five later sessions, or too few measured endings"
-    low, high = change.ci or [None, None]
-    ends = f"{'unbounded' if low is None else f'{low:+g}'} to {'unbounded' if high is None else f'{high:+g}'}"
-    return f"change per booster: {change.change_days:+g} days (95% {ends}), over {change.sessions} later sessions"
+        unknown = _("change per booster: not known with fewer than five later sessions, or too few measured endings")
+        return speech.translated(unknown)
+    low, high = (_signed(end, speech) for end in change.ci or [None, None])
+    values = {"days": _signed(change.change_days, speech), "low": low, "high": high, "sessions": change.sessions}
+    text = _("change per booster: %(days)s days (95%% %(low)s to %(high)s), over %(sessions)s later sessions")
+    return speech.translated(text) % values
 
 
-def _lasted(bar: Bar, *, at_least: bool) -> str:
+def _signed(value: float | None, speech: Speech) -> str:
+    if value is None:
+        return speech.translated(_("unbounded"))
+    return f"{'-' if value < 0 else '+'}{speech.number(abs(value))}"
+
+
+def _told(bar: Bar, speech: Speech, *, at_least: bool) -> str:
+    """A session, and how long its relief lasted."""
+    values = {"kind": speech.code(bar.kind), "day": speech.day(bar.day), "lasted": _lasted(bar, speech, at_least)}
+    return speech.translated(_("%(kind)s on %(day)s: %(lasted)s")) % values
+
+
+def _lasted(bar: Bar, speech: Speech, at_least: bool) -> str:
     if bar.days == 0 and not at_least:
-        return "no response"
-    days = f"{bar.days} day{'' if bar.days == 1 else 's'} of relief"
-    return f"at least {days}" if at_least else days
+        return speech.code("no_response")
+    days = bar.days or 0
+    if at_least:
+        text = speech.counted("at least %(days)s day of relief", "at least %(days)s days of relief", days)
+    else:
+        text = speech.counted("%(days)s day of relief", "%(days)s days of relief", days)
+    return text % {"days": days}

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from app.pictures.panel import KINDS
 from app.pictures.style import INK, STATUS_COLOURS, WIDTH, Layer, width_of
+from app.speech import Speech
+from app.speech import message as _
 from app.trend.models import TrendOut
 
 _HEIGHT = 16
@@ -35,13 +37,18 @@ def key(signs: Iterable[Sign], *, is_last: bool = False) -> dict[str, Any]:
     return {"width": WIDTH, "height": y + _HEIGHT, "view": {"stroke": None}, "layer": layers or [blank]}
 
 
-def signs_of(trends: Iterable[TrendOut]) -> list[Sign]:
+def signs_of(trends: Iterable[TrendOut], speech: Speech) -> list[Sign]:
     """The kinds of sessions and the statuses of some trends."""
     every = list(trends)
     kinds = {session.kind for trend in every for session in trend.sessions}
     statuses = {run.status for trend in every for run in trend.statuses}
-    found = [Sign(f"{kind} session", colour, shape) for kind, (shape, colour) in KINDS.items() if kind in kinds]
-    return found + [Sign(s.replace("_", " "), colour) for s, colour in STATUS_COLOURS.items() if s in statuses]
+    session = speech.translated(_("%(kind)s session"))
+    found = [
+        Sign(session % {"kind": speech.code(kind)}, colour, shape)
+        for kind, (shape, colour) in KINDS.items()
+        if kind in kinds
+    ]
+    return found + [Sign(speech.code(s), colour) for s, colour in STATUS_COLOURS.items() if s in statuses]
 
 
 def _drawn(sign: Sign, x: float, y: float) -> list[Layer]:

@@ -6,26 +6,28 @@ from typing import Any
 
 from app.events.models import HappenedOut
 from app.pictures.style import LABEL_HEIGHT, PURPLE, WIDTH, Layer, midnight, place, shortened, time_axis, width_of
-from app.trend.words import day_in_words
+from app.speech import ENGLISH, Speech
+from app.speech import message as _
+from app.trend.words import event_in_words
 
 _ROWS = 6
 _LONGEST = 28
 _GAP = 10
 
 
-def lane(events: Sequence[HappenedOut], first: date, last: date, *, is_last: bool) -> dict[str, Any]:
+def lane(events: Sequence[HappenedOut], first: date, last: date, speech: Speech, *, is_last: bool) -> dict[str, Any]:
     """A mark for each event between two days, and its name where it overprints none. Marks without a name are in a row
     of their own under the others, where no name is."""
-    found = placed(events, first, last)
-    rows = 1 + max((row for _, row, _ in found if row is not None), default=-1)
-    height = LABEL_HEIGHT * (rows + any(row is None for _, row, _ in found))
+    found = placed(events, first, last, speech)
+    rows = 1 + max((row for _event, row, _side in found if row is not None), default=-1)
+    height = LABEL_HEIGHT * (rows + any(row is None for _event, row, _side in found))
     values: list[dict[str, Any]] = [
         {
             "at": midnight(event.on),
             "row": LABEL_HEIGHT * (0.5 + (rows if row is None else row)),
-            "name": "" if row is None else named(event),
+            "name": "" if row is None else named(event, speech),
             "to_left": to_left,
-            "said": f"{named(event)} on {day_in_words(event.on)}",
+            "said": event_in_words(named(event, speech), event, speech),
         }
         for event, row, to_left in found
     ]
@@ -53,13 +55,15 @@ def lane(events: Sequence[HappenedOut], first: date, last: date, *, is_last: boo
     }
 
 
-def placed(events: Sequence[HappenedOut], first: date, last: date) -> list[tuple[HappenedOut, int | None, bool]]:
+def placed(
+    events: Sequence[HappenedOut], first: date, last: date, speech: Speech = ENGLISH
+) -> list[tuple[HappenedOut, int | None, bool]]:
     """Each event, in order of time, with the first row in which its name fits (None: it fits in none), and whether its
     name stands left of its mark."""
     ends = [0.0] * _ROWS
     found = []
     for event in events:
-        at, wide = place(event.on, first, last), width_of(named(event)) + _GAP
+        at, wide = place(event.on, first, last), width_of(named(event, speech)) + _GAP
         to_left = at + wide > WIDTH
         begins = at - wide if to_left else at - _GAP / 2
         row = next((row for row, end in enumerate(ends) if begins >= end), None)
@@ -69,12 +73,13 @@ def placed(events: Sequence[HappenedOut], first: date, last: date) -> list[tuple
     return found
 
 
-def without_room(events: Sequence[HappenedOut], first: date, last: date) -> list[str]:
+def without_room(events: Sequence[HappenedOut], first: date, last: date, speech: Speech) -> list[str]:
     """What a picture says of events that it shows without their names; nothing where all are named."""
-    count = sum(row is None for _, row, _ in placed(events, first, last))
-    return [f"{count} of {len(events)} events are marked without a name, for want of room"] if count else []
+    count = sum(row is None for _event, row, _side in placed(events, first, last, speech))
+    text = speech.translated(_("%(count)s of %(all)s events are marked without a name, for want of room"))
+    return [text % {"count": count, "all": len(events)}] if count else []
 
 
-def named(event: HappenedOut) -> str:
+def named(event: HappenedOut, speech: Speech) -> str:
     """The name of an event on a picture."""
-    return shortened(event.label or event.kind.replace("_", " "), _LONGEST)
+    return shortened(event.label or speech.code(event.kind), _LONGEST)

@@ -23,8 +23,9 @@ from app.pictures.style import (
     spread,
     time_axis,
 )
+from app.speech import Speech
+from app.speech import message as _
 from app.trend.models import TrendOut
-from app.trend.words import day_in_words
 
 KINDS = {"induction": ("triangle-down", INK), "maintenance": ("diamond", PURPLE), "booster": ("circle", BLUE)}
 STRIP_HEIGHT = 16
@@ -32,15 +33,17 @@ _MANY = 150
 _AXIS_LABELS = 34  # how far left of the plot the names of bands end, to leave room for the scores
 
 
-def panel(trend: TrendOut, zone: ZoneInfo, first: date, last: date, height: int, *, is_last: bool) -> dict[str, Any]:
+def panel(
+    trend: TrendOut, zone: ZoneInfo, first: date, last: date, height: int, speech: Speech, *, is_last: bool
+) -> dict[str, Any]:
     """The panel of a trend, with times in the clinic's zone, between two days. `is_last`: the dates stand under it."""
     start, end = span(first, last)
     layers = [
-        *_bands(trend, start, end),
-        *_marks(trend, zone, height),
-        *_lines(trend, start, end, height),
-        *(buckets_drawn(trend) if trend.buckets else scores_drawn(trend, zone)),
-        *_nothing(trend, height),
+        *_bands(trend, start, end, speech),
+        *_marks(trend, zone, height, speech),
+        *_lines(trend, start, end, height, speech),
+        *(buckets_drawn(trend, speech) if trend.buckets else scores_drawn(trend, zone, speech)),
+        *_nothing(trend, height, speech),
     ]
     y = {"domain": [trend.min, trend.max], "nice": False, "zero": False}
     ticks = 6 if height > 200 else 4
@@ -60,7 +63,7 @@ def panel(trend: TrendOut, zone: ZoneInfo, first: date, last: date, height: int,
     }
 
 
-def _bands(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
+def _bands(trend: TrendOut, start: str, end: str, speech: Speech) -> Iterator[Layer]:
     """Severity bands over the whole width, darker where worse, with their names beside them. Adjacent bands meet
     halfway between their scores."""
     if not trend.bands:
@@ -71,7 +74,8 @@ def _bands(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
     for index, (band, (low, high)) in enumerate(zip(trend.bands, pairwise(edges), strict=True)):
         depth = index if worst_last else len(trend.bands) - 1 - index
         shade = SHADES[min(depth, len(SHADES) - 1)]
-        values.append({"label": band.label, "low": low, "high": high, "middle": (low + high) / 2, "shade": shade})
+        label = speech.translated(band.label)
+        values.append({"label": label, "low": low, "high": high, "middle": (low + high) / 2, "shade": shade})
     data = {"values": [{**value, "at": start, "end": end} for value in values]}
     yield {
         "data": data,
@@ -94,16 +98,17 @@ def _bands(trend: TrendOut, start: str, end: str) -> Iterator[Layer]:
     }
 
 
-def _marks(trend: TrendOut, zone: ZoneInfo, height: int) -> Iterator[Layer]:
+def _marks(trend: TrendOut, zone: ZoneInfo, height: int, speech: Speech) -> Iterator[Layer]:
     """A thin line for each session, with a symbol of its kind on top."""
     if not trend.sessions:
         return
+    on_day = speech.translated(_("%(kind)s session on %(day)s"))
     values = [
         {
             "at": local(s.started_at, zone),
             "shape": KINDS[s.kind][0],
             "colour": KINDS[s.kind][1],
-            "said": f"{s.kind} session on {day_in_words(s.day)}",
+            "said": on_day % {"kind": speech.code(s.kind), "day": speech.day(s.day)},
         }
         for s in trend.sessions
     ]
@@ -124,7 +129,7 @@ def _marks(trend: TrendOut, zone: ZoneInfo, height: int) -> Iterator[Layer]:
     }
 
 
-def _lines(trend: TrendOut, start: str, end: str, height: int) -> Iterator[Layer]:
+def _lines(trend: TrendOut, start: str, end: str, height: int, speech: Speech) -> Iterator[Layer]:
     """The response line of each episode, from its first session to the first session of the next episode, and the
     remission line over the whole width. Lines that reach the right edge are labelled outside the plot, where no score
     can be, in the order in which they lie."""
@@ -133,13 +138,13 @@ def _lines(trend: TrendOut, start: str, end: str, height: int) -> Iterator[Layer
         begins = max(start, midnight(episode.first_session_on))
         ends = end if following is None else min(end, midnight(following.first_session_on))
         if episode.response_line is not None and begins < ends:
-            label = f"response {episode.response_line:g}"
+            label = speech.translated(_("response %(value)s")) % {"value": speech.number(episode.response_line)}
             values.append(
                 {"at": begins, "end": ends, "value": episode.response_line, "label": label, "ink": DARK_GREEN}
             )
     remission = []
     if trend.remission_line is not None:
-        label = f"remission {trend.remission_line:g}"
+        label = speech.translated(_("remission %(value)s")) % {"value": speech.number(trend.remission_line)}
         remission = [{"at": start, "end": end, "value": trend.remission_line, "label": label, "ink": BLUE}]
     yield from _rules(values, GREEN, [7, 4])
     yield from _rules(remission, BLUE, [2, 3])
@@ -175,9 +180,9 @@ def _rules(values: list[dict[str, Any]], colour: str, dash: list[int]) -> Iterat
         }
 
 
-def _nothing(trend: TrendOut, height: int) -> Iterator[Layer]:
+def _nothing(trend: TrendOut, height: int, speech: Speech) -> Iterator[Layer]:
     if not trend.points:
-        text = "no scores yet" if trend.from_on is None else "no scores in these days"
+        text = speech.translated(_("no scores yet") if trend.from_on is None else _("no scores in these days"))
         yield {
             "data": {"values": [{"text": text}]},
             "mark": {"type": "text", "fontSize": 14, "color": GREY},

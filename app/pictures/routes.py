@@ -1,9 +1,9 @@
 """HTTP of pictures: each as SVG, as PNG, and as the Vega-Lite specification that both are drawn from."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.access.dependencies import DoorOf, GuardedRoute
@@ -14,12 +14,14 @@ from app.api.parts import Part
 from app.api.problems import Responses, problems
 from app.cohorts.routes import CohortOf, answered
 from app.drawing import Format, Renderer
-from app.instruments import INSTRUMENTS
 from app.pictures import service
-from app.pictures.durability import durability_picture
+from app.pictures.durability import durability_picture, title_of
 from app.pictures.service import Picture
 from app.pictures.style import with_alternative
+from app.speech import ENGLISH, Speech, in_language
+from app.speech.languages import SOURCE
 from app.trend.routes import QuestionOf
+from app.trend.service import Question
 
 RENDERER: Part[Renderer] = Part("renderer")
 
@@ -45,27 +47,40 @@ First = Annotated[
 Last = Annotated[DayIn | None, Query(alias="to", description="Last day; today by default and at most")]
 
 
+def _speech(
+    language: Annotated[Literal["en", "es"], Query(description="The language of the words in the picture")] = "en",
+) -> Speech:
+    return ENGLISH if language == SOURCE else in_language(language)
+
+
+SpeechOf = Annotated[Speech, Depends(_speech)]
+
+
 @router.get(
     "/trend.vl.json",
     summary="The trend's picture as a Vega-Lite specification",
     response_model=dict[str, Any],
     responses=problems(*_OF_PATIENT),
 )
-async def get_trend_description(door: DoorOf, patient_id: UUID, question: QuestionOf) -> Response:
+async def get_trend_description(door: DoorOf, patient_id: UUID, question: QuestionOf, speech: SpeechOf) -> Response:
     """Its `description` is the text alternative of the picture."""
-    return JSONResponse((await _trend(door, patient_id, question)).specification)
+    return JSONResponse((await _trend(door, patient_id, question, speech)).specification)
 
 
 @router.get("/trend.svg", summary="The trend's picture, to be scaled", response_class=Response, responses=_SVG)
-async def get_trend_svg(request: Request, door: DoorOf, patient_id: UUID, question: QuestionOf) -> Response:
+async def get_trend_svg(
+    request: Request, door: DoorOf, patient_id: UUID, question: QuestionOf, speech: SpeechOf
+) -> Response:
     """Drawn from the Vega-Lite specification, with a title and a text alternative inside."""
-    return await _drawn(request, await _trend(door, patient_id, question), "svg")
+    return await _drawn(request, await _trend(door, patient_id, question, speech), "svg")
 
 
 @router.get("/trend.png", summary="The trend's picture as pixels", response_class=Response, responses=_PNG)
-async def get_trend_png(request: Request, door: DoorOf, patient_id: UUID, question: QuestionOf) -> Response:
+async def get_trend_png(
+    request: Request, door: DoorOf, patient_id: UUID, question: QuestionOf, speech: SpeechOf
+) -> Response:
     """At 144 pixels per inch. The trend's `description` is its text alternative."""
-    return await _drawn(request, await _trend(door, patient_id, question), "png")
+    return await _drawn(request, await _trend(door, patient_id, question, speech), "png")
 
 
 @router.get(
@@ -74,29 +89,31 @@ async def get_trend_png(request: Request, door: DoorOf, patient_id: UUID, questi
     response_model=dict[str, Any],
     responses=problems(*_OF_PATIENT),
 )
-async def get_overview_description(door: DoorOf, patient_id: UUID, first: First = None, last: Last = None) -> Response:
+async def get_overview_description(
+    door: DoorOf, patient_id: UUID, speech: SpeechOf, first: First = None, last: Last = None
+) -> Response:
     """Each domain by the instrument that answers for it now. Its `description` is the text alternative."""
-    return JSONResponse((await _overview(door, patient_id, first, last)).specification)
+    return JSONResponse((await _overview(door, patient_id, first, last, speech)).specification)
 
 
 @router.get(
     "/overview.svg", summary="Mood, anxiety and pain over time, to be scaled", response_class=Response, responses=_SVG
 )
 async def get_overview_svg(
-    request: Request, door: DoorOf, patient_id: UUID, first: First = None, last: Last = None
+    request: Request, door: DoorOf, patient_id: UUID, speech: SpeechOf, first: First = None, last: Last = None
 ) -> Response:
     """Three panels over one time axis, with sessions, statuses and what else happened."""
-    return await _drawn(request, await _overview(door, patient_id, first, last), "svg")
+    return await _drawn(request, await _overview(door, patient_id, first, last, speech), "svg")
 
 
 @router.get(
     "/overview.png", summary="Mood, anxiety and pain over time, as pixels", response_class=Response, responses=_PNG
 )
 async def get_overview_png(
-    request: Request, door: DoorOf, patient_id: UUID, first: First = None, last: Last = None
+    request: Request, door: DoorOf, patient_id: UUID, speech: SpeechOf, first: First = None, last: Last = None
 ) -> Response:
     """At 144 pixels per inch."""
-    return await _drawn(request, await _overview(door, patient_id, first, last), "png")
+    return await _drawn(request, await _overview(door, patient_id, first, last, speech), "png")
 
 
 @router.get(
@@ -105,21 +122,27 @@ async def get_overview_png(
     response_model=dict[str, Any],
     responses=problems(*_OF_PATIENT),
 )
-async def get_effects_description(door: DoorOf, patient_id: UUID, instrument: RuledInstrument) -> Response:
+async def get_effects_description(
+    door: DoorOf, patient_id: UUID, instrument: RuledInstrument, speech: SpeechOf
+) -> Response:
     """With the change per booster and its interval. Its `description` is the text alternative."""
-    return JSONResponse((await _effects(door, patient_id, instrument)).specification)
+    return JSONResponse((await _effects(door, patient_id, instrument, speech)).specification)
 
 
 @router.get("/effects.svg", summary="Days of relief by session, to be scaled", response_class=Response, responses=_SVG)
-async def get_effects_svg(request: Request, door: DoorOf, patient_id: UUID, instrument: RuledInstrument) -> Response:
+async def get_effects_svg(
+    request: Request, door: DoorOf, patient_id: UUID, instrument: RuledInstrument, speech: SpeechOf
+) -> Response:
     """How long relief lasted after each session of the current episode, beside the days to the next one."""
-    return await _drawn(request, await _effects(door, patient_id, instrument), "svg")
+    return await _drawn(request, await _effects(door, patient_id, instrument, speech), "svg")
 
 
 @router.get("/effects.png", summary="Days of relief by session, as pixels", response_class=Response, responses=_PNG)
-async def get_effects_png(request: Request, door: DoorOf, patient_id: UUID, instrument: RuledInstrument) -> Response:
+async def get_effects_png(
+    request: Request, door: DoorOf, patient_id: UUID, instrument: RuledInstrument, speech: SpeechOf
+) -> Response:
     """At 144 pixels per inch."""
-    return await _drawn(request, await _effects(door, patient_id, instrument), "png")
+    return await _drawn(request, await _effects(door, patient_id, instrument, speech), "png")
 
 
 @cohort_router.get(
@@ -128,9 +151,9 @@ async def get_effects_png(request: Request, door: DoorOf, patient_id: UUID, inst
     response_model=dict[str, Any],
     responses=problems(),
 )
-async def get_durability_description(door: DoorOf, cohort: CohortOf) -> Response:
+async def get_durability_description(door: DoorOf, cohort: CohortOf, speech: SpeechOf) -> Response:
     """Its `description` is the text alternative."""
-    return JSONResponse((await _durability(door, cohort)).specification)
+    return JSONResponse((await _durability(door, cohort, speech)).specification)
 
 
 @cohort_router.get(
@@ -139,9 +162,9 @@ async def get_durability_description(door: DoorOf, cohort: CohortOf) -> Response
     response_class=Response,
     responses=_drawn_as("image/svg+xml"),
 )
-async def get_durability_svg(request: Request, door: DoorOf, cohort: CohortOf) -> Response:
+async def get_durability_svg(request: Request, door: DoorOf, cohort: CohortOf, speech: SpeechOf) -> Response:
     """The curves of `GET /v1/cohorts/durability`, with intervals, numbers at risk, and where they end."""
-    return await _drawn(request, await _durability(door, cohort), "svg")
+    return await _drawn(request, await _durability(door, cohort, speech), "svg")
 
 
 @cohort_router.get(
@@ -150,29 +173,31 @@ async def get_durability_svg(request: Request, door: DoorOf, cohort: CohortOf) -
     response_class=Response,
     responses=_drawn_as("image/png"),
 )
-async def get_durability_png(request: Request, door: DoorOf, cohort: CohortOf) -> Response:
+async def get_durability_png(request: Request, door: DoorOf, cohort: CohortOf, speech: SpeechOf) -> Response:
     """At 144 pixels per inch."""
-    return await _drawn(request, await _durability(door, cohort), "png")
+    return await _drawn(request, await _durability(door, cohort, speech), "png")
 
 
-async def _trend(door: Door, patient_id: UUID, question: QuestionOf) -> Picture:
-    return (await door.read(lambda db: service.trend_of(db, door.caller, patient_id, question, door.act.at))).value
-
-
-async def _overview(door: Door, patient_id: UUID, first: First, last: Last) -> Picture:
-    found = await door.read(lambda db: service.overview_of(db, door.caller, patient_id, first, last, door.act.at))
+async def _trend(door: Door, patient_id: UUID, question: Question, speech: Speech) -> Picture:
+    found = await door.read(lambda db: service.trend_of(db, door.caller, patient_id, question, door.act.at, speech))
     return found.value
 
 
-async def _effects(door: Door, patient_id: UUID, instrument: str) -> Picture:
-    return (await door.read(lambda db: service.effects(db, door.caller, patient_id, instrument, door.act.at))).value
+async def _overview(door: Door, patient_id: UUID, first: First, last: Last, speech: Speech) -> Picture:
+    asked = (patient_id, first, last, door.act.at, speech)
+    return (await door.read(lambda db: service.overview_of(db, door.caller, *asked))).value
 
 
-async def _durability(door: Door, cohort: CohortOf) -> Picture:
+async def _effects(door: Door, patient_id: UUID, instrument: str, speech: Speech) -> Picture:
+    found = await door.read(lambda db: service.effects(db, door.caller, patient_id, instrument, door.act.at, speech))
+    return found.value
+
+
+async def _durability(door: Door, cohort: CohortOf, speech: Speech) -> Picture:
     answer = await answered(door, cohort)
     clinic = door.caller.clinic
-    specification = durability_picture(answer, clinic.name, synthetic=clinic.synthetic)
-    return Picture(specification, f"How long relief lasts: {INSTRUMENTS[answer.instrument].name}")
+    specification = durability_picture(answer, clinic.name, speech, synthetic=clinic.synthetic)
+    return Picture(specification, title_of(answer, speech))
 
 
 async def _drawn(request: Request, picture: Picture, image: Format) -> Response:

@@ -8,31 +8,32 @@ from zoneinfo import ZoneInfo
 
 from app.pictures.style import GREY, INK, Layer, instant, local
 from app.relief import STALE_AFTER_DAYS
+from app.speech import Speech
+from app.speech import message as _
 from app.trend.models import PointOut, TrendOut
-from app.trend.words import day_in_words
 
 _MANY = 150
 
 
-def notes(trend: TrendOut) -> str:
+def notes(trend: TrendOut, speech: Speech) -> list[str]:
     """The meaning of the signs that no legend explains."""
     found = []
     if trend.buckets:
-        found.append("dots and line: median of each period; bars: lowest to highest")
+        found.append(_("dots and line: median of each period; bars: lowest to highest"))
     elif _are_many(trend):
-        found.append("line: weekly medians")
+        found.append(_("line: weekly medians"))
     if not trend.buckets and any(not point.counts and not point.acute for point in trend.points):
-        found.append("hollow: before the first session, or replaced by a later score of its day")
+        found.append(_("hollow: before the first session, or replaced by a later score of its day"))
     if not trend.buckets and any(point.acute for point in trend.points):
-        found.append("crosses: on a session's day after it, not counted")
-    return "; ".join(found)
+        found.append(_("crosses: on a session's day after it, not counted"))
+    return [speech.translated(note) for note in found]
 
 
 def _are_many(trend: TrendOut) -> bool:
     return len(trend.points) > _MANY
 
 
-def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
+def scores_drawn(trend: TrendOut, zone: ZoneInfo, speech: Speech) -> Iterator[Layer]:
     """Scores and a line through them, or, where they are many, through their weekly medians. The line breaks where
     two points are so far apart that the earlier score was stale, and passes scores of a session's own day by: they are
     crosses. Other scores that do not count are hollow."""
@@ -50,7 +51,8 @@ def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
         }
     size, width, opacity = (9, 0.5, 0.4) if many else (38, 1.5, 1)
     plain, acute = (
-        [_score(p, zone, is_named=not many) for p in trend.points if p.acute == is_acute] for is_acute in (False, True)
+        [_score(p, zone, None if many else speech) for p in trend.points if p.acute == is_acute]
+        for is_acute in (False, True)
     )
     if plain:
         yield {
@@ -77,22 +79,31 @@ def scores_drawn(trend: TrendOut, zone: ZoneInfo) -> Iterator[Layer]:
         }
 
 
-def _score(point: PointOut, zone: ZoneInfo, *, is_named: bool) -> dict[str, Any]:
+def _score(point: PointOut, zone: ZoneInfo, speech: Speech | None) -> dict[str, Any]:
+    """A score as it is drawn; named where it is said how."""
     found = {"at": local(point.taken_at, zone), "value": point.value, "counts": point.counts, "acute": point.acute}
-    if is_named:
-        found["said"] = f"{day_in_words(point.day)}: {point.value:g}" + ("" if point.counts else ", not counted")
+    if speech is not None:
+        told = f"{speech.day(point.day)}: {speech.number(point.value)}"
+        found["said"] = told if point.counts else speech.translated(_("%(score)s, not counted")) % {"score": told}
     return found
 
 
-def buckets_drawn(trend: TrendOut) -> Iterator[Layer]:
+def buckets_drawn(trend: TrendOut, speech: Speech) -> Iterator[Layer]:
     """The median of each bucket, and a bar from its lowest to its highest score."""
+    told = speech.translated(_("%(first)s to %(last)s: median %(median)s of %(count)s"))
     values = [
         {
             "at": instant(datetime.combine(b.start_on, time()) + (b.end_on + timedelta(days=1) - b.start_on) / 2),
             "value": b.median,
             "low": b.min,
             "high": b.max,
-            "said": f"{day_in_words(b.start_on)} to {day_in_words(b.end_on)}: median {b.median:g} of {b.n}",
+            "said": told
+            % {
+                "first": speech.day(b.start_on),
+                "last": speech.day(b.end_on),
+                "median": speech.number(b.median),
+                "count": b.n,
+            },
         }
         for b in trend.buckets
         if b.median is not None

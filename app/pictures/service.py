@@ -13,9 +13,11 @@ from app.facts import Fact
 from app.instruments import INSTRUMENTS
 from app.patients import identifiers
 from app.patients import service as patients
-from app.pictures.effects import Bar, effects_picture
+from app.pictures.effects import Bar, effects_picture, title_of
 from app.pictures.overview import overview_picture
 from app.pictures.trend import Heading, trend_picture
+from app.speech import ENGLISH, Speech
+from app.speech import message as _
 from app.storage import Transaction
 from app.tracks import service as tracks
 from app.tracks import store as tracks_store
@@ -43,15 +45,26 @@ class Picture:
         return str(self.specification["description"])
 
 
-def trend_of(db: Transaction, caller: Caller, patient_id: UUID, question: Question, now: datetime) -> Fact[Picture]:
+def trend_of(
+    db: Transaction, caller: Caller, patient_id: UUID, question: Question, now: datetime, speech: Speech
+) -> Fact[Picture]:
     """The picture of one instrument's trend. Raises NotFound, Merged, Invalid."""
     found = trends.trend_of(db, caller, patient_id, question, now)
-    specification = trend_picture(found.value, _heading(db, caller, patient_id, now))
-    return Fact(Picture(specification, INSTRUMENTS[question.instrument].name), (patient_id,))
+    name = speech.translated(INSTRUMENTS[question.instrument].name)
+    if speech is not ENGLISH:
+        found.value.description = described(found.value, name, speech)
+    specification = trend_picture(found.value, _heading(db, caller, patient_id, now, speech))
+    return Fact(Picture(specification, name), (patient_id,))
 
 
 def overview_of(
-    db: Transaction, caller: Caller, patient_id: UUID, first: date | None, last: date | None, now: datetime
+    db: Transaction,
+    caller: Caller,
+    patient_id: UUID,
+    first: date | None,
+    last: date | None,
+    now: datetime,
+    speech: Speech,
 ) -> Fact[Picture]:
     """The picture of mood, anxiety and pain, each by the instrument that answers for it now. Raises NotFound, Merged,
     Invalid."""
@@ -65,17 +78,19 @@ def overview_of(
         found = trends.trend_of(db, caller, patient_id, Question(code, first, last, "none"), now).value
         if found.points:
             found.events = []  # told once, for all domains
-            found.description = described(found, INSTRUMENTS[code].name)
+            found.description = described(found, speech.translated(INSTRUMENTS[code].name), speech)
             shown[domain] = found
     days = _days(shown, first, min(last or today, today))
     events = happened(db, caller, patient_id, *days) if shown else []
     missing = [domain for domain in chosen if domain not in shown]
-    heading, is_whole = _heading(db, caller, patient_id, now), first is None and days[1] == today
+    heading, is_whole = _heading(db, caller, patient_id, now, speech), first is None and days[1] == today
     specification = overview_picture(shown, missing, events, days, heading, is_whole=is_whole)
-    return Fact(Picture(specification, "Overview"), (patient_id,))
+    return Fact(Picture(specification, speech.translated(_("Overview"))), (patient_id,))
 
 
-def effects(db: Transaction, caller: Caller, patient_id: UUID, instrument: str, now: datetime) -> Fact[Picture]:
+def effects(
+    db: Transaction, caller: Caller, patient_id: UUID, instrument: str, now: datetime, speech: Speech
+) -> Fact[Picture]:
     """The picture of how many days of relief each session of the current episode brought. Raises NotFound, Merged,
     Invalid."""
     checked_instrument(instrument)
@@ -91,8 +106,8 @@ def effects(db: Transaction, caller: Caller, patient_id: UUID, instrument: str, 
             mine = next((one for one in found.of(UUID(infusion.id)) if one.instrument == instrument), None)
             bars.append(Bar(infusion.day, position.kind, mine))
     change = next((one for one in found.changes() if one.instrument == instrument), None)
-    specification = effects_picture(instrument, bars, change, _heading(db, caller, patient_id, now))
-    return Fact(Picture(specification, f"Relief by session: {INSTRUMENTS[instrument].name}"), (patient_id,))
+    specification = effects_picture(instrument, bars, change, _heading(db, caller, patient_id, now, speech))
+    return Fact(Picture(specification, title_of(instrument, speech)), (patient_id,))
 
 
 def _days(shown: Mapping[str, TrendOut], first: date | None, last: date) -> tuple[date, date]:
@@ -100,10 +115,10 @@ def _days(shown: Mapping[str, TrendOut], first: date | None, last: date) -> tupl
     return first or min(begins, default=last), last
 
 
-def _heading(db: Transaction, caller: Caller, patient_id: UUID, now: datetime) -> Heading:
+def _heading(db: Transaction, caller: Caller, patient_id: UUID, now: datetime, speech: Speech) -> Heading:
     """Whose picture it is. The label is the clinic's own: only callers who may see patients are shown it."""
     label = None
     if "patients:read" in caller.scopes:
         label = identifiers.of_patients(db, caller.clinic_id, [patient_id])[patient_id].label
     zone, clinic = caller.time_zone, caller.clinic
-    return Heading(label, clinic.name, zone, local_day(now, zone), clinic.synthetic)
+    return Heading(label, clinic.name, zone, local_day(now, zone), clinic.synthetic, speech)

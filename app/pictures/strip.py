@@ -4,14 +4,16 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from app.pictures.style import STATUS_COLOURS, WIDTH, Layer, ink_on, instant, midnight, place, time_axis, width_of
+from app.speech import Speech
+from app.speech import message as _
 from app.trend.models import TrendOut
-from app.trend.words import day_in_words
 
 _HEIGHT = 16
 
 
-def strip(trend: TrendOut, first: date, last: date, *, is_last: bool) -> dict[str, Any]:
+def strip(trend: TrendOut, first: date, last: date, speech: Speech, *, is_last: bool) -> dict[str, Any]:
     """The status of each day, as one row of colours, each named where there is room."""
+    from_to = speech.translated(_("%(status)s from %(first)s to %(last)s"))
     runs = [
         {
             "at": midnight(run.from_on),
@@ -19,11 +21,12 @@ def strip(trend: TrendOut, first: date, last: date, *, is_last: bool) -> dict[st
             "middle": instant(
                 datetime.combine(run.from_on, time()) + (run.to_on + timedelta(days=1) - run.from_on) / 2
             ),
-            "status": run.status.replace("_", " "),
+            "status": speech.code(run.status),
             "colour": STATUS_COLOURS[run.status],
             "ink": ink_on(run.status),
             "room": place(run.to_on + timedelta(days=1), first, last) - place(run.from_on, first, last),
-            "said": f"{run.status.replace('_', ' ')} from {day_in_words(run.from_on)} to {day_in_words(run.to_on)}",
+            "said": from_to
+            % {"status": speech.code(run.status), "first": speech.day(run.from_on), "last": speech.day(run.to_on)},
         }
         for run in trend.statuses
         if run.status in STATUS_COLOURS

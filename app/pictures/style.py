@@ -9,6 +9,9 @@ from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.speech import ENGLISH, Speech
+from app.speech import message as _
+
 WIDTH = 760
 BLUE, ORANGE, GREEN, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959", "#222222"
 DARK_GREEN = "#00664A"  # the same hue, darker, for text on white
@@ -33,12 +36,16 @@ _DARK = frozenset({"holding", "lost", "no_response"})
 Layer = dict[str, Any]
 
 
-def framed(title: str, subtitle: list[str], description: str, *, synthetic: bool) -> dict[str, Any]:
+def framed(
+    title: str, subtitle: list[str], description: str, *, synthetic: bool, speech: Speech = ENGLISH
+) -> dict[str, Any]:
     """The parts of a specification that all pictures have. `description` is the text alternative."""
+    if synthetic:
+        title = speech.translated(_("SYNTHETIC DATA, nobody real: %(title)s")) % {"title": title}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "title": {
-            "text": f"SYNTHETIC DATA, nobody real: {title}" if synthetic else title,
+            "text": title,
             "subtitle": subtitle,
             "anchor": "start",
             "fontSize": 14,
@@ -54,6 +61,7 @@ def framed(title: str, subtitle: list[str], description: str, *, synthetic: bool
             "axis": {"labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontWeight": "normal"},
             "view": {"stroke": "#999999"},
             "legend": {"orient": "top", "title": None, "labelFontSize": 11, "symbolSize": 70},
+            **({} if speech is ENGLISH else {"locale": {"time": speech.calendar(), "number": speech.digits()}}),
         },
     }
 

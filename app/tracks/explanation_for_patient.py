@@ -4,30 +4,11 @@ The words are plain and kind, and about scores only. Nothing here says what will
 what to do. Each sentence is a message that a catalogue may translate.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
-
 from app.instruments import INSTRUMENTS
-from app.tracks.explanation import SAID_OF_READINGS, day_in_words, number
-from app.tracks.output import TrackOut, Value
-
-
-def _(message: str) -> str:
-    """Marks a sentence as one to be translated."""
-    return message
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """How to say it: the translation of a message, a day in words, a number."""
-
-    translated: Callable[[str], str]
-    day: Callable[[date], str]
-    number: Callable[[Value], str]
-
-
-ENGLISH = Speech(str, day_in_words, number)
+from app.speech import ENGLISH, Speech
+from app.speech import message as _
+from app.tracks.explanation import SAID_OF_READINGS
+from app.tracks.output import TrackOut
 
 _NEAR = _("A single score this close to the response line can fall on either side of it by chance.")
 _AGAIN = _("One more score from %(day)s would show whether it repeats.")
@@ -96,4 +77,4 @@ def _standing(track: TrackOut, speech: Speech) -> str:
         return speech.translated(_UNCHANGED) % values
     if percent is None:
         return speech.translated(_COMPARED) % values
-    return speech.translated(_BETTER if percent >= 0 else _WORSE) % {**values, "percent": f"{abs(percent):g}"}
+    return speech.translated(_BETTER if percent >= 0 else _WORSE) % {**values, "percent": speech.number(abs(percent))}

@@ -29,11 +29,14 @@ from app.alerts.routes import MAIL
 from app.api.faults import Refused
 from app.api.parts import DATABASE, PUBLIC_URL
 from app.api.problems import render
+from app.cohorts.words import group_in_words
 from app.errors import InsufficientScope, InvalidToken, Merged, NotFound, Problem
 from app.facts import Fact
+from app.outlook import words as outlook
 from app.sign_in import granting
+from app.speech import in_language, languages
 from app.storage import Transaction
-from app.web import language as speech
+from app.tracks import explanation as tracks
 from app.web import words
 from app.web.assets import address_of
 
@@ -230,7 +233,7 @@ async def sign_off(response: Response, request: Request, jar: Jar) -> tuple[UUID
 
 def language_of(request: Request) -> str:
     """The language of a request's page."""
-    return speech.chosen(request.cookies.get(_LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
+    return languages.chosen(request.cookies.get(_LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
 
 
 def keep_language(response: Response, language: str) -> None:
@@ -274,26 +277,29 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    catalogue = speech.translations(language)
+    catalogue = languages.translations(language)
     made.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
     made.filters |= {
         "day": partial(_day, language),
-        "moment": lambda value, zone: speech.moment_in(language, value, zone),
-        "hour": lambda value, zone: speech.hour_in(language, value, zone),
-        "number": lambda value: speech.number_in(language, value),
+        "moment": lambda value, zone: languages.moment_in(language, value, zone),
+        "hour": lambda value, zone: languages.hour_in(language, value, zone),
+        "number": lambda value: languages.number_in(language, value),
         "told": catalogue.gettext,
         "place": lambda pointer: words.place(catalogue.gettext, pointer),
         "said": lambda code: words.said(catalogue.gettext, code),
+        "group": lambda name: group_in_words(name, in_language(language)),
+        "explained": lambda track: tracks.explain(track, in_language(language)),
+        "outlook": lambda found: outlook.explain(found, in_language(language)),
     }
-    made.globals |= {"asset": address_of, "languages": speech.LANGUAGES, "telephone": words.telephone}
+    made.globals |= {"asset": address_of, "languages": languages.LANGUAGES, "telephone": words.telephone}
     made.globals["instrument_name"] = partial(words.instrument, catalogue.gettext)
     return made
 
 
 def _day(language: str, value: date, form: str = "long") -> str:
-    return speech.day_in(language, value, form)
+    return languages.day_in(language, value, form)
 
 
 def gettext_of(request: Request) -> Callable[[str], str]:
     """What translates a sentence into the language of the page."""
-    return speech.translations(language_of(request)).gettext
+    return languages.translations(language_of(request)).gettext

@@ -25,8 +25,8 @@ from app.reminders import service as reminders
 from app.reminders.keys import encoded
 from app.reminders.models import PushSubscription, decoded
 from app.reminders.reminding import Reminders
+from app.speech.languages import translations
 from app.storage import Database
-from app.web.language import translations
 from app.webhooks.routes import ALLOWED_HOSTS
 from tests.conftest import ZONE, Api, app_of, days_ago, new_clinic, new_device
 from tests.web.pages import Browser, read

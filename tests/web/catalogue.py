@@ -1,5 +1,6 @@
 """Every sentence that pages say, gathered from the templates and the code, and from the instruments."""
 
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,13 @@ from app.main import create_app  # noqa: F401
 from app.web.check_in.questions import ENDS
 
 ROOT = Path(__file__).parent.parent.parent / "app"
-SAYING = ("web/words.py", "web/prints/missing.py", "tracks/explanation_for_patient.py", "web/check_in/routes.py")
+# Modules that say something: they import `message`, or translate a text.
+SAYING = sorted(
+    path
+    for path in ROOT.rglob("*.py")
+    if re.search(r"import message\b|gettext\(|translated\(|counted\(", path.read_text(encoding="utf-8"))
+)
+_MARKS = {"_": None, "message": None, "gettext": None, "translated": None, "counted": (1, 2)}
 
 
 def messages() -> dict[str, str | None]:
@@ -50,10 +57,8 @@ def _gathered() -> Iterator[str | tuple[str, str]]:
                 alone = message if isinstance(message, str) else message[0]  # with values the rest are none
                 plural = None if isinstance(message, str) else message[1]
                 yield str(alone) if plural is None else (str(alone), plural)
-    for name in SAYING:
-        content = BytesIO((ROOT / name).read_bytes())
-        for _, message, _, _ in extract("python", content, keywords={"_": None, "gettext": None}):
-            assert isinstance(message, str)
-            yield message
+    for path in SAYING:
+        for _, message, _, _ in extract("python", BytesIO(path.read_bytes()), keywords=_MARKS):
+            yield message if isinstance(message, str) else (str(message[0]), str(message[1]))
     yield from of_instruments()
     yield from (family.title for family in families().values())

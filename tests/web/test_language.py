@@ -1,16 +1,26 @@
 """Every sentence of the pages in every language."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from importlib.resources import files
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages.pofile import read_po
 
-from app.web import language
-from app.web.language import LANGUAGES, SOURCE, chosen, day_in, hour_in, moment_in, number_in
+from app.events.models import Kind as EventKind
+from app.patients.models import Indication
+from app.pictures.panel import KINDS
+from app.pictures.style import STATUS_COLOURS
+from app.sessions.models import Route
+from app.speech import in_language, languages
+from app.speech.languages import LANGUAGES, SOURCE, chosen, day_in, hour_in, moment_in, number_in
+from app.tracks.explanation import explain
+from app.tracks.explanation_for_patient import explain_to_patient
 from tests.conftest import Api, days_ago, new_device
+from tests.tracks.test_explanation import random_tracks
 from tests.web.catalogue import messages
 from tests.web.pages import Browser
 
@@ -20,7 +30,7 @@ _PLACE = re.compile(r"%\((\w+)\)[sd]|%%")
 
 def catalogue(name: str) -> dict[str, tuple[str, ...]]:
     """The messages of a catalogue with their translations."""
-    path = files("app.web") / "locale" / name / "LC_MESSAGES" / "messages.po"
+    path = files("app.speech") / "locale" / name / "LC_MESSAGES" / "messages.po"
     with path.open("rb") as file:
         found = read_po(file, locale=name, abort_invalid=True)
     shown = {}
@@ -87,4 +97,67 @@ def test_days_and_moments_are_told_in_the_clinics_zone_and_the_readers_language(
     assert hour_in("en", at, zone) == "10:30 PM"
     assert day_in("es", date(2026, 1, 6)) == "6 de enero de 2026"
     assert (number_in("en", 1234.5), number_in("es", 7.0)) == ("1,234.5", "7")
-    assert language.translations("en").gettext("Mood") == "Mood"
+    assert languages.translations("en").gettext("Mood") == "Mood"
+
+
+_ENGLISH = re.compile(r"\b(the|of|is|was|were|to|score|scores|day|days|reading|response|baseline|session|since|from)\b")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_answers_are_explained_in_the_readers_language(name: str) -> None:
+    speech = in_language(name)
+    for track in random_tracks(1_500):
+        for text in (explain(track, speech), explain_to_patient(track, speech)):
+            assert not _ENGLISH.search(text), text
+            assert not re.search(r"%\(|None", text), text
+
+
+def test_what_codes_are_called_is_in_every_catalogue() -> None:
+    kinds = get_args(EventKind)
+    groups = (*get_args(Indication), *get_args(Route), "treatment_resistant", "not_treatment_resistant", "unknown")
+    codes = {*STATUS_COLOURS, "not_started", *KINDS, *kinds, *groups, "none_recorded", *("mood", "anxiety", "pain")}
+    for name in OTHERS:
+        known = catalogue(name)
+        assert {code for code in codes if code.replace("_", " ") not in known} == set()
+
+
+def test_pictures_speak_the_language_that_is_asked_for(api: Api) -> None:
+    patient = api.patient(label="A.B.", indications=["major_depressive_disorder"])
+    for days, score in ((40, 20), (36, 12), (30, 8), (2, 7)):
+        api.check_in(patient, days_ago(days), "phq-9", score)
+    api.check_in(patient, days_ago(3), "nrs-pain", 4)
+    for days in (39, 37):
+        api.session(patient, days_ago(days))
+    api.post(f"/v1/patients/{patient}/events", {"kind": "medication_changed", "on": days_ago(10)[:10]})
+    base = f"/v1/patients/{patient}"
+    by = "?instrument=phq-9"
+    for path in (
+        f"{base}/overview.vl.json",
+        f"{base}/trend.vl.json{by}",
+        f"{base}/effects.vl.json{by}",
+        f"/v1/cohorts/durability.vl.json{by}",
+    ):
+        sign = "&" if "?" in path else "?"
+        plain = api.get(path)
+        assert api.get(f"{path}{sign}language=en").content == plain.content
+        spanish = api.get(f"{path}{sign}language=es").json()
+        assert spanish["config"]["locale"]["time"]["shortMonths"][0] == "ene"
+        for text in _texts({**spanish, "config": {}, "encoding": {}}):
+            assert not _ENGLISH.search(text), (path, text)
+    refused = api.get(f"{base}/overview.vl.json?language=fr")
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "language")
+    svg = api.get(f"{base}/overview.svg?language=es").text
+    assert "línea de respuesta" in svg
+    assert "cambio de medicación" in svg or "medicación cambiada" in svg
+
+
+def _texts(found: Any) -> Iterator[str]:
+    """What a specification says: its words of several letters, but for the names of its own fields."""
+    if isinstance(found, str) and " " in found and "datum" not in found and "toDate" not in found:
+        yield found
+    elif isinstance(found, dict):
+        for value in found.values():
+            yield from _texts(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from _texts(value)

@@ -27,9 +27,9 @@ from app.people import service as people
 from app.people.models import UserIn, UserPatch
 from app.plans import service as plans
 from app.plans.models import ClinicPlanIn
+from app.speech.languages import LANGUAGES
 from app.storage import Transaction, new_id
 from app.web.forms import Form, body_of, form_of
-from app.web.language import LANGUAGES
 from app.web.pages import PageRoute, page, see_other, tried
 from app.web.patient.gathering import colleagues
 from app.web.recording import contents

@@ -35,10 +35,10 @@ from app.plans import service as plans
 from app.relief_answers import service as relief_answers
 from app.relief_answers.service import Question
 from app.reminders import service as reminders
+from app.speech import in_language
 from app.storage import NO_CLINIC, Transaction, new_id
 from app.tracks.days import local_day
-from app.tracks.explanation_for_patient import Speech, explain_to_patient
-from app.web import language as speech
+from app.tracks.explanation_for_patient import explain_to_patient
 from app.web.assets import assets
 from app.web.check_in import questions
 from app.web.forms import Form, body_of, form_of
@@ -167,8 +167,7 @@ async def scores_page(request: Request, door: DoorOf) -> Response:
         return Fact((found[:_MOST_SHOWN], told), (patient_id,))
 
     check_ins, relief = (await door.read(work)).value
-    language, gettext = language_of(request), gettext_of(request)
-    said = Speech(gettext, lambda day: speech.day_in(language, day), lambda value: speech.number_in(language, value))
+    said = in_language(language_of(request))
     tracks = {track.instrument: track for track in relief.tracks} if relief is not None else {}
     answers = [
         (domain, explain_to_patient(tracks[domain.instrument], said))
@@ -185,7 +184,8 @@ async def my_curve(request: Request, door: DoorOf) -> Response:
     """The patient's own curve, drawn by the server: an old phone has little to do."""
     patient_id = door.caller.patient_id
     assert patient_id is not None  # only a device comes here
-    found = await door.read(lambda db: pictures.overview_of(db, door.caller, patient_id, None, None, door.act.at))
+    asked = (patient_id, None, None, door.act.at, in_language(language_of(request)))
+    found = await door.read(lambda db: pictures.overview_of(db, door.caller, *asked))
     content = await RENDERER.of(request).draw(found.value.specification, "svg")
     return Response(content, media_type="image/svg+xml")
 

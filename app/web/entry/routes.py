@@ -24,10 +24,10 @@ from app.people.models import PasswordChange, SecondFactorConfirm, SecondFactorS
 from app.sign_in import granting
 from app.sign_in.models import PasswordIn
 from app.sign_in.service import NEEDS_CODE, NOT_RIGHT, Attempt, Refusal
+from app.speech.languages import LANGUAGES
 from app.storage import NO_CLINIC
 from app.web.codes import qr
 from app.web.forms import body_of, form_of
-from app.web.language import LANGUAGES
 from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other, show_again, sign_off
 
 # The issuer at which people may sign in, where one is set.

@@ -16,8 +16,8 @@ from app.facts import Fact
 from app.patients import history
 from app.patients import service as patients
 from app.patients.models import PatientOut, PatientSearch
+from app.speech import languages
 from app.storage import Transaction, new_id
-from app.web import language as speech
 from app.web import words
 from app.web.codes import qr
 from app.web.forms import Form, body_of, form_of
@@ -152,6 +152,6 @@ def sentences(request: Request, answers: Any) -> list[str]:
     language = language_of(request)
 
     def day(value: date) -> str:
-        return speech.day_in(language, value)
+        return languages.day_in(language, value)
 
     return [words.sentence(gettext_of(request), day, one.domain, one.track) for one in answers]

@@ -15,8 +15,8 @@ from app.errors import InvalidToken, NotFound, Problem
 from app.facts import Fact
 from app.reminders import service as reminders
 from app.reminders.models import SubscriptionIn
+from app.speech import languages
 from app.storage import NO_CLINIC, Transaction
-from app.web import language as speech
 from app.web.pages import DevicePageRoute, language_of, page, see_other
 from app.webhooks.routes import ALLOWED_HOSTS
 
@@ -97,7 +97,7 @@ async def read_calendar(request: Request, code: str) -> Response:
         language, due, link_id = await prove(parts, clinic_id, lambda db: calendars.read(db, clinic_id, code, origin))
     except InvalidToken:  # the phone that made it is removed
         raise NotFound from None
-    title = speech.translations(language).gettext("Check-in")
+    title = languages.translations(language).gettext("Check-in")
     address = f"{PUBLIC_URL.of(request).rstrip('/')}/check-in"
     content = calendars.calendar(title, due, link_id, origin, address)
     return Response(content, media_type="text/calendar; charset=utf-8")

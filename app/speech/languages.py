@@ -1,4 +1,4 @@
-"""The languages of the pages: gettext catalogues, dates and numbers."""
+"""The languages: gettext catalogues, dates and numbers."""
 
 import gettext
 import io
@@ -8,7 +8,7 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -44,7 +44,7 @@ def translations(language: str) -> gettext.NullTranslations:
     """The catalogue of a language, compiled when it is first asked for."""
     if language == SOURCE:
         return gettext.NullTranslations()
-    text = (files("app.web") / "locale" / language / "LC_MESSAGES" / "messages.po").read_bytes()
+    text = (files("app.speech") / "locale" / language / "LC_MESSAGES" / "messages.po").read_bytes()
     compiled = io.BytesIO()
     write_mo(compiled, read_po(io.BytesIO(text), locale=language))
     compiled.seek(0)
@@ -62,6 +62,11 @@ def day_in(language: str, day: date, form: str = "long") -> str:
     return format_date(day, form, locale=_locale(language))
 
 
+def day_of_year_in(language: str, day: date) -> str:
+    """A day in words without its year."""
+    return format_skeleton("MMMMd", day, locale=_locale(language))
+
+
 def moment_in(language: str, moment: datetime, zone: ZoneInfo) -> str:
     """A moment in the clinic's zone: its day and time."""
     return format_datetime(moment, "medium", tzinfo=zone, locale=_locale(language)).replace("\u202f", " ")
@@ -75,3 +80,27 @@ def hour_in(language: str, moment: datetime, zone: ZoneInfo) -> str:
 def number_in(language: str, value: float) -> str:
     """A number, without decimals that say nothing."""
     return format_decimal(value, locale=_locale(language))
+
+
+def calendar_in(language: str) -> dict[str, object]:
+    """The names of days and months in the form of d3-time-format."""
+    locale = _locale(language)
+    days = {width: locale.days["stand-alone"][width] for width in ("wide", "abbreviated")}
+    months = {width: locale.months["stand-alone"][width] for width in ("wide", "abbreviated")}
+    found: dict[str, object] = {"dateTime": "%x %X", "date": "%-d/%-m/%Y", "time": "%H:%M:%S", "periods": ["AM", "PM"]}
+    for name, width in (("days", "wide"), ("shortDays", "abbreviated")):
+        found[name] = [days[width][(day + 6) % 7] for day in range(7)]  # Sunday first
+    for name, width in (("months", "wide"), ("shortMonths", "abbreviated")):
+        found[name] = [months[width][month] for month in range(1, 13)]
+    return found
+
+
+def digits_in(language: str) -> dict[str, object]:
+    """How numbers are written in the form of d3-format."""
+    symbols = _locale(language).number_symbols["latn"]
+    return {"decimal": symbols["decimal"], "thousands": symbols["group"], "grouping": [3], "currency": ["$", ""]}
+
+
+def decimal_in(language: str, value: float) -> str:
+    """A number with one decimal."""
+    return format_decimal(value, "#,##0.0", locale=_locale(language))
