@@ -37,7 +37,7 @@ from app.sign_in import granting
 from app.speech import in_language, languages
 from app.storage import Transaction
 from app.tracks import explanation as tracks
-from app.web import words
+from app.web import rules, words
 from app.web.assets import address_of
 
 # Nothing from elsewhere, no script or style in the page itself, and nothing that makes code of text.
@@ -287,6 +287,7 @@ def environment(language: str) -> Environment:
         "told": catalogue.gettext,
         "place": lambda pointer: words.place(catalogue.gettext, pointer),
         "said": lambda code: words.said(catalogue.gettext, code),
+        "rule": lambda detail: rules.rule(catalogue.gettext, detail),
         "group": lambda name: group_in_words(name, in_language(language)),
         "explained": lambda track: tracks.explain(track, in_language(language)),
         "outlook": lambda found: outlook.explain(found, in_language(language)),

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.access.dependencies import DoorOf
 from app.cohorts import service as cohorts
 from app.cohorts.models import CohortDurabilityOut, CohortOutcomesOut
+from app.cohorts.policies import SMALLEST_AT_RISK
 from app.cohorts.tallies import GroupBy, Question
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
@@ -51,6 +52,7 @@ async def cohorts_page(
         rates=rates,
         question=question,
         read_at=_READ_AT,
+        least_at_risk=SMALLEST_AT_RISK,
         codes=[code for code, found in INSTRUMENTS.items() if found.rule is not None],
         groupings=_GROUPINGS,
     )
