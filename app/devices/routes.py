@@ -4,17 +4,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access import attempts, store, tokens
 from app.access.dependencies import DOOR_PARTS, DoorOf, GuardedRoute, KeyOf, origin_of
-from app.access.door import prove
 from app.access.tokens import token_out
-from app.api.parts import DATABASE, PUBLIC_URL
+from app.api.parts import PUBLIC_URL
 from app.api.problems import problems
 from app.api.rendering import created, no_content
 from app.devices import service
 from app.devices.models import DeviceList, DeviceTokenOut, EnrolmentOut, RedeemIn
-from app.errors import InvalidToken
-from app.storage import NO_CLINIC
+from app.devices.redeeming import redeemed
 
 router = APIRouter(prefix="/v1/patients/{patient_id}", tags=["patients"], route_class=GuardedRoute)
 open_router = APIRouter(prefix="/v1/enrolments", tags=["access"], route_class=GuardedRoute)
@@ -56,13 +53,6 @@ async def revoke_device(door: DoorOf, patient_id: UUID, device_id: UUID) -> Resp
 @open_router.post("/redeem", summary="Make this device a patient's own", responses=problems("invalid_token"))
 async def redeem_enrolment(request: Request, body: RedeemIn) -> DeviceTokenOut:
     """Single use. The refresh token lives 400 days from its last use."""
-    database, origin = DATABASE.of(request), origin_of(request)
-    await attempts.count(database, "", origin.address)
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, tokens.digest(body.code)))
-    if clinic_id is None:
-        raise InvalidToken("the code is unknown, used or expired")
-    parts = DOOR_PARTS.of(request)
-    granted = await prove(parts, clinic_id, lambda db: service.redeem(db, body.code, body.device_name, origin))
-    await attempts.forgive(database, "", origin.address)
+    granted = await redeemed(DOOR_PARTS.of(request), body, origin_of(request))
     assert granted.patient_id is not None  # a device's tokens name its patient
     return DeviceTokenOut(**token_out(granted).model_dump(exclude_unset=True), patient_id=granted.patient_id)

@@ -12,7 +12,9 @@ from app.access.outside import VerifiedPerson
 from app.access.tokens import Tokens
 from app.audit.service import Origin
 from app.clients.service import secret_fits
+from app.errors import InvalidToken
 from app.people import passwords
+from app.people import service as people
 from app.sign_in import service
 from app.sign_in.service import NOT_RIGHT, Attempt, Refusal
 from app.storage import NO_CLINIC, Database
@@ -81,6 +83,18 @@ async def ended(database: Database, token: str, now: datetime) -> tuple[UUID, UU
         return None
     whose = await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, now))
     return None if whose is None else (clinic_id, whose)
+
+
+async def password_set(parts: DoorParts, code: str, password: str, origin: Origin) -> None:
+    """Sets a password by a code that works once. Raises InvalidToken, Invalid, RateLimited."""
+    database = parts.database
+    await attempts.count(database, "", origin.address)
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(code)))
+    if clinic_id is None:
+        raise InvalidToken("the code is unknown, used or expired")
+    password_hash = await passwords.hashed(password)
+    await prove(parts, clinic_id, lambda db: people.set_password(db, clinic_id, code, password_hash, origin))
+    await attempts.forgive(database, "", origin.address)
 
 
 async def by_secret(parts: DoorParts, client_id: str, secret: str, scope: str, origin: Origin) -> Granted:

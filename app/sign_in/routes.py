@@ -9,21 +9,15 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from app import clock
-from app.access import attempts, store, tokens
 from app.access.dependencies import DOOR_PARTS, GuardedRoute, origin_of
-from app.access.door import prove
 from app.access.models import TokenOut
 from app.access.tokens import token_out
 from app.api.parts import DATABASE
 from app.api.problems import Responses, only, problems
-from app.errors import InvalidToken
-from app.people import passwords
-from app.people import service as people
 from app.sign_in import granting
 from app.sign_in.granting import Granted
 from app.sign_in.models import GRANT_TYPES, PasswordIn, RevocationRequest, TokenError, TokenRequest
 from app.sign_in.service import Attempt, Refusal
-from app.storage import NO_CLINIC
 
 router = APIRouter(tags=["access"], route_class=GuardedRoute)
 
@@ -108,14 +102,7 @@ async def revoke_token(request: Request, form: Annotated[RevocationRequest, Form
 )
 async def set_password(request: Request, body: PasswordIn) -> Response:
     """For a new person, and for one whose password was reset. The code works once; every session before it ends."""
-    database, origin = DATABASE.of(request), origin_of(request)
-    await attempts.count(database, "", origin.address)
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, tokens.digest(body.code)))
-    if clinic_id is None:
-        raise InvalidToken("the code is unknown, used or expired")
-    password_hash, parts = await passwords.hashed(body.password), DOOR_PARTS.of(request)
-    await prove(parts, clinic_id, lambda db: people.set_password(db, clinic_id, body.code, password_hash, origin))
-    await attempts.forgive(database, "", origin.address)
+    await granting.password_set(DOOR_PARTS.of(request), body.code, body.password, origin_of(request))
     return Response(status_code=204)
 
 

@@ -11,10 +11,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app import clock
-from app.access import attempts, store, tokens
 from app.access.cookies import DEVICE
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
-from app.access.door import Door, prove
+from app.access.door import Door
 from app.api.parts import DATABASE
 from app.api.problems import render
 from app.api.rendering import created
@@ -24,8 +23,8 @@ from app.checkins.deciding import Post
 from app.checkins.models import CheckInIn
 from app.checkins.output import crisis_notice
 from app.checkins.routes import RECORDING, RecordingRoute
-from app.devices import service as devices
 from app.devices.models import RedeemIn
+from app.devices.redeeming import redeemed
 from app.errors import Fault, Invalid, InvalidToken, NotFound, Problem
 from app.facts import Fact
 from app.instruments import INSTRUMENTS
@@ -36,7 +35,7 @@ from app.relief_answers import service as relief_answers
 from app.relief_answers.service import Question
 from app.reminders import service as reminders
 from app.speech import in_language
-from app.storage import NO_CLINIC, Transaction, new_id
+from app.storage import Transaction, new_id
 from app.tracks.days import local_day
 from app.tracks.explanation_for_patient import explain_to_patient
 from app.web.assets import assets
@@ -121,19 +120,12 @@ async def enrol_page(request: Request) -> Response:
 @router.post("/enrol")
 async def enrol(request: Request) -> Response:
     """Makes this browser the patient's own, by a code that works once."""
-    form, database, origin = await form_of(request), DATABASE.of(request), origin_of(request)
-    await attempts.count(database, "", origin.address)
+    form = await form_of(request)
     try:
         body = body_of(RedeemIn, {"code": form.get("code", ""), "device_name": form.get("device_name", _PHONE)})
-        held = tokens.digest(body.code)
-        clinic_id = await database.read(NO_CLINIC, lambda db: store.enrolment_clinic(db, held))
-        if clinic_id is None:
-            raise InvalidToken
-        parts = DOOR_PARTS.of(request)
-        granted = await prove(parts, clinic_id, lambda db: devices.redeem(db, body.code, body.device_name, origin))
+        granted = await redeemed(DOOR_PARTS.of(request), body, origin_of(request))
     except (Invalid, InvalidToken) as problem:
         return page(request, "check_in_enrol.html", 422, problem=problem)
-    await attempts.forgive(database, "", origin.address)
     response = see_other("/check-in")
     keep(response, request, granted, DEVICE)
     return response

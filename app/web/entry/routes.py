@@ -162,21 +162,11 @@ async def password_page(request: Request) -> Response:
 async def set_password_by_form(request: Request) -> Response:
     """Sets a password by a code that works once."""
     sent = await request.form()
-    database, origin = DATABASE.of(request), origin_of(request)
-    await attempts.count(database, "", origin.address)
     try:
         body = body_of(PasswordIn, {"code": str(sent.get("code", "")).strip(), "password": str(sent.get("password"))})
-        held = tokens.digest(body.code)
-        clinic_id = await database.read(NO_CLINIC, lambda db: store.password_code_clinic(db, held))
-        if clinic_id is None:
-            raise Invalid("the code is unknown, used or expired")
-        made = await passwords.hashed(body.password)
-        await prove(
-            DOOR_PARTS.of(request), clinic_id, lambda db: people.set_password(db, clinic_id, body.code, made, origin)
-        )
+        await granting.password_set(DOOR_PARTS.of(request), body.code, body.password, origin_of(request))
     except (Invalid, InvalidToken) as problem:
         return page(request, "password.html", 422, problem=problem)
-    await attempts.forgive(database, "", origin.address)
     return see_other("/sign-in")
 
 
