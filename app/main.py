@@ -74,9 +74,11 @@ from app.sign_in.routes import router as sign_in
 from app.storage import Database, Joined
 from app.storage.watching import watched
 from app.trend.routes import router as trend
-from app.web.administration.routes import router as administration
+from app.web.account.routes import router as account_pages
+from app.web.audit.routes import router as audit_page
 from app.web.check_in.routes import router as check_in_pages
 from app.web.check_in.routes import sending as sent_check_ins
+from app.web.clinic.routes import router as clinic_pages
 from app.web.cohort.routes import router as cohort_page
 from app.web.entry.routes import OUTSIDE
 from app.web.entry.routes import returning as returning_pages
@@ -84,11 +86,13 @@ from app.web.entry.routes import router as entry_pages
 from app.web.importing.routes import router as import_pages
 from app.web.pages import nowhere
 from app.web.patient.routes import router as patient_pages
+from app.web.people.routes import router as people_pages
 from app.web.prints.routes import router as prints
 from app.web.recording.routes import router as recording_pages
 from app.web.reminders.routes import asked_by_script as reminding
 from app.web.reminders.routes import router as reminder_pages
 from app.web.static_files.routes import router as static_files
+from app.web.webhooks.routes import router as webhook_pages
 from app.web.worklist.routes import router as worklist_pages
 from app.webhooks.models import WebhookEvent
 from app.webhooks.routes import ALLOWED_HOSTS
@@ -113,7 +117,8 @@ _ROUTERS = (
 # Of two routes with one path the first counts: `/patients/new` is no patient.
 _PAGES = (
     static_files, entry_pages, returning_pages, worklist_pages, recording_pages, patient_pages, prints, cohort_page,
-    check_in_pages, sent_check_ins, reminder_pages, reminding, administration, import_pages,
+    check_in_pages, sent_check_ins, reminder_pages, reminding, account_pages, clinic_pages, people_pages, audit_page,
+    webhook_pages, import_pages,
 )  # fmt: skip
 _TITLE = "Holdfast"
 # Where the service is reached unless it is told otherwise.

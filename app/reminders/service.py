@@ -24,15 +24,6 @@ _LOST = ("gone", "refused")
 
 
 @dataclass(frozen=True, slots=True)
-class Phone:
-    """What one phone is told of reminders: the clinic's public key (None until a phone first asks), and whether they
-    are `on`, `off`, or `lost`: then its push service takes none any more."""
-
-    public_key: str | None
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reach:
     """Whether reminders reach a patient: `on_since`, on the phone that gets them; else `lost_at`, since when none of
     their phones does though they wished it; both None where nobody wished it."""
@@ -41,11 +32,9 @@ class Reach:
     lost_at: datetime | None
 
 
-def phone(db: Transaction, caller: Caller) -> Phone:
-    """What the caller's phone is told."""
-    key = store.key(db, caller.clinic_id)
-    held = store.subscription(db, caller.clinic_id, caller.id)
-    return Phone(None if key is None else key.public_key, _state(held))
+def state_of(db: Transaction, caller: Caller) -> str:
+    """Whether reminders are `on` for the caller's phone, `off`, or `lost`: its push service takes none any more."""
+    return _state(store.subscription(db, caller.clinic_id, caller.id))
 
 
 def prepare(db: Transaction, caller: Caller, act: Act) -> Fact[str]:

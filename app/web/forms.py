@@ -75,6 +75,19 @@ class Form(dict[str, str]):
         return here
 
 
+def filled(value: Any) -> Any:
+    """A field that was left blank is none."""
+    return None if value == "" else value
+
+
+def version_of(form: Form) -> int:
+    """The version that a change was made from. Raises Invalid."""
+    version = form.number("version")
+    if not isinstance(version, int):
+        raise Invalid("the page is not whole: open it anew")
+    return version
+
+
 async def form_of(request: Request) -> Form:
     """The form that was sent, without its files."""
     async with request.form() as sent:

@@ -242,10 +242,19 @@ def keep_language(response: Response, language: str) -> None:
 
 
 def page(
-    request: Request, template: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **values: Any
+    request: Request,
+    template: str,
+    status: int | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    problem: Problem | None = None,
+    **values: Any,
 ) -> Response:
-    """A page from a template. Beside its own values each template knows who looks (`caller`, None where nobody is
-    known) and where, and has filters for days, moments and numbers in the reader's language and the clinic's zone."""
+    """A page from a template; with a problem, its status unless another one is given. Beside its own values each
+    template knows who looks (`caller`, None where nobody is known) and where, and has filters for days, moments and
+    numbers in the reader's language and the clinic's zone."""
+    if status is None:
+        status = 200 if problem is None else problem.status
     language = language_of(request)
     door: Door | None = getattr(request.state, "door", None)
     caller = door.caller if door is not None else None
@@ -260,6 +269,7 @@ def page(
         clinic=clinic,
         zone=caller.time_zone if caller is not None else None,
         alerts_reach_nobody=clinic is not None and reaches_nobody(clinic.alert_recipients, MAIL.of(request)),
+        problem=problem,
         **values,
     )
     shown = {name: value for name, value in (headers or {}).items() if name != "Content-Length"}
@@ -299,6 +309,11 @@ def environment(language: str) -> Environment:
 
 def _day(language: str, value: date, form: str = "long") -> str:
     return languages.day_in(language, value, form)
+
+
+def shown_once(request: Request, name: str, secret: str, back: str, *, is_password: bool = False) -> Response:
+    """The page of a secret that is shown only now: of an integration, of a webhook, or a code for a password."""
+    return page(request, "admin_secret.html", shown_name=name, secret=secret, back=back, is_password=is_password)
 
 
 def gettext_of(request: Request) -> Callable[[str], str]:

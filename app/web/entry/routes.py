@@ -1,34 +1,31 @@
-"""Routes of signing in and out, and of one's own account."""
+"""Routes of signing in and out."""
 
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app import clock
 from app.access import attempts, store, tokens
 from app.access.cookies import PERSON
-from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
-from app.access.door import Door, prove
+from app.access.dependencies import DOOR_PARTS, origin_of
+from app.access.door import prove
 from app.access.outside import OutsideIssuer
 from app.access.tokens import Tokens
 from app.api.encryption import Cipher
 from app.api.parts import DATABASE, PUBLIC_URL, Part
-from app.errors import Invalid, InvalidToken, NotFound, Problem
-from app.people import passwords
+from app.errors import Invalid, InvalidToken, NotFound
 from app.people import service as people
-from app.people.models import PasswordChange, SecondFactorConfirm, SecondFactorStart
 from app.sign_in import granting
 from app.sign_in.models import PasswordIn
 from app.sign_in.service import NEEDS_CODE, NOT_RIGHT, Attempt, Refusal
 from app.speech.languages import LANGUAGES
 from app.storage import NO_CLINIC
-from app.web.codes import qr
 from app.web.forms import body_of, form_of
-from app.web.pages import PageRoute, forget, is_of_here, keep, keep_language, page, see_other, show_again, sign_off
+from app.web.pages import PageRoute, is_of_here, keep, keep_language, page, see_other, sign_off
 
 # The issuer at which people may sign in, where one is set.
 OUTSIDE: Part[OutsideIssuer | None] = Part("outside")
@@ -170,80 +167,6 @@ async def set_password_by_form(request: Request) -> Response:
     return see_other("/sign-in")
 
 
-@router.get("/account", name="get_me")
-async def account_page(request: Request, door: DoorOf) -> Response:
-    """Who is signed in, and how they keep others out."""
-    return await _account(request, door)
-
-
-@router.post("/account/password", name="change_password")
-async def change_password_by_form(request: Request, door: DoorOf) -> Response:
-    """Changes the password, and signs out everywhere."""
-    sent, database = await request.form(), DATABASE.of(request)
-    given = {name: str(sent.get(name, "")) for name in ("current_password", "password")}
-    try:
-        body = body_of(PasswordChange, given)
-        async with attempts.counted(database, door):
-            checked = await passwords.checked_hash(database, door.act, body.current_password, "/current_password")
-            new = await passwords.hashed(body.password)
-            await door.do(lambda db: people.change_password(db, door.caller, door.act, checked, new))
-    except Invalid as problem:
-        return await _account(request, door, problem)
-    response = see_other("/sign-in")
-    forget(response, request, PERSON)
-    return response
-
-
-@router.post("/account/sign-out-everywhere", name="sign_out_everywhere")
-async def sign_out_everywhere_by_form(request: Request, door: DoorOf) -> Response:
-    """Ends every session of the person, in this browser and in others."""
-    await door.do(lambda db: people.sign_out_everywhere(db, door.caller))
-    response = see_other("/sign-in")
-    forget(response, request, PERSON)
-    return response
-
-
-@router.get("/account/second-factor", name="get_me")
-async def second_factor_page(request: Request, door: DoorOf) -> Response:
-    """The form with which a person begins to set up a second factor."""
-    found = await door.read(lambda db: people.me(db, door.caller))
-    return _factor_page(request, me=found.value)
-
-
-@router.post("/account/second-factor", name="start_second_factor")
-async def start_second_factor_by_form(request: Request, door: DoorOf) -> Response:
-    """Makes a secret for the authenticator, shown once, also as a QR code."""
-    form, sent, database = await form_of(request), await request.form(), DATABASE.of(request)
-    try:
-        given = {"password": str(sent.get("password", "")), "otp": form.get("otp")}
-        body = body_of(SecondFactorStart, given)
-        async with attempts.counted(database, door):
-            checked = await passwords.checked_hash(database, door.act, body.password, "/password")
-            done = await door.do(
-                lambda db: people.start_second_factor(db, door.caller, door.act, checked, body.otp or "")
-            )
-    except Invalid as problem:
-        return await _factor(request, door, problem)
-    return _factor_page(request, begun=done.value, picture=qr(done.value.uri))
-
-
-@router.post("/account/second-factor/confirmation", name="confirm_second_factor")
-async def confirm_second_factor_by_form(request: Request, door: DoorOf) -> Response:
-    """Turns the second factor on, and shows the recovery codes once."""
-    form = await form_of(request)
-    try:
-        body = body_of(SecondFactorConfirm, {"otp": form.get("otp", "")})
-        async with attempts.counted(DATABASE.of(request), door):
-            done = await door.do(
-                lambda db: people.confirm_second_factor(db, door.caller, door.act, body.otp, in_browser=True)
-            )
-    except Invalid as problem:
-        return await _factor(request, door, problem, is_begun=True)
-    value = done.value
-    request.state.granted = Tokens(value.access_token, value.refresh_token, value.scope)
-    return _factor_page(request, codes=value.recovery_codes)
-
-
 def _sign_in_form(
     request: Request,
     status: int,
@@ -272,25 +195,3 @@ def _returning(request: Request) -> str:
 
 def _outside_cipher(request: Request) -> Cipher:
     return Cipher(DATABASE.of(request).keyring.keys("outside sign-in"))
-
-
-async def _account(request: Request, door: Door, problem: Problem | None = None) -> Response:
-    if problem is not None:
-        await door.refuse(problem, {})
-        show_again(door)
-    found = await door.read(lambda db: people.me(db, door.caller))
-    status = 200 if problem is None else problem.status
-    return page(request, "account.html", status, me=found.value, problem=problem)
-
-
-async def _factor(request: Request, door: Door, problem: Problem, *, is_begun: bool = False) -> Response:
-    await door.refuse(problem, {})
-    show_again(door)
-    found = await door.read(lambda db: people.me(db, door.caller))
-    return _factor_page(request, problem.status, me=found.value, problem=problem, is_begun=is_begun)
-
-
-def _factor_page(request: Request, status: int = 200, **values: Any) -> Response:
-    """The page of the second factor, at one of its steps: `values` are what that step shows."""
-    nothing = {"me": None, "begun": None, "picture": None, "codes": None, "problem": None, "is_begun": False}
-    return page(request, "second_factor.html", status, **{**nothing, **values})

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.dependencies import DoorOf
+from app.access.dependencies import DoorOf, PageOf
 from app.access.door import Door
 from app.errors import Fault, Invalid, Problem
 from app.exchange import service
+from app.exchange.models import ImportOut
 from app.exchange.reading import ANY, SUFFIXES
 from app.facts import Fact
 from app.storage import Transaction
@@ -17,7 +18,6 @@ from app.web.pages import PageRoute, page, see_other, tried
 
 _LARGEST = 64 * 1024 * 1024
 _PIECE = 1024 * 1024
-_MOST = 50
 _MOVING = ("receiving", "validating", "applying", "cancelling")
 
 
@@ -31,13 +31,13 @@ router = APIRouter(prefix="/admin/imports", include_in_schema=False, route_class
 
 
 @router.get("", name="list_imports")
-async def imports_page(request: Request, door: DoorOf) -> Response:
+async def imports_page(request: Request, door: DoorOf, found: PageOf) -> Response:
     """Every import, the newest first, and the form for another one."""
-    return await _imports(request, door, None)
+    return await _imports(request, door, found)
 
 
 @router.post("", name="create_import")
-async def create_import(request: Request, door: DoorOf) -> Response:
+async def create_import(request: Request, door: DoorOf, found: PageOf) -> Response:
     """Takes a file, and leads to the page that says how far it is."""
     async with request.form() as sent:
         file, named = sent.get("file"), str(sent.get("mapping", "")) or None
@@ -50,7 +50,7 @@ async def create_import(request: Request, door: DoorOf) -> Response:
             import_id = await _taken(door, file.read, media_type, named, dry_run=dry_run)
             return see_other(f"/admin/imports/{import_id}")
 
-        return await tried(request, door, work, lambda problem: _imports(request, door, problem))
+        return await tried(request, door, work, lambda problem: _imports(request, door, found, problem))
 
 
 @router.get("/{import_id}", name="get_import")
@@ -91,11 +91,14 @@ async def _taken(
     return import_id
 
 
-async def _imports(request: Request, door: Door, problem: Problem | None) -> Response:
-    def work(db: Transaction) -> Fact[tuple[list[object], list[object]]]:
+async def _imports(request: Request, door: Door, found: PageOf, problem: Problem | None = None) -> Response:
+    def work(db: Transaction) -> Fact[tuple[list[ImportOut], list[object]]]:
         clinic_id = door.act.clinic_id
-        return Fact(([*service.listed(db, clinic_id, None, _MOST)], [*service.mappings(db, clinic_id).value]))
+        rows = service.listed(db, clinic_id, found.after, found.limit)
+        shown = found.cut(rows, lambda one: [one.created_at.isoformat(), str(one.id)])
+        return Fact((shown.value, [*service.mappings(db, clinic_id).value]))
 
-    found, mappings = (await door.read(work)).value
-    status = 200 if problem is None else problem.status
-    return page(request, "admin_imports.html", status, imports=found, mappings=mappings, problem=problem)
+    shown, mappings = (await door.read(work)).value
+    return page(
+        request, "admin_imports.html", imports=shown, next_cursor=found.next_cursor, mappings=mappings, problem=problem
+    )

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator
 
 from app.access.dependencies import DoorOf, PageOf
+from app.access.door import Door
 from app.api.fields import DayIn
 from app.api.parts import PUBLIC_URL
 from app.checkins import reading
 from app.devices import service as devices
+from app.errors import Problem
 from app.facts import Fact
 from app.patients import history
 from app.patients import service as patients
@@ -20,7 +22,7 @@ from app.speech import languages
 from app.storage import Transaction, new_id
 from app.web import words
 from app.web.codes import qr
-from app.web.forms import Form, body_of, form_of
+from app.web.forms import Form, body_of, filled, form_of
 from app.web.pages import PageRoute, gettext_of, language_of, page, see_other
 from app.web.patient import gathering
 from app.web.patient.gathering import Asked
@@ -31,14 +33,9 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 _MOST_FOUND = 50
 
 
-def _filled(value: Any) -> Any:
-    """A field of a form that was left blank is none."""
-    return None if value == "" else value
-
-
 # What was just done, to be said once.
 Done = Annotated[Literal["", "recorded", "saved"], Query()]
-Day = Annotated[DayIn | None, BeforeValidator(_filled), Query()]
+Day = Annotated[DayIn | None, BeforeValidator(filled), Query()]
 
 
 @router.get("/patients", name="list_patients")
@@ -77,7 +74,19 @@ async def patient_page(
     request: Request, door: DoorOf, patient_id: UUID, as_of: Day = None, known_on: Day = None, done: Done = ""
 ) -> Response:
     """Is relief holding? Then everything that the answer rests on."""
-    asked = Asked(as_of, known_on)
+    return await shown_patient(request, door, patient_id, asked=Asked(as_of, known_on), done=done)
+
+
+async def shown_patient(
+    request: Request,
+    door: Door,
+    patient_id: UUID,
+    problem: Problem | None = None,
+    form: Form | None = None,
+    asked: Asked = Asked(),  # noqa: B008 - it is frozen
+    done: str = "",
+) -> Response:
+    """A patient's page; `form`: what was typed of an event that was refused."""
     found = (await door.read(lambda db: gathering.patient_page(db, door.caller, door.act, patient_id, asked))).value
     return page(
         request,
@@ -85,8 +94,9 @@ async def patient_page(
         it=found,
         asked=asked,
         done=done,
-        new_id=str(new_id()),
+        form=form or Form([("id", str(new_id())), ("on", found.today.isoformat())]),
         sentences=sentences(request, found.answers),
+        problem=problem,
     )
 
 
@@ -105,9 +115,8 @@ async def shown_check_in(
         return Fact((patients.one(db, door.act.clinic_id, patient_id).value, versions, people), (patient_id,))
 
     patient, versions, people = (await door.read(work)).value
-    status = 200 if problem is None else problem.status
     return page(
-        request, "check_in.html", status, patient=patient, versions=versions, people=people, problem=problem,
+        request, "check_in.html", patient=patient, versions=versions, people=people, problem=problem,
         form=form or Form([]),
     )  # fmt: skip
 

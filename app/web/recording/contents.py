@@ -7,13 +7,17 @@ from zoneinfo import ZoneInfo
 
 from app.errors import Fault, Invalid
 from app.instruments import INSTRUMENTS
+from app.plans.models import PlanOut
 from app.web.forms import Form
 
-EFFECT_ROWS, VITAL_ROWS, NEW_PLAN_ROWS = 4, 3, 3
+EFFECT_ROWS, VITAL_ROWS = 4, 3
+_NEW_PLAN_ROWS, _MOST_PLAN_ROWS = 3, 200
 _NUMBERS = ("weight_kg", "dose_mg", "dose_mg_per_kg")
 _LONGEST_MINUTES = 10_080
 _TEXTS = ("status", "drug", "route", "lot", "notes")
 _PATIENT_NUMBERS = ("birth_year", "failed_antidepressant_trials")
+_SPANS = ("offset", "window", "early")
+_PLAN = ("after", *_SPANS, "instruments")
 _VITALS = ("systolic", "diastolic", "heart_rate", "spo2")
 
 
@@ -105,14 +109,40 @@ def patient_content_shown(form: Form) -> dict[str, Any]:
         return {**patient_content(blank), **{name: form.get(name) for name in _PATIENT_NUMBERS}}
 
 
+def plan_rows(plan: PlanOut, form: Form | None) -> list[dict[str, str]]:
+    """The rows of a plan's form: as they were typed, or as the plan stands with some blank ones below."""
+    if form is not None:
+        typed = [row for row in range(_MOST_PLAN_ROWS) if f"instruments.{row}" in form]
+        return [{name: form.get(f"{name}.{row}", "") for name in _PLAN} for row in typed] + _blank_rows()
+    stand = [
+        {
+            "after": item.after,
+            **{name: getattr(item, name)[1:-1] for name in _SPANS},
+            "instruments": " ".join(item.instruments),
+        }
+        for item in plan.items
+    ]
+    return stand + _blank_rows()
+
+
+def plan_confirms(plan: PlanOut, form: Form | None) -> bool:
+    """Whether the box of one more reading is ticked: as it was left, or as the plan stands."""
+    return bool(plan.confirm) if form is None else form.get("confirm") == "yes"
+
+
+def _blank_rows() -> list[dict[str, str]]:
+    usual = {"after": "session", "offset": "", "window": "2", "early": "1", "instruments": ""}
+    return [usual] * _NEW_PLAN_ROWS
+
+
 def plan_items(form: Form) -> list[dict[str, Any]]:
     """The rows of a plan that ask for an instrument. Raises Invalid."""
     found = []
-    for row in range(200):
+    for row in range(_MOST_PLAN_ROWS):
         codes = form.get(f"instruments.{row}", "").replace(",", " ").split()
         if not codes:
             continue
-        days = {name: form.number(f"{name}.{row}") for name in ("offset", "window", "early")}
+        days = {name: form.number(f"{name}.{row}") for name in _SPANS}
         if any(value is None or value != int(value) for value in days.values()):
             raise Invalid(errors=[Fault("pointer", f"/items/{row}", "needs whole days")])
         spans = {name: f"P{int(value or 0)}D" for name, value in days.items()}

@@ -26,10 +26,10 @@ from app.sessions import service as sessions
 from app.sessions.models import Effect, SessionIn, SessionPatch
 from app.storage import Transaction, new_id
 from app.tracks.days import local_day
-from app.web.forms import Form, body_of, form_of
+from app.web.forms import Form, body_of, form_of, version_of
 from app.web.pages import PageRoute, page, see_other, tried
 from app.web.patient.gathering import colleagues
-from app.web.patient.routes import shown_check_in
+from app.web.patient.routes import shown_check_in, shown_patient
 from app.web.recording import contents
 from app.web.recording.alarms import called_for
 
@@ -194,15 +194,19 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
 async def record_event(request: Request, door: DoorOf, patient_id: UUID) -> Response:
     """Records what else happened."""
     form = await form_of(request)
-    body = body_of(EventIn, {name: form.get(name) for name in ("id", "kind", "on", "label")})
-    await door.do(lambda db: events.record(db, door.caller, door.act, patient_id, body))
-    return see_other(f"/patients/{patient_id}#events")
+
+    async def work() -> Response:
+        body = body_of(EventIn, {name: form.get(name) for name in ("id", "kind", "on", "label")})
+        await door.do(lambda db: events.record(db, door.caller, door.act, patient_id, body))
+        return see_other(f"/patients/{patient_id}#events")
+
+    return await tried(request, door, work, lambda problem: shown_patient(request, door, patient_id, problem, form))
 
 
 @router.get("/patients/{patient_id}/plan", name="get_plan")
 async def plan_page(request: Request, door: DoorOf, patient_id: UUID) -> Response:
     """What a patient is asked for, and the form that changes it."""
-    return await _plan_form(request, door, patient_id, None)
+    return await _plan_form(request, door, patient_id)
 
 
 @router.post("/patients/{patient_id}/plan", name="put_plan")
@@ -216,15 +220,7 @@ async def put_plan(request: Request, door: DoorOf, patient_id: UUID) -> Response
         await door.do(lambda db: plans.put_plan(db, door.caller, door.act, patient_id, version_of(form), body))
         return see_other(f"/patients/{patient_id}/plan")
 
-    return await tried(request, door, work, lambda problem: _plan_form(request, door, patient_id, problem))
-
-
-def version_of(form: Form) -> int:
-    """The version that a change was made from. Raises Invalid."""
-    version = form.number("version")
-    if not isinstance(version, int):
-        raise Invalid("the page is not whole: open it anew")
-    return version
+    return await tried(request, door, work, lambda problem: _plan_form(request, door, patient_id, problem, form))
 
 
 async def _patient_form(
@@ -239,7 +235,7 @@ async def _patient_form(
     patient, people = (await door.read(work)).value
     values = contents.patient_content_shown(form) if "external_id" in form else None
     return page(
-        request, "patient_form.html", 200 if problem is None else problem.status, patient=patient, people=people,
+        request, "patient_form.html", patient=patient, people=people,
         form=form, values=values or patient, choices=_CHOICES, problem=problem,
     )  # fmt: skip
 
@@ -256,7 +252,7 @@ async def _session_form(
 
     patient, last = (await door.read(work)).value
     return page(
-        request, "session_form.html", 200 if problem is None else problem.status, patient=patient, last=last,
+        request, "session_form.html", patient=patient, last=last,
         form=form, new_id=str(new_id()), now=door.act.at.astimezone(caller.time_zone), effects=get_args(Effect),
         rows=contents, problem=problem,
     )  # fmt: skip
@@ -277,7 +273,7 @@ async def _session_page(
 
     patient, session, effect, versions, people = (await door.read(work)).value
     return page(
-        request, "session.html", 200 if problem is None else problem.status, patient=patient, session=session,
+        request, "session.html", patient=patient, session=session,
         effect=effect, form=form, versions=versions, people=people, problem=problem,
     )  # fmt: skip
 
@@ -299,20 +295,23 @@ async def _paper_form(
     patient, proposed = (await door.read(work)).value
     shown = [code for code in chosen if code in INSTRUMENTS] or proposed
     return page(
-        request, "paper.html", 200 if problem is None else problem.status, patient=patient,
+        request, "paper.html", patient=patient,
         shown=[INSTRUMENTS[code] for code in shown], every=list(INSTRUMENTS.values()), form=form,
         new_id=form.get("id") or str(new_id()), now=door.act.at.astimezone(caller.time_zone), problem=problem,
     )  # fmt: skip
 
 
-async def _plan_form(request: Request, door: Door, patient_id: UUID, problem: Problem | None) -> Response:
+async def _plan_form(
+    request: Request, door: Door, patient_id: UUID, problem: Problem | None = None, form: Form | None = None
+) -> Response:
     def work(db: Transaction) -> Fact[Any]:
         patient = patients.one(db, door.act.clinic_id, patient_id).value
         due = plans.due_of(db, door.caller, patient_id, None, None, door.act.at).value.items
         return Fact((patient, plans.plan(db, door.caller, patient_id).value, due), (patient_id,))
 
     patient, plan, due = (await door.read(work)).value
+    rows, confirms = contents.plan_rows(plan, form), contents.plan_confirms(plan, form)
     return page(
-        request, "plan.html", 200 if problem is None else problem.status, patient=patient, plan=plan, due=due,
-        more=contents.NEW_PLAN_ROWS, codes=list(INSTRUMENTS), problem=problem,
+        request, "plan.html", patient=patient, plan=plan, rows=rows, confirms=confirms, due=due,
+        codes=list(INSTRUMENTS), problem=problem,
     )  # fmt: skip

@@ -1,7 +1,5 @@
 """Routes of the patient's reminders."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from app.access import tokens
@@ -16,7 +14,7 @@ from app.facts import Fact
 from app.reminders import service as reminders
 from app.reminders.models import SubscriptionIn
 from app.speech import languages
-from app.storage import NO_CLINIC, Transaction
+from app.storage import NO_CLINIC
 from app.web.pages import DevicePageRoute, language_of, page, see_other
 from app.webhooks.routes import ALLOWED_HOSTS
 
@@ -43,11 +41,8 @@ async def _page(request: Request, door: Door, link: str | None) -> Response:
     caller = door.caller
     whose = () if caller.patient_id is None else (caller.patient_id,)
 
-    def work(db: Transaction) -> Fact[Any]:
-        return Fact(reminders.phone(db, caller), whose)
-
-    phone = (await door.read(work)).value
-    return page(request, "check_in_reminders.html", phone=phone, link=link)
+    state = (await door.read(lambda db: Fact(reminders.state_of(db, caller), whose))).value
+    return page(request, "check_in_reminders.html", state=state, link=link)
 
 
 @asked_by_script.post("/reminders/key", name="prepare_reminders")

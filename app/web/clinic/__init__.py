@@ -1,0 +1,1 @@
+"""The clinic's settings, its plan and its wording."""

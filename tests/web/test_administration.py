@@ -1,0 +1,100 @@
+"""Lists of the administration have no end that is not said, and a refused form keeps what was typed."""
+
+import re
+
+import pytest
+
+from app import clock
+from tests.conftest import Api, new_person
+from tests.web.pages import Browser, fields_of, read
+
+
+@pytest.fixture
+def browser(api: Api) -> Browser:
+    return Browser(api)
+
+
+def walked(browser: Browser, path: str) -> list[str]:
+    """The pages of a list, one after the other, two rows each."""
+    pages = []
+    address = f"{path}?limit=2"
+    while True:
+        page = browser.get(address).text
+        pages.append(page)
+        following = re.search(r'href="\?(cursor=[^"]+)">Show more', page)
+        if following is None:
+            return pages
+        address = f"{path}?limit=2&{following[1]}"
+
+
+def test_lists_go_on_to_their_end(api: Api, browser: Browser) -> None:
+    for number in range(4):
+        new_person(api.server, api.clinic_id, "clinician")
+        api.post("/v1/clients", {"name": f"EHR {number}", "scope": "patients:read"})
+        made = api.post("/v1/webhooks", {"url": f"https://ehr.example.org/{number}", "events": ["plan.due"]})
+        assert made.status_code == 201
+    people = walked(browser, "/admin/people")
+    assert len(people) == 3
+    emails = {one["email"] for one in api.get("/v1/users").json()["items"]}
+    assert {email for email in emails if any(email in page for page in people)} == emails
+    integrations = walked(browser, "/admin/integrations")
+    assert [sum(f"EHR {number}" in page for page in integrations) for number in range(4)] == [1, 1, 1, 1]
+    hooks = walked(browser, "/admin/webhooks")
+    assert [sum(f"example.org/{number}<" in page for page in hooks) for number in range(4)] == [1, 1, 1, 1]
+
+
+def test_settings_that_are_refused_come_back_as_typed(api: Api, browser: Browser) -> None:
+    version = api.get("/v1/clinic").json()["version"]
+    page = browser.post(
+        "/admin/clinic", version=version, name="North Clinic", alert_recipients="nobody", smallest_group="many",
+        crisis_contacts="Line: 988\nDesk: 555 0100", patient_view="all", second_factor="required",
+    )  # fmt: skip
+    assert page.status_code == 422
+    assert fields_of(page.text, "/admin/clinic") == {
+        "version": str(version), "name": "North Clinic", "alert_recipients": "nobody", "smallest_group": "many",
+    }  # fmt: skip
+    assert "Line: 988\nDesk: 555 0100" in page.text
+    assert '<option value="all" selected>' in page.text
+    assert '<option value="required" selected>' in page.text
+    assert api.get("/v1/clinic").json()["name"] == "Test"
+
+
+@pytest.mark.parametrize("whose", ["clinic", "patient"])
+def test_a_plan_that_is_refused_comes_back_as_typed(api: Api, browser: Browser, whose: str) -> None:
+    path = "/admin/plan" if whose == "clinic" else f"/patients/{api.patient()}/plan"
+    typed = {
+        "version": "1", "after.0": "course", "offset.0": "3.5", "window.0": "2", "early.0": "0",
+        "instruments.0": "phq-9 nonsense", "after.5": "session", "offset.5": "soon", "instruments.5": "gad-7",
+    }  # fmt: skip
+    page = browser.post(path, **typed)
+    assert page.status_code == 422
+    shown = fields_of(page.text, path)
+    assert (shown["offset.0"], shown["early.0"], shown["instruments.0"]) == ("3.5", "0", "phq-9 nonsense")
+    assert (shown["offset.1"], shown["instruments.1"]) == ("soon", "gad-7")
+    assert '<option value="course" selected>' in page.text
+    assert "confirm" not in shown, "it was not ticked"
+
+
+def test_an_event_that_is_refused_comes_back_as_typed(api: Api, browser: Browser) -> None:
+    patient = api.patient()
+    fields = fields_of(browser.get(f"/patients/{patient}").text, f"/patients/{patient}/events")
+    tomorrow = str(clock.now().year + 2) + "-01-01"
+    page = browser.post(
+        f"/patients/{patient}/events", **{**fields, "kind": "tms", "on": tomorrow, "label": "series of ten"}
+    )
+    assert page.status_code == 422
+    shown = fields_of(page.text, f"/patients/{patient}/events")
+    assert shown == {"id": fields["id"], "on": tomorrow, "label": "series of ten"}
+    assert '<option value="tms" selected>' in page.text
+    assert "Nothing was recorded." in read(page.text)
+    again = browser.post(f"/patients/{patient}/events", **{**shown, "kind": "tms", "on": "2025-01-06"})
+    assert again.status_code == 303
+    [event] = api.get(f"/v1/patients/{patient}/events").json()["items"]
+    assert (event["id"], event["label"]) == (fields["id"], "series of ten")
+
+
+def test_a_change_of_an_integration_that_came_too_late_says_so(api: Api, browser: Browser) -> None:
+    client = api.post("/v1/clients", {"name": "EHR", "scope": "patients:read"}).json()
+    page = browser.post(f"/admin/integrations/{client['id']}", version="7", disabled="yes")
+    assert page.status_code == 412
+    assert "Somebody else has changed it meanwhile." in read(page.text)
