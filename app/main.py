@@ -89,6 +89,7 @@ from app.web.patient.routes import router as patient_pages
 from app.web.people.routes import router as people_pages
 from app.web.prints.routes import router as prints
 from app.web.recording.routes import router as recording_pages
+from app.web.reminders.routes import PUSH_HOSTS
 from app.web.reminders.routes import asked_by_script as reminding
 from app.web.reminders.routes import router as reminder_pages
 from app.web.static_files.routes import router as static_files
@@ -231,6 +232,7 @@ def _put_parts(
     RELIEF.put(app, Audited(database.write_on_snapshot, relief_answers.relief_of_many))
     RENDERER.put(app, renderer)
     ALLOWED_HOSTS.put(app, settings.webhook_host_names)
+    PUSH_HOSTS.put(app, ())
     SCHEMA_HEAD.put(app, head())
 
 

@@ -71,11 +71,11 @@ class Job:
 
 
 def jobs(database: Database, mail: Mail | None, public_url: str, hosts: Collection[str] = ()) -> list[Job]:
-    """All background jobs. `public_url`: where patients reach the check-in; `hosts`: those to which webhooks and
-    reminders may go though they are not public."""
-    sender = Sender(hosts)
-    courier = Courier(database, sender, mail)
-    reminders = Reminders(database, sender, public_url, lambda language: translations(language).gettext("Check-in"))
+    """All background jobs. `public_url`: where patients reach the check-in; `hosts`: those to which webhooks
+    may go though they are not public."""
+    courier = Courier(database, Sender(hosts), mail)
+    # To public addresses alone: where a reminder goes a patient says, and not an administrator.
+    reminders = Reminders(database, Sender(()), public_url, lambda language: translations(language).gettext("Check-in"))
     return [
         Job("mail", _MAIL_SECONDS, lambda: asyncio.to_thread(mailing.send_due, database, mail)),
         Job("webhooks", _WEBHOOK_SECONDS, courier.round),

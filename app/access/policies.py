@@ -186,6 +186,7 @@ PAGES = {
     "page_my_reminders": Permission("plans:read", by="devices", patients=True),
     "prepare_reminders": Permission("plans:read", by="devices", patients=True),
     "turn_on_reminders": Permission("plans:read", by="devices", patients=True),
+    "renew_reminders": Permission("plans:read", by="devices", patients=True),
     "turn_off_reminders": Permission("plans:read", by="devices", patients=True),
     "make_calendar_link": Permission("plans:read", by="devices", patients=True),
     "end_calendar_links": Permission("plans:read", by="devices", patients=True),

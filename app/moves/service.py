@@ -23,6 +23,7 @@ from app.patients import history
 from app.patients import store as patients_store
 from app.patients.models import Patient
 from app.patients.service import ENDED, Erased
+from app.reminders import service as reminders
 from app.sessions import service as sessions
 from app.sessions import store as sessions_store
 from app.sessions.models import SessionOut
@@ -108,6 +109,7 @@ def merge(
     )  # fmt: skip
     _follow(db, caller, act, target)
     events.move_all(db, act, patient_id, body.into, source.at, body.reason)
+    reminders.carry_over(db, act.clinic_id, patient_id, body.into, load.session_ids)
     access.hand_over_devices(db, act.clinic_id, patient_id, body.into)
     if target.patient.care_status in ENDED:
         access.revoke_devices(db, act.clinic_id, body.into, act.at)

@@ -64,11 +64,29 @@ def after(
     return db.exec(query.order_by(col(Change.position)).limit(limit)).all()
 
 
+def patients_since(db: Transaction, clinic_id: UUID, kind: str, since: datetime, among: int, limit: int) -> list[UUID]:
+    """The patients of whom something of a kind happened since a moment, the latest first: at most `limit`, and only
+    among the latest changes, so that it costs the same however much happens."""
+    latest = (
+        select(Change)
+        .where(col(Change.clinic_id) == clinic_id, col(Change.id) >= _first_id(since))
+        .order_by(col(Change.id).desc())
+        .limit(among)
+        .subquery()
+    )
+    query = rows_of(latest.c.patient_id).where(latest.c.kind == kind).order_by(latest.c.id.desc())
+    return list(dict.fromkeys(db.execute(query).scalars()))[:limit]
+
+
+def _first_id(moment: datetime) -> UUID:
+    """The lowest id that was made at a moment: ids are of version 7 (RFC 9562), so they begin with their time."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 def delete_before(db: Transaction, clinic_id: UUID, moment: datetime) -> int | None:
     """Deletes the changes from before a moment, also those without a position. Returns the last position among them;
     None for none."""
-    # Ids are of version 7, so they begin with the time at which they were made.
-    old = (col(Change.clinic_id) == clinic_id, col(Change.id) < UUID(int=int(moment.timestamp() * 1000) << 80))
+    old = (col(Change.clinic_id) == clinic_id, col(Change.id) < _first_id(moment))
     last = db.exec(select(func.max(col(Change.position))).where(*old)).one()
     db.execute(delete(Change).where(*old))
     return last

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from urllib.parse import SplitResult, urlsplit
 
+_NO_ADDRESS = "must be an address, as in https://ehr.example.org/holdfast"
 # Networks through which an address inside could be reached by one that looks public.
 _TRANSLATED = [ipaddress.ip_network(name) for name in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 
@@ -18,10 +19,11 @@ def why_not(url: str, allowed: Collection[str]) -> str | None:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        _ = (host or "").encode("idna")  # a name that no resolver takes is none
     except ValueError:
-        return "must be an address, as in https://ehr.example.org/holdfast"
+        return _NO_ADDRESS
     if not host or port == 0 or any(character <= " " for character in url):
-        return "must be an address, as in https://ehr.example.org/holdfast"
+        return _NO_ADDRESS
     if parts.scheme != "https" and not (parts.scheme == "http" and host in allowed):
         return "must begin with https://"
     if parts.username is not None or parts.password is not None or parts.fragment:

@@ -45,9 +45,12 @@ def new_key(db: Transaction, clinic_id: UUID, now: datetime) -> PushKey:
     )
 
 
-def private_key(db: Transaction, key: PushKey) -> ec.EllipticCurvePrivateKey:
-    """The private key of a clinic."""
-    found = load_der_private_key(decoded(str(_cipher(db).decrypt(key.sealed))), None)
+def private_key(db: Transaction, key: PushKey) -> ec.EllipticCurvePrivateKey | None:
+    """The private key of a clinic; None where nobody can read it any more."""
+    held = _cipher(db).decrypt(key.sealed)
+    if held is None:
+        return None
+    found = load_der_private_key(decoded(held), None)
     assert isinstance(found, ec.EllipticCurvePrivateKey)  # none other is made
     return found
 
@@ -58,18 +61,22 @@ def keep(db: Transaction, subscription: PushSubscription, body: SubscriptionIn) 
     subscription.key_id = key_id(db)
 
 
-def destination(db: Transaction, subscription: PushSubscription) -> Destination:
-    """Where a phone's messages go."""
-    endpoint, public_key, secret = _cipher(db).decrypt(subscription.sealed) or ("", "", "")
+def destination(db: Transaction, subscription: PushSubscription) -> Destination | None:
+    """Where a phone's messages go; None where nobody can read that any more."""
+    found = _cipher(db).decrypt(subscription.sealed or "")
+    if found is None:
+        return None
+    endpoint, public_key, secret = found
     return Destination(endpoint, decoded(public_key), decoded(secret))
 
 
 def reseal(db: Transaction, held: PushKey | PushSubscription) -> None:
-    """Encrypts it under the service's secret of now."""
+    """Encrypts it under the service's secret of now. What nobody can read stays as it is."""
     cipher = _cipher(db)
-    content: Any = cipher.decrypt(held.sealed)
-    held.sealed, held.key_id = cipher.encrypt(content), key_id(db)
-    db.add(held)
+    content: Any = cipher.decrypt(held.sealed or "")
+    if content is not None:
+        held.sealed, held.key_id = cipher.encrypt(content), key_id(db)
+        db.add(held)
 
 
 def encoded(content: bytes) -> str:

@@ -45,7 +45,9 @@ def headers(
     """The headers of a message. `ttl`: how long the push service keeps it for a phone that is off. `contact`: an
     address of whoever runs the service, for that of the push service."""
     parts = urlsplit(endpoint)
-    claims = {"aud": f"{parts.scheme}://{parts.netloc}", "exp": now + _SIGNED_FOR, "sub": contact}
+    claims = {"aud": f"{parts.scheme}://{parts.netloc}", "exp": now + _SIGNED_FOR}
+    if contact.startswith("https:"):  # RFC 8292, 2.1; who runs it without https has no push service to answer to
+        claims["sub"] = contact
     token = jwt.encode(claims, private_key, algorithm="ES256")
     return {
         "Authorization": f"vapid t={token}, k={public_key}",

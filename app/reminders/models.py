@@ -10,13 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import AfterValidator
 from pydantic import Field as BodyField
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
 from app.api.fields import RequestBody, Text
 from app.storage import Moment, key, rights
 
 _SECRET_BYTES = 16
+_LIVE, _AGAIN = text("ended_at IS NULL"), text("next_at IS NOT NULL")
 
 
 class PushKey(SQLModel, table=True):
@@ -35,44 +36,49 @@ class PushKey(SQLModel, table=True):
 
 class PushSubscription(SQLModel, table=True):
     """Where reminders for one device are sent. `sealed`: the address and its keys, encrypted under `key_id`; whoever
-    has them can write to the phone. `looked_at`: when it was last looked for what has become due; at first when
-    reminders were turned on, by somebody who then saw what is due. It ends when the patient wishes it (`off`), and when
-    its push service says that it is `gone` or takes none of our messages (`refused`). On PostgreSQL every clinic's rows
-    may be read, so that one query finds those with a subscription."""
+    has them can write to the phone, so they go when it ends: because the patient wishes it (`off`), or because its push
+    service says that it is `gone`. `looked_at`: when it was last looked for what has become due; at first when
+    reminders were turned on, by somebody who then saw what is due. `failing_since`: since when its push service has
+    taken none of our messages; null after one that it took."""
 
     __tablename__ = "push_subscriptions"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "device_id"], ["devices.clinic_id", "devices.id"]),
         Index(None, "clinic_id", "endpoint_hash"),
-        rights("*", deletes=True, seen_by_all=True),
+        Index("ix_push_subscriptions_live", "clinic_id", postgresql_where=_LIVE, sqlite_where=_LIVE),
+        rights("*", deletes=True),
     )
 
     clinic_id: UUID = key()
     device_id: UUID = key()
-    endpoint_hash: str
-    sealed: str
+    endpoint_hash: str | None
+    sealed: str | None
     key_id: str
     language: str
     created_at: datetime = Field(sa_type=Moment)
     looked_at: datetime = Field(sa_type=Moment)
+    failing_since: datetime | None = Field(sa_type=Moment)
     ended_at: datetime | None = Field(sa_type=Moment)
     ended_because: str | None
 
 
 class Reminder(SQLModel, table=True):
-    """The one reminder of what a patient is asked for on a day. `taken_at`: since when it is with a push service, or on
-    its way there; it is not sent again, whatever becomes of it. It is null again where the push service has not taken
-    it. `next_at`: not before then."""
+    """The one reminder of a check-in that a plan asks for. `item` names that whatever becomes of its day: the session
+    and how many days after it, or the same of enrolment. `taken_at`: since when the reminder is with a push service, or
+    on its way there; it is not sent again, whatever becomes of it. It is null again where the push service has not
+    taken it. `next_at`: not before then."""
 
     __tablename__ = "reminders"
     __table_args__ = (
         ForeignKeyConstraint(["clinic_id", "patient_id"], ["patients.clinic_id", "patients.id"]),
+        Index("ix_reminders_again", "clinic_id", "next_at", postgresql_where=_AGAIN, sqlite_where=_AGAIN),
         rights("*", deletes=True),
     )
 
     clinic_id: UUID = key()
     patient_id: UUID = key()
-    due_on: date = Field(primary_key=True)
+    item: str = Field(primary_key=True)
+    due_on: date
     tries: int
     taken_at: datetime | None = Field(sa_type=Moment)
     next_at: datetime | None = Field(sa_type=Moment)

@@ -6,21 +6,22 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.access import store as access
+from app.access import tokens
 from app.access.service import Caller
 from app.access.tokens import digest
-from app.audit.service import Act
+from app.audit.service import Act, Origin
 from app.errors import Fault, Invalid
 from app.facts import Fact
 from app.outgoing.addresses import why_not
 from app.plans.models import LONGEST_WINDOW_DAYS
 from app.reminders import keys, store
-from app.reminders.models import PushSubscription, SubscriptionIn
+from app.reminders.models import PushSubscription, Reminder, SubscriptionIn
 from app.storage import Transaction
 
 # Longer than anything may be answered, so that none is sent twice.
 _KEPT = timedelta(days=LONGEST_WINDOW_DAYS + 30)
-# How a subscription ended that its patient has not ended.
-_LOST = ("gone", "refused")
+# A push service that has taken none of our messages for so long reaches nobody, whatever its reason.
+_FAILED_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,17 @@ class Reach:
     lost_at: datetime | None
 
 
-def state_of(db: Transaction, caller: Caller) -> str:
+def state_of(db: Transaction, caller: Caller, now: datetime) -> str:
     """Whether reminders are `on` for the caller's phone, `off`, or `lost`: its push service takes none any more."""
-    return _state(store.subscription(db, caller.clinic_id, caller.id))
+    return _state(store.subscription(db, caller.clinic_id, caller.id), now)
 
 
 def prepare(db: Transaction, caller: Caller, act: Act) -> Fact[str]:
     """The clinic's public key, which browsers want before they make a subscription. It is made for the first one."""
-    access.locked_clinic(db, caller.clinic_id)
     key = store.key(db, caller.clinic_id)
+    if key is None:
+        access.locked_clinic(db, caller.clinic_id)  # of two first phones the second finds the key
+        key = store.key(db, caller.clinic_id)
     if key is None:
         key = keys.new_key(db, caller.clinic_id, act.at)
         db.add(key)
@@ -52,70 +55,89 @@ def turn_on(
 ) -> Fact[None]:
     """Sends the patient's reminders to this phone too. A browser that was another patient's phone before is theirs no
     more. Raises Invalid for an address to which nothing is sent."""
-    why = why_not(body.endpoint, allowed)
-    if why is not None:
-        raise Invalid(errors=[Fault("pointer", "/endpoint", why)])
-    endpoint_hash = digest(body.endpoint)
-    for other in store.at_endpoint(db, caller.clinic_id, endpoint_hash):
+    _check(body, allowed)
+    for other in store.at_endpoint(db, caller.clinic_id, digest(body.endpoint)):
         if other.device_id != caller.id:
-            _end(db, other, act.at, "off")
-    held = store.subscription(db, caller.clinic_id, caller.id)
+            end(db, other, act.at, "off")
+    held = store.subscription(db, caller.clinic_id, caller.id, lock=True)
     if held is None:
         held = PushSubscription(
-            clinic_id=caller.clinic_id,
-            device_id=caller.id,
-            endpoint_hash="",
-            sealed="",
-            key_id="",
-            language=language,
-            created_at=act.at,
-            looked_at=act.at,
-            ended_at=None,
+            clinic_id=caller.clinic_id, device_id=caller.id, endpoint_hash=None, sealed=None, key_id="",
+            language=language, created_at=act.at, looked_at=act.at, failing_since=None, ended_at=None,
             ended_because=None,
-        )
-    held.endpoint_hash, held.language = endpoint_hash, language
+        )  # fmt: skip
     if held.ended_at is not None:
-        held.created_at, held.looked_at, held.ended_at, held.ended_because = act.at, act.at, None, None
-    keys.keep(db, held, body)
-    db.add(held)
+        held.created_at, held.looked_at = act.at, act.at
+    held.language = language
+    _keep(db, held, body)
     return Fact(None, _whose(caller))
+
+
+def renew(db: Transaction, caller: Caller, body: SubscriptionIn, allowed: Collection[str]) -> Fact[bool]:
+    """Takes another subscription of the same browser in the place of one that was turned on and not off: its push
+    service has replaced it. Whether there was one. Raises Invalid for an address to which nothing is sent."""
+    _check(body, allowed)
+    held = store.subscription(db, caller.clinic_id, caller.id, lock=True)
+    if held is None or held.ended_because == "off":
+        return Fact(False, _whose(caller))
+    _keep(db, held, body)
+    return Fact(True, _whose(caller))
 
 
 def turn_off(db: Transaction, caller: Caller, act: Act) -> Fact[None]:
     """Sends no reminders to this phone any more."""
-    ended(db, caller.clinic_id, caller.id, act.at)
+    _off(db, caller.clinic_id, caller.id, act.at)
     return Fact(None, _whose(caller))
 
 
-def ended(db: Transaction, clinic_id: UUID, device_id: UUID, now: datetime) -> None:
-    """Ends the reminders of a phone, which its patient gives up."""
-    held = store.subscription(db, clinic_id, device_id)
-    if held is not None:
-        _end(db, held, now, "off")
+def sign_out(db: Transaction, clinic_id: UUID, token: str, origin: Origin) -> tuple[Act | None, Fact[None]]:
+    """Ends the session of a patient's phone by its refresh token, and its reminders with it: whoever has the browser
+    from now on must not get them. An unknown token is no error (RFC 7009)."""
+    device_id = tokens.revoke(db, clinic_id, token, origin.at)
+    device = None if device_id is None else access.locked_device(db, clinic_id, device_id)
+    if device is None:
+        return None, Fact(None)
+    _off(db, clinic_id, device.id, origin.at)
+    return origin.act(clinic_id, "device", device.id, "sign_out"), Fact(None, (device.patient_id,))
 
 
-def lose(db: Transaction, subscription: PushSubscription, now: datetime, because: str) -> None:
-    """Ends a subscription that its push service takes nothing for."""
-    _end(db, subscription, now, because)
-
-
-def _end(db: Transaction, held: PushSubscription, now: datetime, because: str) -> None:
-    if held.ended_at is None or held.ended_because in _LOST:
+def end(db: Transaction, held: PushSubscription, now: datetime, because: str) -> None:
+    """Ends a subscription: `off`, as its patient wishes, or `gone`, as its push service says. Where it went is
+    forgotten."""
+    if held.ended_because != "off":
         held.ended_at, held.ended_because = now, because
-        db.add(held)
+    held.sealed, held.endpoint_hash = None, None
+    db.add(held)
 
 
-def reach(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> Mapping[UUID, Reach]:
+def reach(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], now: datetime) -> Mapping[UUID, Reach]:
     """Whether reminders reach each of these patients."""
     on: dict[UUID, datetime] = {}
     lost: dict[UUID, datetime] = {}
     for patient_id, held, revoked_at in store.of_patients(db, clinic_id, patient_ids):
-        state = _state(held)
-        if state == "on" and revoked_at is None:
+        if revoked_at is not None:
+            continue
+        state, since = _state(held, now), held.ended_at or held.failing_since or held.created_at
+        if state == "on":
             on[patient_id] = max(held.created_at, on.get(patient_id, held.created_at))
-        if state == "lost" and revoked_at is None and held.ended_at is not None:
-            lost[patient_id] = max(held.ended_at, lost.get(patient_id, held.ended_at))
+        if state == "lost":
+            lost[patient_id] = max(since, lost.get(patient_id, since))
     return {one: Reach(on.get(one), None if one in on else lost.get(one)) for one in patient_ids}
+
+
+def carry_over(
+    db: Transaction, clinic_id: UUID, patient_id: UUID, into: UUID, session_ids: Mapping[UUID, UUID]
+) -> None:
+    """Lets what a patient was reminded of count for the record in which theirs goes on. `session_ids`: what each
+    session is there."""
+    found = store.reminders(db, clinic_id, [patient_id, into])
+    there = found.get(into, {})
+    for one in found.get(patient_id, {}).values():
+        what, _, days = one.item.partition(" ")
+        session_id = next((new for old, new in session_ids.items() if str(old) == what), what)
+        item = f"{session_id} {days}"
+        if item not in there:
+            db.add(Reminder(**{**one.model_dump(), "patient_id": into, "item": item, "next_at": None}))
 
 
 def forget(db: Transaction, clinic_id: UUID, patient_id: UUID) -> None:
@@ -130,10 +152,30 @@ def purge(db: Transaction, clinic_id: UUID, now: datetime) -> None:
     store.delete_before(db, clinic_id, (now - _KEPT).date())
 
 
-def _state(held: PushSubscription | None) -> str:
+def _check(body: SubscriptionIn, allowed: Collection[str]) -> None:
+    why = why_not(body.endpoint, allowed)
+    if why is not None:
+        raise Invalid(errors=[Fault("pointer", "/endpoint", why)])
+
+
+def _keep(db: Transaction, held: PushSubscription, body: SubscriptionIn) -> None:
+    held.endpoint_hash, held.failing_since = digest(body.endpoint), None
+    held.ended_at, held.ended_because = None, None
+    keys.keep(db, held, body)
+    db.add(held)
+
+
+def _off(db: Transaction, clinic_id: UUID, device_id: UUID, now: datetime) -> None:
+    held = store.subscription(db, clinic_id, device_id, lock=True)
+    if held is not None:
+        end(db, held, now, "off")
+
+
+def _state(held: PushSubscription | None, now: datetime) -> str:
     if held is None or held.ended_because == "off":
         return "off"
-    return "on" if held.ended_at is None else "lost"
+    is_failing = held.failing_since is not None and held.failing_since <= now - _FAILED_FOR
+    return "lost" if held.ended_at is not None or is_failing else "on"
 
 
 def _whose(caller: Caller) -> tuple[UUID, ...]:

@@ -75,14 +75,11 @@ async def by_refresh_token(parts: DoorParts, token: str, origin: Origin) -> Gran
     return await database.write(clinic_id, lambda db: tokens.refresh(db, clinic_id, token, origin.at)) or _NO_TOKEN
 
 
-async def ended(database: Database, token: str, now: datetime) -> tuple[UUID, UUID] | None:
-    """Ends the session of a refresh token: its whole family. Returns the clinic and the id of whose it was; an unknown
-    one is no error (RFC 7009)."""
+async def ended(database: Database, token: str, now: datetime) -> None:
+    """Ends the session of a refresh token: its whole family. An unknown one is no error (RFC 7009)."""
     clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
-    if clinic_id is None:
-        return None
-    whose = await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, now))
-    return None if whose is None else (clinic_id, whose)
+    if clinic_id is not None:
+        await database.write(clinic_id, lambda db: tokens.revoke(db, clinic_id, token, now))
 
 
 async def password_set(parts: DoorParts, code: str, password: str, origin: Origin) -> None:

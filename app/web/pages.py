@@ -11,7 +11,6 @@ from datetime import date
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
-from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -222,13 +221,12 @@ def forget(response: Response, request: Request, jar: Jar) -> None:
         response.headers.append("Set-Cookie", value)
 
 
-async def sign_off(response: Response, request: Request, jar: Jar) -> tuple[UUID, UUID] | None:
-    """Signs out for good: ends the session, so that no copy of its tokens can renew it, and forgets it here. Returns
-    the clinic and the id of whose session it was."""
+async def sign_off(response: Response, request: Request, jar: Jar) -> None:
+    """Signs out for good: ends the session, so that no copy of its tokens can renew it, and forgets it here."""
     token = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), jar)
-    whose = None if token is None else await granting.ended(DATABASE.of(request), token, clock.now())
+    if token is not None:
+        await granting.ended(DATABASE.of(request), token, clock.now())
     forget(response, request, jar)
-    return whose
 
 
 def language_of(request: Request) -> str:

@@ -11,6 +11,7 @@ import pytest
 from app import clock
 from app.alerts.mailing import Mail
 from app.alerts.routes import MAIL
+from app.outbox import store as outbox_store
 from app.storage import Database
 from app.web import words
 from tests.alerts.test_mailing import Mailbox, mailbox
@@ -67,6 +68,21 @@ def test_it_can_be_asked_for_another_day_and_as_it_was_known(api: Api, browser: 
     assert (wrong.status_code, "yesterday" in read(wrong.text)) == (422, False)
 
 
+def changed(browser: Browser, path: str = "/") -> str:
+    return browser.text(path).partition("Changed since yesterday")[2].partition("Patients by urgency")[0]
+
+
+def test_what_changed_longer_ago_is_not_told_as_changed(
+    api: Api, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(api)
+    assert "A.B." in changed(browser)
+    ids = outbox_store._first_id
+    monkeypatch.setattr(outbox_store, "_first_id", lambda moment: ids(moment + timedelta(days=2)))
+    assert changed(browser) == ""
+    assert "A.B." in browser.text("/")
+
+
 def test_the_worklist_is_filtered_and_says_what_changed(api: Api, browser: Browser) -> None:
     held(api)
     lost = api.patient(label="C.D.")
@@ -79,6 +95,11 @@ def test_the_worklist_is_filtered_and_says_what_changed(api: Api, browser: Brows
     assert "A.B." not in browser.text("/?show=lost&domain=anxiety&assigned_to=").partition("Patients by urgency")[2]
     assert "C.D." not in browser.text("/?show=holding").partition("Patients by urgency")[2]
     assert "Nobody." in browser.text("/?assigned_to=me")
+    told = changed(browser)
+    assert "C.D. : Anxiety Lost since" in told, "today's reading made it lost, though the loss began days ago"
+    assert "A.B. : Mood Holding" in told
+    assert changed(browser, "/?domain=mood").count("Anxiety") == 0
+    assert changed(browser, "/?assigned_to=me") == ""
     for number in range(51):
         api.patient(external_id=f"N{number}")
     page = browser.get("/patients").text

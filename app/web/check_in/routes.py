@@ -10,11 +10,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app import clock
+from app.access import cookies, store, tokens
 from app.access.cookies import DEVICE
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
-from app.access.door import Door
-from app.api.parts import DATABASE
+from app.access.door import Door, prove
+from app.api.parts import DATABASE, PUBLIC_URL
 from app.api.problems import render
 from app.api.rendering import created
 from app.checkins import reading
@@ -35,13 +35,13 @@ from app.relief_answers import service as relief_answers
 from app.relief_answers.service import Question
 from app.reminders import service as reminders
 from app.speech import in_language
-from app.storage import Transaction, new_id
+from app.storage import NO_CLINIC, Transaction, new_id
 from app.tracks.days import local_day
 from app.tracks.explanation_for_patient import explain_to_patient
 from app.web.assets import assets
 from app.web.check_in import questions
 from app.web.forms import Form, body_of, form_of
-from app.web.pages import DevicePageRoute, gettext_of, keep, language_of, page, see_other, sign_off, tried
+from app.web.pages import DevicePageRoute, forget, gettext_of, keep, language_of, page, see_other, tried
 from app.web.recording.alarms import called_for
 from app.web.recording.contents import responses_of
 from app.wording import service as wording
@@ -126,20 +126,29 @@ async def enrol(request: Request) -> Response:
         granted = await redeemed(DOOR_PARTS.of(request), body, origin_of(request))
     except (Invalid, InvalidToken) as problem:
         return page(request, "check_in_enrol.html", 422, problem=problem)
+    await _given_up(request)  # what this browser was before, perhaps for somebody else
     response = see_other("/check-in")
     keep(response, request, granted, DEVICE)
     return response
+
+
+async def _given_up(request: Request) -> None:
+    """Ends the session that this browser has as a patient's phone, with its reminders."""
+    token, database = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), DEVICE), DATABASE.of(request)
+    if token is None:
+        return
+    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
+    if clinic_id is not None:
+        origin = origin_of(request)
+        await prove(DOOR_PARTS.of(request), clinic_id, lambda db: reminders.sign_out(db, clinic_id, token, origin))
 
 
 @router.post("/sign-out")
 async def sign_out_device(request: Request) -> Response:
     """Ends this browser's access, and clears what it keeps. What was sent stays in the clinic."""
     response = see_other("/check-in/enrol")
-    whose = await sign_off(response, request, DEVICE)
-    if whose is not None:
-        clinic_id, device_id = whose
-        now = clock.now()
-        await DATABASE.of(request).write(clinic_id, lambda db: reminders.ended(db, clinic_id, device_id, now))
+    await _given_up(request)
+    forget(response, request, DEVICE)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -222,7 +231,7 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
     def work(db: Transaction) -> Fact[Any]:
         due = plans.due_of(db, caller, patient_id, None, None, door.act.at).value.items
         worded = wording.in_language(db, caller.clinic_id, language_of(request))
-        return Fact((due, worded, reminders.state_of(db, caller)), (patient_id,))
+        return Fact((due, worded, reminders.state_of(db, caller, door.act.at)), (patient_id,))
 
     due, worded, reminded = (await door.read(work)).value
     coming = next((one for one in due if one.state == "upcoming"), None)

@@ -1,11 +1,13 @@
 """Routes of the patient's reminders."""
 
+from collections.abc import Collection
+
 from fastapi import APIRouter, Request, Response
 
 from app.access import tokens
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
 from app.access.door import Door, prove
-from app.api.parts import DATABASE, PUBLIC_URL
+from app.api.parts import DATABASE, PUBLIC_URL, Part
 from app.api.problems import render
 from app.calendars import service as calendars
 from app.calendars import store as calendar_links
@@ -16,7 +18,9 @@ from app.reminders.models import SubscriptionIn
 from app.speech import languages
 from app.storage import NO_CLINIC
 from app.web.pages import DevicePageRoute, language_of, page, see_other
-from app.webhooks.routes import ALLOWED_HOSTS
+
+# Hosts that push services may have though they are not public: none, but in tests.
+PUSH_HOSTS: Part[Collection[str]] = Part("push_hosts")
 
 router = APIRouter(prefix="/check-in", include_in_schema=False, route_class=DevicePageRoute)
 
@@ -41,7 +45,7 @@ async def _page(request: Request, door: Door, link: str | None) -> Response:
     caller = door.caller
     whose = () if caller.patient_id is None else (caller.patient_id,)
 
-    state = (await door.read(lambda db: Fact(reminders.state_of(db, caller), whose))).value
+    state = (await door.read(lambda db: Fact(reminders.state_of(db, caller, door.act.at), whose))).value
     return page(request, "check_in_reminders.html", state=state, link=link)
 
 
@@ -54,8 +58,16 @@ async def prepare_reminders(door: DoorOf) -> dict[str, str]:
 @asked_by_script.post("/reminders/on", name="turn_on_reminders", status_code=204)
 async def turn_on_reminders(request: Request, door: DoorOf, body: SubscriptionIn) -> None:
     """Keeps where the browser is reached. Only a script can ask for it, since only a script has a subscription."""
-    language, allowed = language_of(request), ALLOWED_HOSTS.of(request)
+    language, allowed = language_of(request), PUSH_HOSTS.of(request)
     await door.do(lambda db: reminders.turn_on(db, door.caller, door.act, body, language, allowed))
+
+
+@asked_by_script.post("/reminders/renewal", name="renew_reminders", status_code=204)
+async def renew_reminders(request: Request, door: DoorOf, body: SubscriptionIn) -> None:
+    """Keeps where the browser is reached from now on, if reminders are turned on: its push service has changed that,
+    and nobody looks at the page."""
+    allowed = PUSH_HOSTS.of(request)
+    await door.do(lambda db: reminders.renew(db, door.caller, body, allowed))
 
 
 @router.post("/reminders/off", name="turn_off_reminders")

@@ -44,22 +44,31 @@ const shown = (data) => {
 };
 self.addEventListener('push', (event) => {
   const { title = 'Check-in', lang = '', dir = 'auto', tag = 'check-in' } = event.data ? shown(event.data) : {};
-  event.waitUntil(self.registration.showNotification(title, { lang, dir, tag }));
+  event.waitUntil(self.registration.showNotification(title, { lang, dir, tag, renotify: true }));
 });
 self.addEventListener('notificationclick', (event) => {
   event.notification.close();
-  event.waitUntil(clients.matchAll({ type: 'window', includeUncontrolled: true }).then((windows) => {
+  const opened = async () => {
+    const windows = await clients.matchAll({ type: 'window', includeUncontrolled: true });
     const open = windows.find((one) => new URL(one.url).pathname === PAGE);
-    return open ? open.focus() : clients.openWindow(PAGE);
-  }));
-});
-// The push service has replaced the subscription: the clinic learns of the new one.
-self.addEventListener('pushsubscriptionchange', (event) => {
-  const renewed = async () => {
-    const fresh = event.newSubscription || await self.registration.pushManager.subscribe(event.oldSubscription.options);
-    const { endpoint, keys } = fresh.toJSON();
-    const body = JSON.stringify({ endpoint, public_key: keys.p256dh, secret: keys.auth });
-    await fetch('/check-in/reminders/on', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+    if (!open) return clients.openWindow(PAGE);
+    await open.navigate(PAGE).catch(() => {}); // it may be of yesterday; what is begun is kept
+    return open.focus();
   };
-  event.waitUntil(renewed().catch(() => {}));
+  event.waitUntil(opened());
 });
+// The push service has replaced the subscription: the clinic learns of the new one, if reminders are still wished.
+const posted = (address, body) => fetch(address, {
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), redirect: 'error',
+});
+const renewed = async ({ newSubscription, oldSubscription }) => {
+  let fresh = newSubscription;
+  if (!fresh) {
+    const key = oldSubscription?.options?.applicationServerKey
+      || (await (await posted('/check-in/reminders/key', {})).json()).public_key;
+    fresh = await self.registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  }
+  const { endpoint, keys } = fresh.toJSON();
+  await posted('/check-in/reminders/renewal', { endpoint, public_key: keys.p256dh, secret: keys.auth });
+};
+self.addEventListener('pushsubscriptionchange', (event) => { event.waitUntil(renewed(event).catch(() => {})); });

@@ -1,6 +1,6 @@
 """Routes of the worklist and of the list of alerts."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -35,6 +35,7 @@ _STATUSES = {
     "no_baseline": ("no_baseline",),
     "awaiting_follow_up": ("awaiting_follow_up",),
 }
+_MOST_CHANGED = 20
 _DOMAINS = ("mood", "anxiety", "pain", "ptsd", "ocd", "wellbeing")
 Mine = Annotated[Literal["", "me"], Query()]
 
@@ -48,13 +49,13 @@ async def worklist_page(
     show: Annotated[str, Query(max_length=20)] = "",
     assigned_to: Mine = "",
 ) -> Response:
-    """Who needs a look, why and since when; the most urgent first. What changed since yesterday, of those on the page,
-    stands apart."""
+    """Who needs a look, why and since when; the most urgent first. What changed since yesterday stands apart."""
     caller, at = door.caller, found.after
     day, after = worklist.position_at(at) if at else (local_day(door.act.at, caller.time_zone), None)
     whose = assignee(caller, assigned_to or None)
     chosen = domain if domain in _DOMAINS else None
     asked = (caller, day, "active", chosen, _STATUSES.get(show, ()), whose, after, found.limit)
+    since = datetime.combine(day - timedelta(days=1), time(), caller.time_zone)
 
     def work(db: Transaction) -> Fact[Any]:
         rows = found.cut(
@@ -62,20 +63,21 @@ async def worklist_page(
             lambda row: worklist.cursor_of(day, row[0]),
             lambda row: (row[1].patient.id,),
         )
-        reach = reminders.reach(db, caller.clinic_id, rows.patient_ids)
-        return Fact((rows.value, {one for one in reach if reach[one].lost_at is not None}), rows.patient_ids)
+        changed = worklist.changed(db, caller, day, since, chosen, whose, _MOST_CHANGED) if at is None else []
+        shown = tuple(dict.fromkeys([*rows.patient_ids, *(one[0].patient.id for one in changed[:_MOST_CHANGED])]))
+        reach = reminders.reach(db, caller.clinic_id, rows.patient_ids, door.act.at)
+        return Fact((rows.value, changed, {one for one in reach if reach[one].lost_at is not None}), shown)
 
-    rows, unreached = (await door.read(work)).value
+    rows, changed, unreached = (await door.read(work)).value
     items = [row for _, row in rows]
-    yesterday = day - timedelta(days=1)
     return page(
         request,
         "worklist.html",
         rows=items,
         unreached=unreached,
         day_shown=day,
-        yesterday=yesterday,
-        changed=[row for row in items if row.since_on is not None and row.since_on >= yesterday],
+        changed=changed[:_MOST_CHANGED],
+        has_more_changed=len(changed) > _MOST_CHANGED,
         domains=_DOMAINS,
         shows=[name for name in _STATUSES if name],
         chosen={"domain": domain, "show": show, "assigned_to": assigned_to},
