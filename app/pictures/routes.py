@@ -18,8 +18,7 @@ from app.pictures import service
 from app.pictures.durability import durability_picture, title_of
 from app.pictures.service import Picture
 from app.pictures.style import with_alternative
-from app.speech import ENGLISH, Speech, in_language
-from app.speech.languages import SOURCE
+from app.speech import Speech, of_pictures
 from app.trend.routes import QuestionOf
 from app.trend.service import Question
 
@@ -50,7 +49,7 @@ Last = Annotated[DayIn | None, Query(alias="to", description="Last day; today by
 def _speech(
     language: Annotated[Literal["en", "es"], Query(description="The language of the words in the picture")] = "en",
 ) -> Speech:
-    return ENGLISH if language == SOURCE else in_language(language)
+    return of_pictures(language)
 
 
 SpeechOf = Annotated[Speech, Depends(_speech)]

@@ -72,6 +72,11 @@ ENGLISH = Speech(
 )
 
 
+def of_pictures(language: str) -> Speech:
+    """How a picture says it: in English as the API does, whoever asks."""
+    return ENGLISH if language == languages.SOURCE else in_language(language)
+
+
 @cache
 def in_language(language: str) -> Speech:
     """How a page says it, with days and numbers as its readers write them."""

@@ -67,7 +67,10 @@ def test_a_page_says_nothing_in_another_language(api: Api) -> None:
              *(base + more for more in own), *("/admin" + more for more in admin)]  # fmt: skip
     for browser, mine in (
         (Browser(api, language="es"), paths),
-        (Browser(device, "holdfast-check-in", "es"), ["/check-in", "/check-in/scores", "/check-in/enrol"]),
+        (
+            Browser(device, "holdfast-check-in", "es"),
+            ["/check-in", "/check-in/scores", "/check-in/reminders", "/check-in/enrol"],
+        ),
     ):
         for path in mine:
             page = browser.get(path).text

@@ -34,7 +34,7 @@ from app.plans import service as plans
 from app.relief_answers import service as relief_answers
 from app.relief_answers.service import Question
 from app.reminders import service as reminders
-from app.speech import in_language
+from app.speech import in_language, of_pictures
 from app.storage import NO_CLINIC, Transaction, new_id
 from app.tracks.days import local_day
 from app.tracks.explanation_for_patient import explain_to_patient
@@ -185,7 +185,7 @@ async def my_curve(request: Request, door: DoorOf) -> Response:
     """The patient's own curve, drawn by the server: an old phone has little to do."""
     patient_id = door.caller.patient_id
     assert patient_id is not None  # only a device comes here
-    asked = (patient_id, None, None, door.act.at, in_language(language_of(request)))
+    asked = (patient_id, None, None, door.act.at, of_pictures(language_of(request)))
     found = await door.read(lambda db: pictures.overview_of(db, door.caller, *asked))
     content = await RENDERER.of(request).draw(found.value.specification, "svg")
     return Response(content, media_type="image/svg+xml")
