@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.conftest import SECRET, postgres_server, postgres_settings
+from tests.house import attacks_on_pages  # noqa: F401 - it adds to the list
 from tests.house.attacks import ATTACKS, Came, target
 
 PAGE = Path(__file__).parents[1] / "docs" / "attacks.md"

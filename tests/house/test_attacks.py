@@ -6,6 +6,7 @@ import pytest
 
 from app.settings import Settings
 from tests.conftest import ENGINES, fresh_settings
+from tests.house import attacks_on_pages  # noqa: F401 - it adds to the list
 from tests.house.attacks import ATTACKS, Target, target
 
 
