@@ -48,6 +48,14 @@ def acknowledge(db: Transaction, act: Act, alert_id: UUID, body: Acknowledgement
     return Fact(alerts_out(db, act.clinic_id, [alert])[0], (alert.patient_id,), is_new=True)
 
 
+def one(db: Transaction, clinic_id: UUID, alert_id: UUID) -> Fact[AlertOut]:
+    """An alert with what was done about it. Raises NotFound."""
+    alert = store.find(db, clinic_id, alert_id)
+    if alert is None:
+        raise NotFound
+    return Fact(alerts_out(db, clinic_id, [alert])[0], (alert.patient_id,))
+
+
 def of_patient(db: Transaction, clinic_id: UUID, patient_id: UUID) -> list[AlertOut]:
     """Every alert of a patient, oldest first."""
     return alerts_out(db, clinic_id, store.of_patients(db, clinic_id, [patient_id], KINDS))

@@ -6,7 +6,7 @@ else it is unknown, and unknown raises nothing.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,7 @@ from app.instruments import INSTRUMENTS, Instrument
 from app.patients import service as patients
 from app.patients import store as patients_store
 from app.storage import Transaction
+from app.tracks import store as tracks
 
 # Nobody known, nothing there, or nothing that was read.
 _NOT_OF_A_FORM = (401, 404, 413, 429)
@@ -109,8 +110,21 @@ def raise_alarms(db: Transaction, caller: Caller, act: Act, alarms: Sequence[Ala
         return Fact(None)
     amended = store.by_ids(db, act.clinic_id, {alarm.check_in_id for alarm in mine if alarm.check_in_id is not None})
     stood = {check_in_id: check_in.taken_at for check_in_id, (check_in, _) in amended.items()}
-    raise_refused(db, act.clinic_id, [_refused(db, caller, act, alarm, stood) for alarm in mine])
+    told = _told(db, act.clinic_id, stood)
+    news = [a for a in mine if RANKS[a.priority] < told.get((a.check_in_id, a.instrument), len(RANKS))]
+    raise_refused(db, act.clinic_id, [_refused(db, caller, act, alarm, stood) for alarm in news])
     return Fact(crisis_notice(caller), tuple(locked))
+
+
+def _told(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict[tuple[UUID | None, str], int]:
+    """The rank of the alert that each score of these check-ins raised when it was recorded: what a refused amendment
+    only repeats of it is no news."""
+    found: dict[tuple[UUID | None, str], int] = {}
+    for score in tracks.of_check_ins(db, clinic_id, check_in_ids):
+        priority = self_harm_priority(INSTRUMENTS[score.instrument], score.points, score.self_harm_item)
+        if priority is not None:
+            found[score.check_in_id, score.instrument] = RANKS[priority]
+    return found
 
 
 def _refused(db: Transaction, caller: Caller, act: Act, alarm: Alarm, stood: Mapping[UUID, datetime]) -> Refused:

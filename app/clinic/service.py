@@ -15,10 +15,11 @@ from app.audit.service import Act
 from app.clinic.models import ClinicOut, ClinicPatch
 from app.errors import Fault, Invalid, NotFound
 from app.facts import Fact, require_version
+from app.speech import message as _
 from app.storage import Transaction
 from app.tracks import store as tracks
 
-DEFAULT_CONTACTS = [{"label": "Emergency", "contact": "your local emergency number"}]
+DEFAULT_CONTACTS = [{"label": _("Emergency"), "contact": _("your local emergency number")}]
 
 
 def add_clinic(

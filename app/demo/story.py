@@ -17,12 +17,13 @@ from app.people import service as people
 from app.relief_answers import service as relief_answers
 from app.relief_answers.models import ReliefOut
 from app.relief_answers.service import Question
+from app.speech import message as _
 from app.storage import Database, Transaction, new_id
 
 EMAIL = "demo@holdfast.example"
 PATIENTS, DAYS, SEED = 240, 365, 20260101
 _CONTACTS = [
-    {"label": "988 Suicide & Crisis Lifeline", "contact": "call or text 988"},
+    {"label": _("988 Suicide & Crisis Lifeline"), "contact": _("call or text 988")},
     {"label": "Emergency", "contact": "911"},
 ]
 _TELLING = ("fading", "holding", "lost", "partial_response")

@@ -161,7 +161,7 @@ def _curve(group: DurabilityGroupOut, colour: str, dash: list[int], speech: Spee
     layers.append(
         {
             "data": {"values": [end]},
-            "mark": {"type": "tick", "orient": "vertical", "color": colour, "size": 14, "thickness": 2},
+            "mark": {"type": "tick", "orient": "vertical", "color": colour, "size": 14, "thickness": 2, "aria": False},
         }
     )
     return layers
@@ -204,10 +204,10 @@ def _table(shown: list[DurabilityGroupOut], last: int, speech: Speech) -> dict[s
             "color": {"field": "ink", "type": "nominal", "scale": None},
         },
         "layer": [
-            {"data": {"values": values}, "mark": {"type": "text", "fontSize": 11}},
+            {"data": {"values": values}, "mark": {"type": "text", "fontSize": 11, "aria": False}},
             {
                 "data": {"values": [*names, *heading]},
-                "mark": {"type": "text", "align": "right", "dx": -24, "fontSize": 11},
+                "mark": {"type": "text", "align": "right", "dx": -24, "fontSize": 11, "aria": False},
             },
         ],
     }  # fmt: skip

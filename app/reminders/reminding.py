@@ -227,6 +227,7 @@ def _note(db: Transaction, clinic_id: UUID, patient_id: UUID, message: _Message,
         return False
     if sent.status is None and sent.has_left:  # the push service may have taken it, though it did not say so
         return False
+    logger.warning("a push service has not taken a reminder: %s", sent.status or sent.error)
     is_gone = sent.status in _GONE
     for one in mine:
         wait = max(_WAITS[min(one.tries, len(_WAITS)) - 1], timedelta(seconds=sent.retry_after or 0))

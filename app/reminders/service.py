@@ -25,6 +25,15 @@ _FAILED_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Phone:
+    """Whether reminders are `on` for a phone, `off`, or `lost`: its push service takes none any more; and in which
+    language they are (None: they were never on)."""
+
+    state: str
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """Whether reminders reach a patient: `on_since`, on the phone that gets them; else `lost_at`, since when none of
     their phones does though they wished it; both None where nobody wished it."""
@@ -33,9 +42,10 @@ class Reach:
     lost_at: datetime | None
 
 
-def state_of(db: Transaction, caller: Caller, now: datetime) -> str:
-    """Whether reminders are `on` for the caller's phone, `off`, or `lost`: its push service takes none any more."""
-    return _state(store.subscription(db, caller.clinic_id, caller.id), now)
+def phone_of(db: Transaction, caller: Caller, now: datetime) -> Phone:
+    """What is known of reminders on the caller's phone."""
+    held = store.subscription(db, caller.clinic_id, caller.id)
+    return Phone(_state(held, now), None if held is None else held.language)
 
 
 def prepare(db: Transaction, caller: Caller, act: Act) -> Fact[str]:
@@ -73,13 +83,14 @@ def turn_on(
     return Fact(None, _whose(caller))
 
 
-def renew(db: Transaction, caller: Caller, body: SubscriptionIn, allowed: Collection[str]) -> Fact[bool]:
-    """Takes another subscription of the same browser in the place of one that was turned on and not off: its push
-    service has replaced it. Whether there was one. Raises Invalid for an address to which nothing is sent."""
+def renew(db: Transaction, caller: Caller, body: SubscriptionIn, language: str, allowed: Collection[str]) -> Fact[bool]:
+    """Takes another subscription of the same browser, or another language, in the place of those of one that was
+    turned on and not off. Whether there was one. Raises Invalid for an address to which nothing is sent."""
     _check(body, allowed)
     held = store.subscription(db, caller.clinic_id, caller.id, lock=True)
     if held is None or held.ended_because == "off":
         return Fact(False, _whose(caller))
+    held.language = language
     _keep(db, held, body)
     return Fact(True, _whose(caller))
 

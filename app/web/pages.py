@@ -203,6 +203,12 @@ def is_of_here(address: str) -> bool:
     return address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
 
 
+def _following(request: Request, cursor: str) -> str:
+    """The address of the next page of a list: a cursor is bound to every other parameter, as it was sent."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return f"?{urlencode([*kept, ('cursor', cursor)])}"
+
+
 def see_other(address: str) -> Response:
     """Leads on to a page, which is read anew."""
     return RedirectResponse(address, 303)
@@ -261,7 +267,9 @@ def page(
     content = found.render(
         request_path=request.url.path,
         here=here(request) if request.method == "GET" else "/",
+        can_change_language=request.method == "GET",  # else what was typed would be lost
         request_query=request.url.query,
+        following=lambda cursor: _following(request, cursor),
         language=language,
         caller=caller,
         clinic=clinic,

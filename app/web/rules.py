@@ -95,6 +95,8 @@ RULES = (
     _("this event was moved: amend the one that goes on in its place"),
     _("names an event with other content"),
     _("the page is not whole: open it anew"),
+    _("must name the effect"),
+    _("must stand alone, or beside all items"),
     # Patients.
     _("must be keyed by: %(a)s"),
     _("%(a)s is answered by one of: %(b)s"),
@@ -123,6 +125,7 @@ RULES = (
     _("must be a current code of the secret that was begun"),
     _("the code is unknown, used or expired"),
     _("is in use"),
+    _("cohorts:read without patients:read cannot go together with a scope to write"),
     _("must be scopes from: %(a)s"),
     _("must be scopes, separated by spaces, from: %(a)s"),
     _("is fixed once a check-in is recorded"),
@@ -153,7 +156,10 @@ RULES = (
     _("must have a zone that exists"),
     _("must have a zone: name the zone of its times in the mapping"),
     _("must have each value from %(a)s to %(b)s once"),
-    _("must have item %(a)s, by linkId or code %(b)s"),
+    _("must have item %(a)s in it, by linkId or code %(b)s"),
+    _("must have item %(a)s once, by linkId or code %(b)s"),
+    _("must be one JSON document in UTF-8"),
+    _("must have the columns of an export, or be read by a mapping, which `holdfast import --sniff` proposes (%(a)s)"),
     _("must hold a file"),
     _("must name a column"),
     _("must name a mapping: see /v1/imports/mappings"),
@@ -163,6 +169,8 @@ RULES = (
     _("must not name an instrument of a check-in twice with other content"),
     _("must say its value: valueInteger, or ordinalValue or itemWeight"),
     _("session_id and before_infusion must be the same on every line of a check-in"),
+    # When the service is busy.
+    _("another question that goes through the whole clinic is being answered"),
     # Webhooks.
     _("must be an address, as in https://ehr.example.org/holdfast"),
     _("must begin with https://"),
@@ -172,6 +180,28 @@ RULES = (
     _("needs the scope %(a)s"),
     _("the webhook is switched off"),
 )
+# What the API says in the names of its fields, as a page says it.
+_PLAIN = {
+    "must be an RFC 3339 date and time with an offset, to the microsecond at most": _(
+        "must be a day and a time from 1900 on"
+    ),
+    "must not be more than 5 minutes in the future (send sent_at where the device's clock is wrong)": _(
+        "must not be more than 5 minutes in the future"
+    ),
+    "must not move taken_at before 1900": _("must not be before 1900"),
+    "must not be before started_at": _("must not be before the start"),
+    "must be within 14 days of started_at": _("must be within 14 days of the start"),
+    "must be weight_kg times dose_mg_per_kg, within 5%": _("must be the weight times the dose per kg, within 5%"),
+    "a different answer is recorded for %(a)s at this taken_at": _("a different answer is recorded for this time"),
+    "another check-in holds %(a)s at this taken_at": _("another check-in holds it for this time"),
+    "is required where care_status becomes %(a)s": _("is required where care ends"),
+    "a voided check-in changes only by void: false": _("what was taken out changes only by being taken back in"),
+    "must change something: taken_at, responses or void": _("must change something"),
+    "must be a duration of whole weeks or days, as in P2W or P3D": _("must be whole days"),
+    "must be codes of /v1/instruments": _("must be codes of instruments"),
+    "must be a code of /v1/instruments": _("must be the code of an instrument"),
+    "must be one of: %(a)s": _("must be chosen"),
+}
 _PLACE = re.compile(r"%\\\((\w)\\\)s|%\((\w)\)s")
 
 
@@ -188,10 +218,10 @@ def _group(found: re.Match[str]) -> str:
 
 def rule(gettext: Callable[[str], str], detail: str) -> str:
     """A rule in the reader's language; one that no form breaks stays as it is."""
-    if detail in RULES:
-        return gettext(detail)
+    if detail in _PLAIN or detail in RULES:
+        return gettext(_PLAIN.get(detail, detail))
     for pattern, text in _patterns():
         found = pattern.fullmatch(detail)
         if found is not None:
-            return gettext(text) % found.groupdict()
+            return gettext(_PLAIN.get(text, text)) % found.groupdict()
     return gettext(detail)

@@ -2,21 +2,15 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
 
 from app.instruments import INSTRUMENTS
+from app.speech import Speech
+from app.speech import message as _
 from app.tracks.output import DomainOut, TrackOut
 
 _TELEPHONE = re.compile(r"\+?\d[\d ().-]*\d|\d+")
 
 Gettext = Callable[[str], str]
-DayWords = Callable[[date], str]
-
-
-def _(message: str) -> str:
-    """Marks a sentence as one to be translated."""
-    return message
-
 
 NAMES = {
     # Domains.
@@ -106,6 +100,17 @@ NAMES = {
     "follow_up": _("Follow-up"),
     "recorded": _("Recorded"),
     "voided": _("Voided"),
+    # Imports.
+    "receiving": _("Being received"),
+    "validating": _("Being checked"),
+    "applying": _("Being applied"),
+    "cancelling": _("Being taken back"),
+    "cancelled": _("Taken back"),
+    "refused": _("Refused"),
+    "failed": _("Failed"),
+    "partly_refused": _("Refused in part"),
+    "denied": _("Denied"),
+    "not_found": _("Not found"),
     # Plans.
     "upcoming": _("Upcoming"),
     "due": _("Due"),
@@ -161,11 +166,11 @@ _AS_IT_IS = {
     "stale": _("there is no recent score, so it is not known whether relief is holding."),
 }
 _LAST_KNOWN = {
-    "holding": _("It was holding at the latest reading, %(days)s days ago."),
-    "fading": _("It was fading at the latest reading, %(days)s days ago."),
-    "lost": _("It was lost at the latest reading, %(days)s days ago."),
-    "partial_response": _("There was a partial response at the latest reading, %(days)s days ago."),
-    "no_response": _("There was no response at the latest reading, %(days)s days ago."),
+    "holding": _("It was holding at the latest reading, %(ago)s."),
+    "fading": _("It was fading at the latest reading, %(ago)s."),
+    "lost": _("It was lost at the latest reading, %(ago)s."),
+    "partial_response": _("There was a partial response at the latest reading, %(ago)s."),
+    "no_response": _("There was no response at the latest reading, %(ago)s."),
 }
 _SURE = _("The latest reading is clear of the response line by more than measurement error.")
 _NOT_SURE = _("The latest reading is near the response line: one reading can fall on either side of it by chance.")
@@ -195,6 +200,34 @@ _FIELDS = {
     "vitals": _("Vital signs"),
     "side_effects": _("Side effects"),
     "responses": _("Scores"),
+    "score": _("Score"),
+    "answers": _("Answers"),
+    "instrument": _("Instrument"),
+    "instruments": _("Instruments"),
+    "name": _("Name"),
+    "contact": _("whom to call"),
+    "smallest_group": _("Smallest group that is shown to those who may not see patients"),
+    "offset": _("Days later"),
+    "window": _("Days to answer"),
+    "early": _("Days early"),
+    "minutes": _("Minutes"),
+    "systolic": _("Systolic"),
+    "diastolic": _("Diastolic"),
+    "heart_rate": _("Heart rate"),
+    "spo2": _("Oxygen saturation"),
+    "disposition": _("What was done"),
+    "note": _("Note"),
+    "notes": _("Notes"),
+    "actor": _("Who"),
+    "patient_id": _("Patient"),
+    "indications": _("Conditions"),
+    "failed_treatments": _("Treatments that failed"),
+    "primary_instruments": _("Instruments that answer"),
+    "care_status": _("Care"),
+    "care_team": _("Care team"),
+    "merged_into": _("goes on in another record"),
+    "aliases": _("records that go on in this one"),
+    "item": _("Item"),
     "items": _("Plan"),
     "email": _("E-mail"),
     "url": _("Address"),
@@ -206,16 +239,24 @@ _FIELDS = {
     "known_on": _("As it was known on"),
 }
 _ITEM = _("Item %(number)s")
-_ANSWER = re.compile(r"/responses/\d+/answers/(\d+)|[a-z0-9-]+\.(\d+)")
+_ROW = _("row %(row)s")
+_TOTAL = _("Total")
+_ANSWER = re.compile(r"/responses/\d+/answers/(\d+)")
+_OF_INSTRUMENT = re.compile(r"/?([a-z0-9-]+)\.(\d+|total)")
+_IN_ROW = re.compile(r"/?([a-z_]+)\.(\d+)")
 
 
 def place(gettext: Gettext, pointer: str) -> str:
     """Where in a form a rule is broken, in the words of the form: `/responses/0/answers/1` is item 2. Empty for the
     form as a whole."""
-    answer = _ANSWER.fullmatch(pointer.removeprefix("/") if "." in pointer else pointer)
+    answer, row, mine = _ANSWER.fullmatch(pointer), _IN_ROW.fullmatch(pointer), _OF_INSTRUMENT.fullmatch(pointer)
     if answer is not None:
-        number = int(answer[1]) + 1 if answer[1] is not None else int(answer[2])
-        return gettext(_ITEM) % {"number": number}
+        return gettext(_ITEM) % {"number": int(answer[1]) + 1}
+    if mine is not None and mine[1] in INSTRUMENTS:
+        item = gettext(_TOTAL) if mine[2] == "total" else gettext(_ITEM) % {"number": mine[2]}
+        return f"{instrument(gettext, mine[1])}, {item}" if INSTRUMENTS[mine[1]].items else instrument(gettext, mine[1])
+    if row is not None:
+        return f"{_field(gettext, row[1])}, {gettext(_ROW) % {'row': int(row[2]) + 1}}"
     parts = [part for part in pointer.split("/") if part]
     shown = [str(int(part) + 1) if part.isdigit() else _field(gettext, part) for part in parts]
     return ", ".join(shown)
@@ -230,22 +271,22 @@ def said(gettext: Gettext, code: str) -> str:
     return gettext(NAMES[code]) if code in NAMES else code.replace("_", " ")
 
 
-def sentence(gettext: Gettext, day: DayWords, domain: DomainOut, track: TrackOut | None) -> str:
+def sentence(speech: Speech, domain: DomainOut, track: TrackOut | None) -> str:
     """Whether relief is holding in a domain: its status, since when, and how sure the latest reading is."""
-    status, since = domain.status, domain.since_on
+    status, since, gettext = domain.status, domain.since_on, speech.translated
     if status in _SINCE and since is not None:
-        said_first = gettext(_SINCE[status]) % {"since": day(since)}
+        said_first = gettext(_SINCE[status]) % {"since": speech.day(since)}
     else:
         said_first = gettext(_AS_IT_IS[status]) if status in _AS_IT_IS else f"{said(gettext, status)}."
     parts = [said_first]
     if track is None:
         return said_first
     if domain.last_known in _LAST_KNOWN and track.days_since_last_score is not None:
-        parts.append(gettext(_LAST_KNOWN[domain.last_known]) % {"days": track.days_since_last_score})
+        parts.append(gettext(_LAST_KNOWN[domain.last_known]) % {"ago": speech.days_ago(track.days_since_last_score)})
     if status in _SINCE and track.near_line is not None:
         parts.append(gettext(_NOT_SURE if track.near_line else _SURE))
     if track.confirm_due_on is not None:
-        parts.append(gettext(_ONE_MORE) % {"day": day(track.confirm_due_on)})
+        parts.append(gettext(_ONE_MORE) % {"day": speech.day(track.confirm_due_on)})
     if track.provisional:
         parts.append(gettext(_PROVISIONAL))
     return " ".join(parts)

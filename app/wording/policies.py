@@ -25,8 +25,10 @@ def worded(instrument: Instrument, items: Sequence[FhirItem]) -> list[WordedItem
         named = f"{item.loinc} or {item.number}" if item.loinc else str(item.number)
         mine = [(place, one) for place, one in found if _is(item, one)]
         if len(mine) != 1:
-            how = "once" if mine else "in it"
-            faults.append(Fault("pointer", "/item", f"must have item {item.number} {how}, by linkId or code {named}"))
+            rule = f"must have item {item.number} in it, by linkId or code {named}"
+            if mine:
+                rule = f"must have item {item.number} once, by linkId or code {named}"
+            faults.append(Fault("pointer", "/item", rule))
             continue
         place, one = mine[0]
         faults += _text_faults(place, one.text)

@@ -179,7 +179,7 @@ def test_what_is_due_is_told_once_encrypted_signed_and_without_a_word_of_whom_or
     for moment in (in_days(1, time(10, 5)), in_days(1, time(19)), in_days(2), in_days(5)):
         remind(database, monkeypatch, moment)
     assert len(push.taken) == 1
-    assert "Reminders reach this patient" in Browser(api).text(f"/patients/{patient}")
+    assert "Reminders are turned on, since" in Browser(api).text(f"/patients/{patient}")
 
 
 def test_a_reminder_speaks_the_language_in_which_it_was_wished(
@@ -256,7 +256,7 @@ def test_of_two_phones_one_reminds_and_the_other_where_the_first_is_gone(
     assert push.asked == ["/newer", "/older"]
     assert [path for path, *_ in push.taken] == ["/older"]
     assert (older.state(), newer.state()) == ("on", "lost")
-    assert "Reminders reach this patient" in Browser(api).text(f"/patients/{patient}")
+    assert "Reminders are turned on, since" in Browser(api).text(f"/patients/{patient}")
 
 
 @pytest.mark.parametrize("status", [404, 410])

@@ -1,11 +1,12 @@
 """Lists of the administration have no end that is not said, and a refused form keeps what was typed."""
 
 import re
+from html import unescape
 
 import pytest
 
 from app import clock
-from tests.conftest import Api, new_person
+from tests.conftest import Api, days_ago, new_person
 from tests.web.pages import Browser, fields_of, read
 
 
@@ -21,10 +22,10 @@ def walked(browser: Browser, path: str) -> list[str]:
     while True:
         page = browser.get(address).text
         pages.append(page)
-        following = re.search(r'href="\?(cursor=[^"]+)">Show more', page)
+        following = re.search(r'href="(\?[^"]+)">Show more', page)
         if following is None:
             return pages
-        address = f"{path}?limit=2&{following[1]}"
+        address = path + unescape(following[1])
 
 
 def test_lists_go_on_to_their_end(api: Api, browser: Browser) -> None:
@@ -41,6 +42,33 @@ def test_lists_go_on_to_their_end(api: Api, browser: Browser) -> None:
     assert [sum(f"EHR {number}" in page for page in integrations) for number in range(4)] == [1, 1, 1, 1]
     hooks = walked(browser, "/admin/webhooks")
     assert [sum(f"example.org/{number}<" in page for page in hooks) for number in range(4)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("query", ["", "?show=&domain=&assigned_to=", "?domain=mood", "?domain=mood&limit=50"])
+def test_the_worklist_goes_on_whatever_it_was_asked_for(api: Api, browser: Browser, query: str) -> None:
+    for number in range(60):
+        patient = api.patient(label=f"P{number:02}")
+        api.check_in(patient, days_ago(1), "phq-9", 15)
+    page = browser.get(f"/{query}").text
+    shown, pages = page.partition("Patients by urgency")[2], 1
+    while (following := re.search(r'href="(\?[^"]+)">Show more', page)) is not None:
+        rest = browser.get(f"/{unescape(following[1])}")
+        assert rest.status_code == 200
+        page, pages = rest.text, pages + 1
+        shown += page
+    assert pages > 1
+    assert [number for number in range(60) if f"P{number:02}" not in shown] == []
+
+
+def test_other_lists_go_on_from_where_they_begin(api: Api, browser: Browser) -> None:
+    for _ in range(3):
+        patient = api.patient()
+        body = {"taken_at": days_ago(1), "responses": [{"instrument": "phq-9", "answers": [0] * 8 + [1]}]}
+        api.post(f"/v1/patients/{patient}/check-ins", body)
+    for path in ("/alerts?limit=2", "/admin/audit?limit=2", "/patients?limit=2", "/alerts?state=open&limit=2"):
+        following = re.search(r'href="(\?[^"]+)">Show more', browser.get(path).text)
+        assert following is not None, path
+        assert browser.get(path.partition("?")[0] + unescape(following[1])).status_code == 200
 
 
 def test_settings_that_are_refused_come_back_as_typed(api: Api, browser: Browser) -> None:

@@ -28,6 +28,19 @@ def asked(page: str) -> list[str]:
     return re.findall(r'name="instrument" value="([^"]+)"', page)
 
 
+@pytest.mark.parametrize("path", ["/check-in", "/check-in/scores", "/check-in/reminders"])
+def test_whom_to_call_is_one_tap_away_in_the_readers_language(phone: Browser, path: str) -> None:
+    assert "Emergency: your local emergency number" in phone.text(path)
+    phone.language = "es"
+    assert "Emergencias: el número de emergencias de su zona" in phone.text(path)
+
+
+def test_a_phone_is_removed_where_it_is_known_what_waits_on_it(phone: Browser) -> None:
+    """The page of what is due says how many check-ins were not sent; another page would delete them without a word."""
+    assert "Remove this phone" in phone.text("/check-in")
+    assert "Remove this phone" not in phone.text("/check-in/scores") + phone.text("/check-in/reminders")
+
+
 def test_only_what_is_due_is_asked_with_whom_to_call(api: Api, patient: str, phone: Browser) -> None:
     contacts = [{"label": "Crisis line", "contact": "call or text 988"}, {"label": "Desk", "contact": "at the clinic"}]
     assert api.patch("/v1/clinic", {"crisis_contacts": contacts}, 1).status_code == 200

@@ -392,7 +392,7 @@ def test_the_clinics_plan_webhooks_and_the_audit_log(api: Api, browser: Browser)
     assert browser.post(f"{where}/deliveries/{delivery['id']}/replay").status_code == 303
     patient = api.patient()
     said = browser.text(f"/admin/audit?patient_id={patient}&actor=")
-    assert "create patient" in said
+    assert "create_patient" in said
     assert "Nothing." in browser.text(f"/admin/audit?patient_id={patient}&actor={uuid4()}")
     assert browser.post(f"{where}/removal").status_code == 303
 
@@ -533,10 +533,80 @@ def test_paper_says_how_old_the_latest_score_is(api: Api, browser: Browser) -> N
 
 def test_the_place_of_a_rule_is_told_in_words() -> None:
     for pointer, told in (
-        ("/responses/0/answers/8", "Item 9"), ("/phq-9.3", "Item 3"), ("/external_id", "Number in your system"),
+        ("/responses/0/answers/8", "Item 9"), ("/phq-9.3", "PHQ-9, Item 3"), ("/external_id", "Number in your system"),
+        ("phq-9.total", "PHQ-9, Total"), ("nrs-pain.total", "Pain 0-10"), ("/offset.0", "Days later, row 1"),
         ("/side_effects/0/minutes_after_start", "Side effects, 1, minutes after start"), ("", ""),
     ):  # fmt: skip
         assert words.place(str, pointer) == told, pointer
+
+
+def test_a_refused_paper_form_names_instrument_and_item(api: Api, browser: Browser) -> None:
+    patient = api.patient()
+    fields = {"instrument": ["phq-9", "gad-7"], "taken_at": local(1), "gad-7.2": "9", "phq-9.1": "1"}
+    refused = browser.post(f"/patients/{patient}/check-ins", **fields)
+    assert "GAD-7, Item 2: must be from 0 to 3" in read(refused.text)
+    beside = {"instrument": "gad-7", "taken_at": local(1), "gad-7.1": "1", "gad-7.total": "5"}
+    refused = browser.post(f"/patients/{patient}/check-ins", **beside)
+    assert refused.status_code == 422, "a total beside blank items would be left out without a word"
+    assert "GAD-7, Total: must stand alone, or beside all items" in read(refused.text)
+    harm = {"instrument": "phq-9", "taken_at": local(1), "phq-9.9": "1", "phq-9.total": "5"}
+    assert browser.post(f"/patients/{patient}/check-ins", **harm).status_code == 422
+    assert len(api.get("/v1/alerts", params={"patient_id": patient}).json()["items"]) == 1, "it is heard all the same"
+
+
+def test_a_side_effect_without_its_name_is_not_dropped(api: Api, browser: Browser) -> None:
+    patient = api.patient()
+    for more in ({"severity.1": "severe"}, {"minutes.1": "20"}):
+        fields = {"started_at": local(1), "effect.0": "nausea", **more}
+        refused = browser.post(f"/patients/{patient}/sessions", **fields)
+        assert refused.status_code == 422
+        assert "must name the effect" in read(refused.text)
+    fields = {"started_at": local(1), "effect.0": "nausea", "severity.1": "mild"}
+    assert browser.post(f"/patients/{patient}/sessions", **fields).status_code == 303
+
+
+def test_a_refused_correction_repeats_no_alarm_that_was_told(api: Api, browser: Browser) -> None:
+    patient = api.patient()
+    answers = {"taken_at": days_ago(3), "responses": [{"instrument": "phq-9", "answers": [0] * 8 + [1]}]}
+    check_in = api.post(f"/v1/patients/{patient}/check-ins", answers).json()
+    [alert] = check_in["alerts"]
+    told = {"disposition": "contacted", "note": ""}
+    assert api.post(f"/v1/alerts/{alert['id']}/acknowledgement", told).is_success
+
+    def corrected(harm: int) -> int:
+        given = {f"phq-9.{number}": "0" for number in range(2, 9)}
+        page = browser.post(
+            f"/patients/{patient}/check-ins/{check_in['id']}", version="1", instrument="phq-9", reason="typed wrong",
+            **{**given, "phq-9.1": "9", "phq-9.9": str(harm)},
+        )  # fmt: skip
+        assert page.status_code == 422
+        assert "your local emergency number" in page.text
+        return len(api.get("/v1/alerts", params={"patient_id": patient, "state": "open"}).json()["items"])
+
+    assert corrected(1) == 0, "it was told, and somebody has dealt with it"
+    assert corrected(3) == 1, "more than was told is news"
+
+
+def test_a_refused_acknowledgement_keeps_its_note(api: Api, browser: Browser) -> None:
+    patient = api.patient(label="A.B.")
+    answers = {"taken_at": days_ago(1), "responses": [{"instrument": "phq-9", "answers": [0] * 8 + [1]}]}
+    [alert] = api.post(f"/v1/patients/{patient}/check-ins", answers).json()["alerts"]
+    path = f"/alerts/{alert['id']}/acknowledgement"
+    page = browser.post(path, disposition="", note="called twice", next=f"/patients/{patient}")
+    assert page.status_code == 422
+    assert "called twice</textarea>" in page.text
+    assert "What was done: must be chosen" in read(page.text)
+    again = fields_of(page.text, path)
+    done = browser.post(path, **{**again, "disposition": "contacted", "note": "called twice"})
+    assert (done.status_code, done.headers["location"]) == (303, f"/patients/{patient}")
+    assert browser.post(f"/alerts/{uuid4()}/acknowledgement", disposition="contacted", next="/").status_code == 404
+
+
+def test_the_language_cannot_be_changed_where_it_would_lose_what_was_typed(api: Api, browser: Browser) -> None:
+    assert 'action="/language"' in browser.get("/patients/new").text
+    refused = browser.post("/patients", external_id="", label="typed")
+    assert refused.status_code == 422
+    assert 'action="/language"' not in refused.text
 
 
 def test_what_a_form_does_not_change_keeps_its_seconds(api: Api, browser: Browser) -> None:

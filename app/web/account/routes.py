@@ -1,5 +1,6 @@
 """Routes of one's own account."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -39,7 +40,7 @@ async def change_password_by_form(request: Request, door: DoorOf) -> Response:
             new = await passwords.hashed(body.password)
             await door.do(lambda db: people.change_password(db, door.caller, door.act, checked, new))
     except Invalid as problem:
-        return await _account(request, door, problem)
+        return await _account(request, door, _as_wrong(problem, "/current_password"))
     response = see_other("/sign-in")
     forget(response, request, PERSON)
     return response
@@ -74,7 +75,7 @@ async def start_second_factor_by_form(request: Request, door: DoorOf) -> Respons
                 lambda db: people.start_second_factor(db, door.caller, door.act, checked, body.otp or "")
             )
     except Invalid as problem:
-        return await _factor(request, door, problem)
+        return await _factor(request, door, _as_wrong(problem, "/password"))
     return _factor_page(request, begun=done.value, picture=qr(done.value.uri))
 
 
@@ -93,6 +94,14 @@ async def confirm_second_factor_by_form(request: Request, door: DoorOf) -> Respo
     value = done.value
     request.state.granted = Tokens(value.access_token, value.refresh_token, value.scope)
     return _factor_page(request, codes=value.recovery_codes)
+
+
+def _as_wrong(problem: Invalid, name: str) -> Invalid:
+    """The refusal of a form in which today's password is `name`: one that can be no password is a wrong one."""
+    problem.errors = tuple(
+        replace(fault, detail="must be your password") if fault.name == name else fault for fault in problem.errors
+    )
+    return problem
 
 
 async def _account(request: Request, door: Door, problem: Problem | None = None) -> Response:

@@ -231,9 +231,9 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
     def work(db: Transaction) -> Fact[Any]:
         due = plans.due_of(db, caller, patient_id, None, None, door.act.at).value.items
         worded = wording.in_language(db, caller.clinic_id, language_of(request))
-        return Fact((due, worded, reminders.state_of(db, caller, door.act.at)), (patient_id,))
+        return Fact((due, worded, reminders.phone_of(db, caller, door.act.at)), (patient_id,))
 
-    due, worded, reminded = (await door.read(work)).value
+    due, worded, phone = (await door.read(work)).value
     coming = next((one for one in due if one.state == "upcoming"), None)
     return page(
         request,
@@ -244,7 +244,7 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
         begun_at=door.act.at.isoformat(),
         new_id=str(new_id()),
         patient_id=patient_id,
-        reminded=reminded,
+        phone=phone,
         contacts=crisis_notice(caller).crisis_contacts,
         instruments=INSTRUMENTS,
         problem=problem,

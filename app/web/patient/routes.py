@@ -1,6 +1,5 @@
 """Routes of a patient's page, and of what leads from it."""
 
-from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,12 +17,12 @@ from app.facts import Fact
 from app.patients import history
 from app.patients import service as patients
 from app.patients.models import PatientOut, PatientSearch
-from app.speech import languages
+from app.speech import in_language
 from app.storage import Transaction, new_id
 from app.web import words
 from app.web.codes import qr
 from app.web.forms import Form, body_of, filled, form_of
-from app.web.pages import PageRoute, gettext_of, language_of, page, see_other
+from app.web.pages import PageRoute, language_of, page, see_other
 from app.web.patient import gathering
 from app.web.patient.gathering import Asked
 
@@ -158,9 +157,5 @@ async def revoke(door: DoorOf, patient_id: UUID, device_id: UUID) -> Response:
 
 def sentences(request: Request, answers: Any) -> list[str]:
     """The answer of each domain in one sentence, in the reader's language."""
-    language = language_of(request)
-
-    def day(value: date) -> str:
-        return languages.day_in(language, value)
-
-    return [words.sentence(gettext_of(request), day, one.domain, one.track) for one in answers]
+    speech = in_language(language_of(request))
+    return [words.sentence(speech, one.domain, one.track) for one in answers]

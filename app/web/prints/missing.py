@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 from app.instruments import INSTRUMENTS
 from app.sessions.models import COUNTED
+from app.speech import message as _
 from app.web.patient.gathering import PatientPage
-from app.web.words import _, said
+from app.web.words import said
 
 _RECENT_DAYS = 14
 

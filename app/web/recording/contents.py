@@ -1,15 +1,18 @@
 """From forms to what the API would have been sent: sessions, check-ins, patients and plans."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.errors import Fault, Invalid
+from app.errors import Fault, Invalid, Problem
 from app.instruments import INSTRUMENTS
 from app.plans.models import PlanOut
 from app.web.forms import Form
 
+_PLACE = re.compile(r"/responses/(\d+)(?:/answers/(\d+)|/score|/answers|/instrument)?")
 EFFECT_ROWS, VITAL_ROWS = 4, 3
 _NEW_PLAN_ROWS, _MOST_PLAN_ROWS = 3, 200
 _NUMBERS = ("weight_kg", "dose_mg", "dose_mg_per_kg")
@@ -42,6 +45,8 @@ def _side_effects(form: Form) -> Iterator[dict[str, Any]]:
             found = {"effect": form[f"effect.{row}"], "severity": form.get(f"severity.{row}", "mild")}
             minutes = form.number(f"minutes.{row}")
             yield found if minutes is None else {**found, "minutes_after_start": minutes}
+        elif f"minutes.{row}" in form or form.get(f"severity.{row}", "mild") != "mild":
+            raise Invalid(errors=[Fault("pointer", f"/side_effects/{row}", "must name the effect")])
 
 
 def _vitals(form: Form, zone: ZoneInfo) -> Iterator[dict[str, Any]]:
@@ -82,6 +87,34 @@ def responses_of(form: Form) -> list[dict[str, Any]]:
         elif total is not None or code not in INSTRUMENTS:
             found.append({"instrument": code, "score": total})
     return found
+
+
+def check_totals(responses: list[dict[str, Any]]) -> None:
+    """Raises Invalid for a total beside items of which some are blank: it would be left out without a word."""
+    faults = [
+        Fault("pointer", f"/responses/{index}/score", "must stand alone, or beside all items")
+        for index, one in enumerate(responses)
+        if "score" in one and any(answer is None for answer in one.get("answers", ()))
+        if not INSTRUMENTS[one["instrument"]].either_or
+    ]
+    if faults:
+        raise Invalid(errors=faults)
+
+
+def named(problem: Problem, responses: list[dict[str, Any]]) -> Problem:
+    """The refusal with each place in the words of the form: `phq-9.2` for the second answer of the first response."""
+    problem.errors = tuple(
+        replace(fault, name=_in_words_of_the_form(fault.name, responses)) for fault in problem.errors
+    )
+    return problem
+
+
+def _in_words_of_the_form(name: str, responses: list[dict[str, Any]]) -> str:
+    place = _PLACE.fullmatch(name)
+    if place is None or int(place[1]) >= len(responses):
+        return name
+    item = "total" if place[2] is None else str(int(place[2]) + 1)
+    return f"{responses[int(place[1])]['instrument']}.{item}"
 
 
 def patient_content(form: Form) -> dict[str, Any]:

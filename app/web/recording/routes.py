@@ -154,13 +154,15 @@ async def record_check_in(request: Request, door: DoorOf, patient_id: UUID) -> R
         content.update(contents.check_in_content(form, door.caller.time_zone))
         if not content["responses"]:
             raise Invalid(errors=[Fault("pointer", "/responses", "must hold at least one answer or total")])
+        contents.check_totals(content["responses"])
         body = body_of(CheckInIn, content)
         post = Post(door.caller, door.act, patient_id, body)
         await door.do(lambda db: checkins.record_one(db, door.act.clinic_id, post))
         return see_other(f"/patients/{patient_id}?done=recorded")
 
     def again(problem: Problem) -> Awaitable[Response]:
-        return _paper_form(request, door, patient_id, tuple(form.every("instrument")), form, problem)
+        told = contents.named(problem, content.get("responses", []))
+        return _paper_form(request, door, patient_id, tuple(form.every("instrument")), form, told)
 
     return await tried(request, door, work, again, called_for(door.caller, door.act, content, patient_id))
 
@@ -178,6 +180,7 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
         else:
             if responses := contents.responses_of(form):
                 content["responses"] = responses
+                contents.check_totals(responses)
             taken_at = form.moment("taken_at", door.caller.time_zone)
             if taken_at is not None:
                 content["taken_at"] = taken_at.isoformat()
@@ -186,7 +189,10 @@ async def amend_check_in(request: Request, door: DoorOf, patient_id: UUID, check
         await door.do(lambda db: amending.amend(db, door.caller, door.act, patient_id, check_in_id, version, body))
         return see_other(f"/patients/{patient_id}/check-ins/{check_in_id}")
 
-    again = lambda problem: shown_check_in(request, door, patient_id, check_in_id, problem, form)  # noqa: E731
+    def again(problem: Problem) -> Awaitable[Response]:
+        told = contents.named(problem, content.get("responses", []))
+        return shown_check_in(request, door, patient_id, check_in_id, told, form)
+
     return await tried(request, door, work, again, called_for(door.caller, door.act, content, patient_id, check_in_id))
 
 

@@ -45,8 +45,8 @@ async def _page(request: Request, door: Door, link: str | None) -> Response:
     caller = door.caller
     whose = () if caller.patient_id is None else (caller.patient_id,)
 
-    state = (await door.read(lambda db: Fact(reminders.state_of(db, caller, door.act.at), whose))).value
-    return page(request, "check_in_reminders.html", state=state, link=link)
+    phone = (await door.read(lambda db: Fact(reminders.phone_of(db, caller, door.act.at), whose))).value
+    return page(request, "check_in_reminders.html", phone=phone, link=link)
 
 
 @asked_by_script.post("/reminders/key", name="prepare_reminders")
@@ -64,10 +64,10 @@ async def turn_on_reminders(request: Request, door: DoorOf, body: SubscriptionIn
 
 @asked_by_script.post("/reminders/renewal", name="renew_reminders", status_code=204)
 async def renew_reminders(request: Request, door: DoorOf, body: SubscriptionIn) -> None:
-    """Keeps where the browser is reached from now on, if reminders are turned on: its push service has changed that,
-    and nobody looks at the page."""
-    allowed = PUSH_HOSTS.of(request)
-    await door.do(lambda db: reminders.renew(db, door.caller, body, allowed))
+    """Keeps where the browser is reached from now on, and in which language, if reminders are turned on: its push
+    service has changed that, or the patient the language."""
+    language, allowed = language_of(request), PUSH_HOSTS.of(request)
+    await door.do(lambda db: reminders.renew(db, door.caller, body, language, allowed))
 
 
 @router.post("/reminders/off", name="turn_off_reminders")

@@ -252,9 +252,12 @@ const removed = async (event) => {
   location.replace('/check-in/enrol');
 };
 
-if (location.hash.length > 1) {
-  location.replace(`/check-in/enrol${location.hash}`); // a new link, perhaps for somebody else
-} else {
+const linked = () => { // a new link, perhaps for somebody else
+  if (location.hash.length > 1) location.replace(`/check-in/enrol${location.hash}`);
+  return location.hash.length > 1;
+};
+addEventListener('hashchange', linked);
+if (!linked()) {
   opened.then(async () => {
     if (form) await takeOver();
     document.querySelector('[data-sign-out]')?.addEventListener('submit', removed);

@@ -22,22 +22,33 @@
     return answer;
   };
   const within = (work) => Promise.race([work, new Promise((_, failed) => { setTimeout(failed, PATIENCE); })]);
+  const of = (subscription) => {
+    const { endpoint, keys } = subscription.toJSON();
+    return { endpoint, public_key: keys.p256dh, secret: keys.auth };
+  };
   const subscribe = async (address) => {
     const key = (await (await posted('/check-in/reminders/key', {})).json()).public_key;
     const push = await manager();
     await (await push.getSubscription())?.unsubscribe();
-    const { endpoint, keys } = (await push.subscribe({ userVisibleOnly: true, applicationServerKey: key })).toJSON();
-    await posted(address, { endpoint, public_key: keys.p256dh, secret: keys.auth });
+    await posted(address, of(await push.subscribe({ userVisibleOnly: true, applicationServerKey: key })));
   };
   const hasWorker = 'serviceWorker' in navigator && 'PushManager' in window;
   if (!box || !('Notification' in window) || !('pushManager' in window || hasWorker)) return;
   box.querySelector('[data-cannot]')?.remove();
+  const tell = (text) => { said.textContent = text; said.hidden = false; };
+  const off = () => fetch('/check-in/reminders/off', { method: 'POST', redirect: 'manual' });
   const together = async () => {
     const subscription = await held();
-    if (box.dataset.state === 'off') { await subscription?.unsubscribe(); return; }
-    if (Notification.permission !== 'granted' || (box.dataset.state === 'on' && subscription)) return;
-    await subscribe('/check-in/reminders/renewal');
-    if (box.dataset.state === 'lost') location.reload();
+    const { state, language } = box.dataset;
+    if (state === 'off') { await subscription?.unsubscribe(); return; }
+    if (Notification.permission !== 'granted') { // it was taken back in the browser's own settings
+      if (state === 'on') { await off(); if (said) location.reload(); }
+      return;
+    }
+    if (state === 'on' && subscription && language === document.documentElement.lang) return;
+    if (state === 'on' && subscription) await posted('/check-in/reminders/renewal', of(subscription));
+    else await subscribe('/check-in/reminders/renewal');
+    if (state === 'lost') location.reload();
   };
   within(together()).catch(() => {});
   button?.addEventListener('click', async () => {
@@ -47,14 +58,12 @@
     const problem = done ? await done.then(() => null, () => told.failed) : told.blocked;
     button.disabled = false;
     if (!problem) { location.reload(); return; }
-    said.textContent = problem;
-    said.hidden = false;
+    tell(problem);
   });
   if (button) button.hidden = false;
-  const off = document.querySelector('[data-turn-off]');
-  off?.addEventListener('submit', async (event) => {
+  document.querySelector('[data-turn-off]')?.addEventListener('submit', async (event) => {
     event.preventDefault(); // once the browser has let go of it, or a change of it would come back
     await within(held().then((one) => one?.unsubscribe())).catch(() => {});
-    off.submit();
+    off().then(() => location.reload(), () => tell(told.offline));
   });
 })();

@@ -12,12 +12,13 @@ from app.alert_list import service as alert_list
 from app.alerts import service as alerts
 from app.alerts.models import AcknowledgementIn
 from app.alerts.store import Wanted
+from app.errors import Problem
 from app.facts import Fact
 from app.reminders import service as reminders
 from app.storage import Transaction
 from app.tracks.days import local_day
 from app.web.forms import body_of, form_of
-from app.web.pages import PageRoute, is_of_here, page, see_other
+from app.web.pages import PageRoute, is_of_here, page, see_other, tried
 from app.web.patient.gathering import colleagues
 from app.worklist import service as worklist
 
@@ -121,7 +122,19 @@ async def alerts_page(
 async def acknowledge(request: Request, door: DoorOf, alert_id: UUID) -> Response:
     """Records what was done about an alert, and leads back to where it was said."""
     form = await form_of(request)
-    body = body_of(AcknowledgementIn, {"disposition": form.get("disposition"), "note": form.get("note", "")})
-    await door.do(lambda db: alerts.acknowledge(db, door.act, alert_id, body))
-    back = form.get("next", "/alerts")
-    return see_other(back if is_of_here(back) else "/alerts")
+    back = form.get("next", "/alerts") if is_of_here(form.get("next", "/alerts")) else "/alerts"
+
+    async def work() -> Response:
+        body = body_of(AcknowledgementIn, {"disposition": form.get("disposition"), "note": form.get("note", "")})
+        await door.do(lambda db: alerts.acknowledge(db, door.act, alert_id, body))
+        return see_other(back)
+
+    async def again(problem: Problem) -> Response:
+        def read(db: Transaction) -> Fact[Any]:
+            alert = alerts.one(db, door.act.clinic_id, alert_id).value
+            return Fact((alert, colleagues(db, door.caller)), (alert.patient_id,))
+
+        alert, people = (await door.read(read)).value
+        return page(request, "acknowledgement.html", alert=alert, people=people, form=form, back=back, problem=problem)
+
+    return await tried(request, door, work, again)
