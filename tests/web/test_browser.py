@@ -263,7 +263,7 @@ def test_what_is_no_receipt_and_what_is_refused_keeps_the_answers(
 ) -> None:
     """The page of somebody in between, as a proxy that wants a sign-in, is no receipt; two taps are one check-in; what
     the clinic refuses stays on the phone, is said, and is not sent again."""
-    patient = clinic.made("/v1/patients", {"external_id": "MRN-7"})["id"]
+    patient = clinic.made("/v1/patients", {"external_id": "MRN-PUSH"})["id"]
     page = _phone(play, tmp_path)
     _enrolled(page, clinic, patient)
     sent = list[str]()
@@ -309,7 +309,7 @@ _A_PUSH_SERVICE = """
 def test_reminders_are_turned_on_by_a_tap_shown_and_turned_off(
     play: Playwright, clinic: Clinic, tmp_path: Path
 ) -> None:
-    patient = clinic.made("/v1/patients", {"external_id": "MRN-7"})["id"]
+    patient = clinic.made("/v1/patients", {"external_id": "MRN-PUSH"})["id"]
     page = _phone(play, tmp_path)
     address = clinic.service.address
     page.context.grant_permissions(["notifications"], origin=address)
