@@ -653,3 +653,15 @@ def test_an_address_at_which_nothing_stands_is_a_page_for_a_browser_alone(api: A
     assert (answer.status_code, "Not found" in read(answer.text)) == (404, True)
     for path, headers in (("/v1/nowhere", html), ("/nowhere", {})):
         assert browser.get(path, headers=headers).headers["content-type"] == "application/problem+json"
+
+
+def test_a_field_that_is_wrong_says_so_to_a_screen_reader(api: Api, browser: Browser) -> None:
+    page = browser.post("/patients", external_id="", label="typed", birth_year="1700").text
+    field = re.search(r'<input id="birth_year"[^>]*>', page)
+    assert field is not None
+    assert 'aria-invalid="true"' in field[0]
+    assert "faults" in field[0]
+    assert 'id="faults"' in page
+    right = re.search(r'<input id="label"[^>]*>', page)
+    assert right is not None
+    assert "aria-invalid" not in right[0]
