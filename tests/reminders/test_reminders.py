@@ -27,14 +27,14 @@ from app.access.service import caller_of_token
 from app.access.tokens import Claims
 from app.audit.service import Act
 from app.outgoing.sending import Sender
-from app.reminders import keys, store
+from app.reminders import keys, messages, store
 from app.reminders import service as reminders
-from app.reminders.keys import encoded
+from app.reminders.keys import Destination, encoded
 from app.reminders.models import PushSubscription, decoded
 from app.reminders.reminding import Reminders
 from app.sessions import service as sessions
 from app.sessions.models import SessionIn
-from app.speech.languages import translations
+from app.speech.languages import LANGUAGES, translations
 from app.storage import Database
 from app.web.reminders.routes import PUSH_HOSTS
 from app.webhooks.routes import ALLOWED_HOSTS
@@ -689,3 +689,14 @@ def test_the_page_says_how_without_scripts(api: Api, push: PushService, patient:
     text = read(phone.browser.get("/check-in/reminders").text)
     assert "add this page to the home screen" in text
     assert "whoever has the link sees those days" in text
+
+
+def test_a_message_is_one_record_in_every_language() -> None:
+    """RFC 8291, 4; and push services need not take more than 4,096 bytes (RFC 8030, 7.2)."""
+    point = ec.generate_private_key(ec.SECP256R1()).public_key()
+    to = Destination(ADDRESS, point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint), bytes(16))
+    for language in LANGUAGES:
+        title = translations(language).gettext("Check-in")
+        made = messages.encrypted(messages.content(title, language, f"https://{'a' * 253}/check-in"), to)
+        assert len(made) < 4_096
+        assert int.from_bytes(made[16:20], "big") >= len(made) - 21 - made[20]
