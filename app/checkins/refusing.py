@@ -6,7 +6,7 @@ else it is unknown, and unknown raises nothing.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,8 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from app.access.service import Caller
-from app.alerts.policies import RANKS, is_late, self_harm_priority
-from app.alerts.raising import Refused, raise_refused
+from app.alerts.policies import RANKS, is_late, is_worse, self_harm_priority
+from app.alerts.raising import Refused, Said, raise_refused
 from app.api.fields import Id, MomentIn
 from app.audit.service import Act
 from app.checkins import store
@@ -30,6 +30,7 @@ from app.patients import service as patients
 from app.patients import store as patients_store
 from app.storage import Transaction
 from app.tracks import store as tracks
+from app.tracks.models import ScoreVersion
 
 # Nobody known, nothing there, or nothing that was read.
 _NOT_OF_A_FORM = (401, 404, 413, 429)
@@ -54,12 +55,14 @@ def _values(node: Any, name: str) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An answer at or over its line: whose it is, by which instrument, how urgent, and what the form says of its time
-    (None: nothing that can be read). `check_in_id`: the check-in that the form was to amend."""
+    """An answer at or over its line: whose it is, by which instrument, how urgent, what was said (points, item), and
+    what the form says of its time (None: nothing that can be read). `check_in_id`: the check-in that the form was to
+    amend."""
 
     patient_id: UUID
     instrument: str
     priority: str
+    said: Said
     taken_at: datetime | None
     sent_at: datetime | None
     check_in_id: UUID | None = None
@@ -87,14 +90,19 @@ def alarms_in(form: Any, patient_id: UUID | None, check_in_id: UUID | None = Non
     responses = [one for some in _values(form, "responses") if isinstance(some, list) for one in some]
     if whose is None:
         return []
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, Said]] = {}
     for response in responses:
-        for code, priority in _alarms(response):
-            if code not in found or RANKS[priority] < RANKS[found[code]]:
-                found[code] = priority
+        for code, priority, said in _alarms(response):
+            if code not in found or _weight(priority, said) < _weight(*found[code]):
+                found[code] = priority, said
     times = (_read(_MOMENT, next(iter(_values(form, name)), None)) for name in ("taken_at", "sent_at"))
     taken_at, sent_at = times
-    return [Alarm(whose, code, priority, taken_at, sent_at, check_in_id) for code, priority in found.items()]
+    return [Alarm(whose, code, *found[code], taken_at, sent_at, check_in_id) for code in found]
+
+
+def _weight(priority: str, said: Said) -> tuple[int, int]:
+    """The more alarming an answer is, the less."""
+    return RANKS[priority], -(said[1] or 0)
 
 
 def raise_alarms(db: Transaction, caller: Caller, act: Act, alarms: Sequence[Alarm]) -> Fact[NoticeOut | None]:
@@ -110,21 +118,21 @@ def raise_alarms(db: Transaction, caller: Caller, act: Act, alarms: Sequence[Ala
         return Fact(None)
     amended = store.by_ids(db, act.clinic_id, {alarm.check_in_id for alarm in mine if alarm.check_in_id is not None})
     stood = {check_in_id: check_in.taken_at for check_in_id, (check_in, _) in amended.items()}
-    told = _told(db, act.clinic_id, stood)
-    news = [a for a in mine if RANKS[a.priority] < told.get((a.check_in_id, a.instrument), len(RANKS))]
-    raise_refused(db, act.clinic_id, [_refused(db, caller, act, alarm, stood) for alarm in news])
+    known = {(score.check_in_id, score.instrument): score for score in tracks.of_check_ins(db, act.clinic_id, stood)}
+    told = [(known.get((a.check_in_id, a.instrument)), a, _refused(db, caller, act, a, stood)) for a in mine]  # type: ignore[arg-type]
+    news = [refused for score, alarm, refused in told if not _is_told(score, alarm, refused)]
+    raise_refused(db, act.clinic_id, news)
     return Fact(crisis_notice(caller), tuple(locked))
 
 
-def _told(db: Transaction, clinic_id: UUID, check_in_ids: Collection[UUID]) -> dict[tuple[UUID | None, str], int]:
-    """The rank of the alert that each score of these check-ins raised when it was recorded: what a refused amendment
-    only repeats of it is no news."""
-    found: dict[tuple[UUID | None, str], int] = {}
-    for score in tracks.of_check_ins(db, clinic_id, check_in_ids):
-        priority = self_harm_priority(INSTRUMENTS[score.instrument], score.points, score.self_harm_item)
-        if priority is not None:
-            found[score.check_in_id, score.instrument] = RANKS[priority]
-    return found
+def _is_told(score: ScoreVersion | None, alarm: Alarm, refused: Refused) -> bool:
+    """Whether the score that a refused form was to amend said as much of the same patient when it was recorded, and as
+    timely: then it has raised its alert, and the form only repeats it."""
+    if score is None or score.patient_id != alarm.patient_id or (score.late and not refused.late):
+        return False
+    stood = score.points, score.self_harm_item
+    instrument = INSTRUMENTS[alarm.instrument]
+    return self_harm_priority(instrument, *stood) is not None and not is_worse(instrument, stood, alarm.said)
 
 
 def _refused(db: Transaction, caller: Caller, act: Act, alarm: Alarm, stood: Mapping[UUID, datetime]) -> Refused:
@@ -143,8 +151,8 @@ def _refused(db: Transaction, caller: Caller, act: Act, alarm: Alarm, stood: Map
     return Refused(alarm.patient_id, alarm.instrument, alarm.priority, moment.at, late, act.at)
 
 
-def _alarms(response: Any) -> Iterator[tuple[str, str]]:
-    """(instrument, priority of the alert) for every answer of a response that calls for one."""
+def _alarms(response: Any) -> Iterator[tuple[str, str, Said]]:
+    """(instrument, priority of the alert, what was said) for every answer of a response that calls for one."""
     for code in _values(response, "instrument"):
         instrument = INSTRUMENTS.get(code) if isinstance(code, str) else None
         if instrument is None or instrument.self_harm is None:
@@ -160,10 +168,10 @@ def _alarms(response: Any) -> Iterator[tuple[str, str]]:
                 yield from _raised(instrument, total, None)
 
 
-def _raised(instrument: Instrument, points: int | None, item: int | None) -> Iterator[tuple[str, str]]:
+def _raised(instrument: Instrument, points: int | None, item: int | None) -> Iterator[tuple[str, str, Said]]:
     priority = self_harm_priority(instrument, points, item)
     if priority is not None:
-        yield instrument.code, priority
+        yield instrument.code, priority, (points, item)
 
 
 def _read(adapter: TypeAdapter[Any], value: Any) -> Any:

@@ -30,6 +30,7 @@ from app.sessions.models import SessionOut
 from app.sessions.policies import SessionOverlaps
 from app.storage import Transaction
 from app.tracks import store as tracks_store
+from app.tracks.days import local_day
 from app.tracks.onset_changes import onsets_of
 
 
@@ -109,7 +110,8 @@ def merge(
     )  # fmt: skip
     _follow(db, caller, act, target)
     events.move_all(db, act, patient_id, body.into, source.at, body.reason)
-    reminders.carry_over(db, act.clinic_id, patient_id, body.into, load.session_ids)
+    began = local_day(target.patient.created_at, caller.time_zone)
+    reminders.carry_over(db, act.clinic_id, patient_id, body.into, load.session_ids, began)
     access.hand_over_devices(db, act.clinic_id, patient_id, body.into)
     if target.patient.care_status in ENDED:
         access.revoke_devices(db, act.clinic_id, body.into, act.at)

@@ -26,7 +26,14 @@ _AT_ONCE = 2_000
 _NEVER_GIVEN = 1_000_000_000
 
 
-def change(clinic_id: UUID, kind: Kind, patient_id: UUID, at: datetime, about_id: UUID | None = None) -> dict[str, Any]:
+def change(
+    clinic_id: UUID,
+    kind: Kind,
+    patient_id: UUID,
+    at: datetime,
+    about_id: UUID | None = None,
+    domains: str | None = None,
+) -> dict[str, Any]:
     """A row of the outbox."""
     return {
         "clinic_id": clinic_id,
@@ -36,6 +43,7 @@ def change(clinic_id: UUID, kind: Kind, patient_id: UUID, at: datetime, about_id
         "kind": kind,
         "patient_id": patient_id,
         "about_id": about_id,
+        "domains": domains,
     }
 
 

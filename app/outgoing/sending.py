@@ -1,6 +1,7 @@
 """Sends a body to a receiver: to the address that was checked, without redirects, within bounds of time and bytes."""
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Collection
@@ -14,6 +15,8 @@ from app.outgoing.addresses import chosen, why_not
 
 _SECONDS = 15.0
 _MOST_BYTES = 16 * 1024
+# At most 11 days: who asks for more is not believed.
+_SECONDS_ASKED = re.compile(r"(?a)\d{1,6}")
 _LEAVES = "http11.send_request_headers.started"
 
 
@@ -96,7 +99,7 @@ class Sender:
             finally:
                 await answer.aclose()
             asked = answer.headers.get("retry-after", "")
-            return answer.status_code, int(asked) if asked.isascii() and asked.isdigit() else None
+            return answer.status_code, int(asked) if _SECONDS_ASKED.fullmatch(asked) else None
 
 
 class _RefusedAddressError(Exception):

@@ -39,7 +39,7 @@ class PushSubscription(SQLModel, table=True):
     has them can write to the phone, so they go when it ends: because the patient wishes it (`off`), or because its push
     service says that it is `gone`. `looked_at`: when it was last looked for what has become due; at first when
     reminders were turned on, by somebody who then saw what is due. `failing_since`: since when its push service has
-    taken none of our messages; null after one that it took."""
+    taken none of our messages, and `failed_at`: when it last did not; null after one that it took."""
 
     __tablename__ = "push_subscriptions"
     __table_args__ = (
@@ -58,6 +58,7 @@ class PushSubscription(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Moment)
     looked_at: datetime = Field(sa_type=Moment)
     failing_since: datetime | None = Field(sa_type=Moment)
+    failed_at: datetime | None = Field(sa_type=Moment)
     ended_at: datetime | None = Field(sa_type=Moment)
     ended_because: str | None
 

@@ -34,7 +34,8 @@ logger = logging.getLogger("holdfast")
 _FROM, _UNTIL = time(9), time(20)
 # What was recorded may be one part of what is asked for: the rest may follow within this time.
 _QUIET = timedelta(hours=1)
-_PATIENTS_AT_ONCE, _SENT_AT_ONCE = 50, 8
+_PATIENTS_AT_ONCE, _SENT_AT_ONCE = 50, 16
+_BREATH_SECONDS = 0.05
 _OPEN = ("due", "overdue")
 _GONE = (404, 410)
 # How long after each failed try the next one comes; the last wait goes on until the reminder is of use no more.
@@ -73,7 +74,8 @@ class Reminders:
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SENT_AT_ONCE))
 
     async def round(self) -> None:
-        """Reminds every patient of whom something has become due. A slow push service holds up a few others alone."""
+        """Reminds every patient of whom something has become due, 16 at a time: where a push service hangs, the others
+        wait 15 seconds for each 16 of its phones."""
         clinic_ids = await self.database.read(NO_CLINIC, access.clinic_ids)
         await asyncio.gather(*map(self._clinic, clinic_ids))
 
@@ -82,15 +84,17 @@ class Reminders:
             zone = await self.database.read(clinic_id, lambda db: access.time_zone(db, clinic_id))
             after: UUID | None = None
             while _is_daytime(zone):
-                looked = partial(_look, clinic_id=clinic_id, zone=zone, now=clock.now(), after=after)
+                now = clock.now()
+                looked = partial(_look, clinic_id=clinic_id, zone=zone, now=now, after=after)
                 found, nothing, last = await self.database.read(clinic_id, looked)
-                if nothing:
-                    marked = partial(store.mark_looked, clinic_id=clinic_id, patient_ids=nothing, now=clock.now())
+                if nothing:  # as of the look: what was recorded since is looked at once more
+                    marked = partial(store.mark_looked, clinic_id=clinic_id, patient_ids=nothing, now=now)
                     await self.database.write(clinic_id, marked)
                 await asyncio.gather(*(self._patient(clinic_id, zone, one) for one in found))
                 if last is None:
                     return
                 after = last
+                await asyncio.sleep(_BREATH_SECONDS)
         except Exception as error:  # an error in one clinic must not stop the others
             logger.warning("reminders of a clinic could not be sent: %s", type(error).__name__)
 
@@ -115,9 +119,9 @@ class Reminders:
         if stands.last_recorded_at != patient.last_recorded_at or stands.care_status != "active":
             return None
         phones = store.live(db, clinic_id, patient.id)
-        for phone in phones:
-            phone.looked_at = now
-            db.add(phone)
+        for held in phones:
+            held.looked_at = now
+            db.add(held)
         before = store.reminders(db, clinic_id, [patient.id]).get(patient.id, {})
         for item, one in before.items():
             # It was answered meanwhile, or nobody can any more; or there is no phone, and another day one may be.
@@ -128,12 +132,22 @@ class Reminders:
         key = store.key(db, clinic_id)
         if not mine or not phones or key is None:
             return None
-        phone, private_key = phones[0], keys.private_key(db, key)
-        to = keys.destination(db, phone)
-        if to is None or private_key is None:
+        private_key = keys.private_key(db, key)
+        places = {held.device_id: keys.destination(db, held) for held in phones}
+        if private_key is None or None in places.values():
             logger.warning("where a reminder goes, or the clinic's key for it, cannot be read: is the secret the same?")
-            phone.failing_since = phone.failing_since or now
+        readable = [held for held in phones if private_key is not None and places[held.device_id] is not None]
+        for held in phones:
+            if held not in readable:
+                service.fail(db, held, now)
+        if not readable or private_key is None:
+            for waiting in before.values():
+                waiting.next_at = None  # looked at again the next morning
+                db.add(waiting)
             return None
+        phone = readable[0]
+        to = places[phone.device_id]
+        assert to is not None  # it can be read
         for item in mine:
             one = before.get(item) or Reminder(
                 clinic_id=clinic_id, patient_id=patient.id, item=item, due_on=found.items[item], tries=0,
@@ -222,20 +236,19 @@ def _note(db: Transaction, clinic_id: UUID, patient_id: UUID, message: _Message,
             one.sent_at = now
             db.add(one)
         if held is not None and held.failing_since is not None:
-            held.failing_since = None
+            held.failing_since, held.failed_at = None, None
             db.add(held)
-        return False
-    if sent.status is None and sent.has_left:  # the push service may have taken it, though it did not say so
         return False
     logger.warning("a push service has not taken a reminder: %s", sent.status or sent.error)
     is_gone = sent.status in _GONE
+    if held is not None and is_gone:
+        service.end(db, held, now, "gone")
+    elif held is not None:
+        service.fail(db, held, now)
+    if sent.status is None and sent.has_left:  # the push service may have taken it, though it did not say so
+        return False
     for one in mine:
         wait = max(_WAITS[min(one.tries, len(_WAITS)) - 1], timedelta(seconds=sent.retry_after or 0))
         one.taken_at, one.next_at = None, now if is_gone else now + wait
         db.add(one)
-    if held is not None and is_gone:
-        service.end(db, held, now, "gone")
-    elif held is not None:
-        held.failing_since = held.failing_since or now
-        db.add(held)
     return is_gone

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from app.access import store as access
@@ -18,7 +18,7 @@ from app.reminders import keys, store
 from app.reminders.models import PushSubscription, Reminder, SubscriptionIn
 from app.storage import Transaction
 
-# Longer than anything may be answered, so that none is sent twice.
+# How long a reminder is noted: longer than anything may be answered, so that none is sent twice.
 _KEPT = timedelta(days=LONGEST_WINDOW_DAYS + 30)
 # A push service that has taken none of our messages for so long reaches nobody, whatever its reason.
 _FAILED_FOR = timedelta(days=1)
@@ -42,10 +42,10 @@ class Reach:
     lost_at: datetime | None
 
 
-def phone_of(db: Transaction, caller: Caller, now: datetime) -> Phone:
+def phone_of(db: Transaction, caller: Caller) -> Phone:
     """What is known of reminders on the caller's phone."""
     held = store.subscription(db, caller.clinic_id, caller.id)
-    return Phone(_state(held, now), None if held is None else held.language)
+    return Phone(_state(held), None if held is None else held.language)
 
 
 def prepare(db: Transaction, caller: Caller, act: Act) -> Fact[str]:
@@ -73,7 +73,7 @@ def turn_on(
     if held is None:
         held = PushSubscription(
             clinic_id=caller.clinic_id, device_id=caller.id, endpoint_hash=None, sealed=None, key_id="",
-            language=language, created_at=act.at, looked_at=act.at, failing_since=None, ended_at=None,
+            language=language, created_at=act.at, looked_at=act.at, failing_since=None, failed_at=None, ended_at=None,
             ended_because=None,
         )  # fmt: skip
     if held.ended_at is not None:
@@ -112,6 +112,12 @@ def sign_out(db: Transaction, clinic_id: UUID, token: str, origin: Origin) -> tu
     return origin.act(clinic_id, "device", device.id, "sign_out"), Fact(None, (device.patient_id,))
 
 
+def fail(db: Transaction, held: PushSubscription, now: datetime) -> None:
+    """Notes that a push service has not taken a message."""
+    held.failing_since, held.failed_at = held.failing_since or now, now
+    db.add(held)
+
+
 def end(db: Transaction, held: PushSubscription, now: datetime, because: str) -> None:
     """Ends a subscription: `off`, as its patient wishes, or `gone`, as its push service says. Where it went is
     forgotten."""
@@ -121,14 +127,14 @@ def end(db: Transaction, held: PushSubscription, now: datetime, because: str) ->
     db.add(held)
 
 
-def reach(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], now: datetime) -> Mapping[UUID, Reach]:
+def reach(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID]) -> Mapping[UUID, Reach]:
     """Whether reminders reach each of these patients."""
     on: dict[UUID, datetime] = {}
     lost: dict[UUID, datetime] = {}
     for patient_id, held, revoked_at in store.of_patients(db, clinic_id, patient_ids):
         if revoked_at is not None:
             continue
-        state, since = _state(held, now), held.ended_at or held.failing_since or held.created_at
+        state, since = _state(held), held.ended_at or held.failing_since or held.created_at
         if state == "on":
             on[patient_id] = max(held.created_at, on.get(patient_id, held.created_at))
         if state == "lost":
@@ -137,16 +143,21 @@ def reach(db: Transaction, clinic_id: UUID, patient_ids: Collection[UUID], now: 
 
 
 def carry_over(
-    db: Transaction, clinic_id: UUID, patient_id: UUID, into: UUID, session_ids: Mapping[UUID, UUID]
+    db: Transaction,
+    clinic_id: UUID,
+    patient_id: UUID,
+    into: UUID,
+    session_ids: Mapping[UUID, UUID],
+    enrolled_on: date,
 ) -> None:
     """Lets what a patient was reminded of count for the record in which theirs goes on. `session_ids`: what each
-    session is there."""
+    session is there; `enrolled_on`: the day on which that record began."""
     found = store.reminders(db, clinic_id, [patient_id, into])
     there = found.get(into, {})
     for one in found.get(patient_id, {}).values():
         what, _, days = one.item.partition(" ")
         session_id = next((new for old, new in session_ids.items() if str(old) == what), what)
-        item = f"{session_id} {days}"
+        item = f"{session_id} {(one.due_on - enrolled_on).days if what == 'enrolment' else days}"
         if item not in there:
             db.add(Reminder(**{**one.model_dump(), "patient_id": into, "item": item, "next_at": None}))
 
@@ -170,7 +181,7 @@ def _check(body: SubscriptionIn, allowed: Collection[str]) -> None:
 
 
 def _keep(db: Transaction, held: PushSubscription, body: SubscriptionIn) -> None:
-    held.endpoint_hash, held.failing_since = digest(body.endpoint), None
+    held.endpoint_hash, held.failing_since, held.failed_at = digest(body.endpoint), None, None
     held.ended_at, held.ended_because = None, None
     keys.keep(db, held, body)
     db.add(held)
@@ -182,10 +193,12 @@ def _off(db: Transaction, clinic_id: UUID, device_id: UUID, now: datetime) -> No
         end(db, held, now, "off")
 
 
-def _state(held: PushSubscription | None, now: datetime) -> str:
+def _state(held: PushSubscription | None) -> str:
     if held is None or held.ended_because == "off":
         return "off"
-    is_failing = held.failing_since is not None and held.failing_since <= now - _FAILED_FOR
+    # Two failures at least a day apart, with nothing taken in between: one alone may have passed.
+    first, last = held.failing_since, held.failed_at
+    is_failing = first is not None and last is not None and last - first >= _FAILED_FOR
     return "lost" if held.ended_at is not None or is_failing else "on"
 
 

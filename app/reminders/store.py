@@ -73,10 +73,12 @@ def to_remind(
 
 
 def live(db: Transaction, clinic_id: UUID, patient_id: UUID) -> Sequence[PushSubscription]:
-    """The subscriptions of a patient's phones to which reminders go, newest first."""
+    """The subscriptions of a patient's phones to which reminders go: those that do not fail before those that do, the
+    newest first in each."""
     query = select(PushSubscription).join(Device, _DEVICES)
     query = query.where(col(Device.clinic_id) == clinic_id, col(Device.patient_id) == patient_id, *_LIVE)
-    newest = (col(PushSubscription.created_at).desc(), col(PushSubscription.device_id).desc())
+    fails = col(PushSubscription.failing_since).is_not(None)
+    newest = (fails, col(PushSubscription.created_at).desc(), col(PushSubscription.device_id).desc())
     return db.exec(query.order_by(*newest).with_for_update(of=PushSubscription)).all()
 
 

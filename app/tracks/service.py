@@ -109,13 +109,12 @@ def _keep_told(known: Mapping[UUID, PatientTracks], told: Sequence[tuple[Any, ..
             whose[domain] = (instrument, status)
 
 
-def _is_news(mine: PatientTracks, now: dict[str, tuple[str, str]]) -> bool:
-    """Whether a domain's instrument or status is another one than was last told. A domain that is new and says nothing
-    yet is no news."""
+def _news(mine: PatientTracks, now: dict[str, tuple[str, str]]) -> list[str]:
+    """The domains whose instrument or status is another one than was last told. A domain that is new and says nothing
+    yet is no news; one that is no more is."""
     told = mine.told or {}
-    return any(told.get(domain, (said[0], "not_started")) != said for domain, said in now.items()) or (
-        not told.keys() <= now.keys()
-    )
+    changed = [domain for domain, said in now.items() if told.get(domain, (said[0], "not_started")) != said]
+    return changed + [domain for domain in told if domain not in now]
 
 
 def _check_ins_of(
@@ -135,8 +134,12 @@ def advance(db: Transaction, clinic_id: UUID, patient_ids: Sequence[UUID], day: 
     store.upsert_folds(db, [], [], rows_now)
     pairs = zip(turned, rows_now, strict=True)
     said = ("instrument", "status")
-    news = {row["patient_id"] for row, now in pairs if any(row[name] != now[name] for name in said)}
-    outbox.record(db, [outbox.change(clinic_id, "relief.changed", patient_id, clock.now()) for patient_id in news])
+    news: dict[UUID, list[str]] = {}
+    for row, now in pairs:
+        if any(row[name] != now[name] for name in said):
+            news.setdefault(row["patient_id"], []).append(row["domain"])
+    at, told = clock.now(), {patient_id: " ".join(changed) for patient_id, changed in news.items()}
+    outbox.record(db, [outbox.change(clinic_id, "relief.changed", one, at, domains=told[one]) for one in told])
 
 
 def _said(scores: Sequence[ScoreVersion], check_in_id: UUID) -> dict[str, Said]:
@@ -241,9 +244,10 @@ def _store(db: Transaction, clinic_id: UUID, changes: Sequence[Change], known: M
         values = domain_values(subject, mine, _recorded_on(change))
         statuses += [{**whose, **row} for row in values]
         now = {row["domain"]: (row["instrument"], row["status"]) for row in values}
-        if _is_news(mine, now):
+        if changed := _news(mine, now):
             moment = _recorded_at(change) or clock.now()
-            news.append(outbox.change(clinic_id, "relief.changed", subject.patient_id, moment))
+            told = " ".join(changed)
+            news.append(outbox.change(clinic_id, "relief.changed", subject.patient_id, moment, domains=told))
         mine.told = now
         if not change.only_adds_scores or mine.is_outdated:
             store.delete_other_domains(db, clinic_id, subject.patient_id, [row["domain"] for row in values])

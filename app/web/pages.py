@@ -36,8 +36,9 @@ from app.sign_in import granting
 from app.speech import in_language, languages
 from app.storage import Transaction
 from app.tracks import explanation as tracks
-from app.web import rules, words
+from app.web import places, rules, words
 from app.web.assets import address_of
+from app.web.telephones import telephone
 
 # Nothing from elsewhere, no script or style in the page itself, and nothing that makes code of text.
 _POLICY = (
@@ -131,9 +132,10 @@ class DevicePageRoute(PageRoute):
     jar = DEVICE
 
     async def problem_page(self, request: Request, problem: Problem) -> Response:
+        """The refusal as a page of the check-in, which says whom to call."""
         if isinstance(problem, InvalidToken) and request.method == "GET":
             return see_other("/check-in/enrol")
-        return await super().problem_page(request, problem)
+        return page(request, "check_in_problem.html", problem.status, problem=problem, headers=problem.headers)
 
 
 async def tried(
@@ -259,6 +261,8 @@ def page(
     numbers in the reader's language and the clinic's zone."""
     if status is None:
         status = 200 if problem is None else problem.status
+    if request.method != "GET":  # a list under a refused form is its first page: the next one is reached from there
+        values = {name: None if name == "next_cursor" else value for name, value in values.items()}
     language = language_of(request)
     door: Door | None = getattr(request.state, "door", None)
     caller = door.caller if door is not None else None
@@ -301,14 +305,14 @@ def environment(language: str) -> Environment:
         "hour": lambda value, zone: languages.hour_in(language, value, zone),
         "number": lambda value: languages.number_in(language, value),
         "told": catalogue.gettext,
-        "place": lambda pointer: words.place(catalogue.gettext, pointer),
+        "place": lambda pointer: places.place(catalogue.gettext, pointer),
         "said": lambda code: words.said(catalogue.gettext, code),
         "rule": lambda detail: rules.rule(catalogue.gettext, detail),
         "group": lambda name: group_in_words(name, in_language(language)),
         "explained": lambda track: tracks.explain(track, in_language(language)),
         "outlook": lambda found: outlook.explain(found, in_language(language)),
     }
-    made.globals |= {"asset": address_of, "languages": languages.LANGUAGES, "telephone": words.telephone}
+    made.globals |= {"asset": address_of, "languages": languages.LANGUAGES, "telephone": telephone}
     made.globals["instrument_name"] = partial(words.instrument, catalogue.gettext)
     return made
 

@@ -1,7 +1,7 @@
-"""The rules that forms break, in the reader's language.
+"""The rules of refusals that pages show, in the reader's language.
 
 A refusal says its rule in English, as the API does, with the numbers of that case in it. Here are the sentences of the
-rules that a form can break; `%(a)s` and `%(b)s` stand for what differs.
+rules that a page can show; `%(a)s` and `%(b)s` stand for what differs.
 """
 
 import re

@@ -22,7 +22,7 @@ from app.worklist.store import Asked, WorklistPosition
 
 Row = tuple[WorklistPosition, WorklistRowOut]
 
-_LATEST_CHANGES, _MOST_CHANGED = 2_000, 200
+_LATEST_CHANGES = 1_000
 # Statuses that answer nothing yet.
 _UNANSWERED = ("not_started", "no_baseline", "not_evaluable")
 
@@ -79,24 +79,30 @@ def changed(
     domain: str | None,
     assigned_to: UUID | None,
     limit: int,
-) -> list[list[WorklistRowOut]]:
-    """The domains of active patients of whom a status, or the instrument that answers, has become another one since a
-    moment: the latest change first, patient by patient; one patient more than `limit` where there are more. What has
-    no answer yet is left out. Looked for among the latest 2,000 changes of the clinic."""
-    ids = outbox.patients_since(db, caller.clinic_id, "relief.changed", since, _LATEST_CHANGES, _MOST_CHANGED)
+) -> tuple[list[list[WorklistRowOut]], bool]:
+    """The domains of active patients whose status, or the instrument that answers, has become another one since a
+    moment: patient by patient, the latest change first, at most `limit` patients; and whether there may be more. What
+    has no answer yet is left out. Looked for among the latest 1,000 changes of relief."""
+    found = outbox.relief_changed(db, caller.clinic_id, since, _LATEST_CHANGES)
+    told: dict[UUID, set[str]] = {}
+    for patient_id, domains in found:
+        told.setdefault(patient_id, set()).update(one for one in domains.split() if domain in (None, one))
+    ids = [patient_id for patient_id, domains in told.items() if domains]
     if assigned_to is not None and ids:
         mine = access.care_teams(db, caller.clinic_id, ids)
         ids = [one for one in ids if assigned_to in mine.get(one, ())]
     if not ids:
-        return []
-    identities, domains = look_up(db, caller.clinic_id, ids, patients_store.IDENTITIES, tracks_store.STATUSES)
-    people = identifiers.identified(db, caller.clinic_id, ids, identities)
-    rows: dict[UUID, list[WorklistRowOut]] = {}
-    for (patient_id, named), stored in tracks_store.statuses(domains).items():
-        now = advanced(stored, day)
-        if now["care_status"] == "active" and now["status"] not in _UNANSWERED and domain in (None, named):
-            rows.setdefault(patient_id, []).append(_row_out(now, people[patient_id], day, [], None, asks_again=False))
-    return [rows[one] for one in ids if one in rows][: limit + 1]
+        return [], False
+    [stored] = look_up(db, caller.clinic_id, ids, tracks_store.STATUSES)
+    rows: dict[UUID, list[dict[str, Any]]] = {}
+    for (patient_id, named), row in tracks_store.statuses(stored).items():
+        now = advanced(row, day)
+        if named in told[patient_id] and now["care_status"] == "active" and now["status"] not in _UNANSWERED:
+            rows.setdefault(patient_id, []).append(now)
+    shown = [one for one in ids if one in rows][:limit]
+    people = identifiers.of_patients(db, caller.clinic_id, shown) if shown else {}
+    is_cut = len(rows) > limit or len(found) == _LATEST_CHANGES
+    return [[_row_out(row, people[one], day, [], None, asks_again=False) for row in rows[one]] for one in shown], is_cut
 
 
 def _asked_again(db: Transaction, caller: Caller, rows: Sequence[dict[str, Any]], day: date) -> set[tuple[UUID, str]]:

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("created_at", _MOMENT, nullable=False),
         sa.Column("looked_at", _MOMENT, nullable=False),
         sa.Column("failing_since", _MOMENT, nullable=True),
+        sa.Column("failed_at", _MOMENT, nullable=True),
         sa.Column("ended_at", _MOMENT, nullable=True),
         sa.Column("ended_because", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(

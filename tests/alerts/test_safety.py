@@ -258,6 +258,30 @@ def test_a_refused_amendment_raises_it(api: Api, patient: str, path: str) -> Non
     assert alert["taken_at"] == first["taken_at"]
 
 
+@pytest.mark.parametrize(
+    ("stood", "said", "raised"), [(1, 1, 0), (2, 2, 0), (3, 2, 0), (2, 3, 1), (1, 3, 1), (0, 1, 1)]
+)
+def test_a_refused_amendment_repeats_no_alarm_and_hides_none(
+    api: Api, patient: str, path: str, stood: int, said: int, raised: int
+) -> None:
+    first = api.post(path, {"taken_at": days_ago(1), "responses": [phq([0] * 8 + [stood])]}).json()
+    for alert in alerts(api):
+        api.post(f"/v1/alerts/{alert['id']}/acknowledgement", {"disposition": "contacted", "note": ""})
+    body = {"reason": "typed wrong", "responses": [phq([9, *[0] * 7, said])]}
+    refused = api.post(f"{path}/{first['id']}/amendments", body, headers={"If-Match": '"1"'})
+    assert (refused.status_code, bool(refused.json()["notice"])) == (422, True)
+    assert len([alert for alert in alerts(api) if alert["state"] == "open"]) == raised
+
+
+def test_a_refused_amendment_makes_a_late_alarm_timely(api: Api, patient: str, path: str) -> None:
+    late = {"taken_at": days_ago(300), "responses": [phq([0] * 8 + [3])]}
+    first = api.post(path, late).json()
+    assert [alert["late"] for alert in alerts(api)] == [True]
+    body = {"reason": "the wrong year", "taken_at": days_ago(1), "responses": [phq([9, *[0] * 7, 3])]}
+    assert api.post(f"{path}/{first['id']}/amendments", body, headers={"If-Match": '"1"'}).status_code == 422
+    assert sorted(alert["late"] for alert in alerts(api)) == [False, True]
+
+
 # Late.
 
 

@@ -27,6 +27,7 @@ from app.access.service import caller_of_token
 from app.access.tokens import Claims
 from app.audit.service import Act
 from app.outgoing.sending import Sender
+from app.patients.models import Patient
 from app.reminders import keys, messages, store
 from app.reminders import service as reminders
 from app.reminders.keys import Destination, encoded
@@ -297,19 +298,58 @@ def test_a_refusal_that_may_be_our_fault_ends_nothing_and_is_seen_when_it_lasts(
     assert phone.state() == "lost"
     assert "Reminders no longer reach this patient" in Browser(api).text(f"/patients/{patient}")
     push.answers.clear()
-    remind(database, monkeypatch, in_days(1, time(15)))
+    remind(database, monkeypatch, in_days(3))
     assert (len(push.taken), phone.state()) == (1, "on"), "it was told, once it could be"
+
+
+def test_a_failure_that_has_passed_is_not_told_as_lost(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = Phone(api, patient, push, "a").turned_on()
+    push.answers["/a"] = 503
+    remind(database, monkeypatch, in_days(1))
+    for code in ("phq-9", "gad-7", "nrs-pain"):
+        answered(api, patient, code)
+    for day in range(2, 9):
+        remind(database, monkeypatch, in_days(day))
+    assert (len(push.asked), phone.state()) == (1, "on")
+
+
+def test_a_phone_that_fails_stands_behind_one_that_does_not(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "older").turned_on()
+    Phone(api, patient, push, "newer").turned_on()
+    push.answers["/newer"] = 403
+    remind(database, monkeypatch, in_days(1))
+    remind(database, monkeypatch, in_days(1, time(11)))
+    assert push.asked == ["/newer", "/older"]
+    assert [path for path, *_ in push.taken] == ["/older"]
+
+
+def test_a_push_service_that_never_answers_is_seen(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Phone(api, patient, push, "a").turned_on()
+    push.answers["/a"] = 503
+    remind(database, monkeypatch, in_days(1))
+    push.seconds = 0.6
+    remind(database, monkeypatch, in_days(2, time(11)), seconds=0.2)
+    push.seconds = 0
+    assert "Reminders no longer reach this patient" in Browser(api).text(f"/patients/{patient}")
 
 
 def test_a_wait_that_the_push_service_asks_for_is_kept(
     api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Phone(api, patient, push, "a").turned_on()
-    push.answers["/a"], push.retry_after = 429, "3600"
+    push.answers["/a"], push.retry_after = 429, "9" * 5_000  # nobody waits for ever
+    remind(database, monkeypatch, in_days(1, time(9, 50)))
+    push.retry_after = "3600"
     remind(database, monkeypatch, in_days(1))
     push.answers.clear()
     remind(database, monkeypatch, in_days(1, time(10, 59)))
-    assert len(push.asked) == 1
+    assert len(push.asked) == 2
     remind(database, monkeypatch, in_days(1, time(11)))
     assert len(push.taken) == 1
 
@@ -393,6 +433,27 @@ def test_a_record_that_goes_on_in_another_is_not_reminded_of_the_same_again(
     assert merged.status_code in (200, 201), merged.text
     remind(database, monkeypatch, in_days(2))
     assert len(push.taken) == 1
+
+
+def test_what_another_record_asks_for_on_other_days_is_still_reminded_of(
+    api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record in which it goes on began later: its own baselines are due on days of its own."""
+    Phone(api, patient, push, "a").turned_on()
+    earlier = update(Patient).where(col(Patient.clinic_id) == api.clinic_id, col(Patient.id) == UUID(patient))
+    database.writing(api.clinic_id, lambda db: db.execute(earlier.values(created_at=in_days(-28))))
+    into = api.patient()
+    remind(database, monkeypatch, in_days(1))
+    assert len(push.taken) == 1, "the second baseline of the older record"
+    version = api.get(f"/v1/patients/{patient}").json()["version"]
+    body = {"into": into, "reason": "twice"}
+    assert api.request(
+        "POST", f"/v1/patients/{patient}/merge", json=body, headers={"If-Match": f'"{version}"'}
+    ).is_success
+    remind(database, monkeypatch, in_days(2))
+    assert len(push.taken) == 1, "of today's baseline it was told"
+    remind(database, monkeypatch, in_days(29))
+    assert len(push.taken) == 2, "that of four weeks on is another one"
 
 
 def test_a_session_that_was_on_another_day_asks_for_the_same_once(

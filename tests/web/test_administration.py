@@ -98,7 +98,7 @@ def test_a_plan_that_is_refused_comes_back_as_typed(api: Api, browser: Browser, 
     assert page.status_code == 422
     shown = fields_of(page.text, path)
     assert (shown["offset.0"], shown["early.0"], shown["instruments.0"]) == ("3.5", "0", "phq-9 nonsense")
-    assert (shown["offset.1"], shown["instruments.1"]) == ("soon", "gad-7")
+    assert (shown["offset.5"], shown["instruments.5"]) == ("soon", "gad-7"), "each row keeps its place"
     assert '<option value="course" selected>' in page.text
     assert "confirm" not in shown, "it was not ticked"
 
@@ -126,3 +126,48 @@ def test_a_change_of_an_integration_that_came_too_late_says_so(api: Api, browser
     page = browser.post(f"/admin/integrations/{client['id']}", version="7", disabled="yes")
     assert page.status_code == 412
     assert "Somebody else has changed it meanwhile." in read(page.text)
+
+
+def test_a_row_of_a_plan_is_named_where_it_stands(api: Api, browser: Browser) -> None:
+    typed = {"version": "1", "after.3": "session", "offset.3": "14", "window.3": "9", "after.4": "session",
+             "offset.4": "1.5", "window.4": "2", "early.4": "0", "instruments.4": "phq-9"}  # fmt: skip
+    page = browser.post("/admin/plan", **typed)
+    assert "Plan, 5: needs whole days" in read(page.text)
+    shown = fields_of(page.text, "/admin/plan")
+    assert (shown["offset.3"], shown["window.3"], shown["offset.4"]) == ("14", "9", "1.5"), "without an instrument too"
+
+
+def test_after_somebody_elses_change_the_settings_show_what_stands(api: Api, browser: Browser) -> None:
+    version = api.get("/v1/clinic").json()["version"]
+    contacts = [{"label": "New line", "contact": "988"}]
+    assert api.patch("/v1/clinic", {"crisis_contacts": contacts}, version).status_code == 200
+    fields = {"name": "Renamed", "crisis_contacts": "Old line: 911", "smallest_group": "11"}
+    page = browser.post("/admin/clinic", version=version, patient_view="all", second_factor="optional", **fields)
+    assert page.status_code == 412
+    text = read(page.text)
+    assert "What stands now" in text
+    assert "New line: 988" in text
+    assert "Old line: 911" in page.text
+
+
+def test_a_crisis_contact_without_a_name_is_refused_and_not_dropped(api: Api, browser: Browser) -> None:
+    version = api.get("/v1/clinic").json()["version"]
+    fields = {"name": "Test", "crisis_contacts": "Line: 988\n\n: 555 0100", "smallest_group": "11"}
+    page = browser.post("/admin/clinic", version=version, patient_view="all", second_factor="optional", **fields)
+    assert page.status_code == 422
+    assert "Crisis contacts, 2" in read(page.text)
+
+
+def test_a_list_under_a_refused_form_leads_nowhere_wrong(api: Api, browser: Browser) -> None:
+    for _ in range(3):
+        new_person(api.server, api.clinic_id, "clinician")
+    user = api.get("/v1/users").json()["items"][0]
+    page = browser.post(f"/admin/people/{user['id']}?limit=2", version="99", role="clinician")
+    assert page.status_code == 412
+    assert "Show more" not in page.text
+
+
+def test_a_refused_import_keeps_what_was_chosen(api: Api, browser: Browser) -> None:
+    page = browser.post("/admin/imports", mapping="redcap", dry_run="yes")
+    assert page.status_code == 422
+    assert 'value="yes" checked' in page.text

@@ -263,7 +263,7 @@ def test_what_is_no_receipt_and_what_is_refused_keeps_the_answers(
 ) -> None:
     """The page of somebody in between, as a proxy that wants a sign-in, is no receipt; two taps are one check-in; what
     the clinic refuses stays on the phone, is said, and is not sent again."""
-    patient = clinic.made("/v1/patients", {"external_id": "MRN-PUSH"})["id"]
+    patient = clinic.made("/v1/patients", {"external_id": "MRN-7"})["id"]
     page = _phone(play, tmp_path)
     _enrolled(page, clinic, patient)
     sent = list[str]()

@@ -1,6 +1,7 @@
 """The patient's check-in, as a phone without scripts sees it, and as the page's script sends it."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from app import clock
 from app.web.check_in.questions import ENDS
-from app.web.words import telephone
+from app.web.telephones import telephone
 from tests.conftest import Api, days_ago, new_device
 from tests.web.pages import Browser, fields_of, read
 
@@ -33,6 +34,35 @@ def test_whom_to_call_is_one_tap_away_in_the_readers_language(phone: Browser, pa
     assert "Emergency: your local emergency number" in phone.text(path)
     phone.language = "es"
     assert "Emergencias: el número de emergencias de su zona" in phone.text(path)
+
+
+def test_every_refusal_on_a_phone_says_whom_to_call_and_nothing_of_the_console(api: Api, phone: Browser) -> None:
+    nobody = Browser(replace(api, token="nonsense"), "holdfast-check-in")
+    answers = {
+        401: nobody.post("/check-in", **{"phq-9.9": "3"}),
+        403: phone.request("POST", "/check-in", headers={"Sec-Fetch-Site": "cross-site"}),
+        413: phone.request("POST", "/check-in", content=b"x" * 3_000_000),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        text = read(answer.text)
+        assert "emergency number" in text, status
+        assert "Nothing was recorded" in text
+        for told in ("Worklist", "Urgent alerts reach nobody", "Sign in", "Patients"):
+            assert told not in text, (status, told)
+    assert "Ask your clinic for a new link" in read(answers[401].text)
+
+
+def test_a_form_without_scripts_that_is_refused_comes_back_as_it_was_filled_in(phone: Browser) -> None:
+    page = phone.get("/check-in").text
+    fields = fields_of(page, "/check-in")
+    given = {**fields, "instrument": ["phq-9", "nrs-pain"], "phq-9.1": "2", "phq-9.9": "1", "nrs-pain.total": "7"}
+    refused = phone.post("/check-in", **{**given, "id": "nonsense"})
+    assert refused.status_code == 422
+    assert re.search(r'name="phq-9.1" value="2" checked', refused.text)
+    assert re.search(r'name="phq-9.9" value="1" checked', refused.text)
+    assert '<option value="7" selected>' in refused.text
+    assert "Your answers were not recorded" in read(refused.text)
 
 
 def test_a_phone_is_removed_where_it_is_known_what_waits_on_it(phone: Browser) -> None:
@@ -165,10 +195,20 @@ def test_the_page_can_be_installed_and_kept(api: Api, phone: Browser) -> None:
         assert phone.get(address).status_code == 200
 
 
-def test_the_number_to_dial_is_found_in_a_contact() -> None:
-    assert telephone("call or text 988") == "988"
-    assert telephone("+1 (555) 010-9999 at night") == "+15550109999"
-    assert telephone("at the clinic") is None
+@pytest.mark.parametrize(("contact", "number"), [
+    ("call or text 988", "988"), ("112 (from any phone)", "112"), ("116 123 (24 hours)", "116123"),
+    ("1-800-273-8255 (24/7)", "18002738255"), ("24-hour line 555-0100", "5550100"), ("24/7: 555-0100", "5550100"),
+    ("988 - 24 h", "988"), ("+1 (555) 010-9999 at night", "+15550109999"), ("(212) 555-0100", "2125550100"),
+    ("+34 900 123 456", "+34900123456"), ("0800 111 0 111", "08001110111"),
+    ("at the clinic", None), ("3rd floor desk, 555-0100", None), ("Mon-Fri 9-17 555-0100", None),
+    ("10-17 555-0100", None), ("555 0100 or 555 0200", None), ("555-0100 ext. 12", None), ("1 800 273 TALK", None),
+    ("open 9:00, 555-0100", None), ("2nd desk", None),
+])  # fmt: skip
+def test_the_number_to_dial_is_found_in_a_contact_and_no_wrong_one(contact: str, number: str | None) -> None:
+    assert telephone(contact) == number
+
+
+def test_scales_about_now_have_words_for_their_ends() -> None:
     assert set(ENDS) == {"nrs-mood", "nrs-anxiety", "nrs-pain"}
 
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access import cookies, store, tokens
+from app.access import cookies
 from app.access.cookies import DEVICE
 from app.access.dependencies import DOOR_PARTS, DoorOf, origin_of
-from app.access.door import Door, prove
-from app.api.parts import DATABASE, PUBLIC_URL
+from app.access.door import Door
+from app.api.parts import PUBLIC_URL
 from app.api.problems import render
 from app.api.rendering import created
 from app.checkins import reading
@@ -34,8 +34,9 @@ from app.plans import service as plans
 from app.relief_answers import service as relief_answers
 from app.relief_answers.service import Question
 from app.reminders import service as reminders
+from app.reminders.leaving import given_up
 from app.speech import in_language, of_pictures
-from app.storage import NO_CLINIC, Transaction, new_id
+from app.storage import Transaction, new_id
 from app.tracks.days import local_day
 from app.tracks.explanation_for_patient import explain_to_patient
 from app.web.assets import assets
@@ -68,7 +69,7 @@ sending = APIRouter(prefix="/check-in", include_in_schema=False, route_class=Sen
 @router.get("", name="page_my_check_in")
 async def check_in_page(request: Request, door: DoorOf) -> Response:
     """What is due now, to be answered; with the crisis contacts."""
-    return await _due_page(request, door, None)
+    return await _due_page(request, door)
 
 
 @router.post("", name="record_check_in")
@@ -87,7 +88,7 @@ async def record_by_form(request: Request, door: DoorOf) -> Response:
         done = await door.do(lambda db: checkins.record_one(db, caller.clinic_id, post))
         return page(request, "check_in_received.html", notice=done.value.notice)
 
-    again = lambda problem: _due_page(request, door, problem)  # noqa: E731
+    again = lambda problem: _due_page(request, door, problem, form)  # noqa: E731
     return await tried(request, door, work, again, called_for(door.caller, door.act, content, patient_id))
 
 
@@ -134,13 +135,9 @@ async def enrol(request: Request) -> Response:
 
 async def _given_up(request: Request) -> None:
     """Ends the session that this browser has as a patient's phone, with its reminders."""
-    token, database = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), DEVICE), DATABASE.of(request)
-    if token is None:
-        return
-    clinic_id = await database.read(NO_CLINIC, lambda db: store.refresh_token_clinic(db, tokens.digest(token)))
-    if clinic_id is not None:
-        origin = origin_of(request)
-        await prove(DOOR_PARTS.of(request), clinic_id, lambda db: reminders.sign_out(db, clinic_id, token, origin))
+    token = cookies.refresh_token(request.cookies, PUBLIC_URL.of(request), DEVICE)
+    if token is not None:
+        await given_up(DOOR_PARTS.of(request), token, origin_of(request))
 
 
 @router.post("/sign-out")
@@ -222,7 +219,7 @@ async def manifest(request: Request) -> Response:
     return Response(json.dumps(content), media_type="application/manifest+json", headers={"Cache-Control": "no-cache"})
 
 
-async def _due_page(request: Request, door: Door, problem: Problem | None) -> Response:
+async def _due_page(request: Request, door: Door, problem: Problem | None = None, form: Form | None = None) -> Response:
     caller = door.caller
     if caller.patient_id is None:
         raise NotFound
@@ -231,7 +228,7 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
     def work(db: Transaction) -> Fact[Any]:
         due = plans.due_of(db, caller, patient_id, None, None, door.act.at).value.items
         worded = wording.in_language(db, caller.clinic_id, language_of(request))
-        return Fact((due, worded, reminders.phone_of(db, caller, door.act.at)), (patient_id,))
+        return Fact((due, worded, reminders.phone_of(db, caller)), (patient_id,))
 
     due, worded, phone = (await door.read(work)).value
     coming = next((one for one in due if one.state == "upcoming"), None)
@@ -241,8 +238,9 @@ async def _due_page(request: Request, door: Door, problem: Problem | None) -> Re
         asked=questions.asked(due, worded, gettext_of(request)),
         coming=coming,
         today=today,
-        begun_at=door.act.at.isoformat(),
-        new_id=str(new_id()),
+        begun_at=form["begun_at"] if form else door.act.at.isoformat(),
+        new_id=form["id"] if form else str(new_id()),
+        form=form or Form([]),
         patient_id=patient_id,
         phone=phone,
         contacts=crisis_notice(caller).crisis_contacts,

@@ -40,14 +40,14 @@ async def update_clinic(request: Request, door: DoorOf) -> Response:
     form = await form_of(request)
 
     async def work() -> Response:
-        lines = form.get("crisis_contacts", "").splitlines()
+        lines = [line for line in form.get("crisis_contacts", "").splitlines() if line.strip()]
         contacts = [dict(zip(("label", "contact"), map(str.strip, line.split(":", 1)), strict=False)) for line in lines]
         body = body_of(
             ClinicPatch,
             {
                 "name": form.get("name", ""),
                 "alert_recipients": form.get("alert_recipients", "").replace(",", " ").split(),
-                "crisis_contacts": [contact for contact in contacts if contact.get("label")],
+                "crisis_contacts": contacts,
                 "patient_view": form.get("patient_view"),
                 "second_factor": form.get("second_factor"),
                 "smallest_group": form.number("smallest_group"),
@@ -105,7 +105,7 @@ async def put_clinic_plan(request: Request, door: DoorOf) -> Response:
 @router.get("/wording", name="list_wording")
 async def wording_page(request: Request, door: DoorOf) -> Response:
     """The wording that the clinic has loaded, and the form that loads one."""
-    return await _wording(request, door, None)
+    return await _wording(request, door)
 
 
 @router.post("/wording", name="put_wording")
@@ -122,7 +122,7 @@ async def put_wording(request: Request, door: DoorOf) -> Response:
         await door.do(lambda db: wording.put(db, door.act, code, language, body))
         return see_other("/admin/wording")
 
-    return await tried(request, door, work, lambda problem: _wording(request, door, problem))
+    return await tried(request, door, work, lambda problem: _wording(request, door, problem, code, language))
 
 
 @router.post("/wording/{instrument}/{language}/removal", name="delete_wording")
@@ -137,8 +137,9 @@ async def _clinic(
 ) -> Response:
     mail = MAIL.of(request)
     settings = (await door.read(lambda db: clinics.one(db, door.act.clinic_id, mail))).value
-    shown = _as_typed(settings) if form is None else form
-    return page(request, "admin.html", settings=settings, shown=shown, told=told, problem=problem)
+    stands = _as_typed(settings)
+    shown = stands if form is None else form
+    return page(request, "admin.html", settings=settings, stands=stands, shown=shown, told=told, problem=problem)
 
 
 def _as_typed(settings: ClinicOut) -> Form:
@@ -165,7 +166,9 @@ async def _plan(request: Request, door: Door, problem: Problem | None = None, fo
     )  # fmt: skip
 
 
-async def _wording(request: Request, door: Door, problem: Problem | None) -> Response:
+async def _wording(
+    request: Request, door: Door, problem: Problem | None = None, code: str = "", language: str = ""
+) -> Response:
     found = (await door.read(lambda db: wording.listed(db, door.act.clinic_id))).value.items
     codes = [code for code, instrument in INSTRUMENTS.items() if instrument.rater == "self"]
-    return page(request, "admin_wording.html", wording=found, codes=codes, problem=problem)
+    return page(request, "admin_wording.html", wording=found, codes=codes, chosen=(code, language), problem=problem)

@@ -50,7 +50,7 @@ async def create_import(request: Request, door: DoorOf, found: PageOf) -> Respon
             import_id = await _taken(door, file.read, media_type, named, dry_run=dry_run)
             return see_other(f"/admin/imports/{import_id}")
 
-        return await tried(request, door, work, lambda problem: _imports(request, door, found, problem))
+        return await tried(request, door, work, lambda problem: _imports(request, door, found, problem, named, dry_run))
 
 
 @router.get("/{import_id}", name="get_import")
@@ -91,7 +91,14 @@ async def _taken(
     return import_id
 
 
-async def _imports(request: Request, door: Door, found: PageOf, problem: Problem | None = None) -> Response:
+async def _imports(
+    request: Request,
+    door: Door,
+    found: PageOf,
+    problem: Problem | None = None,
+    named: str | None = None,
+    dry_run: bool = False,
+) -> Response:
     def work(db: Transaction) -> Fact[tuple[list[ImportOut], list[object]]]:
         clinic_id = door.act.clinic_id
         rows = service.listed(db, clinic_id, found.after, found.limit)
@@ -100,5 +107,12 @@ async def _imports(request: Request, door: Door, found: PageOf, problem: Problem
 
     shown, mappings = (await door.read(work)).value
     return page(
-        request, "admin_imports.html", imports=shown, next_cursor=found.next_cursor, mappings=mappings, problem=problem
+        request,
+        "admin_imports.html",
+        imports=shown,
+        next_cursor=found.next_cursor,
+        mappings=mappings,
+        named=named,
+        dry_run=dry_run,
+        problem=problem,
     )

@@ -118,7 +118,7 @@ def patient_page(db: Transaction, caller: Caller, act: Act, patient_id: UUID, as
         [one for one in due if one.state != "done"],
         events.listed(db, caller, patient_id, None, MOST_EVENTS)[:MOST_EVENTS],
         devices.listed(db, clinic_id, patient_id),
-        reminders.reach(db, clinic_id, [patient_id], act.at)[patient_id],
+        reminders.reach(db, clinic_id, [patient_id])[patient_id],
         colleagues(db, caller),
         today,
     )

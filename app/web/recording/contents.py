@@ -145,8 +145,9 @@ def patient_content_shown(form: Form) -> dict[str, Any]:
 def plan_rows(plan: PlanOut, form: Form | None) -> list[dict[str, str]]:
     """The rows of a plan's form: as they were typed, or as the plan stands with some blank ones below."""
     if form is not None:
-        typed = [row for row in range(_MOST_PLAN_ROWS) if f"instruments.{row}" in form]
-        return [{name: form.get(f"{name}.{row}", "") for name in _PLAN} for row in typed] + _blank_rows()
+        names = {name for row in range(_MOST_PLAN_ROWS) for name in (f"instruments.{row}", f"offset.{row}")}
+        last = max((int(name.rpartition(".")[2]) for name in names if name in form), default=-1)
+        return [{name: form.get(f"{name}.{row}", "") for name in _PLAN} for row in range(last + 1)] + _blank_rows()
     stand = [
         {
             "after": item.after,

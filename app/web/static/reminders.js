@@ -36,13 +36,16 @@
   if (!box || !('Notification' in window) || !('pushManager' in window || hasWorker)) return;
   box.querySelector('[data-cannot]')?.remove();
   const tell = (text) => { said.textContent = text; said.hidden = false; };
+  const renewPage = () => navigator.serviceWorker?.controller?.postMessage('renew');
   const off = () => fetch('/check-in/reminders/off', { method: 'POST', redirect: 'manual' });
   const together = async () => {
     const subscription = await held();
     const { state, language } = box.dataset;
-    if (state === 'off') { await subscription?.unsubscribe(); return; }
+    // The page of what is due may be an old one, kept for when there is no network: it ends nothing.
+    if (state === 'off' && said) await subscription?.unsubscribe();
+    if (state === 'off') return;
     if (Notification.permission !== 'granted') { // it was taken back in the browser's own settings
-      if (state === 'on') { await off(); if (said) location.reload(); }
+      if (state === 'on' && said) { await off(); location.reload(); }
       return;
     }
     if (state === 'on' && subscription && language === document.documentElement.lang) return;
@@ -57,13 +60,13 @@
     const done = permission === 'granted' && within(subscribe('/check-in/reminders/on'));
     const problem = done ? await done.then(() => null, () => told.failed) : told.blocked;
     button.disabled = false;
-    if (!problem) { location.reload(); return; }
+    if (!problem) { renewPage(); location.reload(); return; }
     tell(problem);
   });
   if (button) button.hidden = false;
   document.querySelector('[data-turn-off]')?.addEventListener('submit', async (event) => {
     event.preventDefault(); // once the browser has let go of it, or a change of it would come back
     await within(held().then((one) => one?.unsubscribe())).catch(() => {});
-    off().then(() => location.reload(), () => tell(told.offline));
+    off().then(() => { renewPage(); location.reload(); }, () => tell(told.offline));
   });
 })();

@@ -14,6 +14,7 @@ from app.alerts.models import AcknowledgementIn
 from app.alerts.store import Wanted
 from app.errors import Problem
 from app.facts import Fact
+from app.patients import service as patients
 from app.reminders import service as reminders
 from app.storage import Transaction
 from app.tracks.days import local_day
@@ -64,9 +65,9 @@ async def worklist_page(
             lambda row: worklist.cursor_of(day, row[0]),
             lambda row: (row[1].patient.id,),
         )
-        changed = worklist.changed(db, caller, day, since, chosen, whose, _MOST_CHANGED) if at is None else []
-        shown = tuple(dict.fromkeys([*rows.patient_ids, *(one[0].patient.id for one in changed[:_MOST_CHANGED])]))
-        reach = reminders.reach(db, caller.clinic_id, rows.patient_ids, door.act.at)
+        changed = ([], False) if at else worklist.changed(db, caller, day, since, chosen, whose, _MOST_CHANGED)
+        shown = tuple(dict.fromkeys([*rows.patient_ids, *(one[0].patient.id for one in changed[0])]))
+        reach = reminders.reach(db, caller.clinic_id, rows.patient_ids)
         return Fact((rows.value, changed, {one for one in reach if reach[one].lost_at is not None}), shown)
 
     rows, changed, unreached = (await door.read(work)).value
@@ -77,8 +78,8 @@ async def worklist_page(
         rows=items,
         unreached=unreached,
         day_shown=day,
-        changed=changed[:_MOST_CHANGED],
-        has_more_changed=len(changed) > _MOST_CHANGED,
+        changed=changed[0],
+        has_more_changed=changed[1],
         domains=_DOMAINS,
         shows=[name for name in _STATUSES if name],
         chosen={"domain": domain, "show": show, "assigned_to": assigned_to},
@@ -132,9 +133,13 @@ async def acknowledge(request: Request, door: DoorOf, alert_id: UUID) -> Respons
     async def again(problem: Problem) -> Response:
         def read(db: Transaction) -> Fact[Any]:
             alert = alerts.one(db, door.act.clinic_id, alert_id).value
-            return Fact((alert, colleagues(db, door.caller)), (alert.patient_id,))
+            patient = patients.one(db, door.act.clinic_id, alert.patient_id).value
+            return Fact((alert, patient, colleagues(db, door.caller)), (alert.patient_id,))
 
-        alert, people = (await door.read(read)).value
-        return page(request, "acknowledgement.html", alert=alert, people=people, form=form, back=back, problem=problem)
+        alert, patient, people = (await door.read(read)).value
+        return page(
+            request, "acknowledgement.html", alert=alert, patient=patient, people=people, form=form, back=back,
+            problem=problem,
+        )  # fmt: skip
 
     return await tried(request, door, work, again)
