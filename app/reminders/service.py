@@ -102,8 +102,8 @@ def turn_off(db: Transaction, caller: Caller, act: Act) -> Fact[None]:
 
 
 def sign_out(db: Transaction, clinic_id: UUID, token: str, origin: Origin) -> tuple[Act | None, Fact[None]]:
-    """Ends the session of a patient's phone by its refresh token, and its reminders with it: whoever has the browser
-    from now on must not get them. An unknown token is no error (RFC 7009)."""
+    """Ends the session of a patient's phone by its refresh token, and its reminders with it: they must not reach whoever
+    has the browser next. An unknown token is no error (RFC 7009)."""
     device_id = tokens.revoke(db, clinic_id, token, origin.at)
     device = None if device_id is None else access.locked_device(db, clinic_id, device_id)
     if device is None:
