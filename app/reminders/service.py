@@ -102,7 +102,7 @@ def turn_off(db: Transaction, caller: Caller, act: Act) -> Fact[None]:
 
 
 def sign_out(db: Transaction, clinic_id: UUID, token: str, origin: Origin) -> tuple[Act | None, Fact[None]]:
-    """Ends the session of a patient's phone by its refresh token, and its reminders with it: they must not reach whoever
+    """Ends the session of a patient's phone by its refresh token, and its reminders with it: they must not reach who
     has the browser next. An unknown token is no error (RFC 7009)."""
     device_id = tokens.revoke(db, clinic_id, token, origin.at)
     device = None if device_id is None else access.locked_device(db, clinic_id, device_id)
