@@ -8,8 +8,11 @@ from xml.etree import ElementTree
 import pytest
 from fastapi.testclient import TestClient
 
+from app.effects.models import ChangePerBoosterOut
+from app.pictures.effects import changed
 from app.pictures.key import Sign, key
 from app.pictures.style import LABEL_HEIGHT, framed, spread
+from app.speech import ENGLISH, in_language
 from tests.cohorts.test_durability import post_spells
 from tests.conftest import Api, days_ago, new_client, new_clinic, new_device
 
@@ -396,3 +399,18 @@ def test_the_overview_of_three_domains_and_what_a_patient_may_see_of_it(api: Api
         assert "Baseline 20, response line 10." in trend(reader, measured)["description"]
     early = story(api, "phq-9", [], [(20, 9)])
     assert "hollow" in picture(api, f"/v1/patients/{early}/overview")["title"]["subtitle"][-1]
+
+
+@pytest.mark.parametrize(("ci", "told"), [
+    ([-3.5, 1.0], "change per booster: -2 days (95% -3.5 to +1), over 6 later sessions"),
+    ([None, 0.0], "change per booster: -2 days (95% unbounded to +0), over 6 later sessions"),
+    ([-4.0, None], "change per booster: -2 days (95% -4 to unbounded), over 6 later sessions"),
+])  # fmt: skip
+def test_the_change_per_booster_is_told_with_its_interval(ci: list[float | None], told: str) -> None:
+    change = ChangePerBoosterOut(
+        instrument="phq-9", domain="mood", sessions=6, ended_under_measurement=5, change_days=-2.0, ci=ci
+    )
+    assert changed(change, ENGLISH) == told
+    assert "sin límite" in changed(change, in_language("es")) or None not in ci
+    none = change.model_copy(update={"change_days": None, "ci": None})
+    assert changed(none, ENGLISH).startswith("change per booster: not known")
