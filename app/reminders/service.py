@@ -83,16 +83,16 @@ def turn_on(
     return Fact(None, _whose(caller))
 
 
-def renew(db: Transaction, caller: Caller, body: SubscriptionIn, language: str, allowed: Collection[str]) -> Fact[bool]:
+def renew(db: Transaction, caller: Caller, body: SubscriptionIn, language: str, allowed: Collection[str]) -> Fact[None]:
     """Takes another subscription of the same browser, or another language, in the place of those of one that was
-    turned on and not off. Whether there was one. Raises Invalid for an address to which nothing is sent."""
+    turned on and not off. Raises Invalid for an address to which nothing is sent."""
     _check(body, allowed)
     held = store.subscription(db, caller.clinic_id, caller.id, lock=True)
     if held is None or held.ended_because == "off":
-        return Fact(False, _whose(caller))
+        return Fact(None, _whose(caller))
     held.language = language
     _keep(db, held, body)
-    return Fact(True, _whose(caller))
+    return Fact(None, _whose(caller))
 
 
 def turn_off(db: Transaction, caller: Caller, act: Act) -> Fact[None]:

@@ -160,13 +160,9 @@ async def tried(
         notice = await door.refuse(problem, {k: str(v) for k, v in request.path_params.items()}, calls_for())
         if notice is not None:
             problem.more["notice"] = notice
-        show_again(door)
+        # What is read from here on shows the refused form once more: it is no doing of what the form is for.
+        door.act = replace(door.act, operation="show_refused_form")
         return await again(problem)
-
-
-def show_again(door: Door) -> None:
-    """What is read from here on shows a refused form once more: it is no doing of what the form is for."""
-    door.act = replace(door.act, operation="show_refused_form")
 
 
 async def nowhere(request: Request, _: Exception) -> Response:
@@ -272,7 +268,6 @@ def page(
         request_path=request.url.path,
         here=here(request) if request.method == "GET" else "/",
         can_change_language=request.method == "GET",  # else what was typed would be lost
-        request_query=request.url.query,
         following=lambda cursor: _following(request, cursor),
         language=language,
         caller=caller,

@@ -1,13 +1,10 @@
 """Where in a form a rule is broken, in the words of the form."""
 
 import re
-from collections.abc import Callable
 
 from app.instruments import INSTRUMENTS
 from app.speech import message as _
-from app.web.words import instrument
-
-Gettext = Callable[[str], str]
+from app.web.words import Gettext, instrument
 
 # What the fields of a form are called on it.
 _FIELDS = {

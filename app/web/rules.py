@@ -5,10 +5,10 @@ rules that a page can show; `%(a)s` and `%(b)s` stand for what differs.
 """
 
 import re
-from collections.abc import Callable
 from functools import cache
 
 from app.speech import message as _
+from app.web.words import Gettext
 
 RULES = (
     # Any field.
@@ -216,7 +216,7 @@ def _group(found: re.Match[str]) -> str:
     return f"(?P<{found[1] or found[2]}>.+)"
 
 
-def rule(gettext: Callable[[str], str], detail: str) -> str:
+def rule(gettext: Gettext, detail: str) -> str:
     """A rule in the reader's language; one that no form breaks stays as it is."""
     if detail in _PLAIN or detail in RULES:
         return gettext(_PLAIN.get(detail, detail))

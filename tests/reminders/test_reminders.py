@@ -124,6 +124,27 @@ class Phone:
         return found
 
 
+class Jar(dict[str, str]):
+    """A browser that keeps its cookies from one request to the next."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def enrolled(self, patient_id: str) -> None:
+        """It becomes a patient's phone."""
+        code = self._api.post(f"/v1/patients/{patient_id}/enrolments").json()["code"]
+        assert self.asked("/check-in/enrol", data={"code": code}).status_code == 303
+
+    def asked(self, path: str, **more: Any) -> Any:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.items())
+        headers = {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
+        answer = self._api.server.request("POST", path, headers=headers, follow_redirects=False, **more)
+        for cookie in answer.headers.get_list("set-cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self[name] = value
+        return answer
+
+
 @pytest.fixture
 def patient(api: Api) -> str:
     return api.patient(label="Owner", external_id="MRN-0042")
@@ -496,25 +517,10 @@ def test_what_a_session_of_today_asks_for_today_is_told_an_hour_later(
 def test_who_enrols_a_browser_anew_ends_the_reminders_of_whoever_had_it(
     api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jar: dict[str, str] = {}
-
-    def enrolled(whose: str) -> None:
-        code = api.post(f"/v1/patients/{whose}/enrolments").json()["code"]
-        answer = asked("/check-in/enrol", data={"code": code})
-        assert answer.status_code == 303
-
-    def asked(path: str, **more: Any) -> Any:
-        cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
-        headers = {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
-        answer = api.server.request("POST", path, headers=headers, follow_redirects=False, **more)
-        for cookie in answer.headers.get_list("set-cookie"):
-            name, _, value = cookie.partition(";")[0].partition("=")
-            jar[name] = value
-        return answer
-
-    enrolled(patient)
-    assert asked("/check-in/reminders/on", json=Phone(api, patient, push, "a").subscription()).status_code == 204
-    enrolled(api.patient())
+    phone, jar = Phone(api, patient, push, "a"), Jar(api)
+    jar.enrolled(patient)
+    assert jar.asked("/check-in/reminders/on", json=phone.subscription()).status_code == 204
+    jar.enrolled(api.patient())
     remind(database, monkeypatch, in_days(1))
     assert push.asked == []
     told = api.get("/v1/audit-events", params={"patient_id": patient}).json()["items"]
@@ -621,19 +627,11 @@ def held(database: Database, api: Api) -> list[PushSubscription]:
 def test_whoever_signs_the_phone_out_takes_its_reminders_along(
     api: Api, database: Database, push: PushService, patient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = api.post(f"/v1/patients/{patient}/enrolments").json()["code"]
-    enrolled = Browser(api).post("/check-in/enrol", code=code)
-    jar = dict(cookie.partition(";")[0].split("=", 1) for cookie in enrolled.headers.get_list("set-cookie"))
-    phone = Phone(api, patient, push, "a")
-    cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
-
-    def asked(path: str, **more: Any) -> Any:
-        headers = {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
-        return api.server.request("POST", path, headers=headers, follow_redirects=False, **more)
-
-    assert asked("/check-in/reminders/key").status_code == 200
-    assert asked("/check-in/reminders/on", json=phone.subscription()).status_code == 204
-    assert asked("/check-in/sign-out").status_code == 303
+    phone, jar = Phone(api, patient, push, "a"), Jar(api)
+    jar.enrolled(patient)
+    assert jar.asked("/check-in/reminders/key").status_code == 200
+    assert jar.asked("/check-in/reminders/on", json=phone.subscription()).status_code == 204
+    assert jar.asked("/check-in/sign-out").status_code == 303
     remind(database, monkeypatch, in_days(1))
     assert push.asked == []
     assert "no longer reach" not in Browser(api).text(f"/patients/{patient}")  # nobody lost them

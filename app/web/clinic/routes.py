@@ -170,5 +170,5 @@ async def _wording(
     request: Request, door: Door, problem: Problem | None = None, code: str = "", language: str = ""
 ) -> Response:
     found = (await door.read(lambda db: wording.listed(db, door.act.clinic_id))).value.items
-    codes = [code for code, instrument in INSTRUMENTS.items() if instrument.rater == "self"]
+    codes = [one.code for one in INSTRUMENTS.values() if one.rater == "self"]
     return page(request, "admin_wording.html", wording=found, codes=codes, chosen=(code, language), problem=problem)

@@ -44,7 +44,6 @@ async def reminders_page(request: Request, door: DoorOf) -> Response:
 async def _page(request: Request, door: Door, link: str | None) -> Response:
     caller = door.caller
     whose = () if caller.patient_id is None else (caller.patient_id,)
-
     phone = (await door.read(lambda db: Fact(reminders.phone_of(db, caller), whose))).value
     return page(request, "check_in_reminders.html", phone=phone, link=link)
 
