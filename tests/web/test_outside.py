@@ -120,7 +120,18 @@ def test_a_code_or_a_state_that_is_not_right_signs_nobody_in(
 ) -> None:
     back = led(clinic, issuer, **change)
     assert back.status_code == 403
+    assert "did not succeed" in back.text
+    assert 'value="/alerts"' in back.text, "a password still leads to where they were"
     assert "holdfast-access" not in back.headers.get("set-cookie", "")
+
+
+def test_an_issuer_that_does_not_answer_is_said_and_a_password_still_signs_in(clinic: Api, issuer: CodeIssuer) -> None:
+    issuer.server.shutdown()
+    issuer.server.server_close()
+    answer = clinic.server.get("/sign-in/outside?next=/alerts", follow_redirects=False)
+    assert answer.status_code == 503
+    assert "did not succeed" in answer.text
+    assert 'value="/alerts"' in answer.text
 
 
 @pytest.mark.parametrize("claims", [{"nonce": "another"}, {"aud": "somebody"}, {"email": "nobody@example.org"},

@@ -21,7 +21,7 @@ from app.errors import Invalid, InvalidToken, NotFound
 from app.people import service as people
 from app.sign_in import granting
 from app.sign_in.models import PasswordIn
-from app.sign_in.service import NEEDS_CODE, NOT_RIGHT, Attempt, Refusal
+from app.sign_in.service import NEEDS_CODE, Attempt, Refusal
 from app.speech.languages import LANGUAGES
 from app.storage import NO_CLINIC
 from app.web.forms import body_of, form_of
@@ -77,7 +77,11 @@ async def sign_in_outside(request: Request, next_path: str = Query("/", alias="n
         raise NotFound
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    response = see_other(await issuer.address_of_sign_in(_returning(request), state, nonce, challenge))
+    try:
+        address = await issuer.address_of_sign_in(_returning(request), state, nonce, challenge)
+    except InvalidToken:  # the issuer does not answer
+        return _sign_in_form(request, 503, next_path=next_path, failed_outside=True)
+    response = see_other(address)
     until = clock.now().timestamp() + _OUTSIDE_SECONDS
     kept = {"state": state, "nonce": nonce, "verifier": verifier, "next": next_path, "until": until}
     response.set_cookie(
@@ -97,7 +101,6 @@ async def return_from_outside(
     issuer, kept = OUTSIDE.of(request), _outside_cipher(request).decrypt(request.cookies.get(_OUTSIDE, ""))
     if issuer is None or not isinstance(kept, dict) or kept["until"] < clock.now().timestamp():
         return see_other("/sign-in")
-    refusal: Refusal | None = NOT_RIGHT
     if code and secrets.compare_digest(state, kept["state"]):
         with suppress(InvalidToken):
             person = await issuer.redeemed(code, _returning(request), kept["nonce"], kept["verifier"])
@@ -107,7 +110,7 @@ async def return_from_outside(
                 response.delete_cookie(_OUTSIDE, path="/sign-in/outside")
                 keep(response, request, granted, PERSON)
                 return response
-    return _sign_in_form(request, 403, refusal=refusal)
+    return _sign_in_form(request, 403, next_path=kept["next"], failed_outside=True)
 
 
 @router.get("/sign-in/link/{code}")
@@ -175,6 +178,7 @@ def _sign_in_form(
     email: str = "",
     needs_code: bool = False,
     refusal: Refusal | None = None,
+    failed_outside: bool = False,
 ) -> Response:
     issuer = OUTSIDE.of(request)
     return page(
@@ -185,6 +189,7 @@ def _sign_in_form(
         email=email,
         needs_code=needs_code,
         refusal=refusal,
+        failed_outside=failed_outside,
         has_outside=issuer is not None and issuer.takes_people,
     )
 
